@@ -1,0 +1,38 @@
+//! Block devices: what file systems are read from and written to, whatever lies beneath.
+
+use std::io;
+use std::sync::Arc;
+
+/// A fixed number of bytes that can be read, and perhaps written, at any offset.
+///
+/// Reads and writes are exact: either all of `buf` is transferred or an error is returned. A
+/// range that reaches past [`BlockDevice::len`] is an error of kind
+/// [`io::ErrorKind::UnexpectedEof`] and transfers nothing.
+pub trait BlockDevice: Send + Sync {
+    /// Size in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether there is not a single byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` with the bytes from `offset` on.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Replaces the bytes from `offset` on by `buf`. A read-only device answers with
+    /// [`io::ErrorKind::ReadOnlyFilesystem`].
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
+}
+
+impl<D: BlockDevice + ?Sized> BlockDevice for Arc<D> {
+    fn len(&self) -> u64 {
+        (**self).len()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buf)
+    }
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        (**self).write_at(offset, buf)
+    }
+}

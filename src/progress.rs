@@ -1,0 +1,53 @@
+//! How long work says how far it is, without knowing who listens.
+
+/// What a [`Step`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes, shown as B, KiB, MiB, …
+    Bytes,
+    /// Whole things: nodes, files, blocks.
+    Items,
+}
+
+/// Where long work reports to. Shared between threads.
+pub trait Progress: Send + Sync {
+    /// Begins a step. `what` is a gerund phrase ("downloading ubuntu-20.04.5…"), `total` is how
+    /// much there is to do in `unit`, where it is known.
+    fn begin(&self, what: &str, unit: Unit, total: Option<u64>) -> Box<dyn Step>;
+
+    /// Something the user should know that is neither progress nor an error, such as a retry.
+    fn note(&self, text: &str);
+}
+
+/// One step under way. Dropping it without [`Step::finish`] means that it was given up.
+pub trait Step: Send + Sync {
+    /// `n` more units are done.
+    fn advance(&self, n: u64);
+
+    /// Sets how much is done in all, for work that resumes or starts over.
+    fn set_position(&self, n: u64);
+
+    /// Sets or corrects the total.
+    fn set_total(&self, total: u64);
+
+    /// The step is complete.
+    fn finish(&self);
+}
+
+/// A [`Progress`] that nobody listens to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _what: &str, _unit: Unit, _total: Option<u64>) -> Box<dyn Step> {
+        Box::new(Silent)
+    }
+    fn note(&self, _text: &str) {}
+}
+
+impl Step for Silent {
+    fn advance(&self, _n: u64) {}
+    fn set_position(&self, _n: u64) {}
+    fn set_total(&self, _total: u64) {}
+    fn finish(&self) {}
+}

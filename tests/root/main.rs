@@ -1,0 +1,14 @@
+//! Tests that need root: kernel mounts, loop devices, network namespaces. They run wherever root
+//! is there; elsewhere each is counted as ignored, by name.
+
+use libtest_mimic::{Arguments, Trial};
+
+#[path = "../support/mod.rs"]
+mod support;
+
+fn main() {
+    let args = Arguments::from_args();
+    let is_root = rustix::process::geteuid().is_root();
+    let trials: Vec<Trial> = [].into_iter().map(|t: Trial| t.with_ignored_flag(!is_root)).collect();
+    libtest_mimic::run(&args, trials).exit();
+}
