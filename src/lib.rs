@@ -13,3 +13,4 @@ pub mod disk;
 pub mod image_path;
 pub mod progress;
 pub mod recipe;
+pub mod ui;

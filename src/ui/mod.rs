@@ -1,0 +1,65 @@
+//! What people and scripts see: progress on stderr, tables and JSON on stdout.
+
+mod bars;
+mod bytes;
+mod lines;
+mod table;
+
+pub use bars::Bars;
+pub use bytes::{human_bytes, human_duration};
+pub use lines::Lines;
+pub use table::Table;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use crate::progress::{Progress, Silent};
+
+/// How a command talks, as the flags that all commands share have it.
+#[derive(Clone)]
+pub struct Ui {
+    json: bool,
+    progress: Arc<dyn Progress>,
+}
+
+impl Ui {
+    /// `json`: results as JSON on stdout. `quiet`: no progress, no notes. Bars are drawn only
+    /// where stderr is a terminal; elsewhere progress comes in plain lines.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        let progress: Arc<dyn Progress> = if quiet {
+            Arc::new(Silent)
+        } else if io::stderr().is_terminal() {
+            Arc::new(Bars::new())
+        } else {
+            Arc::new(Lines::new())
+        };
+        Self { json, progress }
+    }
+
+    /// Where long work reports to.
+    pub fn progress(&self) -> &dyn Progress {
+        self.progress.as_ref()
+    }
+
+    /// Whether results go out as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a result: `value` as JSON if that was asked for, else `text`.
+    ///
+    /// # Errors
+    /// What writing to stdout answers; a closed pipe is none, since whoever reads has enough.
+    pub fn result<T: serde::Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> io::Result<()> {
+        let rendered =
+            if self.json { serde_json::to_string_pretty(value).map_err(io::Error::other)? } else { text() };
+        let mut out = io::stdout().lock();
+        let written = out.write_all(rendered.as_bytes()).and_then(|()| {
+            if rendered.is_empty() || rendered.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }
+        });
+        match written.and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}
