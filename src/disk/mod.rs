@@ -3,11 +3,15 @@
 mod file;
 mod memory;
 mod overlay;
+mod stream;
+mod table;
 mod window;
 
 pub use file::FileDevice;
 pub use memory::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
+pub use stream::Stream;
+pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
 pub use window::Window;
 
 use std::io;
