@@ -6,6 +6,7 @@
 
 pub mod disk;
 pub mod emulator;
+pub mod fs;
 pub mod image_path;
 pub mod progress;
 pub mod recipe;
