@@ -149,12 +149,10 @@ impl<D: BlockDevice> FileSystem for Fat<D> {
         copied.map_err(|e| explain(path, e))
     }
 
+    /// Refused: fatfs 0.3 gives `.` and `..` long names, which fsck.fat objects to. The boot files of
+    /// a Pi lie in the root directory and in `overlays/`, which every image has.
     fn create_dir(&self, path: &ImagePath, _attributes: Attributes) -> Result<(), Error> {
-        if self.entry(path)?.is_some() {
-            return Err(Error::path(path, "something is there already"));
-        }
-        let relative = path.as_str().trim_start_matches('/');
-        self.root().create_dir(relative).map(drop).map_err(|e| explain(path, e))
+        Err(Error::path(path, "directories cannot be made on the boot partition; use one that is there"))
     }
 
     fn symlink(&self, path: &ImagePath, _target: &str) -> Result<(), Error> {
