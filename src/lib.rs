@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod bake;
 pub mod disk;
 pub mod emulator;
 pub mod fs;

@@ -20,7 +20,29 @@ pub struct Bpb {
     pub len: u64,
     /// First byte of the first file allocation table.
     pub fat_offset: u64,
+    /// Bytes in a cluster.
+    pub cluster_len: u64,
+    /// Clusters that can hold data; they are numbered from 2 on.
+    pub clusters: u64,
+    /// First byte of cluster 2.
+    pub data_offset: u64,
+    /// Where the root directory is.
+    pub root: RootDirectory,
     dirty: bool,
+}
+
+/// Where a FAT's root directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootDirectory {
+    /// FAT32: a chain of clusters, from this one on.
+    Chain(u64),
+    /// FAT16: this many bytes from this offset on.
+    Fixed {
+        /// First byte.
+        offset: u64,
+        /// Length in bytes.
+        len: u64,
+    },
 }
 
 impl Bpb {
@@ -72,7 +94,23 @@ impl Bpb {
         let clean_bits = if fat32 { 0x0c00_0000 } else { 0xc000 };
         let dirty = raw[flags_at] & 3 != 0 || entry & clean_bits != clean_bits;
         let label = String::from_utf8_lossy(&raw[label_at..label_at + 11]).trim_end().to_owned();
-        Ok(Self { fat32, label, len, fat_offset, dirty })
+        let root_len = root_entries * 32;
+        let root_offset = (reserved + fats * fat_sectors) * sector;
+        let root = match fat32 {
+            true => RootDirectory::Chain(u32_at(0x2c)),
+            false => RootDirectory::Fixed { offset: root_offset, len: root_len },
+        };
+        Ok(Self {
+            fat32,
+            label,
+            len,
+            fat_offset,
+            cluster_len: cluster * sector,
+            clusters,
+            data_offset: overhead * sector,
+            root,
+            dirty,
+        })
     }
 
     /// Refuses a file system that was not unmounted.

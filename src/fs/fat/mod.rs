@@ -1,8 +1,10 @@
 //! FAT16 and FAT32, edited by the crate `fatfs`. FAT knows no owner, mode or link.
 
 mod bpb;
+mod view;
 
-pub use bpb::Bpb;
+pub use bpb::{Bpb, RootDirectory};
+pub use view::FatView;
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
