@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cluster;
 pub mod disk;
+pub mod identity;
 pub mod image_path;
 pub mod progress;
 pub mod recipe;
