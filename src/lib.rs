@@ -14,5 +14,6 @@ pub mod disk;
 pub mod identity;
 pub mod image_path;
 pub mod progress;
+pub mod project;
 pub mod recipe;
 pub mod ui;

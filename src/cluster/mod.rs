@@ -2,14 +2,22 @@
 //! validated; a [`Cluster`] that exists is one that can be built.
 
 mod access;
+mod check;
+mod consistency;
+mod country;
 pub mod defaults;
 mod kubernetes;
+mod labels;
 mod network;
 mod node;
+mod plan;
 pub mod platform;
+mod problem;
+mod read;
 mod secret;
 mod software;
 mod sources;
+mod toml;
 
 use std::path::PathBuf;
 
@@ -20,9 +28,14 @@ pub use network::{
 };
 pub use node::{InvalidMac, MacAddress, Node, Role};
 pub use platform::Platform;
+pub use problem::{Error, Origin, Problem};
+pub use read::Overrides;
 pub use secret::Secret;
-pub use software::Software;
+pub use software::{Software, SoftwareError};
 pub use sources::{AptSource, Proxy, Sources};
+
+/// What `pibake init` writes: every key with its default, and what it is for.
+pub const INIT: &str = include_str!("init.toml");
 
 /// A description of a cluster, complete and consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +60,8 @@ pub struct Cluster {
     pub overlays: Option<PathBuf>,
     /// A file of the user's with cloud-config that is merged into every node's user-data.
     pub cloud_init_extra: Option<PathBuf>,
+    /// Where each value was written, for messages.
+    origins: problem::Origins,
 }
 
 /// The image that nodes are made from, and how it is trusted.
@@ -67,10 +82,38 @@ pub struct BaseImage {
 }
 
 impl Cluster {
-    /// The node that runs the control plane.
-    pub fn control_plane(&self) -> &Node {
-        // Validation lets no cluster exist without one; the fallback keeps this total.
-        self.nodes.iter().find(|n| n.is_control_plane()).unwrap_or(&self.nodes[0])
+    /// The node that runs the control plane; validation lets no cluster exist without one.
+    pub fn control_plane(&self) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.is_control_plane())
+    }
+
+    /// The node that `--node` means: by number or by name.
+    pub fn node(&self, which: &str) -> Option<&Node> {
+        let number = which.parse::<u16>().ok();
+        self.nodes.iter().find(|n| n.name == which || Some(n.number) == number)
+    }
+
+    /// The platform that the description names, or that the release of its base image is; `None`
+    /// where only the image itself can tell.
+    pub fn stated_platform(&self) -> Option<Platform> {
+        Platform::named(self.base.platform.as_deref().unwrap_or(&self.base.image))
+    }
+
+    /// What is allowed but probably not meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(gateway) = self.network.gateway()
+            && gateway.uplink.wifi.is_none()
+            && !self.origins.given("network.uplink")
+        {
+            let name = self.control_plane().map_or("the control plane", |n| &n.name);
+            warnings.push(format!(
+                "no radio network is described in [network.wifi]: {name} expects its way to the internet \
+                 on a second Ethernet adapter, {}",
+                gateway.uplink.interface
+            ));
+        }
+        warnings
     }
 
     /// The full name of the API server: `kubernetes.` and the domain.
