@@ -82,6 +82,10 @@ impl Cluster {
             Cgroup::V2 if platform.containerd.iter().all(|c| c.major == 1) => LAST_ON_CONTAINERD_1,
             Cgroup::V2 => NEWEST_KUBERNETES,
         };
+        let newest = match asked.containerd {
+            Some(containerd) if containerd.major == 1 => newest.min(LAST_ON_CONTAINERD_1),
+            _ => newest,
+        };
         let kubernetes = asked.version.unwrap_or(KubernetesVersion::minor(newest));
         if cgroup == Cgroup::V1 && kubernetes.minor > LAST_KUBERNETES_ON_CGROUP_V1 {
             return fail("kubernetes.version", self.cgroup_v1_refusal(kubernetes, platform));
