@@ -182,7 +182,7 @@ fn ssh_keygen_reads_the_pair() {
     let derived = support::run(keygen().arg("-yf").arg(kept.store.ssh_key()));
     let pair = kept.identity.ssh_key.as_ref().unwrap();
     assert_eq!(derived.trim_end(), pair.public);
-    assert_eq!(kept.identity.authorized_keys(&cluster("").access), [pair.public.clone()]);
+    assert_eq!(kept.identity.authorized_keys(&cluster("").access), std::slice::from_ref(&pair.public));
 }
 
 #[test]

@@ -1,0 +1,111 @@
+//! Reads back what a bake wrote, through readers that share no code with the editors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::disk::{BlockDevice, Patched};
+use crate::fs::FileKind;
+use crate::fs::ext4::Ext4View;
+use crate::fs::fat::FatView;
+use crate::fs::layout::Layout;
+use crate::image_path::ImagePath;
+use crate::recipe::{Access, Volume};
+
+/// What must be true of a path when all is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// A regular file.
+    File { content: Vec<u8>, access: Access },
+    /// A directory.
+    Directory { access: Access },
+    /// A symbolic link.
+    Symlink { target: String },
+    /// Nothing.
+    Absent,
+}
+
+/// A path that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("reading {path} back: {difference}")]
+pub struct Mismatch {
+    /// The path, with its partition.
+    pub path: String,
+    /// What was found, and what should have been.
+    pub difference: String,
+}
+
+/// Compares every path in `expected` with what `image` holds.
+pub fn check(
+    image: &Arc<Patched<Arc<dyn BlockDevice>>>,
+    layout: &Layout,
+    expected: &BTreeMap<(Volume, ImagePath), Expected>,
+) -> Result<(), Mismatch> {
+    let mismatch = |path: String, e: &dyn std::fmt::Display| Mismatch { path, difference: e.to_string() };
+    let open = |partition: &crate::disk::Partition| {
+        partition.open(Arc::clone(image)).map_err(|e| mismatch(format!("partition {}", partition.number), &e))
+    };
+    let boot = FatView::open(open(&layout.boot)?).map_err(|e| mismatch("the boot partition".into(), &e))?;
+    let root =
+        Ext4View::open(open(&layout.root)?).map_err(|e| mismatch("the root file system".into(), &e))?;
+    for ((volume, path), expected) in expected {
+        let compared = match volume {
+            Volume::Boot => check_boot(&boot, path, expected),
+            Volume::Root => check_root(&root, path, expected),
+        };
+        compared.map_err(|difference| Mismatch { path: format!("{path} ({volume:?})"), difference })?;
+    }
+    Ok(())
+}
+
+fn check_boot<D: BlockDevice>(fat: &FatView<D>, path: &ImagePath, expected: &Expected) -> Result<(), String> {
+    let found = fat.read(path).map_err(|e| e.to_string())?;
+    match (expected, found) {
+        (Expected::File { content, .. }, Some(found)) => compare("content", content, &found),
+        (Expected::Absent, None) => Ok(()),
+        (Expected::Absent, Some(_)) => Err("it is still there".into()),
+        (_, None) => Err("it is not there".into()),
+        (Expected::Directory { .. } | Expected::Symlink { .. }, Some(_)) => Err("it is a file".into()),
+    }
+}
+
+fn check_root(fs: &Ext4View, path: &ImagePath, expected: &Expected) -> Result<(), String> {
+    let found = fs.metadata(path).map_err(|e| e.to_string())?;
+    let found = match (expected, found) {
+        (Expected::Absent, None) => return Ok(()),
+        (Expected::Absent, Some(_)) => return Err("it is still there".into()),
+        (_, None) => return Err("it is not there".into()),
+        (_, Some(found)) => found,
+    };
+    let content = || {
+        let mut bytes = Vec::new();
+        fs.read(path, &mut bytes).map(|()| bytes).map_err(|e| e.to_string())
+    };
+    let access = match (expected, found.kind) {
+        (Expected::File { content: wanted, access }, FileKind::File) => {
+            compare("content", wanted, &content()?)?;
+            access
+        }
+        (Expected::Directory { access }, FileKind::Directory) => access,
+        (Expected::Symlink { target }, FileKind::Symlink) => {
+            return compare("target", target.as_bytes(), &content()?);
+        }
+        (_, kind) => return Err(format!("it is of another kind: {kind:?}")),
+    };
+    let read = found.attributes.map(|a| Access { mode: a.mode, uid: a.uid, gid: a.gid });
+    if read != Some(*access) {
+        return Err(format!("mode and owner are {read:?}, not {access:?}"));
+    }
+    Ok(())
+}
+
+fn compare(what: &str, wanted: &[u8], found: &[u8]) -> Result<(), String> {
+    if wanted == found {
+        return Ok(());
+    }
+    let at = wanted.iter().zip(found).position(|(a, b)| a != b).unwrap_or(wanted.len().min(found.len()));
+    Err(format!(
+        "its {what} differs from byte {at} on ({} bytes read, {} written)",
+        found.len(),
+        wanted.len()
+    ))
+}
