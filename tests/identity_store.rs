@@ -312,6 +312,7 @@ fn killed_at_any_moment_it_is_whole_or_not_there() {
         assert_eq!(home.store.peek(&cluster(""), now()).unwrap(), Some(identity));
         assert_eq!(fs::read_dir(home.dir.path()).unwrap().count(), 1);
     }
+    eprintln!("killed before it was there: {absent} times, after: {whole} times");
     assert_eq!(absent + whole, 40);
 }
 
@@ -322,8 +323,11 @@ fn a_project_is_a_description_with_its_secrets_beside() {
     fs::write(&file, "nodes = 2\n").unwrap();
     let project = Project::open(Some(&file), &Overrides::default()).unwrap();
     assert_eq!(project.existing_identity().unwrap(), None);
+    let preview = project.preview_identity().unwrap();
+    assert!(preview.ssh_key.is_some() && !project.store().dir().exists());
     let identity = project.identity().unwrap();
     assert_eq!(project.store().dir(), dir.path().join(".pibake"));
+    assert_eq!(project.preview_identity().unwrap(), identity);
     let grown = Overrides { nodes: Some(5), ..Overrides::default() };
     let again = Project::open(Some(&file), &grown).unwrap();
     assert_eq!((again.cluster.nodes.len(), again.identity().unwrap()), (5, identity));

@@ -37,7 +37,7 @@ const FIRST_IN_REPOSITORY: u16 = 24;
 
 /// The pause image of each kubeadm (`PauseVersion` in cmd/kubeadm/app/constants): the last entry
 /// whose minor version is not above the one asked for.
-const PAUSE: [(u16, &str); 11] = [
+const PAUSE: [(u16, &str); 10] = [
     (20, "3.2"),
     (21, "3.4.1"),
     (22, "3.5"),
@@ -48,7 +48,6 @@ const PAUSE: [(u16, &str); 11] = [
     (31, "3.10"),
     (34, "3.10.1"),
     (36, "3.10.2"),
-    (NEWEST_KUBERNETES, "3.10.2"),
 ];
 
 /// What is wrong with a version of Kubernetes wherever it may run.

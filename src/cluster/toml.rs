@@ -91,11 +91,6 @@ impl<'t> Document<'t> {
         state.problems.push(problem);
     }
 
-    /// How many complaints there are so far.
-    pub(super) fn complaints(&self) -> usize {
-        self.state.borrow().problems.len()
-    }
-
     /// All complaints in the order of the file, unknown keys among them.
     pub(super) fn finish(self) -> (Origins, Vec<Problem>) {
         let strangers = std::mem::take(&mut self.state.borrow_mut().strangers);
