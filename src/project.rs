@@ -68,9 +68,18 @@ impl Project {
         Ok(self.store.open(&self.cluster, self.clock)?)
     }
 
-    /// The secrets, if there are some already; makes nothing. What `plan` shows needs none.
+    /// The secrets, if there are some already; makes nothing.
     pub fn existing_identity(&self) -> Result<Option<Identity>, Error> {
         Ok(self.store.peek(&self.cluster, self.clock)?)
+    }
+
+    /// The secrets or, where there are none yet, some that are kept nowhere: what `plan` shows,
+    /// which must change nothing.
+    pub fn preview_identity(&self) -> Result<Identity, Error> {
+        match self.existing_identity()? {
+            Some(identity) => Ok(identity),
+            None => Ok(Identity::preview(&self.cluster, self.clock)?),
+        }
     }
 
     /// Where the secrets are kept.

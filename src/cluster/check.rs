@@ -98,7 +98,10 @@ pub(super) fn ssid(text: &str) -> Result<String, String> {
     // IEEE 802.11: an SSID is up to 32 bytes.
     match text.len() {
         0 => Err("must not be empty".to_owned()),
-        1..=32 if text.contains('\0') => Err("must not hold a NUL character".to_owned()),
+        // Legal on the air, but a line break ends the line in wpa_supplicant's configuration.
+        1..=32 if text.chars().any(char::is_control) => {
+            Err("must hold no control characters (line breaks, tabs)".to_owned())
+        }
         1..=32 => Ok(text.to_owned()),
         len => Err(format!("must be 1 to 32 bytes of UTF-8; it has {len}")),
     }

@@ -42,19 +42,22 @@ fn addresses(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
     let subnet = cluster.network.subnet;
     let Some((first, last)) = plan::hosts(subnet) else { return };
     for node in &cluster.nodes {
-        let (key, address) = (format!("nodes[{}].address", node.number), node.address);
-        let reserved = address == subnet.network() || address == subnet.broadcast();
-        // Without an address of its own, a node has one that follows from the first.
-        let (key, fix) = if cluster.origins.given(&key) {
-            (key, String::new())
+        let (number, address) = (node.number, node.address);
+        let fault = if address == subnet.network() {
+            format!("is the address of network.subnet {subnet} itself")
+        } else if address == subnet.broadcast() {
+            format!("is the broadcast address of network.subnet {subnet}")
+        } else if (first..=last).contains(&address) {
+            continue;
         } else {
-            ("network.first-address".to_owned(), format!(": {} would get {address}", node.name))
+            format!("lies outside of network.subnet {subnet}, which has {first} to {last}")
         };
-        if reserved && cluster.origins.given(&key) {
-            let which = if address == subnet.network() { "own" } else { "broadcast" };
-            say(&key, format!("{address} is the {which} address of network.subnet {subnet}{fix}"));
-        } else if !(first..=last).contains(&address) {
-            say(&key, format!("must lie in network.subnet {subnet}, between {first} and {last}{fix}"));
+        let own = format!("nodes[{number}].address");
+        if cluster.origins.given(&own) {
+            say(&own, format!("{address} {fault}"));
+        } else {
+            // It follows from the first, and so will the next ones.
+            say("network.first-address", format!("{} would get {address}, which {fault}", node.name));
             return;
         }
     }

@@ -70,11 +70,17 @@ impl fmt::Display for Problem {
 }
 
 /// Where each key of a description was written.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Origins {
     pub(super) file: String,
     pub(super) lines: BTreeMap<String, usize>,
     pub(super) flags: BTreeMap<String, &'static str>,
+}
+
+impl fmt::Debug for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origins({:?}, …)", self.file)
+    }
 }
 
 /// Where a value was written is no part of what it says.

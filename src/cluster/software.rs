@@ -37,7 +37,7 @@ const FIRST_IN_REPOSITORY: u16 = 24;
 
 /// The pause image of each kubeadm (`PauseVersion` in cmd/kubeadm/app/constants): the last entry
 /// whose minor version is not above the one asked for.
-const PAUSE: [(u16, &str); 11] = [
+const PAUSE: [(u16, &str); 10] = [
     (20, "3.2"),
     (21, "3.4.1"),
     (22, "3.5"),
@@ -48,7 +48,6 @@ const PAUSE: [(u16, &str); 11] = [
     (31, "3.10"),
     (34, "3.10.1"),
     (36, "3.10.2"),
-    (NEWEST_KUBERNETES, "3.10.2"),
 ];
 
 /// What is wrong with a version of Kubernetes wherever it may run.
@@ -81,6 +80,10 @@ impl Cluster {
             // Where v2 was asked for on an older system, containerd there sets the limit.
             Cgroup::V2 if platform.containerd.iter().all(|c| c.major == 1) => LAST_ON_CONTAINERD_1,
             Cgroup::V2 => NEWEST_KUBERNETES,
+        };
+        let newest = match asked.containerd {
+            Some(containerd) if containerd.major == 1 => newest.min(LAST_ON_CONTAINERD_1),
+            _ => newest,
         };
         let kubernetes = asked.version.unwrap_or(KubernetesVersion::minor(newest));
         if cgroup == Cgroup::V1 && kubernetes.minor > LAST_KUBERNETES_ON_CGROUP_V1 {

@@ -91,11 +91,6 @@ impl<'t> Document<'t> {
         state.problems.push(problem);
     }
 
-    /// How many complaints there are so far.
-    pub(super) fn complaints(&self) -> usize {
-        self.state.borrow().problems.len()
-    }
-
     /// All complaints in the order of the file, unknown keys among them.
     pub(super) fn finish(self) -> (Origins, Vec<Problem>) {
         let strangers = std::mem::take(&mut self.state.borrow_mut().strangers);
@@ -203,11 +198,13 @@ impl<'d, 't> Table<'d, 't> {
         left.into_iter().map(value).collect()
     }
 
-    /// Complains of what no one asked for.
-    pub(super) fn finish(self) {
+    /// Complains of what no one asked for; says whether there was any.
+    pub(super) fn finish(self) -> bool {
+        let any = !self.entries.is_empty();
         let mut state = self.document.state.borrow_mut();
         let strangers = self.entries.into_iter().map(|(key, (at, _))| (self.path.clone(), key, at));
         state.strangers.extend(strangers);
+        any
     }
 
     fn child(&self, key: &str) -> String {
@@ -237,7 +234,12 @@ impl<'d, 't> Value<'d, 't> {
     }
 
     pub(super) fn list(self) -> Option<Vec<Self>> {
-        let (document, path, items) = self.expect("a list", |value| match value {
+        self.list_or("a list")
+    }
+
+    /// A list where `what` would do as well.
+    pub(super) fn list_or(self, what: &str) -> Option<Vec<Self>> {
+        let (document, path, items) = self.expect(what, |value| match value {
             DeValue::Array(items) => Some(items),
             _ => None,
         })?;

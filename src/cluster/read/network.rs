@@ -96,17 +96,19 @@ fn wifi(mut table: Table<'_, '_>, document: &Document<'_>) -> Option<Wifi> {
     let open = table.flag("open", false);
     let country = table.text("country").and_then(|f| f.check(|t| country::country(t)));
     let hidden = table.flag("hidden", false);
-    table.finish();
+    // What seems to be missing is there, then, under a name with a slip in it.
+    let misspelt = table.finish();
     if !document.given("network.wifi") {
         return None;
     }
-    if ssid.is_none() && !document.given("network.wifi.ssid") {
+    if !misspelt && !document.given("network.wifi.ssid") {
         document.complain("network.wifi.ssid", "must be given: the name of the radio network");
     }
     let given: Vec<_> =
         ["password", "psk"].into_iter().filter(|k| document.given(&format!("network.wifi.{k}"))).collect();
     let key = match (given.as_slice(), open) {
         ([], true) => Some(WifiKey::Open),
+        ([], false) if misspelt => None,
         ([], false) => {
             let message = "must be given; for a network without one, set open = true";
             document.complain("network.wifi.password", message);
@@ -167,7 +169,9 @@ fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, node
     let max_lease_seconds = seconds("max-lease-time", defaults::MAX_LEASE_SECONDS);
     table.finish();
     if max_lease_seconds < default_lease_seconds {
-        let message = format!("must be at least default-lease-time, which is {default_lease_seconds}");
+        let message = format!(
+            "must be at least default-lease-time, which is {default_lease_seconds}; it is {max_lease_seconds}"
+        );
         document.complain("network.dhcp.max-lease-time", message);
     }
     if let (Some((first, last)), Some((lowest, highest))) = (range, plan::hosts(subnet))

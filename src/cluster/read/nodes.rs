@@ -94,7 +94,7 @@ fn checked(count: u32, document: &Document<'_>, addresses: &Addresses<'_, '_>) -
 }
 
 fn list(value: Value<'_, '_>) -> Vec<Entry> {
-    let tables = value.list().unwrap_or_default();
+    let tables = value.list_or("a number or a list of tables").unwrap_or_default();
     tables.into_iter().map(|value| value.table().map(entry).unwrap_or_default()).collect()
 }
 

@@ -1,1 +1,0 @@
-//! Identities as a whole.
