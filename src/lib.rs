@@ -5,10 +5,12 @@
 #![warn(missing_docs)]
 
 pub mod bake;
+pub mod base;
 pub mod disk;
 pub mod emulator;
 pub mod fs;
 pub mod image_path;
 pub mod progress;
 pub mod recipe;
+pub mod sink;
 pub mod ui;
