@@ -10,6 +10,7 @@
 pub mod bake;
 pub mod cli;
 pub mod cluster;
+pub mod base;
 pub mod disk;
 pub mod emulator;
 pub mod fs;
@@ -19,4 +20,5 @@ pub mod opened;
 pub mod progress;
 pub mod project;
 pub mod recipe;
+pub mod sink;
 pub mod ui;
