@@ -2,6 +2,8 @@
 
 #[path = "first_boot/cuts.rs"]
 mod cuts;
+#[path = "first_boot/keyrings.rs"]
+mod keyrings;
 #[path = "first_boot/node.rs"]
 mod node;
 #[path = "first_boot/reasons.rs"]

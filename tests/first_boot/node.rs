@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "apt-mark",
     "chronyc",
     "cloud-init",
+    "curl",
     "df",
     "dpkg",
     "dpkg-deb",
