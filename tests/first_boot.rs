@@ -94,6 +94,17 @@ fn it_says_where_it_stands() {
     }
 }
 
+/// Days of attempts must not fill the card.
+#[test]
+fn a_long_log_is_put_aside() {
+    let node = Node::new(Role::Worker);
+    node.put("var/log/pibake/first-boot.log", &"attempt\n".repeat(1 << 20));
+    node.put("var/log/pibake/first-boot.log.1", "older\n");
+    node.complete(&[]);
+    assert!(node.read("var/log/pibake/first-boot.log").len() < 100_000);
+    assert!(node.read("var/log/pibake/first-boot.log.1").starts_with("attempt\n"));
+}
+
 #[test]
 fn lan_mode_has_neither_nat_nor_dhcp() {
     let node = Node::new(Role::ControlPlane);

@@ -21,7 +21,15 @@ fn key(name: &str, made: &str, expires: &str) -> Key {
         gpg.arg(home.path());
         gpg
     };
-    support::run(gpg().args(["--faked-system-time", made, "--quick-gen-key", name, "ed25519", "sign", expires]));
+    support::run(gpg().args([
+        "--faked-system-time",
+        made,
+        "--quick-gen-key",
+        name,
+        "ed25519",
+        "sign",
+        expires,
+    ]));
     let armoured = support::run(gpg().args(["--armor", "--export"]));
     let listing = support::run(gpg().args(["--with-colons", "--list-keys"]));
     stop_agent(home.path());
