@@ -1,5 +1,19 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
+mod file;
+mod memory;
+mod overlay;
+mod stream;
+mod table;
+mod window;
+
+pub use file::FileDevice;
+pub use memory::MemoryDevice;
+pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
+pub use stream::Stream;
+pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
+pub use window::Window;
+
 use std::io;
 use std::sync::Arc;
 
@@ -25,7 +39,30 @@ pub trait BlockDevice: Send + Sync {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
 }
 
+/// Refuses a transfer that would reach past the end.
+fn check_range(len: u64, offset: u64, count: usize) -> io::Result<()> {
+    match offset.checked_add(count as u64) {
+        Some(end) if end <= len => Ok(()),
+        _ => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("{count} bytes at offset {offset} reach past the end of a device of {len} bytes"),
+        )),
+    }
+}
+
 impl<D: BlockDevice + ?Sized> BlockDevice for Arc<D> {
+    fn len(&self) -> u64 {
+        (**self).len()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buf)
+    }
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        (**self).write_at(offset, buf)
+    }
+}
+
+impl<D: BlockDevice + ?Sized> BlockDevice for &D {
     fn len(&self) -> u64 {
         (**self).len()
     }

@@ -1,6 +1,8 @@
 //! What the integration tests share.
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod images;
+
 use std::path::PathBuf;
 use std::process::Command;
 

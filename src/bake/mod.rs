@@ -1,0 +1,186 @@
+//! A recipe applied to a base: the one place that knows both halves of the house.
+
+mod check;
+mod command_line;
+
+pub use check::Mismatch;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use check::Expected;
+
+use crate::disk::{self, BlockDevice, Overlay, Patch, Patched, TableError};
+use crate::fs::ext4::Ext4;
+use crate::fs::fat::Fat;
+use crate::fs::layout::{self, Layout};
+use crate::fs::{self, Attributes, FileKind, FileSystem};
+use crate::image_path::ImagePath;
+use crate::recipe::{Access, Action, Change, Recipe, Volume};
+
+/// Why a node could not be baked. The base is never touched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The base's partition table cannot be used.
+    #[error("reading the base image's partitions")]
+    Table(#[from] TableError),
+    /// One of the base's file systems cannot be used, or a change cannot be made.
+    #[error("editing the {} partition", match volume { Volume::Boot => "boot", Volume::Root => "root" })]
+    FileSystem {
+        /// Which one.
+        volume: Volume,
+        /// Why.
+        #[source]
+        source: fs::Error,
+    },
+    /// The partitions that a Pi image has were not found.
+    #[error("finding the partitions of a Raspberry Pi image")]
+    Layout(#[source] fs::Error),
+    /// An editor gave up on metadata that makes no sense.
+    #[error("the base image's file systems are damaged: the editor stopped with {0:?}. Take a fresh image")]
+    Panicked(String),
+    /// Reading the base failed.
+    #[error("reading the base image")]
+    Read(#[source] io::Error),
+    /// What was written is not what was to be written.
+    #[error("verification failed: what was baked does not read back as it was meant")]
+    ReadBack(#[from] Mismatch),
+}
+
+/// Applies `recipe` over `base` and reads back every path that it names, through other readers.
+/// `now`, in seconds since 1970, is the time of every change.
+///
+/// The result is a pure function of the arguments.
+///
+/// # Errors
+/// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
+pub fn bake(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
+    // The editors are other people's code over bytes from outside. A panic of theirs leaves the
+    // overlay half changed, and it is thrown away with all else that they touched.
+    catch_unwind(AssertUnwindSafe(|| bake_inner(base, recipe, now))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(Error::Panicked(text.to_owned()))
+    })
+}
+
+fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
+    let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
+    let device: Arc<dyn BlockDevice> = Arc::clone(&overlay) as _;
+    let (_, partitions) = disk::partitions(&device)?;
+    let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
+    let mut kitchen = Kitchen::open(&device, &layout, now)?;
+    for change in &recipe.changes {
+        kitchen.apply(change).map_err(|source| Error::FileSystem { volume: change.volume, source })?;
+    }
+    let expected = kitchen.finish()?;
+    let patch = overlay.freeze().map_err(Error::Read)?;
+    check::check(&Arc::new(Patched::new(base, patch.clone())), &layout, &expected)?;
+    Ok(patch)
+}
+
+/// The two file systems under way, and what must be true of them at the end.
+struct Kitchen {
+    boot: Box<dyn FileSystem>,
+    root: Box<dyn FileSystem>,
+    expected: BTreeMap<(Volume, ImagePath), Expected>,
+    now: i64,
+}
+
+impl Kitchen {
+    /// Opens both, so that neither is edited if the other must not be.
+    fn open(device: &Arc<dyn BlockDevice>, layout: &Layout, now: i64) -> Result<Self, Error> {
+        let on = |volume| move |source| Error::FileSystem { volume, source };
+        let boot = layout.boot.open(Arc::clone(device)).and_then(|p| Fat::open(p, now));
+        let root = layout.root.open(Arc::clone(device)).and_then(|p| Ext4::open(p, now));
+        Ok(Self {
+            boot: Box::new(boot.map_err(on(Volume::Boot))?),
+            root: Box::new(root.map_err(on(Volume::Root))?),
+            expected: BTreeMap::new(),
+            now,
+        })
+    }
+
+    fn attributes(&self, access: Access) -> Attributes {
+        Attributes { mode: access.mode, uid: access.uid, gid: access.gid, mtime: self.now }
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), fs::Error> {
+        let Change { volume, path, action } = change;
+        if !matches!(action, Action::Remove) {
+            self.make_parents(*volume, path)?;
+        }
+        let fs = match volume {
+            Volume::Boot => self.boot.as_ref(),
+            Volume::Root => self.root.as_ref(),
+        };
+        let expected = match action {
+            Action::Write { content, access, .. } => {
+                fs.write(path, &mut content.as_slice(), self.attributes(*access))?;
+                Expected::File { content: content.clone(), access: *access }
+            }
+            Action::Directory { access } => {
+                match fs.metadata(path)? {
+                    Some(found) if found.kind == FileKind::Directory => {
+                        fs.set_attributes(path, self.attributes(*access))?;
+                    }
+                    _ => fs.create_dir(path, self.attributes(*access))?,
+                }
+                Expected::Directory { access: *access }
+            }
+            Action::Symlink { target } => {
+                fs.symlink(path, target)?;
+                Expected::Symlink { target: target.clone() }
+            }
+            Action::Remove => {
+                fs::remove_all(fs, path)?;
+                let below = format!("{path}/");
+                self.expected.retain(|(v, p), _| v != volume || !p.as_str().starts_with(&below));
+                Expected::Absent
+            }
+            Action::KernelArguments { set, unset } => {
+                let mut text = Vec::new();
+                fs.read(path, &mut text)?;
+                let text = String::from_utf8(text).map_err(|_| fs::Error::path(path, "is not text"))?;
+                let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
+                let access = Access::root(0o644);
+                fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
+                Expected::File { content: line.into_bytes(), access }
+            }
+        };
+        self.expected.insert((*volume, path.clone()), expected);
+        Ok(())
+    }
+
+    /// Makes the directories above `path` that are not there.
+    fn make_parents(&mut self, volume: Volume, path: &ImagePath) -> Result<(), fs::Error> {
+        let access = Access::root(0o755);
+        for parent in path.ancestors() {
+            let fs = match volume {
+                Volume::Boot => &self.boot,
+                Volume::Root => &self.root,
+            };
+            match fs.metadata(&parent)?.map(|m| m.kind) {
+                Some(FileKind::Directory) => {}
+                Some(_) => {
+                    let why = format!("is not a directory, and {path} is to be put below it");
+                    return Err(fs::Error::path(&parent, why));
+                }
+                None => {
+                    fs.create_dir(&parent, self.attributes(access))?;
+                    self.expected.insert((volume, parent), Expected::Directory { access });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<BTreeMap<(Volume, ImagePath), Expected>, Error> {
+        let on = |volume| move |source| Error::FileSystem { volume, source };
+        self.boot.finish().map_err(on(Volume::Boot))?;
+        self.root.finish().map_err(on(Volume::Root))?;
+        Ok(self.expected)
+    }
+}

@@ -1,0 +1,50 @@
+//! A block device in memory, for tests and for small file systems.
+
+use std::io;
+use std::sync::{PoisonError, RwLock};
+
+use super::{BlockDevice, check_range};
+
+/// Bytes in memory as a block device.
+#[derive(Debug)]
+pub struct MemoryDevice {
+    bytes: RwLock<Vec<u8>>,
+}
+
+impl MemoryDevice {
+    /// A device with this content.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes: RwLock::new(bytes) }
+    }
+
+    /// The content.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of `bytes` that starts at `offset`; the range has been checked.
+fn range(offset: u64, len: usize) -> io::Result<std::ops::Range<usize>> {
+    let start = usize::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    Ok(start..start + len)
+}
+
+impl BlockDevice for MemoryDevice {
+    fn len(&self) -> u64 {
+        self.bytes.read().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let bytes = self.bytes.read().unwrap_or_else(PoisonError::into_inner);
+        check_range(bytes.len() as u64, offset, buf.len())?;
+        buf.copy_from_slice(&bytes[range(offset, buf.len())?]);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        let mut bytes = self.bytes.write().unwrap_or_else(PoisonError::into_inner);
+        check_range(bytes.len() as u64, offset, buf.len())?;
+        bytes[range(offset, buf.len())?].copy_from_slice(buf);
+        Ok(())
+    }
+}

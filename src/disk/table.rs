@@ -1,0 +1,206 @@
+//! Partition tables: MBR and GPT.
+
+use std::io;
+use std::ops::Range;
+
+use super::{BlockDevice, Stream};
+
+/// Sector size that image files are laid out in. Tables count in sectors, and an image file does
+/// not say how long one is; every SD card has 512 bytes.
+pub const SECTOR: u64 = 512;
+
+/// A partition, as its table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// Number as Linux counts it: p1, p2, …
+    pub number: u32,
+    /// First byte.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// What the table says is in it.
+    pub kind: Kind,
+}
+
+/// What a partition table says is in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// FAT or an EFI system partition.
+    Fat,
+    /// A Linux file system.
+    Linux,
+    /// Anything else.
+    Other,
+}
+
+/// Which table a disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// The PC's master boot record: four primary partitions and chains of logical ones.
+    Mbr,
+    /// The GUID partition table of the UEFI specification.
+    Gpt,
+}
+
+/// Why a disk's partitions cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Reading the table failed.
+    #[error("reading the partition table")]
+    Read(#[source] io::Error),
+    /// Neither an MBR nor a GPT is there.
+    #[error("there is no partition table: this is not the image of a whole card")]
+    None,
+    /// The table contradicts itself or fails its checksums.
+    #[error("the {scheme:?} partition table is damaged: {why}")]
+    Damaged {
+        /// Which table.
+        scheme: Scheme,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A partition does not lie within the disk.
+    #[error(
+        "partition {number} (bytes {range:?}) reaches outside the disk of {len} bytes: the image is cut short or its table is damaged"
+    )]
+    Outside {
+        /// The partition.
+        number: u32,
+        /// What it claims.
+        range: Range<u64>,
+        /// What there is.
+        len: u64,
+    },
+    /// Two partitions share bytes.
+    #[error("partitions {first} and {second} overlap: the partition table is damaged")]
+    Overlap {
+        /// The one that starts earlier.
+        first: u32,
+        /// The one that starts later.
+        second: u32,
+    },
+}
+
+/// Reads the partition table of `device`: every partition is within it, and none overlaps another.
+///
+/// # Errors
+/// [`TableError`]
+pub fn partitions(device: &dyn BlockDevice) -> Result<(Scheme, Vec<Partition>), TableError> {
+    if device.len() < SECTOR {
+        return Err(TableError::None);
+    }
+    let mut sector = [0; SECTOR as usize];
+    device.read_at(0, &mut sector).map_err(TableError::Read)?;
+    // both begin with a boot record that ends in this signature
+    if sector[510..] != [0x55, 0xaa] {
+        return Err(TableError::None);
+    }
+    let (scheme, found) = match is_protective(&sector) {
+        true => (Scheme::Gpt, read_gpt(device)?),
+        false => (Scheme::Mbr, read_mbr(device)?),
+    };
+    if found.is_empty() {
+        return Err(TableError::None);
+    }
+    check(&found, device.len())?;
+    Ok((scheme, found))
+}
+
+/// Whether one of the four entries is of type 0xEE, by which an MBR says that a GPT follows.
+fn is_protective(sector: &[u8; SECTOR as usize]) -> bool {
+    sector[446..510].chunks_exact(16).any(|entry| entry[4] == 0xee)
+}
+
+fn read_mbr(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {
+    let damaged = |e: mbrman::Error| TableError::Damaged { scheme: Scheme::Mbr, why: e.to_string() };
+    // The header alone: `MBR::read_from` panics on a partition at sector 0, which garbage may
+    // have, and no Pi image has the logical partitions that it would read besides.
+    let mbr = mbrman::MBRHeader::read_from(&mut Stream::new(device)).map_err(damaged)?;
+    let used = mbr.iter().filter(|(_, entry)| entry.is_used());
+    let partitions = used.map(|(number, entry)| Partition {
+        number: number as u32,
+        offset: u64::from(entry.starting_lba) * SECTOR,
+        len: u64::from(entry.sectors) * SECTOR,
+        kind: match entry.sys {
+            // FAT12, FAT16 and FAT32 with and without LBA, and the EFI system partition
+            0x01 | 0x04 | 0x06 | 0x0b | 0x0c | 0x0e | 0xef => Kind::Fat,
+            0x83 => Kind::Linux,
+            _ => Kind::Other,
+        },
+    });
+    Ok(partitions.collect())
+}
+
+fn read_gpt(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {
+    let damaged = |why: String| TableError::Damaged { scheme: Scheme::Gpt, why };
+    let mut image = DeviceImage(Stream::new(device));
+    let disk = gpt::GptConfig::new()
+        .writable(false)
+        .only_valid_headers(true)
+        .logical_block_size(gpt::disk::LogicalBlockSize::Lb512)
+        .open_from_device(&mut image)
+        .map_err(|e| damaged(e.to_string()))?;
+    let mut partitions = Vec::new();
+    for (number, entry) in disk.partitions() {
+        let sectors = entry.last_lba.checked_sub(entry.first_lba).and_then(|n| n.checked_add(1));
+        let range =
+            sectors.and_then(|n| Some((entry.first_lba.checked_mul(SECTOR)?, n.checked_mul(SECTOR)?)));
+        let (offset, len) =
+            range.ok_or_else(|| damaged(format!("partition {number} ends before it begins")))?;
+        let kind = match entry.part_type_guid {
+            gpt::partition_types::EFI | gpt::partition_types::BASIC => Kind::Fat,
+            gpt::partition_types::LINUX_FS => Kind::Linux,
+            _ => Kind::Other,
+        };
+        partitions.push(Partition { number: *number, offset, len, kind });
+    }
+    Ok(partitions)
+}
+
+/// The `gpt` crate wants its device to have a `Debug` form, which a trait object has not.
+struct DeviceImage<'a>(Stream<&'a dyn BlockDevice>);
+
+impl std::fmt::Debug for DeviceImage<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DeviceImage")
+    }
+}
+impl io::Read for DeviceImage<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+impl io::Write for DeviceImage<'_> {
+    fn write(&mut self, _buf: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+impl io::Seek for DeviceImage<'_> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+fn check(partitions: &[Partition], len: u64) -> Result<(), TableError> {
+    let mut sorted: Vec<&Partition> = partitions.iter().collect();
+    sorted.sort_by_key(|p| p.offset);
+    for p in &sorted {
+        let end = p.offset.saturating_add(p.len);
+        // sector 0 holds the table itself
+        if p.len == 0 || p.offset < SECTOR || end > len {
+            return Err(TableError::Outside { number: p.number, range: p.offset..end, len });
+        }
+    }
+    for pair in sorted.windows(2) {
+        if pair[0].offset + pair[0].len > pair[1].offset {
+            return Err(TableError::Overlap { first: pair[0].number, second: pair[1].number });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use super::*;
+use crate::disk::MemoryDevice;
+use proptest::prelude::*;
+
+const LEN: usize = 4 << 20;
+
+/// An MBR with these entries: type, first sector, sectors.
+fn mbr(entries: &[(u8, u32, u32)]) -> Vec<u8> {
+    let mut disk = vec![0; LEN];
+    for (n, (kind, first, sectors)) in entries.iter().enumerate() {
+        let at = 446 + 16 * n;
+        disk[at + 4] = *kind;
+        disk[at + 8..at + 12].copy_from_slice(&first.to_le_bytes());
+        disk[at + 12..at + 16].copy_from_slice(&sectors.to_le_bytes());
+    }
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk
+}
+
+fn read(disk: Vec<u8>) -> Result<(Scheme, Vec<Partition>), TableError> {
+    partitions(&MemoryDevice::new(disk))
+}
+
+fn gpt_disk() -> Vec<u8> {
+    let image = Box::new(io::Cursor::new(vec![0; LEN]));
+    let mut disk = gpt::GptConfig::new()
+        .writable(true)
+        .logical_block_size(gpt::disk::LogicalBlockSize::Lb512)
+        .create_from_device(image, None)
+        .unwrap();
+    disk.add_partition("boot", 1 << 20, gpt::partition_types::EFI, 0, None).unwrap();
+    disk.add_partition("root", 1 << 20, gpt::partition_types::LINUX_FS, 0, None).unwrap();
+    let mut bytes = disk.write().unwrap().into_inner();
+    gpt::mbr::ProtectiveMBR::with_lb_size((LEN / 512 - 1) as u32)
+        .overwrite_lba0(&mut io::Cursor::new(&mut bytes))
+        .unwrap();
+    bytes
+}
+
+#[test]
+fn primary_partitions_of_an_mbr_are_found() {
+    let (scheme, found) = read(mbr(&[(0x0c, 64, 1000), (0x83, 2048, 4096)])).unwrap();
+    assert_eq!(scheme, Scheme::Mbr);
+    let boot = Partition { number: 1, offset: 64 * 512, len: 1000 * 512, kind: Kind::Fat };
+    let root = Partition { number: 2, offset: 2048 * 512, len: 4096 * 512, kind: Kind::Linux };
+    assert_eq!(found, [boot, root]);
+}
+
+#[test]
+fn partitions_of_a_gpt_are_found() {
+    let (scheme, found) = read(gpt_disk()).unwrap();
+    assert_eq!(scheme, Scheme::Gpt);
+    let kinds: Vec<_> = found.iter().map(|p| (p.number, p.kind, p.len)).collect();
+    assert_eq!(kinds, [(1, Kind::Fat, 1 << 20), (2, Kind::Linux, 1 << 20)]);
+}
+
+#[test]
+fn a_damaged_gpt_is_refused() {
+    let mut disk = gpt_disk();
+    disk[2 * 512 + 40] ^= 1; // the first entry's last sector, in the primary table
+    assert!(matches!(read(disk), Err(TableError::Damaged { scheme: Scheme::Gpt, .. })));
+}
+
+#[test]
+fn what_is_no_table_is_said_to_be_none() {
+    for disk in [vec![], vec![0; 100], vec![0; LEN], mbr(&[])] {
+        assert!(matches!(read(disk), Err(TableError::None)));
+    }
+}
+
+#[test]
+fn partitions_outside_the_disk_or_over_the_table_are_refused() {
+    for entry in [(0x83, 8000, 1000), (0x83, u32::MAX, u32::MAX), (0x83, 0, 10)] {
+        assert!(matches!(read(mbr(&[entry])), Err(TableError::Outside { number: 1, .. })), "{entry:?}");
+    }
+}
+
+#[test]
+fn overlapping_partitions_are_refused() {
+    let error = read(mbr(&[(0x83, 1000, 100), (0x0c, 64, 937)])).unwrap_err();
+    assert!(matches!(error, TableError::Overlap { first: 2, second: 1 }), "{error:?}");
+    assert!(read(mbr(&[(0x83, 1000, 100), (0x0c, 64, 936)])).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn garbage_never_panics(garbage in proptest::collection::vec(any::<u8>(), 66), gpt in any::<bool>()) {
+        let mut disk = if gpt { gpt_disk() } else { mbr(&[]) };
+        let at = if gpt { 512 } else { 446 };
+        disk[at..at + 64].copy_from_slice(&garbage[..64]);
+        if let Ok((_, found)) = read(disk) {
+            prop_assert!(found.iter().all(|p| p.offset + p.len <= LEN as u64));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A byte range of a block device: a partition, for whoever must see nothing else.
+
+use std::io;
+
+use super::{BlockDevice, check_range};
+
+/// The bytes `offset..offset + len` of `device`, as a device of their own. Nothing outside can be
+/// read or written through it.
+#[derive(Debug)]
+pub struct Window<D> {
+    device: D,
+    offset: u64,
+    len: u64,
+}
+
+impl<D: BlockDevice> Window<D> {
+    /// A window of `len` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if it would reach past the end of `device`.
+    pub fn new(device: D, offset: u64, len: u64) -> io::Result<Self> {
+        match offset.checked_add(len) {
+            Some(end) if end <= device.len() => Ok(Self { device, offset, len }),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl<D: BlockDevice> BlockDevice for Window<D> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        check_range(self.len, offset, buf.len())?;
+        self.device.read_at(self.offset + offset, buf)
+    }
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        check_range(self.len, offset, buf.len())?;
+        self.device.write_at(self.offset + offset, buf)
+    }
+}

@@ -1,0 +1,96 @@
+//! What can be wrong with a file system inside an image.
+
+use std::io;
+
+use crate::image_path::ImagePath;
+
+/// Why a file system cannot be used, or an edit cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No partition holds what is looked for.
+    #[error(
+        "the image has no {wanted}: partitions found: {found}. Is it an Ubuntu image for the Raspberry Pi?"
+    )]
+    NoSuchPartition {
+        /// What it would be.
+        wanted: &'static str,
+        /// What is there instead.
+        found: String,
+    },
+    /// The partition does not hold such a file system.
+    #[error("there is no {wanted} file system in it: {why}")]
+    NotThere {
+        /// The file system expected.
+        wanted: &'static str,
+        /// What speaks against it.
+        why: String,
+    },
+    /// The file system was not unmounted cleanly, or has known errors.
+    #[error(
+        "the {fs} file system is not clean: {why}. Editing it could lose data; take a fresh image, or run {repair} on it"
+    )]
+    NotClean {
+        /// Which file system.
+        fs: &'static str,
+        /// What is pending.
+        why: &'static str,
+        /// The program that repairs it.
+        repair: &'static str,
+    },
+    /// It uses features that the editor cannot keep right.
+    #[error("the {fs} file system uses features that cannot be edited safely: {features}")]
+    Incompatible {
+        /// Which file system.
+        fs: &'static str,
+        /// The features, by name or as bits.
+        features: String,
+    },
+    /// Something in it contradicts itself.
+    #[error("the file system is damaged at {path}: {why}")]
+    Corrupt {
+        /// What was worked on.
+        path: String,
+        /// What was found.
+        why: String,
+    },
+    /// There is no room left in the file system.
+    #[error("no room left in the image's file system for {path}")]
+    Full {
+        /// What was to be written.
+        path: String,
+    },
+    /// The path cannot be used for what was asked.
+    #[error("{path}: {why}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// Reading or writing the device, or the content given, failed.
+    #[error("{doing}")]
+    Io {
+        /// What was done.
+        doing: String,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// `path` contradicts itself.
+    pub fn corrupt(path: &ImagePath, why: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_string(), why: why.into() }
+    }
+
+    /// `path` is not fit for what was asked.
+    pub fn path(path: &ImagePath, why: impl Into<String>) -> Self {
+        Self::Path { path: path.to_string(), why: why.into() }
+    }
+
+    /// An input or output error while `doing`.
+    pub fn io(doing: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { doing: doing.into(), source }
+    }
+}

@@ -1,0 +1,273 @@
+//! ext4, edited by the crate `rust-fs-ext4`.
+
+mod superblock;
+
+pub use superblock::Superblock;
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use fs_ext4::dir::DirEntryType;
+
+use super::{Attributes, Error, FileKind, FileSystem, Metadata};
+use crate::disk::BlockDevice;
+use crate::image_path::ImagePath;
+
+/// Content is copied in pieces of this size; the editor commits a piece as one transaction, which
+/// has to fit the journal.
+const PIECE: usize = 1 << 20;
+
+/// Transfers that one editing session may make. A bake makes some thousands; damaged metadata that
+/// sends the editor in circles ends here instead of never.
+const TRANSFER_LIMIT: u64 = 4_000_000;
+
+/// An ext4 file system that is edited.
+pub struct Ext4 {
+    fs: fs_ext4::Filesystem,
+}
+
+/// The device as the editor wants it.
+struct Device<D> {
+    device: D,
+    transfers: AtomicU64,
+}
+
+impl<D: BlockDevice> Device<D> {
+    fn count(&self) -> fs_ext4::Result<()> {
+        if self.transfers.fetch_add(1, Ordering::Relaxed) < TRANSFER_LIMIT {
+            return Ok(());
+        }
+        Err(fs_ext4::Error::Corrupt("its metadata leads in circles"))
+    }
+}
+
+impl<D: BlockDevice> fs_ext4::block_io::BlockDevice for Device<D> {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> fs_ext4::Result<()> {
+        self.count()?;
+        self.device.read_at(offset, buf).map_err(fs_ext4::Error::Io)
+    }
+    fn size_bytes(&self) -> u64 {
+        self.device.len()
+    }
+    fn write_at(&self, offset: u64, buf: &[u8]) -> fs_ext4::Result<()> {
+        self.count()?;
+        self.device.write_at(offset, buf).map_err(fs_ext4::Error::Io)
+    }
+    fn is_writable(&self) -> bool {
+        true
+    }
+}
+
+/// Time and inode generations that are the same on every run.
+struct Fixed {
+    now: i64,
+    generation: AtomicU32,
+}
+
+impl fs_ext4::runtime::Runtime for Fixed {
+    fn now_unix_seconds(&self) -> i64 {
+        self.now
+    }
+    fn next_inode_generation(&self) -> u32 {
+        self.generation.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Ext4 {
+    /// Opens the file system in `device` for editing. `now`, in seconds since 1970, is the time of
+    /// every change that carries none of its own.
+    ///
+    /// # Errors
+    /// As [`Superblock::read`] and [`Superblock::check_editable`] say, before a byte is written.
+    pub fn open(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
+        Superblock::read(&device)?.check_editable(device.len())?;
+        let device = Arc::new(Device { device, transfers: AtomicU64::new(0) });
+        // A generation tells two inodes of one number apart; zero is what mkfs leaves.
+        let runtime = Arc::new(Fixed { now, generation: AtomicU32::new(1) });
+        let fs = fs_ext4::Filesystem::mount_with_runtime(device, runtime)
+            .map_err(|e| explain("opening the ext4 file system", e))?;
+        Ok(Self { fs })
+    }
+
+    /// The inode of `path`, link or not; `None` if a part of it is not there.
+    fn find(&self, path: &ImagePath) -> Result<Option<u32>, Error> {
+        let mut inode = fs_ext4::path::EXT4_ROOT_INODE;
+        for part in path.components() {
+            match self.fs.lookup_at(inode, part.as_bytes()) {
+                Ok(next) => inode = next,
+                Err(fs_ext4::Error::NotFound) => return Ok(None),
+                Err(e) => return Err(explain(path, e)),
+            }
+        }
+        Ok(Some(inode))
+    }
+
+    fn inode(&self, path: &ImagePath) -> Result<u32, Error> {
+        self.find(path)?.ok_or_else(|| Error::path(path, "no such file or directory"))
+    }
+
+    /// The directory that is to hold `path`, and the name that it gets there.
+    fn place<'a>(&self, path: &'a ImagePath) -> Result<(u32, &'a [u8]), Error> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Error::path(path, "the root directory cannot be replaced"));
+        };
+        Ok((self.inode(&parent)?, name.as_bytes()))
+    }
+
+    /// Makes room at `path` for a file or link.
+    fn vacate(&self, path: &ImagePath) -> Result<(), Error> {
+        match self.metadata(path)? {
+            None => Ok(()),
+            Some(Metadata { kind: FileKind::Directory, .. }) => {
+                Err(Error::path(path, "is a directory, and a file is to be put in its place"))
+            }
+            Some(_) => self.remove(path),
+        }
+    }
+
+    fn set(&self, inode: u32, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
+        let Attributes { mode, uid, gid, mtime } = attributes;
+        self.fs
+            .apply_chown_ino(inode, uid, gid)
+            // after the owner: changing that clears set-user-id
+            .and_then(|()| self.fs.apply_chmod_ino(inode, mode))
+            .and_then(|()| self.fs.apply_utimens_ino(inode, mtime, 0, mtime, 0))
+            .map_err(|e| explain(path, e))
+    }
+}
+
+impl FileSystem for Ext4 {
+    fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
+        let Some(number) = self.find(path)? else { return Ok(None) };
+        let inode = self.fs.stat_ino(number).map_err(|e| explain(path, e))?;
+        // the upper four bits of the mode are the file type, as in POSIX
+        let kind = match inode.mode >> 12 {
+            0o10 => FileKind::File,
+            0o04 => FileKind::Directory,
+            0o12 => FileKind::Symlink,
+            _ => FileKind::Other,
+        };
+        let attributes =
+            Attributes { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, mtime: inode.mtime };
+        Ok(Some(Metadata { kind, len: inode.size, attributes: Some(attributes) }))
+    }
+
+    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
+        let entries = self.fs.read_dir_ino(self.inode(path)?).map_err(|e| explain(path, e))?;
+        let mut names = Vec::new();
+        for entry in entries.into_iter().filter(|e| e.name != b"." && e.name != b"..") {
+            let name = String::from_utf8(entry.name).map_err(|e| {
+                Error::path(path, format!("holds a name that is not UTF-8: {:?}", e.as_bytes()))
+            })?;
+            let kind = match entry.file_type {
+                DirEntryType::RegFile => FileKind::File,
+                DirEntryType::Directory => FileKind::Directory,
+                DirEntryType::Symlink => FileKind::Symlink,
+                _ => FileKind::Other,
+            };
+            names.push((name, kind));
+        }
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(names)
+    }
+
+    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+        let number = self.inode(path)?;
+        let inode = self.fs.stat_ino(number).map_err(|e| explain(path, e))?;
+        let mut put =
+            |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(format!("copying {path}"), e));
+        if inode.mode >> 12 == 0o12 {
+            return put(&self.fs.read_link_ino(number).map_err(|e| explain(path, e))?);
+        }
+        let mut piece = vec![0; PIECE];
+        let mut at = 0;
+        while at < inode.size {
+            let n = self.fs.read_ino(number, at, &mut piece).map_err(|e| explain(path, e))?;
+            if n == 0 {
+                return Err(Error::corrupt(path, "it ends before its length says"));
+            }
+            put(&piece[..n])?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &ImagePath, content: &mut dyn Read, attributes: Attributes) -> Result<(), Error> {
+        self.vacate(path)?;
+        let (parent, name) = self.place(path)?;
+        let inode = self.fs.apply_create_at(parent, name, attributes.mode).map_err(|e| explain(path, e))?;
+        let mut piece = vec![0; PIECE];
+        let mut at = 0;
+        loop {
+            let n = read_full(content, &mut piece)
+                .map_err(|e| Error::io(format!("reading what {path} is to hold"), e))?;
+            if n == 0 {
+                break;
+            }
+            self.fs.apply_pwrite_ino(inode, at, &piece[..n]).map_err(|e| explain(path, e))?;
+            at += n as u64;
+        }
+        self.set(inode, path, attributes)
+    }
+
+    fn create_dir(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
+        let (parent, name) = self.place(path)?;
+        let inode = self.fs.apply_mkdir_at(parent, name, attributes.mode).map_err(|e| explain(path, e))?;
+        self.set(inode, path, attributes)
+    }
+
+    fn symlink(&self, path: &ImagePath, target: &str) -> Result<(), Error> {
+        self.vacate(path)?;
+        self.place(path)?;
+        self.fs.apply_symlink(target, path.as_str()).map(drop).map_err(|e| explain(path, e))
+    }
+
+    fn remove(&self, path: &ImagePath) -> Result<(), Error> {
+        let found = self.metadata(path)?.ok_or_else(|| Error::path(path, "no such file or directory"))?;
+        let (parent, name) = self.place(path)?;
+        match found.kind {
+            FileKind::Directory => self.fs.apply_rmdir_at(parent, name),
+            _ => self.fs.apply_unlink_at(parent, name),
+        }
+        .map_err(|e| explain(path, e))
+    }
+
+    fn set_attributes(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
+        self.set(self.inode(path)?, path, attributes)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        self.fs.finish().map_err(|e| explain("closing the ext4 file system", e))
+    }
+}
+
+/// Reads until `buf` is full or the content ends.
+fn read_full(from: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while n < buf.len() {
+        match from.read(&mut buf[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n)
+}
+
+/// The editor's error, told apart by what the user can do about it.
+fn explain(what: impl ToString, error: fs_ext4::Error) -> Error {
+    use fs_ext4::Error as E;
+    let path = what.to_string();
+    match error {
+        E::Io(source) => Error::Io { doing: format!("editing {path}"), source },
+        E::NoSpaceLeftOnDevice => Error::Full { path },
+        E::NotFound => Error::Path { path, why: "no such file or directory".into() },
+        E::NotADirectory => Error::Path { path, why: "a part of it is not a directory".into() },
+        E::AlreadyExists => Error::Path { path, why: "something is there already".into() },
+        E::DirectoryNotEmpty => Error::Path { path, why: "the directory is not empty".into() },
+        E::Unsupported(why) => Error::Incompatible { fs: "ext4", features: format!("{why} (at {path})") },
+        other => Error::Corrupt { path, why: other.to_string() },
+    }
+}

@@ -1,0 +1,191 @@
+//! FAT16 and FAT32, edited by the crate `fatfs`. FAT knows no owner, mode or link.
+
+mod bpb;
+mod view;
+
+pub use bpb::{Bpb, RootDirectory};
+pub use view::FatView;
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+
+use super::{Attributes, Error, FileKind, FileSystem, Metadata};
+use crate::disk::{BlockDevice, Stream};
+use crate::image_path::ImagePath;
+
+thread_local! {
+    /// What `Clock` answers: the library takes a `'static` clock, and bakes run on several threads.
+    static NOW: Cell<i64> = const { Cell::new(0) };
+}
+
+/// The time of the bake under way on this thread, in UTC.
+#[derive(Debug)]
+struct Clock;
+
+impl fatfs::TimeProvider for Clock {
+    fn get_current_date(&self) -> fatfs::Date {
+        self.get_current_date_time().date
+    }
+    fn get_current_date_time(&self) -> fatfs::DateTime {
+        dos_time(NOW.get())
+    }
+}
+
+/// Seconds since 1970 as FAT keeps time: from 1980 to 2107; what lies outside is moved to the end.
+fn dos_time(seconds: i64) -> fatfs::DateTime {
+    // 1980-01-01 00:00:00 and 2107-12-31 23:59:58 UTC
+    let seconds = seconds.clamp(315_532_800, 4_354_819_198);
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let date = fatfs::Date {
+        year: u16::try_from(time.year()).unwrap_or(1980).max(1980),
+        month: u16::from(u8::from(time.month())),
+        day: u16::from(time.day()),
+    };
+    let clock = fatfs::Time {
+        hour: u16::from(time.hour()),
+        min: u16::from(time.minute()),
+        sec: u16::from(time.second()),
+        millis: 0,
+    };
+    fatfs::DateTime { date, time: clock }
+}
+
+/// A FAT file system that is edited.
+pub struct Fat<D: BlockDevice> {
+    fs: fatfs::FileSystem<Stream<D>>,
+    now: i64,
+}
+
+impl<D: BlockDevice> Fat<D> {
+    /// Opens the file system in `device` for editing; `now`, in seconds since 1970, is the time of
+    /// every change.
+    ///
+    /// # Errors
+    /// As [`Bpb::read`] and [`Bpb::check_editable`] say, before a byte is written.
+    pub fn open(device: D, now: i64) -> Result<Self, Error> {
+        Bpb::read(&device)?.check_editable()?;
+        let options = fatfs::FsOptions::new().time_provider(&Clock);
+        let fs = fatfs::FileSystem::new(Stream::new(device), options)
+            .map_err(|e| Error::NotThere { wanted: "FAT", why: e.to_string() })?;
+        Ok(Self { fs, now })
+    }
+
+    /// The label in the root directory, or else the one in the boot sector.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn label(&self) -> Result<String, Error> {
+        let listed = self.fs.read_volume_label_from_root_dir();
+        let listed = listed.map_err(|e| Error::io("reading the FAT volume label", e))?;
+        Ok(listed.unwrap_or_else(|| self.fs.volume_label()).trim_end().to_owned())
+    }
+
+    fn root(&self) -> fatfs::Dir<'_, Stream<D>> {
+        NOW.set(self.now);
+        self.fs.root_dir()
+    }
+
+    fn dir(&self, path: &ImagePath) -> Result<fatfs::Dir<'_, Stream<D>>, Error> {
+        match path.as_str().trim_start_matches('/') {
+            "" => Ok(self.root()),
+            relative => self.root().open_dir(relative).map_err(|e| explain(path, e)),
+        }
+    }
+
+    /// Kind and length of what is at `path`; names compare without regard to case.
+    fn entry(&self, path: &ImagePath) -> Result<Option<(FileKind, u64)>, Error> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(Some((FileKind::Directory, 0)));
+        };
+        let parent = match self.dir(&parent) {
+            Err(Error::Path { .. }) => return Ok(None),
+            other => other?,
+        };
+        for entry in parent.iter() {
+            let entry = entry.map_err(|e| explain(path, e))?;
+            let matches = entry.file_name().to_uppercase() == name.to_uppercase()
+                || entry.short_file_name().eq_ignore_ascii_case(name);
+            if matches {
+                let kind = if entry.is_dir() { FileKind::Directory } else { FileKind::File };
+                return Ok(Some((kind, entry.len())));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<D: BlockDevice> FileSystem for Fat<D> {
+    fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
+        Ok(self.entry(path)?.map(|(kind, len)| Metadata { kind, len, attributes: None }))
+    }
+
+    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
+        let mut names = Vec::new();
+        for entry in self.dir(path)?.iter() {
+            let entry = entry.map_err(|e| explain(path, e))?;
+            let name = entry.file_name();
+            if name != "." && name != ".." {
+                names.push((name, if entry.is_dir() { FileKind::Directory } else { FileKind::File }));
+            }
+        }
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(names)
+    }
+
+    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+        let relative = path.as_str().trim_start_matches('/');
+        let mut file = self.root().open_file(relative).map_err(|e| explain(path, e))?;
+        io::copy(&mut file, out).map(drop).map_err(|e| explain(path, e))
+    }
+
+    fn write(&self, path: &ImagePath, content: &mut dyn Read, _attributes: Attributes) -> Result<(), Error> {
+        if let Some((FileKind::Directory, _)) = self.entry(path)? {
+            return Err(Error::path(path, "is a directory, and a file is to be put in its place"));
+        }
+        let relative = path.as_str().trim_start_matches('/');
+        let copied = self.root().create_file(relative).and_then(|mut file| {
+            file.truncate()?;
+            io::copy(content, &mut file)?;
+            file.flush()
+        });
+        copied.map_err(|e| explain(path, e))
+    }
+
+    /// Refused: fatfs 0.3 gives `.` and `..` long names, which fsck.fat objects to. The boot files of
+    /// a Pi lie in the root directory and in `overlays/`, which every image has.
+    fn create_dir(&self, path: &ImagePath, _attributes: Attributes) -> Result<(), Error> {
+        Err(Error::path(path, "directories cannot be made on the boot partition; use one that is there"))
+    }
+
+    fn symlink(&self, path: &ImagePath, _target: &str) -> Result<(), Error> {
+        Err(Error::path(path, "a FAT file system cannot hold a symbolic link"))
+    }
+
+    fn remove(&self, path: &ImagePath) -> Result<(), Error> {
+        self.root().remove(path.as_str().trim_start_matches('/')).map_err(|e| explain(path, e))
+    }
+
+    fn set_attributes(&self, path: &ImagePath, _attributes: Attributes) -> Result<(), Error> {
+        match self.entry(path)? {
+            Some(_) => Ok(()),
+            None => Err(Error::path(path, "no such file or directory")),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Error> {
+        self.fs.unmount().map_err(|e| Error::io("closing the FAT file system", e))
+    }
+}
+
+/// The library speaks in kinds of input and output errors.
+fn explain(path: &ImagePath, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::path(path, "no such file or directory"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Error::corrupt(path, error.to_string()),
+        // "No space left on device", of kind Other
+        io::ErrorKind::Other | io::ErrorKind::WriteZero | io::ErrorKind::StorageFull => {
+            Error::Full { path: path.to_string() }
+        }
+        _ => Error::io(format!("editing {path} on the boot partition"), error),
+    }
+}

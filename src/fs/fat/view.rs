@@ -1,0 +1,155 @@
+//! A second, read-only reader of FAT that shares no code with the editor: what the editor wrote is
+//! checked with it.
+
+use super::super::Error;
+use super::bpb::{Bpb, RootDirectory};
+use crate::disk::BlockDevice;
+use crate::image_path::ImagePath;
+
+const ENTRY_LEN: usize = 32;
+const ATTRIBUTE_DIRECTORY: u8 = 0x10;
+const ATTRIBUTE_LABEL: u8 = 0x08;
+const ATTRIBUTE_LONG_NAME: u8 = 0x0f;
+const DELETED: u8 = 0xe5;
+/// No directory may be longer, by the format (65,536 entries).
+const DIRECTORY_MAX: u64 = 65_536 * ENTRY_LEN as u64;
+
+/// A FAT file system, for reading alone.
+pub struct FatView<D> {
+    device: D,
+    bpb: Bpb,
+}
+
+/// A directory entry, with its long name if it has one.
+struct Entry {
+    name: String,
+    short_name: String,
+    is_dir: bool,
+    first_cluster: u64,
+    len: u64,
+}
+
+impl<D: BlockDevice> FatView<D> {
+    /// Opens the file system in `device`.
+    ///
+    /// # Errors
+    /// As [`Bpb::read`].
+    pub fn open(device: D) -> Result<Self, Error> {
+        let bpb = Bpb::read(&device)?;
+        Ok(Self { device, bpb })
+    }
+
+    /// The content of the file at `path`; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a chain that ends early, loops or leaves the file system;
+    /// [`Error::Path`] for a directory.
+    pub fn read(&self, path: &ImagePath) -> Result<Option<Vec<u8>>, Error> {
+        let mut directory = match self.bpb.root {
+            RootDirectory::Chain(first) => self.chain(first, None, path)?,
+            RootDirectory::Fixed { offset, len } => self.bytes(offset, len as usize)?,
+        };
+        let mut found = None;
+        for part in path.components() {
+            if let Some(Entry { is_dir: true, first_cluster, .. }) = found {
+                directory = self.chain(first_cluster, None, path)?;
+            } else if found.is_some() {
+                return Ok(None);
+            }
+            let wanted = part.to_uppercase();
+            let mut entries = parse(&directory).into_iter();
+            found = entries.find(|e| e.name.to_uppercase() == wanted || e.short_name == wanted);
+            if found.is_none() {
+                return Ok(None);
+            }
+        }
+        match found {
+            Some(Entry { is_dir: false, first_cluster, len, .. }) => {
+                self.chain(first_cluster, Some(len), path).map(Some)
+            }
+            _ => Err(Error::path(path, "is a directory")),
+        }
+    }
+
+    fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; len];
+        self.device.read_at(offset, &mut bytes).map_err(|e| Error::io("reading the FAT file system", e))?;
+        Ok(bytes)
+    }
+
+    /// The bytes of a chain of clusters: `len` of them, or for a directory all there are.
+    fn chain(&self, first: u64, len: Option<u64>, path: &ImagePath) -> Result<Vec<u8>, Error> {
+        let limit = len.unwrap_or(DIRECTORY_MAX).min(self.bpb.len);
+        if len.is_some_and(|len| len > self.bpb.len) {
+            return Err(Error::corrupt(path, "it is longer than its file system"));
+        }
+        let mut bytes = Vec::new();
+        let mut cluster = first;
+        while (bytes.len() as u64) < limit {
+            if cluster < 2 || cluster >= self.bpb.clusters + 2 {
+                return match len {
+                    None if self.ends(cluster) => Ok(bytes),
+                    _ => Err(Error::corrupt(path, format!("its chain leads to cluster {cluster}"))),
+                };
+            }
+            let offset = self.bpb.data_offset + (cluster - 2) * self.bpb.cluster_len;
+            bytes.extend(self.bytes(offset, self.bpb.cluster_len as usize)?);
+            cluster = self.next(cluster)?;
+        }
+        match len {
+            Some(len) => bytes.truncate(len as usize),
+            None => return Err(Error::corrupt(path, "its directory is longer than any may be")),
+        }
+        Ok(bytes)
+    }
+
+    fn next(&self, cluster: u64) -> Result<u64, Error> {
+        let (width, mask) = if self.bpb.fat32 { (4, 0x0fff_ffff) } else { (2, 0xffff) };
+        let mut entry = [0; 4];
+        let raw = self.bytes(self.bpb.fat_offset + cluster * width, width as usize)?;
+        entry[..raw.len()].copy_from_slice(&raw);
+        Ok(u64::from(u32::from_le_bytes(entry) & mask))
+    }
+
+    /// Whether a table entry marks the end of a chain.
+    fn ends(&self, entry: u64) -> bool {
+        entry >= if self.bpb.fat32 { 0x0fff_fff8 } else { 0xfff8 }
+    }
+}
+
+/// The entries of a directory, without the volume label.
+fn parse(directory: &[u8]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut long: Vec<u16> = Vec::new();
+    for raw in directory.chunks_exact(ENTRY_LEN) {
+        let attributes = raw[11];
+        match raw[0] {
+            0 => break,
+            DELETED => long.clear(),
+            _ if attributes & 0x3f == ATTRIBUTE_LONG_NAME => {
+                // pieces of 13 characters, the last one first
+                let piece = [&raw[1..11], &raw[14..26], &raw[28..32]].concat();
+                let units = piece.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+                long.splice(0..0, units.take_while(|u| *u != 0));
+            }
+            _ if attributes & ATTRIBUTE_LABEL != 0 => long.clear(),
+            _ => {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_uppercase();
+                let (base, extension) = (text(&raw[..8]), text(&raw[8..11]));
+                let short_name = if extension.is_empty() { base } else { format!("{base}.{extension}") };
+                let name = if long.is_empty() { short_name.clone() } else { String::from_utf16_lossy(&long) };
+                let (high, low) =
+                    (u16::from_le_bytes([raw[20], raw[21]]), u16::from_le_bytes([raw[26], raw[27]]));
+                entries.push(Entry {
+                    name,
+                    short_name,
+                    is_dir: attributes & ATTRIBUTE_DIRECTORY != 0,
+                    first_cluster: u64::from(high) << 16 | u64::from(low),
+                    len: u64::from(u32::from_le_bytes([raw[28], raw[29], raw[30], raw[31]])),
+                });
+                long.clear();
+            }
+        }
+    }
+    entries
+}

@@ -1,0 +1,101 @@
+//! File systems inside an image, edited in userspace through one trait.
+
+pub mod error;
+pub mod ext4;
+pub mod fat;
+pub mod layout;
+
+pub use error::Error;
+
+use std::io::{Read, Write};
+
+use crate::image_path::ImagePath;
+
+/// What is known of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// What is there.
+    pub kind: FileKind,
+    /// Length of the content in bytes; for a symbolic link, of its target.
+    pub len: u64,
+    /// Owner, permissions and time; `None` where the file system keeps none (FAT).
+    pub attributes: Option<Attributes>,
+}
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, a pipe or a socket.
+    Other,
+}
+
+/// Owner, permissions and time of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// The permission bits of the mode, at most 0o7777.
+    pub mode: u16,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// When the content was last changed, in seconds since 1970.
+    pub mtime: i64,
+}
+
+/// A file system that is edited. No path follows a symbolic link in its last part; links in
+/// the parts before it are not followed either and are an error, so that a change lands where it
+/// says it does.
+pub trait FileSystem {
+    /// What is at `path`; `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`Error`], as for all that follow: the device fails, or the file system contradicts itself.
+    fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error>;
+
+    /// Names and kinds in a directory, sorted by name, without `.` and `..`.
+    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error>;
+
+    /// Copies a file's content, or a symbolic link's target, to `out`.
+    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error>;
+
+    /// Makes `path` a regular file with this content, in place of the file or link that was there.
+    /// The directory above must be there.
+    fn write(&self, path: &ImagePath, content: &mut dyn Read, attributes: Attributes) -> Result<(), Error>;
+
+    /// Makes a directory; the one above must be there, and nothing at `path`.
+    fn create_dir(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error>;
+
+    /// Makes a symbolic link in place of the file or link that was there.
+    fn symlink(&self, path: &ImagePath, target: &str) -> Result<(), Error>;
+
+    /// Removes a file, a link or an empty directory.
+    fn remove(&self, path: &ImagePath) -> Result<(), Error>;
+
+    /// Sets owner, permissions and time of what is at `path`, which is no link.
+    fn set_attributes(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error>;
+
+    /// Writes out what is still held, and leaves the file system as a clean unmount does.
+    fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Removes what is at `path`, with all below it; says whether anything was there.
+///
+/// # Errors
+/// [`Error`]
+pub fn remove_all(fs: &dyn FileSystem, path: &ImagePath) -> Result<bool, Error> {
+    let Some(found) = fs.metadata(path)? else { return Ok(false) };
+    if found.kind == FileKind::Directory {
+        for (name, _) in fs.list(path)? {
+            let below = path.join(&name).map_err(|e| Error::corrupt(path, e.to_string()))?;
+            remove_all(fs, &below)?;
+        }
+    }
+    fs.remove(path)?;
+    Ok(true)
+}

@@ -1,0 +1,260 @@
+//! Whole bakes: what is named is there, what is not named stays, and damage never gets out.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use pibake::bake::{Error, bake};
+use pibake::disk::{BlockDevice, FileDevice, MemoryDevice, Patch, Patched};
+use pibake::image_path::ImagePath;
+use pibake::recipe::{Access, Action, Change, Recipe, Volume};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use support::images::{self, Spec};
+use support::{run, tool};
+
+const NOW: i64 = 1_700_000_000;
+
+fn change(volume: Volume, path: &str, action: Action) -> Change {
+    Change { volume, path: ImagePath::new(path).unwrap(), action }
+}
+
+fn write(volume: Volume, path: &str, content: &[u8], mode: u16) -> Change {
+    let access = Access::root(mode);
+    change(volume, path, Action::Write { content: content.to_vec(), access, secret: false })
+}
+
+fn recipe() -> Recipe {
+    let mut changes = vec![
+        write(Volume::Boot, "/user-data", b"#cloud-config\n", 0o644),
+        write(Volume::Root, "/etc/hostname", b"node-1\n", 0o644),
+        write(Volume::Root, "/etc/pibake/token", b"secret\n", 0o600),
+        change(Volume::Root, "/etc/link", Action::Symlink { target: "hostname".into() }),
+        change(Volume::Root, "/var/lib/pibake", Action::Directory { access: Access::root(0o700) }),
+        change(Volume::Root, "/etc/hosts", Action::Remove),
+        change(Volume::Root, "/not/there", Action::Remove),
+        change(
+            Volume::Boot,
+            "/cmdline.txt",
+            Action::KernelArguments { set: vec!["cgroup_memory=1".into()], unset: vec!["quiet".into()] },
+        ),
+    ];
+    changes.extend((0..40).map(|n| {
+        write(Volume::Root, &format!("/usr/lib/pibake/file-{n}"), "x".repeat(n * 300).as_bytes(), 0o755)
+    }));
+    Recipe { node: "node-1".into(), changes }
+}
+
+fn device(image: &Path) -> Arc<dyn BlockDevice> {
+    Arc::new(FileDevice::open_read_only(image).unwrap())
+}
+
+/// The base with a patch over it, as a file.
+fn write_out(image: &Path, patch: &Patch, to: &Path) {
+    run(std::process::Command::new("cp").arg("--sparse=always").arg(image).arg(to));
+    let out = FileDevice::open_read_write(to).unwrap();
+    for (offset, block) in patch.blocks() {
+        out.write_at(offset, block).unwrap();
+    }
+}
+
+#[test]
+fn what_is_named_is_there_and_both_file_systems_are_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, places) = Spec::default().make(dir.path());
+    let patch = bake(device(&image), &recipe(), NOW).unwrap();
+    let node = dir.path().join("node-1.img");
+    write_out(&image, &patch, &node);
+    images::assert_clean(&node, places);
+
+    let (fat, ext4) = (dir.path().join("p1"), dir.path().join("p2"));
+    images::extract(&node, places.boot, &fat);
+    images::extract(&node, places.root, &ext4);
+    let debugfs = |request: &str| run(tool("debugfs", "e2fsprogs").args(["-R", request]).arg(&ext4));
+    assert_eq!(debugfs("cat /etc/hostname"), "node-1\n");
+    assert!(debugfs("stat /etc/pibake/token").contains("Mode:  0600"));
+    assert!(debugfs("stat /etc/pibake").contains("Mode:  0755"));
+    assert!(!debugfs("ls /etc").contains("hosts"));
+    let line = run(tool("mtype", "mtools").arg("-i").arg(&fat).arg("::cmdline.txt"));
+    assert_eq!(
+        line,
+        "net.ifnames=0 console=serial0,115200 root=LABEL=writable rootwait fixrtc cgroup_memory=1\n"
+    );
+}
+
+#[test]
+fn same_input_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, _) = Spec::default().make(dir.path());
+    let first = bake(device(&image), &recipe(), NOW).unwrap();
+    assert_eq!(bake(device(&image), &recipe(), NOW).unwrap(), first);
+    assert!(first.block_count() < 1000, "{} blocks changed", first.block_count());
+    assert_ne!(bake(device(&image), &recipe(), NOW + 2).unwrap(), first);
+}
+
+/// Every path below `/` with its metadata and content, but for what `skip` names.
+fn tree(device: &Arc<dyn BlockDevice>, offset: u64, skip: &[&str]) -> BTreeMap<String, String> {
+    struct At(Arc<dyn BlockDevice>, u64);
+    impl ext4_view::Ext4Read for At {
+        fn read(&mut self, at: u64, dst: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            Ok(self.0.read_at(self.1 + at, dst)?)
+        }
+    }
+    let fs = ext4_view::Ext4::load(Box::new(At(Arc::clone(device), offset))).unwrap();
+    let mut found = BTreeMap::new();
+    let mut open = vec!["/".to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in fs.read_dir(dir.as_str()).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            let name = name.as_str().unwrap();
+            let path = format!("{}/{name}", dir.trim_end_matches('/'));
+            if name == "." || name == ".." || skip.iter().any(|s| path.starts_with(s)) {
+                continue;
+            }
+            let meta = fs.symlink_metadata(path.as_str()).unwrap();
+            let content = if meta.is_dir() { Vec::new() } else { fs.read(path.as_str()).unwrap() };
+            // a directory's time and size follow from what was put into it
+            let own =
+                if meta.is_dir() { String::new() } else { format!("{:?} {content:?}", meta.modified()) };
+            found.insert(path.clone(), format!("{:o} {}:{} {own}", meta.mode(), meta.uid(), meta.gid()));
+            if meta.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_not_named_stays_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    for n in 0..300 {
+        images::put(&root.join(format!("usr/share/vendor/{n}/file")), &"v".repeat(n * 50));
+    }
+    images::put(&root.join("etc/hostname"), "ubuntu\n");
+    images::put(&root.join("etc/hosts"), "127.0.0.1 localhost\n");
+    let (image, places) = Spec::default().make_from(dir.path(), &root);
+    let base = device(&image);
+    let patch = bake(Arc::clone(&base), &recipe(), NOW).unwrap();
+    let node: Arc<dyn BlockDevice> = Arc::new(Patched::new(Arc::clone(&base), patch));
+    let named =
+        ["/etc/hostname", "/etc/pibake", "/etc/link", "/etc/hosts", "/var", "/usr/lib/pibake", "/usr/lib"];
+    let before = tree(&base, places.root.0, &named);
+    assert!(before.len() > 600);
+    assert_eq!(before, tree(&node, places.root.0, &named));
+}
+
+#[test]
+fn a_change_that_cannot_be_made_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, _) = Spec::default().make(dir.path());
+    let bad = |c: Change| {
+        let recipe = Recipe { node: "node-1".into(), changes: vec![c] };
+        match bake(device(&image), &recipe, NOW) {
+            Err(Error::FileSystem { source, .. }) => source.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let below_a_file = bad(write(Volume::Root, "/etc/hostname/x", b"", 0o644));
+    assert!(below_a_file.starts_with("/etc/hostname: is not a directory"), "{below_a_file}");
+    let over_a_directory = bad(write(Volume::Root, "/etc", b"", 0o644));
+    assert!(over_a_directory.starts_with("/etc: is a directory"), "{over_a_directory}");
+    let no_line = change(Volume::Boot, "/none.txt", Action::KernelArguments { set: vec![], unset: vec![] });
+    assert!(bad(no_line).starts_with("/none.txt: no such file"));
+}
+
+#[test]
+fn an_image_of_nothing_is_refused() {
+    let zeros: Arc<dyn BlockDevice> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
+    assert!(matches!(bake(zeros, &recipe(), NOW), Err(Error::Table(_))));
+}
+
+/// A device with some bytes of a base changed, which fails the test if anything outside the root
+/// partition and the boot partition were changed by the bake.
+struct Flipped {
+    base: Arc<MemoryDevice>,
+    flips: BTreeMap<u64, u8>,
+}
+
+impl BlockDevice for Flipped {
+    fn len(&self) -> u64 {
+        self.base.len()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.base.read_at(offset, buf)?;
+        for (at, mask) in self.flips.range(offset..offset + buf.len() as u64) {
+            buf[(at - offset) as usize] ^= mask;
+        }
+        Ok(())
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> std::io::Result<()> {
+        panic!("the base was written to");
+    }
+}
+
+/// 10,000 damaged file systems: refused, or baked and read back; never a panic that gets out, never a
+/// hang, never a byte outside the two partitions.
+#[test]
+fn damaged_metadata_never_gets_out() {
+    const CASES: u64 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let spec = Spec { fat_mib: 33, ext4_mib: 8, options: &["-N", "256", "-J", "size=1"], ..Spec::default() };
+    let (image, places) = spec.make(dir.path());
+    let bytes = std::fs::read(&image).unwrap();
+    // metadata is all that mkfs wrote: the blocks of the root file system that are not zero
+    let root = places.root.0 as usize..(places.root.0 + places.root.1) as usize;
+    let written: Vec<u64> = root
+        .step_by(1024)
+        .filter(|at| bytes[*at..at + 1024].iter().any(|b| *b != 0))
+        .map(|at| at as u64)
+        .collect();
+    let base = Arc::new(MemoryDevice::new(bytes));
+    let mut small = recipe();
+    small.changes.truncate(10);
+    // what the editors say when they panic is not this test's output
+    std::panic::set_hook(Box::new(|_| {}));
+    let threads = 2;
+    let outcomes: Vec<(u64, u64)> = std::thread::scope(|scope| {
+        let run = |thread: u64| {
+            let (base, written, small) = (&base, &written, &small);
+            scope.spawn(move || {
+                let (mut baked, mut refused) = (0, 0);
+                for case in (thread..CASES).step_by(threads as usize) {
+                    let mut rng = StdRng::seed_from_u64(case);
+                    let flips = (0..rng.random_range(1..=16))
+                        .map(|_| {
+                            let block = written[rng.random_range(0..written.len())];
+                            (block + rng.random_range(0..1024), rng.random_range(1..=255))
+                        })
+                        .collect();
+                    let device = Arc::new(Flipped { base: Arc::clone(base), flips });
+                    match bake(device, small, NOW) {
+                        Ok(patch) => {
+                            baked += 1;
+                            for (offset, block) in patch.blocks() {
+                                let inside = |(at, len): (u64, u64)| {
+                                    offset >= at && offset + block.len() as u64 <= at + len
+                                };
+                                assert!(
+                                    inside(places.boot) || inside(places.root),
+                                    "case {case} wrote at {offset}"
+                                );
+                            }
+                        }
+                        Err(_) => refused += 1,
+                    }
+                }
+                (baked, refused)
+            })
+        };
+        let workers: Vec<_> = (0..threads).map(run).collect();
+        workers.into_iter().map(|w| w.join().unwrap()).collect()
+    });
+    let (baked, refused) = outcomes.iter().fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
+    println!("{baked} baked and read back, {refused} refused");
+    assert!(baked > 0 && refused > 0 && baked + refused == CASES);
+}
