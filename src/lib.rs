@@ -4,13 +4,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod cluster;
-pub mod disk;
-pub mod identity;
 pub mod bake;
+pub mod cluster;
 pub mod disk;
 pub mod emulator;
 pub mod fs;
+pub mod identity;
 pub mod image_path;
 pub mod progress;
 pub mod project;
