@@ -1,0 +1,57 @@
+//! Every default of a cluster, with where it comes from. "The book" is the appendix of
+//! "Kubernetes: Up and Running", 3rd edition, that builds a cluster of Raspberry Pis by hand.
+
+/// Name of the cluster in kubeconfig files: kubeadm's own default (`kubeadmapi.DefaultClusterName`).
+pub const NAME: &str = "kubernetes";
+/// The book's domain (its dhcpd.conf).
+pub const DOMAIN: &str = "cluster.home";
+/// The book builds four machines.
+pub const NODES: u16 = 4;
+/// The book names its machines node-1, node-2, …
+pub const NODE_PREFIX: &str = "node-";
+/// The book's network: node-1 is 10.0.0.1/24.
+pub const SUBNET: &str = "10.0.0.0/24";
+/// The onboard Ethernet port; `net.ifnames=0` keeps this name on every release.
+pub const INTERFACE: &str = "eth0";
+/// The onboard radio.
+pub const WIFI_INTERFACE: &str = "wlan0";
+/// A second Ethernet card, on USB, under `net.ifnames=0`.
+pub const UPLINK_INTERFACE: &str = "eth1";
+/// The book's DNS servers (its dhcpd.conf).
+pub const DNS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+/// `default-lease-time` of the book's dhcpd.conf, in seconds.
+pub const DEFAULT_LEASE_SECONDS: u32 = 600;
+/// `max-lease-time` of the book's dhcpd.conf, in seconds.
+pub const MAX_LEASE_SECONDS: u32 = 7200;
+/// Addresses at the top of the subnet for machines that are no nodes. The book hands out ten, the
+/// server's own among them.
+pub const POOL_SIZE: u32 = 50;
+/// `--pod-network-cidr` of the book, and the network of flannel's manifest.
+pub const PODS: &str = "10.244.0.0/16";
+/// kubeadm's default service network (`DefaultServicesSubnet`).
+pub const SERVICES: &str = "10.96.0.0/12";
+/// Flannel's image; its release v0.27.4 names this pair in kube-flannel.yml.
+pub const FLANNEL_IMAGE: &str = "ghcr.io/flannel-io/flannel:v0.27.4";
+/// The CNI plugin's image of the same kube-flannel.yml.
+pub const FLANNEL_CNI_PLUGIN_IMAGE: &str = "ghcr.io/flannel-io/flannel-cni-plugin:v1.8.0-flannel1";
+/// kubeadm's default since 1.25; older ones know it as k8s.gcr.io, which is frozen.
+pub const IMAGE_REGISTRY: &str = "registry.k8s.io";
+/// The user that Ubuntu's images have and the book logs in as.
+pub const USER: &str = "ubuntu";
+/// Ubuntu's archive for arm64, as in the image's sources.list.
+pub const UBUNTU: &str = "http://ports.ubuntu.com/ubuntu-ports";
+/// Docker's repository, which holds containerd.io (docs.docker.com/engine/install/ubuntu).
+pub const DOCKER: &str = "https://download.docker.com/linux/ubuntu";
+/// Docker's key (same page).
+pub const DOCKER_KEY: &str = "https://download.docker.com/linux/ubuntu/gpg";
+/// Fingerprint of Docker's key (same page).
+pub const DOCKER_FINGERPRINT: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
+/// The Kubernetes repository, one for each minor version
+/// (kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm).
+pub const KUBERNETES: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb";
+/// The key of the Kubernetes repository (same page).
+pub const KUBERNETES_KEY: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb/Release.key";
+/// Fingerprint of the key of the Kubernetes repository.
+pub const KUBERNETES_FINGERPRINT: &str = "DE15B14486CD377B9E876E1A234654DA9A296436";
+/// The base image of the book.
+pub const BASE: &str = "20.04.5";

@@ -1,0 +1,164 @@
+//! Which Kubernetes, and how.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::Ipv4Net;
+
+/// Which Kubernetes, and how. What is `None` follows from the platform, see
+/// [`super::Cluster::software`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// The version asked for.
+    pub version: Option<KubernetesVersion>,
+    /// The network of the pods; every node gets a /24 of it.
+    pub pods: Ipv4Net,
+    /// The network of the services.
+    pub services: Ipv4Net,
+    /// The containerd asked for.
+    pub containerd: Option<ContainerdVersion>,
+    /// The pause image asked for.
+    pub pause_image: Option<String>,
+    /// The cgroup hierarchy asked for.
+    pub cgroup: Option<Cgroup>,
+    /// Whether users' pods may run on the control plane node as well.
+    pub schedule_on_control_plane: bool,
+    /// The pod network.
+    pub flannel: Flannel,
+}
+
+/// The pod network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flannel {
+    /// Whole reference of flannel's image.
+    pub image: String,
+    /// Whole reference of the image with flannel's CNI plugin.
+    pub cni_plugin_image: String,
+}
+
+/// A version of Kubernetes: `1.34`, or `1.34.2` to have exactly that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KubernetesVersion {
+    /// The number after `1.`.
+    pub minor: u16,
+    /// The patch release; the newest of the minor version where it is not given.
+    pub patch: Option<u16>,
+}
+
+impl KubernetesVersion {
+    /// The newest patch release of a minor version.
+    pub const fn minor(minor: u16) -> Self {
+        Self { minor, patch: None }
+    }
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.patch {
+            Some(patch) => write!(f, "1.{}.{patch}", self.minor),
+            None => write!(f, "1.{}", self.minor),
+        }
+    }
+}
+
+/// A text that is no version of Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a version such as \"1.34\" or \"1.34.2\"")]
+pub struct InvalidVersion;
+
+impl FromStr for KubernetesVersion {
+    type Err = InvalidVersion;
+
+    /// Takes `1.34`, `1.34.2`, and both with a `v` before.
+    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+        let mut parts = text.strip_prefix('v').unwrap_or(text).split('.');
+        let mut number = || parts.next().map(|p| decimal(p).ok_or(InvalidVersion)).transpose();
+        match (number()?, number()?, number()?, number()?) {
+            (Some(1), Some(minor), patch, None) => Ok(Self { minor, patch }),
+            _ => Err(InvalidVersion),
+        }
+    }
+}
+
+/// A version of containerd: a line such as `1.7` or `2.1`, or exactly `1.7.27`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerdVersion {
+    /// 1 or 2: decides the form of config.toml.
+    pub major: u16,
+    /// The number after it.
+    pub minor: u16,
+    /// The patch release; the newest of the line where it is not given.
+    pub patch: Option<u16>,
+}
+
+impl ContainerdVersion {
+    /// The newest patch release of a line.
+    pub const fn line(major: u16, minor: u16) -> Self {
+        Self { major, minor, patch: None }
+    }
+}
+
+impl fmt::Display for ContainerdVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
+    }
+}
+
+impl FromStr for ContainerdVersion {
+    type Err = InvalidVersion;
+
+    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+        let mut parts = text.split('.');
+        let mut number = || parts.next().map(|p| decimal(p).ok_or(InvalidVersion)).transpose();
+        match (number()?, number()?, number()?, number()?) {
+            (Some(major), Some(minor), patch, None) => Ok(Self { major, minor, patch }),
+            _ => Err(InvalidVersion),
+        }
+    }
+}
+
+fn decimal(text: &str) -> Option<u16> {
+    // `u16::from_str` takes "+1", and a leading zero would make two texts of one version.
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    canonical.then(|| text.parse().ok()).flatten()
+}
+
+/// Which hierarchy of control groups systemd mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cgroup {
+    /// The legacy hierarchies.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+impl fmt::Display for Cgroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_and_shown() {
+        for (text, minor, patch) in [("1.34", 34, None), ("v1.34.2", 34, Some(2)), ("1.20.0", 20, Some(0))] {
+            let version: KubernetesVersion = text.parse().unwrap();
+            assert_eq!((version.minor, version.patch), (minor, patch));
+            assert_eq!(version.to_string(), text.trim_start_matches('v'));
+        }
+        for text in
+            ["", "1", "2.1", "1.34.2.1", "1.x", "1.+3", "1.034", "latest", "1.34-rc1", "1.99999", "1."]
+        {
+            assert_eq!(text.parse::<KubernetesVersion>(), Err(InvalidVersion), "{text}");
+        }
+        assert_eq!("1.7".parse(), Ok(ContainerdVersion::line(1, 7)));
+        assert_eq!("2.1.4".parse::<ContainerdVersion>().map(|v| v.to_string()), Ok("2.1.4".to_owned()));
+    }
+}

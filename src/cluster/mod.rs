@@ -1,0 +1,123 @@
+//! What is asked: nodes, network, versions, access. Pure data, read from a pibake.toml and
+//! validated; a [`Cluster`] that exists is one that can be built.
+
+mod access;
+mod check;
+mod consistency;
+mod country;
+pub mod defaults;
+mod kubernetes;
+mod labels;
+mod network;
+mod node;
+mod plan;
+pub mod platform;
+mod problem;
+mod read;
+mod secret;
+mod software;
+mod sources;
+mod toml;
+
+use std::path::PathBuf;
+
+pub use access::{Access, Password};
+pub use kubernetes::{Cgroup, ContainerdVersion, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
+pub use network::{
+    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Uplink, UplinkAddressing, Wifi, WifiKey,
+};
+pub use node::{InvalidMac, MacAddress, Node, Role};
+pub use platform::Platform;
+pub use problem::{Error, Origin, Problem};
+pub use read::Overrides;
+pub use secret::Secret;
+pub use software::{Software, SoftwareError};
+pub use sources::{AptSource, Proxy, Sources};
+
+/// What `pibake init` writes: every key with its default, and what it is for.
+pub const INIT: &str = include_str!("init.toml");
+
+/// A description of a cluster, complete and consistent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name in kubeconfig files.
+    pub name: String,
+    /// The DNS domain that node names are completed with.
+    pub domain: String,
+    /// The machines, by number; exactly one is a control plane.
+    pub nodes: Vec<Node>,
+    /// The network between them and its way out.
+    pub network: Network,
+    /// Which Kubernetes, and how.
+    pub kubernetes: Kubernetes,
+    /// Who may log in.
+    pub access: Access,
+    /// Where nodes fetch from.
+    pub sources: Sources,
+    /// The image that nodes are made from.
+    pub base: BaseImage,
+    /// A directory of the user's whose files replace or add to the overlays.
+    pub overlays: Option<PathBuf>,
+    /// A file of the user's with cloud-config that is merged into every node's user-data.
+    pub cloud_init_extra: Option<PathBuf>,
+    /// Where each value was written, for messages.
+    origins: problem::Origins,
+}
+
+/// The image that nodes are made from, and how it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// A release, `sample`, a path or a URL.
+    pub image: String,
+    /// Where releases are downloaded from instead of Ubuntu's server.
+    pub mirror: Option<String>,
+    /// The image file's SHA-256, 64 lower case hex digits.
+    pub sha256: Option<String>,
+    /// A keyring to trust for SHA256SUMS.gpg instead of the embedded key.
+    pub keyring: Option<PathBuf>,
+    /// The platform to take the image for, where its os-release names none that is known.
+    pub platform: Option<String>,
+    /// Further arguments for the kernel.
+    pub kernel_arguments: Vec<String>,
+}
+
+impl Cluster {
+    /// The node that runs the control plane; validation lets no cluster exist without one.
+    pub fn control_plane(&self) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.is_control_plane())
+    }
+
+    /// The node that `--node` means: by number or by name.
+    pub fn node(&self, which: &str) -> Option<&Node> {
+        let number = which.parse::<u16>().ok();
+        self.nodes.iter().find(|n| n.name == which || Some(n.number) == number)
+    }
+
+    /// The platform that the description names, or that the release of its base image is; `None`
+    /// where only the image itself can tell.
+    pub fn stated_platform(&self) -> Option<Platform> {
+        Platform::named(self.base.platform.as_deref().unwrap_or(&self.base.image))
+    }
+
+    /// What is allowed but probably not meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(gateway) = self.network.gateway()
+            && gateway.uplink.wifi.is_none()
+            && !self.origins.given("network.uplink")
+        {
+            let name = self.control_plane().map_or("the control plane", |n| &n.name);
+            warnings.push(format!(
+                "no radio network is described in [network.wifi]: {name} expects its way to the internet \
+                 on a second Ethernet adapter, {}",
+                gateway.uplink.interface
+            ));
+        }
+        warnings
+    }
+
+    /// The full name of the API server: `kubernetes.` and the domain.
+    pub fn api_name(&self) -> String {
+        format!("kubernetes.{}", self.domain)
+    }
+}

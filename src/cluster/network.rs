@@ -1,0 +1,133 @@
+//! The network between the nodes and its way out.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::Secret;
+
+/// The network between the nodes, and how it meets the rest of the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The network that the nodes' addresses lie in.
+    pub subnet: Ipv4Net,
+    /// The Ethernet port that every node is on that network with.
+    pub interface: String,
+    /// DNS servers that every node asks.
+    pub dns: Vec<Ipv4Addr>,
+    /// Who hands out addresses and routes.
+    pub mode: Mode,
+}
+
+/// Who hands out addresses and routes between the cluster and the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// The control plane node does DHCP and NAT for the others and has an uplink of its own.
+    Gateway(Gateway),
+    /// All nodes stand in a network that a router serves already; no node does DHCP or NAT.
+    Lan(Lan),
+}
+
+/// How the control plane node serves the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its way to the world.
+    pub uplink: Uplink,
+    /// What its DHCP server hands out.
+    pub dhcp: Dhcp,
+}
+
+/// How nodes live behind a router that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lan {
+    /// The router's address: every node's default route.
+    pub router: Ipv4Addr,
+    /// Where nodes have their addresses from.
+    pub addressing: LanAddressing,
+}
+
+/// Where nodes in lan mode have their addresses from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LanAddressing {
+    /// Each card says its node's address. Works with any router, as long as the addresses lie
+    /// outside of what it hands out.
+    Static,
+    /// The router hands each node the address that the description says, by reservation.
+    Dhcp,
+}
+
+/// The control plane node's way to the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    /// Name of the network interface: `wlan0`, `eth1`.
+    pub interface: String,
+    /// The radio network, where it is one; otherwise the uplink is Ethernet.
+    pub wifi: Option<Wifi>,
+    /// How it gets its address.
+    pub addressing: UplinkAddressing,
+}
+
+/// How the uplink gets its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UplinkAddressing {
+    /// By DHCP.
+    Dhcp,
+    /// Given here.
+    Static {
+        /// Address and prefix length.
+        address: Ipv4Net,
+        /// The default route.
+        router: Ipv4Addr,
+    },
+}
+
+/// A radio network and the right to join it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wifi {
+    /// Its name, 1 to 32 bytes (IEEE 802.11), UTF-8.
+    pub ssid: String,
+    /// What joins it. [`crate::identity::wifi_psk`] makes of it what is written on a card.
+    pub key: WifiKey,
+    /// Where the radio stands: ISO 3166-1 alpha-2, upper case. Decides channels and power.
+    pub country: Option<String>,
+    /// The access point does not announce the name.
+    pub hidden: bool,
+}
+
+/// What joins a radio network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WifiKey {
+    /// A WPA passphrase: 8 to 63 printable ASCII characters, or UTF-8 of as many bytes.
+    Passphrase(Secret),
+    /// A WPA pre-shared key: 64 lower case hex digits.
+    Psk(Secret),
+    /// Nothing: the network is open.
+    Open,
+}
+
+/// What the DHCP server of the control plane node hands out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dhcp {
+    /// Addresses for machines that are no nodes, first and last, none of them in use by a node;
+    /// in ascending order, possibly none at all.
+    pub pool: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// Seconds that a lease lasts when the client asks for no time.
+    pub default_lease_seconds: u32,
+    /// Seconds that a lease lasts at most.
+    pub max_lease_seconds: u32,
+}
+
+impl Network {
+    /// The gateway's part, in gateway mode.
+    pub fn gateway(&self) -> Option<&Gateway> {
+        match &self.mode {
+            Mode::Gateway(gateway) => Some(gateway),
+            Mode::Lan(_) => None,
+        }
+    }
+
+    /// The uplink's radio network, where there is one.
+    pub fn wifi(&self) -> Option<&Wifi> {
+        self.gateway()?.uplink.wifi.as_ref()
+    }
+}

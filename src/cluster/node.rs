@@ -1,0 +1,129 @@
+//! One machine of the cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+/// One machine of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its place in the cluster, from 1; what `--node 3` means.
+    pub number: u16,
+    /// Host name: one label of RFC 1123, lower case.
+    pub name: String,
+    /// What it does.
+    pub role: Role,
+    /// Its address on the cluster's network.
+    pub address: Ipv4Addr,
+    /// Hardware address of its Ethernet port, where the user gave it.
+    pub mac: Option<MacAddress>,
+    /// Kubernetes labels that its kubelet registers it with.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Node {
+    /// Whether it runs the control plane.
+    pub fn is_control_plane(&self) -> bool {
+        self.role == Role::ControlPlane
+    }
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Runs etcd, the API server, the scheduler and the controllers.
+    ControlPlane,
+    /// Runs the users' pods.
+    Worker,
+}
+
+impl Role {
+    /// The role as pibake.toml, overlays and tables name it: `control-plane`, `worker`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// An Ethernet hardware address of one card (EUI-48). Displayed as `dc:a6:32:01:02:03`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// Why a text is no [`MacAddress`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMac {
+    /// Not six pairs of hex digits.
+    #[error("must be six pairs of hex digits, such as dc:a6:32:01:02:03")]
+    Form,
+    /// Addresses no single card: all zeros, or with the multicast bit.
+    #[error("must be the address of one card: not zero, not a multicast or broadcast address")]
+    NotOneCard,
+}
+
+impl FromStr for MacAddress {
+    type Err = InvalidMac;
+
+    /// Takes `:` or `-` between the pairs, in either case.
+    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+        let separator = if text.contains('-') { '-' } else { ':' };
+        let mut bytes = [0; 6];
+        let mut pairs = text.split(separator);
+        for byte in &mut bytes {
+            let pair = pairs.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+            *byte = pair.and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or(InvalidMac::Form)?;
+        }
+        if pairs.next().is_some() {
+            return Err(InvalidMac::Form);
+        }
+        // IEEE 802: the lowest bit of the first byte marks a group address.
+        if bytes == [0; 6] || bytes[0] & 1 == 1 {
+            return Err(InvalidMac::NotOneCard);
+        }
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macs_are_read_in_either_notation_and_shown_in_one() {
+        for text in ["dc:a6:32:01:02:0f", "DC-A6-32-01-02-0F"] {
+            assert_eq!(text.parse::<MacAddress>().map(|m| m.to_string()), Ok("dc:a6:32:01:02:0f".into()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_card_is_no_mac() {
+        for text in [
+            "",
+            "dc:a6:32:01:02",
+            "dc:a6:32:01:02:03:04",
+            "dc:a6:32:01:02:0g",
+            "dca632010203",
+            "+c:a6:32:1:2:3",
+        ] {
+            assert_eq!(text.parse::<MacAddress>(), Err(InvalidMac::Form), "{text}");
+        }
+        for text in ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"] {
+            assert_eq!(text.parse::<MacAddress>(), Err(InvalidMac::NotOneCard), "{text}");
+        }
+    }
+}

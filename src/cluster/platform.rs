@@ -1,0 +1,173 @@
+//! What the releases that images are made of differ in.
+
+use super::{Cgroup, ContainerdVersion, KubernetesVersion};
+
+/// The newest Kubernetes that this version of pibake knows (released August 2026).
+pub const NEWEST_KUBERNETES: u16 = 37;
+/// The oldest that it knows.
+pub const OLDEST_KUBERNETES: u16 = 20;
+
+/// What is known of one release of an operating system on a Pi.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Platform {
+    /// `20.04`; also what `base.platform` takes.
+    pub name: &'static str,
+    /// `ID` of its os-release.
+    pub id: &'static str,
+    /// `VERSION_ID` of its os-release.
+    pub version: &'static str,
+    /// Code name, the suite of package sources.
+    pub codename: &'static str,
+    /// The hierarchy that systemd mounts when the command line says nothing.
+    pub cgroup: Cgroup,
+    /// Whether netplan knows `regulatory-domain` (from 0.105); else the country goes on the
+    /// kernel's command line.
+    pub netplan_sets_country: bool,
+    /// Whether some kernel modules (vxlan) are in a package of their own, linux-modules-extra-raspi.
+    pub modules_extra: bool,
+    /// The lines of containerd.io in Docker's repository that are known to work, the preferred first.
+    pub containerd: &'static [ContainerdVersion],
+}
+
+const V1: ContainerdVersion = ContainerdVersion::line(1, 7);
+const V2: ContainerdVersion = ContainerdVersion::line(2, 1);
+
+/// All that is known.
+pub const PLATFORMS: [Platform; 4] = [
+    // systemd 245, cgroup v1, kernel 5.4, netplan 0.104. Docker's repository stopped at
+    // containerd.io 1.7.27 when it dropped focal (May 2025).
+    Platform {
+        name: "20.04",
+        id: "ubuntu",
+        version: "20.04",
+        codename: "focal",
+        cgroup: Cgroup::V1,
+        netplan_sets_country: false,
+        modules_extra: false,
+        containerd: &[V1],
+    },
+    // systemd 249, cgroup v2, kernel 5.15, netplan 0.104 at release and 0.106 in its updates: the
+    // image may hold either, so the country goes where both read it.
+    Platform {
+        name: "22.04",
+        id: "ubuntu",
+        version: "22.04",
+        codename: "jammy",
+        cgroup: Cgroup::V2,
+        netplan_sets_country: false,
+        modules_extra: true,
+        containerd: &[V2, V1],
+    },
+    // systemd 255, cgroup v2, kernel 6.8, netplan 1.0 and later.
+    Platform {
+        name: "24.04",
+        id: "ubuntu",
+        version: "24.04",
+        codename: "noble",
+        cgroup: Cgroup::V2,
+        netplan_sets_country: true,
+        modules_extra: true,
+        containerd: &[V2, V1],
+    },
+    // Not an image for Pis, but a root file system with their layout can be made of it: systemd
+    // 252, cgroup v2, kernel 6.1, netplan 0.106.
+    Platform {
+        name: "debian-12",
+        id: "debian",
+        version: "12",
+        codename: "bookworm",
+        cgroup: Cgroup::V2,
+        netplan_sets_country: true,
+        modules_extra: false,
+        containerd: &[V2, V1],
+    },
+];
+
+/// A system that nothing is known of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the image's os-release says {found}, which pibake does not know; it knows {}. \
+     Set base.platform to the one that it is most like",
+    names()
+)]
+pub struct UnknownPlatform {
+    /// What the image says of itself.
+    pub found: String,
+}
+
+/// The names of all platforms, for messages.
+pub fn names() -> String {
+    PLATFORMS.map(|p| p.name).join(", ")
+}
+
+impl Platform {
+    /// The platform of this name, `22.04`, or of an image release of it, `22.04.5`.
+    pub fn named(name: &str) -> Option<Self> {
+        let release = |p: &Self| {
+            name.strip_prefix(p.name).is_some_and(|rest| {
+                rest.is_empty() || p.id == "ubuntu" && rest.strip_prefix('.').is_some_and(is_number)
+            })
+        };
+        PLATFORMS.into_iter().find(release)
+    }
+
+    /// The platform that an image says it is in its `/etc/os-release` (os-release(5)).
+    pub fn from_os_release(text: &str) -> Result<Self, UnknownPlatform> {
+        let value = |key: &str| {
+            let line = text.lines().rev().find_map(|l| l.trim().strip_prefix(key)?.strip_prefix('='));
+            line.map(|v| v.trim().trim_matches(['"', '\'']).to_owned())
+        };
+        let (id, version) = (value("ID"), value("VERSION_ID"));
+        let known = |p: &Self| Some(p.id) == id.as_deref() && Some(p.version) == version.as_deref();
+        PLATFORMS.into_iter().find(known).ok_or_else(|| {
+            let said = |v: Option<String>| v.unwrap_or_else(|| "nothing".to_owned());
+            UnknownPlatform { found: format!("ID={} VERSION_ID={}", said(id), said(version)) }
+        })
+    }
+
+    /// The newest Kubernetes that it runs with nothing changed: kubelet refuses cgroup v1 from
+    /// 1.35 on (`failCgroupV1`).
+    pub fn newest_kubernetes(&self) -> KubernetesVersion {
+        KubernetesVersion::minor(match self.cgroup {
+            Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,
+            Cgroup::V2 => NEWEST_KUBERNETES,
+        })
+    }
+}
+
+/// kubelet's `failCgroupV1` is true by default after this one.
+pub const LAST_KUBERNETES_ON_CGROUP_V1: u16 = 34;
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_say_what_they_are() {
+        let focal = "NAME=\"Ubuntu\"\nVERSION=\"20.04.5 LTS (Focal Fossa)\"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"20.04\"\n";
+        assert_eq!(Platform::from_os_release(focal).map(|p| p.name), Ok("20.04"));
+        let bookworm = "PRETTY_NAME='Debian GNU/Linux 12'\nVERSION_ID='12'\nID=debian\n";
+        assert_eq!(Platform::from_os_release(bookworm).map(|p| p.codename), Ok("bookworm"));
+    }
+
+    #[test]
+    fn what_is_unknown_is_said_with_the_way_out() {
+        let message = |text| Platform::from_os_release(text).unwrap_err().to_string();
+        insta::assert_snapshot!(message("ID=ubuntu\nVERSION_ID=\"25.10\"\n"), @"the image's os-release says ID=ubuntu VERSION_ID=25.10, which pibake does not know; it knows 20.04, 22.04, 24.04, debian-12. Set base.platform to the one that it is most like");
+        assert!(message("").contains("ID=nothing VERSION_ID=nothing"));
+    }
+
+    #[test]
+    fn releases_name_their_platform() {
+        for (name, platform) in [("20.04", "20.04"), ("20.04.5", "20.04"), ("24.04.3", "24.04")] {
+            assert_eq!(Platform::named(name).map(|p| p.name), Some(platform));
+        }
+        for name in ["", "20.040", "20.04.x", "20.04.", "sample", "debian-12.1", "./20.04"] {
+            assert_eq!(Platform::named(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `[access]`, `[base]`, `[overlays]` and `[cloud-init]`.
+
+use std::path::{Path, PathBuf};
+
+use super::{Overrides, existing, path};
+use crate::cluster::toml::{Document, Field, Table};
+use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, platform};
+
+pub(super) fn access(root: &mut Table<'_, '_>, document: &Document<'_>, dir: &Path) -> Access {
+    let mut table = root.table("access");
+    let user = table.text("user").and_then(|f| f.check(|t| check::user(t)));
+    let user = user.unwrap_or_else(|| defaults::USER.to_owned());
+    let lines = table.texts("ssh-keys").unwrap_or_default();
+    let mut ssh_keys: Vec<String> =
+        lines.into_iter().filter_map(|f| f.check(|t| check::ssh_key(t))).collect();
+    for file in table.texts("ssh-key-files").unwrap_or_default() {
+        ssh_keys.extend(file.check(|text| key_file(&path(dir, text))).unwrap_or_default());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    ssh_keys.retain(|key| seen.insert(key.clone()));
+
+    let password = table.text("password").and_then(|f| {
+        f.check(|text| match check::password(text)? {
+            // The well-known password of the stock images is their user's name.
+            _ if *text == user => Err("must not be the login name: everyone tries that first".to_owned()),
+            password => Ok(Password::Plain(password)),
+        })
+    });
+    let hash =
+        table.text("password-hash").and_then(|f| f.check(|t| check::password_hash(t).map(Password::Hash)));
+    let ssh_password = table.flag("ssh-password", false);
+    table.finish();
+    let given = |key: &str| document.given(&format!("access.{key}"));
+    if given("password") && given("password-hash") {
+        document.complain("access.password-hash", "goes without \"password\": give one of the two");
+    }
+    if ssh_password && !given("password") && !given("password-hash") {
+        document.complain("access.ssh-password", "needs a \"password\" or \"password-hash\" beside it");
+    }
+    Access { user, ssh_keys, password: password.or(hash), ssh_password }
+}
+
+/// The keys in a file: one a line, between empty lines and comments.
+fn key_file(path: &Path) -> Result<Vec<String>, String> {
+    let name = path.display();
+    let text = std::fs::read(path).map_err(|e| format!("reading {name}: {e}"))?;
+    let text = String::from_utf8(text).map_err(|_| format!("{name} is no text"))?;
+    if text.contains("PRIVATE KEY") {
+        return Err(format!("{name} is a private key; give the public half, the file that ends in .pub"));
+    }
+    let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
+    let key = |(n, line)| check::ssh_key(line).map_err(|e| format!("{name}, line {}: {e}", n + 1));
+    let keys = lines.map(key).collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() { Err(format!("{name} holds no key")) } else { Ok(keys) }
+}
+
+pub(super) fn base(
+    root: &mut Table<'_, '_>,
+    document: &Document<'_>,
+    dir: &Path,
+    overrides: &Overrides,
+) -> BaseImage {
+    let mut table = root.table("base");
+    let image = table.text("image").and_then(|f: Field<'_, '_, String>| {
+        f.check(|text| match text.trim() {
+            "" => Err("must be a release such as 20.04.5, a path or an address"),
+            text => Ok(image(dir, text)),
+        })
+    });
+    let mirror = table.text("mirror").and_then(|f| f.check(|t| check::web_address(t, &[])));
+    let sha256 = table.text("sha256").and_then(|f| f.check(|t| check::sha256(t)));
+    let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
+    let platform = table.text("platform").and_then(|f| {
+        f.check(|text| match Platform::named(text) {
+            Some(_) => Ok(text.clone()),
+            None => Err(format!("must be one of {}", platform::names())),
+        })
+    });
+    let arguments = table.texts("kernel-arguments").unwrap_or_default();
+    let kernel_arguments =
+        arguments.into_iter().filter_map(|f| f.check(|t| check::kernel_argument(t))).collect();
+    table.finish();
+    if overrides.base.is_some() {
+        document.flag("base.image", "--base");
+    }
+    let image = overrides.base.clone().or(image).unwrap_or_else(|| defaults::BASE.to_owned());
+    BaseImage { image, mirror, sha256, keyring, platform, kernel_arguments }
+}
+
+/// A path goes from the description's directory, all else stays as it is.
+fn image(dir: &Path, text: &str) -> String {
+    let is_path = !text.contains("://") && (text.contains('/') || text.contains(".img"));
+    if is_path { path(dir, text).display().to_string() } else { text.to_owned() }
+}
+
+pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {
+    let mut table = root.table("overlays");
+    let overlays = table.text("dir").and_then(|f| existing(f, dir, true));
+    table.finish();
+    overlays
+}
+
+pub(super) fn cloud_init_extra(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {
+    let mut table = root.table("cloud-init");
+    let extra = table.text("extra").and_then(|f| existing(f, dir, false));
+    table.finish();
+    extra
+}

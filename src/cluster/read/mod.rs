@@ -1,0 +1,107 @@
+//! From the text of a pibake.toml to a [`Cluster`].
+
+mod machine;
+mod network;
+mod nodes;
+mod software;
+
+use std::path::{Path, PathBuf};
+
+use super::problem::Error;
+use super::toml::{Document, Field};
+use super::{Cluster, check, consistency, defaults};
+
+/// What the command line says above the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--nodes`: how many machines there are.
+    pub nodes: Option<u32>,
+    /// `--base`: the image that they are made from, as typed; paths are the shell's.
+    pub base: Option<String>,
+}
+
+impl Cluster {
+    /// Reads the description in `path`, or takes all defaults where there is none. Paths within
+    /// it start from its directory.
+    pub fn read(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
+        let Some(path) = path else { return Self::parse("pibake.toml", "", Path::new(""), overrides) };
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&path.display().to_string(), &text, dir, overrides)
+    }
+
+    /// Reads the description in `text`. `file` is what messages call it, `dir` is where the
+    /// paths in it start from.
+    pub fn parse(file: &str, text: &str, dir: &Path, overrides: &Overrides) -> Result<Self, Error> {
+        let document = Document::new(file, text);
+        let cluster = read(&document, dir, overrides);
+        let complaints = document.complaints();
+        let (origins, problems) = document.finish();
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        debug_assert_eq!(complaints, 0);
+        let cluster = Cluster { origins, ..cluster };
+        // What one part says is compared with the others only once each is sound by itself.
+        match consistency::problems(&cluster) {
+            problems if problems.is_empty() => Ok(cluster),
+            problems => Err(Error::Invalid(problems)),
+        }
+    }
+}
+
+fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
+    let mut root = document.root();
+    let name = root.text("name").and_then(|f| f.check(|t| check::label(t).map(|()| t.clone())));
+    let domain = root.text("domain").and_then(|f| f.check(|t| check::domain(t)));
+    let addresses = network::addresses(&mut root, document);
+    let nodes = nodes::nodes(&mut root, document, overrides, &addresses);
+    let network = network::network(addresses, document, &nodes);
+    let kubernetes = software::kubernetes(&mut root, nodes.len());
+    let access = machine::access(&mut root, document, dir);
+    let sources = software::sources(&mut root, dir);
+    let base = machine::base(&mut root, document, dir, overrides);
+    let overlays = machine::overlays(&mut root, dir);
+    let cloud_init_extra = machine::cloud_init_extra(&mut root, dir);
+    root.finish();
+    Cluster {
+        name: name.unwrap_or_else(|| defaults::NAME.to_owned()),
+        domain: domain.unwrap_or_else(|| defaults::DOMAIN.to_owned()),
+        nodes,
+        network,
+        kubernetes,
+        access,
+        sources,
+        base,
+        overlays,
+        cloud_init_extra,
+        origins: super::problem::Origins::default(),
+    }
+}
+
+/// A path as the user wrote it, from `dir` on; `~/` is the user's home.
+fn path(dir: &Path, text: &str) -> PathBuf {
+    match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => dir.join(text),
+    }
+}
+
+/// The path of a field, where a file (or directory) is there and can be read.
+fn existing(field: Field<'_, '_, String>, dir: &Path, directory: bool) -> Option<PathBuf> {
+    field.check(|text| {
+        let path = path(dir, text);
+        let found = std::fs::metadata(&path).map_err(|e| format!("reading {}: {e}", path.display()))?;
+        if found.is_dir() != directory {
+            let wanted = if directory { "directory" } else { "file" };
+            return Err(format!("{} is no {wanted}", path.display()));
+        }
+        Ok(path)
+    })
+}
+
+/// A default of [`defaults`]; a unit test reads every one, so the fallback is never taken.
+fn default<T: std::str::FromStr>(text: &str, never: T) -> T {
+    text.parse().unwrap_or(never)
+}

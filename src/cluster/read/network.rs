@@ -1,0 +1,182 @@
+//! `[network]` and the tables in it.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::default;
+use crate::cluster::toml::{Document, Table};
+use crate::cluster::{
+    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Uplink, UplinkAddressing, Wifi, WifiKey, check,
+    country, defaults, plan,
+};
+
+/// What the nodes' addresses follow from, and the rest of the table.
+pub(super) struct Addresses<'d, 't> {
+    table: Table<'d, 't>,
+    pub(super) subnet: Ipv4Net,
+    pub(super) first: Option<Ipv4Addr>,
+    lan: bool,
+}
+
+pub(super) fn addresses<'d, 't>(root: &mut Table<'d, 't>, document: &Document<'_>) -> Addresses<'d, 't> {
+    let mut table = root.table("network");
+    let mode = table.text("mode").and_then(|f| {
+        f.check(|mode| match mode.as_str() {
+            "gateway" => Ok(false),
+            "lan" => Ok(true),
+            _ => Err("must be \"gateway\" or \"lan\""),
+        })
+    });
+    let lan = mode.unwrap_or(false);
+    let subnet = table.text("subnet").and_then(|f| f.check(|t| check::network(t)));
+    let subnet = subnet.unwrap_or_else(|| default(defaults::SUBNET, Ipv4Net::default()));
+    if plan::hosts(subnet).is_none() {
+        let message = format!("{subnet} is too small: the largest prefix length for one is /30");
+        document.complain("network.subnet", message);
+    }
+    let first = table.text("first-address").and_then(|f| f.check(|t| check::address(t)));
+    // In gateway mode the network is the cluster's own, so its first address is free.
+    let own = || plan::hosts(subnet).map(|(first, _)| first).filter(|_| !lan);
+    Addresses { table, subnet, first: first.or_else(own), lan }
+}
+
+pub(super) fn network(addresses: Addresses<'_, '_>, document: &Document<'_>, nodes: &[Node]) -> Network {
+    let Addresses { mut table, subnet, lan, .. } = addresses;
+    let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
+    let dns = table.texts("dns").map(|list| {
+        if list.is_empty() {
+            document.complain("network.dns", "must name at least one DNS server");
+        }
+        list.into_iter().filter_map(|f| f.check(|t| check::address(t))).collect()
+    });
+    let only = |lan_only: bool, key: &str| {
+        if document.given(key) && lan != lan_only {
+            let (here, there) = if lan_only { ("lan", "gateway") } else { ("gateway", "lan") };
+            document.complain(key, format!("is for mode = {here:?} only, but the mode is {there:?}"));
+        }
+    };
+
+    let router = table.text("router").and_then(|f| f.check(|t| check::address(t)));
+    let addressing = table.text("addressing").and_then(|f| {
+        f.check(|text| match text.as_str() {
+            "static" => Ok(LanAddressing::Static),
+            "dhcp" => Ok(LanAddressing::Dhcp),
+            _ => Err("must be \"static\" or \"dhcp\""),
+        })
+    });
+    let wifi = wifi(table.table("wifi"), document);
+    let uplink = uplink(table.table("uplink"), document, wifi);
+    let dhcp = dhcp(table.table("dhcp"), document, subnet, nodes);
+    ["network.router", "network.addressing"].into_iter().for_each(|key| only(true, key));
+    ["network.wifi", "network.uplink", "network.dhcp"].into_iter().for_each(|key| only(false, key));
+    table.finish();
+
+    Network {
+        subnet,
+        interface: interface.unwrap_or_else(|| defaults::INTERFACE.to_owned()),
+        dns: dns.unwrap_or_else(|| defaults::DNS.map(|d| default(d, Ipv4Addr::UNSPECIFIED)).to_vec()),
+        mode: if lan {
+            Mode::Lan(Lan {
+                router: router
+                    .or_else(|| plan::hosts(subnet).map(|(first, _)| first))
+                    .unwrap_or(Ipv4Addr::UNSPECIFIED),
+                addressing: addressing.unwrap_or(LanAddressing::Static),
+            })
+        } else {
+            Mode::Gateway(Gateway { uplink, dhcp })
+        },
+    }
+}
+
+fn wifi(mut table: Table<'_, '_>, document: &Document<'_>) -> Option<Wifi> {
+    let ssid = table.text("ssid").map(|f| f.check(|t| check::ssid(t)));
+    let password = table.text("password").map(|f| f.check(|t| check::wifi_password(t)));
+    let psk = table.text("psk").map(|f| f.check(|t| check::psk(t)));
+    let open = table.flag("open", false);
+    let country = table.text("country").and_then(|f| f.check(|t| country::country(t)));
+    let hidden = table.flag("hidden", false);
+    table.finish();
+    if !document.given("network.wifi") {
+        return None;
+    }
+    if ssid.is_none() && !document.given("network.wifi.ssid") {
+        document.complain("network.wifi.ssid", "must be given: the name of the radio network");
+    }
+    let given: Vec<_> =
+        ["password", "psk"].into_iter().filter(|k| document.given(&format!("network.wifi.{k}"))).collect();
+    let key = match (given.as_slice(), open) {
+        ([], true) => Some(WifiKey::Open),
+        ([], false) => {
+            let message = "must be given; for a network without one, set open = true";
+            document.complain("network.wifi.password", message);
+            None
+        }
+        ([_], false) => password.or(psk).flatten(),
+        ([_, .., other], _) => {
+            document
+                .complain(&format!("network.wifi.{other}"), "goes without \"password\": give one of the two");
+            None
+        }
+        ([given], true) => {
+            let message = format!("an open network has no {given}: drop one of the two");
+            document.complain("network.wifi.open", message);
+            None
+        }
+    };
+    Some(Wifi { ssid: ssid??, key: key?, country, hidden })
+}
+
+fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>) -> Uplink {
+    let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
+    let address = table.text("address").map(|f| f.check(|t| check::interface_address(t)));
+    let router = table.text("router").map(|f| f.check(|t| check::address(t)));
+    table.finish();
+    let addressing = match (address, router) {
+        (None, None) => UplinkAddressing::Dhcp,
+        (Some(address), Some(router)) => match (address, router) {
+            (Some(address), Some(router)) => UplinkAddressing::Static { address, router },
+            _ => UplinkAddressing::Dhcp, // complained of already
+        },
+        (Some(_), None) => {
+            document.complain("network.uplink.address", "needs \"router\" beside it: the default route");
+            UplinkAddressing::Dhcp
+        }
+        (None, Some(_)) => {
+            let message = "needs \"address\" beside it; without both, the uplink asks by DHCP";
+            document.complain("network.uplink.router", message);
+            UplinkAddressing::Dhcp
+        }
+    };
+    let usual = if wifi.is_some() { defaults::WIFI_INTERFACE } else { defaults::UPLINK_INTERFACE };
+    Uplink { interface: interface.unwrap_or_else(|| usual.to_owned()), wifi, addressing }
+}
+
+fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, nodes: &[Node]) -> Dhcp {
+    let range = table.text("range").and_then(|f| f.check(|t| check::address_range(t)));
+    let mut seconds = |key, usual| {
+        let field = table.take(key).and_then(|v| v.whole_number());
+        // dhcpd keeps times in 32 signed bits.
+        let check = |n: &u32| match *n {
+            60..=0x7fff_ffff => Ok(*n),
+            _ => Err("must be a number of seconds, 60 or more"),
+        };
+        field.and_then(|f| f.check(check)).unwrap_or(usual)
+    };
+    let default_lease_seconds = seconds("default-lease-time", defaults::DEFAULT_LEASE_SECONDS);
+    let max_lease_seconds = seconds("max-lease-time", defaults::MAX_LEASE_SECONDS);
+    table.finish();
+    if max_lease_seconds < default_lease_seconds {
+        let message = format!("must be at least default-lease-time, which is {default_lease_seconds}");
+        document.complain("network.dhcp.max-lease-time", message);
+    }
+    if let (Some((first, last)), Some((lowest, highest))) = (range, plan::hosts(subnet))
+        && (first < lowest || last > highest)
+    {
+        let message = format!("must lie between {lowest} and {highest}, in network.subnet");
+        document.complain("network.dhcp.range", message);
+    }
+    let range = range.or_else(|| plan::usual_pool(subnet));
+    let pool = range.map_or_else(Vec::new, |range| plan::without(range, nodes.iter().map(|n| n.address)));
+    Dhcp { pool, default_lease_seconds, max_lease_seconds }
+}

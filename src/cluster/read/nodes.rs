@@ -1,0 +1,125 @@
+//! `nodes`: how many, or each of them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::network::Addresses;
+use crate::cluster::read::Overrides;
+use crate::cluster::toml::{Document, Table, Value};
+use crate::cluster::{MacAddress, Node, Role, check, defaults, labels, plan};
+
+/// What the description says of one node.
+#[derive(Default)]
+struct Entry {
+    name: Option<String>,
+    role: Option<Role>,
+    address: Option<Ipv4Addr>,
+    mac: Option<MacAddress>,
+    labels: BTreeMap<String, String>,
+}
+
+pub(super) fn nodes(
+    root: &mut Table<'_, '_>,
+    document: &Document<'_>,
+    overrides: &Overrides,
+    addresses: &Addresses<'_, '_>,
+) -> Vec<Node> {
+    let mut count = None;
+    let mut entries = Vec::new();
+    match root.take("nodes") {
+        None => {}
+        Some(value) if value.is_number() => count = value.whole_number().map(|f| f.value),
+        Some(value) => entries = list(value),
+    }
+    if count.is_none() && !entries.is_empty() {
+        count = u32::try_from(entries.len()).ok();
+    }
+    if let Some(nodes) = overrides.nodes {
+        document.flag("nodes", "--nodes");
+        count = Some(nodes);
+    }
+    let count = count.unwrap_or(u32::from(defaults::NODES));
+    let Some(count) = checked(count, document, addresses) else { return Vec::new() };
+    entries.resize_with(usize::from(count), Entry::default);
+    if !entries.iter().any(|e| e.role == Some(Role::ControlPlane))
+        && let Some(first) = entries.iter_mut().find(|e| e.role.is_none())
+    {
+        first.role = Some(Role::ControlPlane);
+    }
+    let node = |(number, entry): (u16, Entry)| {
+        let address = entry.address.or_else(|| address(addresses, number));
+        if address.is_none() && addresses.first.is_none() && !document.given("network.first-address") {
+            return None;
+        }
+        Some(Node {
+            number,
+            name: entry.name.unwrap_or_else(|| format!("{}{number}", defaults::NODE_PREFIX)),
+            role: entry.role.unwrap_or(Role::Worker),
+            // One past the network's end is told by the check that each lies within it.
+            address: address.unwrap_or(Ipv4Addr::BROADCAST),
+            mac: entry.mac,
+            labels: entry.labels,
+        })
+    };
+    let nodes: Option<Vec<Node>> = (1..=count).zip(entries).map(node).collect();
+    nodes.unwrap_or_else(|| {
+        let message = "must be given in lan mode (or an address for each node): node-1 gets it, the others \
+                       those that follow; they must lie outside of what the router hands out";
+        document.complain("network.first-address", message);
+        Vec::new()
+    })
+}
+
+fn address(addresses: &Addresses<'_, '_>, number: u16) -> Option<Ipv4Addr> {
+    let first = addresses.first?;
+    first.to_bits().checked_add(u32::from(number) - 1).map(Ipv4Addr::from_bits)
+}
+
+fn checked(count: u32, document: &Document<'_>, addresses: &Addresses<'_, '_>) -> Option<u16> {
+    let capacity = plan::capacity(addresses.subnet);
+    let refused = if count == 0 {
+        "must be at least 1".to_owned()
+    } else if count > capacity {
+        format!(
+            "{count} nodes do not fit in network.subnet {}, which has {capacity} addresses",
+            addresses.subnet
+        )
+    } else if count > plan::MOST_NODES {
+        format!("must be at most {}", plan::MOST_NODES)
+    } else {
+        return u16::try_from(count).ok();
+    };
+    document.complain("nodes", refused);
+    None
+}
+
+fn list(value: Value<'_, '_>) -> Vec<Entry> {
+    let tables = value.list().unwrap_or_default();
+    tables.into_iter().map(|value| value.table().map(entry).unwrap_or_default()).collect()
+}
+
+fn entry(mut table: Table<'_, '_>) -> Entry {
+    let entry = Entry {
+        name: table.text("name").and_then(|f| f.check(|t| check::host_name(t))),
+        role: table.text("role").and_then(|f| {
+            f.check(|text| match text.as_str() {
+                "control-plane" => Ok(Role::ControlPlane),
+                "worker" => Ok(Role::Worker),
+                _ => Err("must be \"control-plane\" or \"worker\""),
+            })
+        }),
+        address: table.text("address").and_then(|f| f.check(|t| check::address(t))),
+        mac: table.text("mac").and_then(|f| f.check(|t| t.parse())),
+        labels: labels_of(table.table("labels")),
+    };
+    table.finish();
+    entry
+}
+
+fn labels_of(mut table: Table<'_, '_>) -> BTreeMap<String, String> {
+    let label = |(key, value): (String, Value<'_, '_>)| {
+        let value = value.text()?.check(|text| labels::key(&key).and_then(|()| labels::value(text)))?;
+        Some((key, value))
+    };
+    table.rest().into_iter().filter_map(label).collect()
+}

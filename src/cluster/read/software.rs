@@ -1,0 +1,124 @@
+//! `[kubernetes]` and `[sources]`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ipnet::Ipv4Net;
+
+use super::{default, existing};
+use crate::cluster::toml::Table;
+use crate::cluster::{
+    AptSource, Cgroup, ContainerdVersion, Flannel, Kubernetes, KubernetesVersion, Proxy, Sources, check,
+    defaults, software,
+};
+
+pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
+    let mut table = root.table("kubernetes");
+    let version = table.text("version").and_then(|f| {
+        f.check(|text| {
+            let version = text.parse::<KubernetesVersion>().map_err(|e| e.to_string())?;
+            software::check_kubernetes(version)
+        })
+    });
+    let pods = table.text("pods").and_then(|f| f.check(|t| check::network(t)));
+    let services = table.text("services").and_then(|f| f.check(|t| check::network(t)));
+    let containerd = table.text("containerd").and_then(|f| {
+        f.check(|text| {
+            let form = |_| "must be a version such as \"1.7\" or \"2.1\"".to_owned();
+            software::check_containerd(text.parse::<ContainerdVersion>().map_err(form)?)
+        })
+    });
+    let pause_image = table.text("pause-image").and_then(|f| f.check(|t| check::image(t)));
+    let cgroup = table.text("cgroup").and_then(|f| {
+        f.check(|text| match text.as_str() {
+            "v1" => Ok(Cgroup::V1),
+            "v2" => Ok(Cgroup::V2),
+            _ => Err("must be \"v1\" or \"v2\""),
+        })
+    });
+    let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
+    let mut flannel = table.table("flannel");
+    let mut image = |key, usual: &str| {
+        flannel.text(key).and_then(|f| f.check(|t| check::image(t))).unwrap_or_else(|| usual.to_owned())
+    };
+    let images = Flannel {
+        image: image("image", defaults::FLANNEL_IMAGE),
+        cni_plugin_image: image("cni-plugin-image", defaults::FLANNEL_CNI_PLUGIN_IMAGE),
+    };
+    flannel.finish();
+    table.finish();
+    Kubernetes {
+        version,
+        pods: pods.unwrap_or_else(|| default(defaults::PODS, Ipv4Net::default())),
+        services: services.unwrap_or_else(|| default(defaults::SERVICES, Ipv4Net::default())),
+        containerd,
+        pause_image,
+        cgroup,
+        schedule_on_control_plane,
+        flannel: images,
+    }
+}
+
+pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path) -> Sources {
+    let mut table = root.table("sources");
+    let ubuntu = table.text("ubuntu").and_then(|f| f.check(|t| check::web_address(t, &[])));
+    let docker = [defaults::DOCKER, defaults::DOCKER_KEY, defaults::DOCKER_FINGERPRINT];
+    let docker = apt(table.table("docker"), docker, &[], dir);
+    let kubernetes = [defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT];
+    let kubernetes = apt(table.table("kubernetes"), kubernetes, &["{minor}"], dir);
+    let image_registry = table.text("image-registry").and_then(|f| f.check(|t| check::registry(t)));
+    let registry_mirrors = mirrors(table.table("registry-mirrors"));
+    let servers = table.texts("ntp").unwrap_or_default();
+    let ntp = servers.into_iter().filter_map(|f| f.check(|t| check::server(t))).collect();
+    let proxy = proxy(table.table("proxy"));
+    table.finish();
+    Sources {
+        ubuntu: ubuntu.unwrap_or_else(|| defaults::UBUNTU.to_owned()),
+        docker,
+        kubernetes,
+        image_registry: image_registry.unwrap_or_else(|| defaults::IMAGE_REGISTRY.to_owned()),
+        registry_mirrors,
+        ntp,
+        proxy,
+    }
+}
+
+fn apt(mut table: Table<'_, '_>, usual: [&str; 3], placeholders: &[&str], dir: &Path) -> AptSource {
+    let [url, key_url, fingerprint] = usual.map(ToOwned::to_owned);
+    let mut address = |key| table.text(key).and_then(|f| f.check(|t| check::web_address(t, placeholders)));
+    let source = AptSource {
+        url: address("url").unwrap_or(url),
+        key_url: address("key-url").unwrap_or(key_url),
+        key_file: table.text("key-file").and_then(|f| existing(f, dir, false)),
+        fingerprint: table
+            .text("fingerprint")
+            .and_then(|f| f.check(|t| check::fingerprint(t)))
+            .unwrap_or(fingerprint),
+    };
+    table.finish();
+    source
+}
+
+fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
+    let mut mirrors = BTreeMap::new();
+    for (registry, endpoints) in table.rest() {
+        let Some(endpoints) = endpoints.list() else { continue };
+        for endpoint in endpoints.into_iter().filter_map(crate::cluster::toml::Value::text) {
+            let checked = endpoint.check(|text| match check::registry(&registry) {
+                Ok(host) if !host.contains('/') => check::web_address(text, &[]),
+                _ => Err(format!("{registry:?} must be the host of a registry, such as docker.io")),
+            });
+            mirrors.entry(registry.clone()).or_insert_with(Vec::new).extend(checked);
+        }
+    }
+    mirrors
+}
+
+fn proxy(mut table: Table<'_, '_>) -> Option<Proxy> {
+    let http = table.text("http").and_then(|f| f.check(|t| check::proxy(t)));
+    let https = table.text("https").and_then(|f| f.check(|t| check::proxy(t)));
+    let hosts = table.texts("bypass").unwrap_or_default();
+    let bypass = hosts.into_iter().filter_map(|f| f.check(|t| check::proxy_bypass(t))).collect();
+    table.finish();
+    (http.is_some() || https.is_some()).then_some(Proxy { http, https, bypass })
+}

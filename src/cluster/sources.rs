@@ -1,0 +1,49 @@
+//! Every address that a node fetches from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Every address that a node fetches from. All URLs are checked: http or https, a host, no
+/// blanks, quotes or control characters, no `/` at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// Ubuntu's package archive for arm64.
+    pub ubuntu: String,
+    /// Where containerd.io comes from.
+    pub docker: AptSource,
+    /// Where kubelet, kubeadm and kubectl come from; `{minor}` in its URLs stands for `1.34`.
+    pub kubernetes: AptSource,
+    /// Registry and path of the control plane's images.
+    pub image_registry: String,
+    /// Registries that containerd asks instead: host of the registry to endpoints, in order.
+    pub registry_mirrors: BTreeMap<String, Vec<String>>,
+    /// Time servers; none means those that the image comes with.
+    pub ntp: Vec<String>,
+    /// The proxy that nodes reach the world through.
+    pub proxy: Option<Proxy>,
+}
+
+/// An apt repository and the key that signs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AptSource {
+    /// The repository's address, as after `deb` in a source list.
+    pub url: String,
+    /// Where a node fetches the key, where `key_file` is not given.
+    pub key_url: String,
+    /// A file of this machine with the key (armoured or binary), baked instead of fetched.
+    pub key_file: Option<PathBuf>,
+    /// Fingerprint of the one primary key that is trusted, 40 upper case hex digits.
+    pub fingerprint: String,
+}
+
+/// A proxy for the nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// For http://, a URL.
+    pub http: Option<String>,
+    /// For https://, a URL.
+    pub https: Option<String>,
+    /// Hosts, domains and networks that are reached without it. The cluster's own networks and
+    /// domain are always among them.
+    pub bypass: Vec<String>,
+}

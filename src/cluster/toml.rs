@@ -1,0 +1,296 @@
+//! Reading TOML so that every complaint names key and line, and all of them come at once.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Origin, Origins, Problem};
+
+/// A file that is being read.
+pub(super) struct Document<'t> {
+    text: &'t str,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    origins: Origins,
+    problems: Vec<Problem>,
+    /// Keys that tables know, by table.
+    known: BTreeMap<String, Vec<&'static str>>,
+    /// Keys that no one asked for: table, key, offset.
+    strangers: Vec<(String, String, usize)>,
+}
+
+/// A table, or its absence.
+pub(super) struct Table<'d, 't> {
+    document: &'d Document<'t>,
+    path: String,
+    entries: BTreeMap<String, (usize, Spanned<DeValue<'t>>)>,
+}
+
+/// A value under a key.
+pub(super) struct Value<'d, 't> {
+    document: &'d Document<'t>,
+    pub(super) path: String,
+    value: Spanned<DeValue<'t>>,
+}
+
+/// A value of the right type, ready to be checked.
+#[derive(Debug, Clone)]
+pub(super) struct Field<'d, 't, T> {
+    document: &'d Document<'t>,
+    pub(super) path: String,
+    pub(super) value: T,
+}
+
+impl std::fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document(…)")
+    }
+}
+
+impl<'t> Document<'t> {
+    /// `file` is what messages call it.
+    pub(super) fn new(file: &str, text: &'t str) -> Self {
+        let origins = Origins { file: file.to_owned(), ..Origins::default() };
+        Self { text, state: RefCell::new(State { origins, ..State::default() }) }
+    }
+
+    /// The table around all others. A syntax error is complained of and leaves an empty one.
+    pub(super) fn root(&self) -> Table<'_, 't> {
+        let entries = match DeTable::parse(self.text) {
+            Ok(table) => entries(table.into_inner()),
+            Err(error) => {
+                // Only the message: the error's own display quotes the line, which may hold a secret.
+                let at = error.span().map_or(0, |span| span.start);
+                self.complain_at(at, String::new(), error.message().replace('\n', ", "));
+                BTreeMap::new()
+            }
+        };
+        Table { document: self, path: String::new(), entries }
+    }
+
+    /// Says that `flag` gave the value of `key`.
+    pub(super) fn flag(&self, key: &str, flag: &'static str) {
+        self.state.borrow_mut().origins.flags.insert(key.to_owned(), flag);
+    }
+
+    /// Whether the user gave `key`.
+    pub(super) fn given(&self, key: &str) -> bool {
+        self.state.borrow().origins.given(key)
+    }
+
+    /// Complains of the value of `key`.
+    pub(super) fn complain(&self, key: &str, message: impl Into<String>) {
+        let mut state = self.state.borrow_mut();
+        let problem = state.origins.problem(key, message);
+        state.problems.push(problem);
+    }
+
+    /// How many complaints there are so far.
+    pub(super) fn complaints(&self) -> usize {
+        self.state.borrow().problems.len()
+    }
+
+    /// All complaints in the order of the file, unknown keys among them.
+    pub(super) fn finish(self) -> (Origins, Vec<Problem>) {
+        let strangers = std::mem::take(&mut self.state.borrow_mut().strangers);
+        for (table, key, at) in strangers {
+            let message = stranger(&self.state.borrow().known, &table, &key);
+            self.complain_at(at, table, message);
+        }
+        let State { origins, mut problems, .. } = self.state.into_inner();
+        problems.sort_by_key(|p| match p.origin {
+            Origin::File { line, column, .. } => (0, line, column),
+            Origin::Flag(_) => (1, 0, None),
+            Origin::Default => (2, 0, None),
+        });
+        (origins, problems)
+    }
+
+    fn complain_at(&self, at: usize, key: String, message: String) {
+        let (line, column) = self.position(at);
+        let mut state = self.state.borrow_mut();
+        let origin = Origin::File { file: state.origins.file.clone(), line, column: Some(column) };
+        state.problems.push(Problem { origin, key, message });
+    }
+
+    fn position(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    fn value<'d>(&'d self, path: String, value: Spanned<DeValue<'t>>) -> Value<'d, 't> {
+        let line = self.position(value.span().start).0;
+        self.state.borrow_mut().origins.lines.insert(path.clone(), line);
+        Value { document: self, path, value }
+    }
+}
+
+fn entries<'t>(table: DeTable<'t>) -> BTreeMap<String, (usize, Spanned<DeValue<'t>>)> {
+    let entry = |(key, value): (Spanned<std::borrow::Cow<'t, str>>, _)| {
+        let Range { start, .. } = key.span();
+        (key.into_inner().into_owned(), (start, value))
+    };
+    table.into_iter().map(entry).collect()
+}
+
+/// What to say of a key that its table does not know.
+fn stranger(known: &BTreeMap<String, Vec<&'static str>>, table: &str, key: &str) -> String {
+    let here = known.get(table).map_or(&[][..], Vec::as_slice);
+    let wanted = key.replace('_', "-").to_lowercase();
+    // Below this likeness (Jaro-Winkler, 0 to 1) a suggestion is more puzzling than none.
+    let near = here
+        .iter()
+        .map(|name| (strsim::jaro_winkler(&wanted, name), name))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let place = |name: &str| match name {
+        "" => "at the top of the file, above all tables".to_owned(),
+        name => format!("under [{name}]"),
+    };
+    let elsewhere = known.iter().find(|(_, keys)| keys.contains(&wanted.as_str()));
+    match (near, elsewhere) {
+        (Some((_, name)), _) => format!("unknown key {key:?}; did you mean {name:?}?"),
+        (None, Some((other, _))) => format!("unknown key {key:?} here; {wanted:?} belongs {}", place(other)),
+        (None, None) if here.is_empty() => format!("unknown key {key:?}"),
+        (None, None) => format!("unknown key {key:?}; known here: {}", here.join(", ")),
+    }
+}
+
+impl<'d, 't> Table<'d, 't> {
+    /// The value of `key`, where there is one.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'d, 't>> {
+        self.document.state.borrow_mut().known.entry(self.path.clone()).or_default().push(key);
+        let (_, value) = self.entries.remove(key)?;
+        Some(self.document.value(self.child(key), value))
+    }
+
+    /// The table of `key`, empty where there is none.
+    pub(super) fn table(&mut self, key: &'static str) -> Self {
+        let absent = Table { document: self.document, path: self.child(key), entries: BTreeMap::new() };
+        self.take(key).and_then(Value::table).unwrap_or(absent)
+    }
+
+    /// The text of `key`.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<Field<'d, 't, String>> {
+        self.take(key)?.text()
+    }
+
+    /// The truth of `key`, `otherwise` where it says nothing.
+    pub(super) fn flag(&mut self, key: &'static str, otherwise: bool) -> bool {
+        self.take(key).and_then(Value::boolean).unwrap_or(otherwise)
+    }
+
+    /// The texts of `key`, none where it says nothing.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<Field<'d, 't, String>>> {
+        Some(self.take(key)?.list()?.into_iter().filter_map(Value::text).collect())
+    }
+
+    /// All that is left, for tables whose keys are the user's own.
+    pub(super) fn rest(&mut self) -> Vec<(String, Value<'d, 't>)> {
+        let left = std::mem::take(&mut self.entries);
+        let value = |(key, (_, value)): (String, (usize, _))| {
+            let value = self.document.value(self.child(&key), value);
+            (key, value)
+        };
+        left.into_iter().map(value).collect()
+    }
+
+    /// Complains of what no one asked for.
+    pub(super) fn finish(self) {
+        let mut state = self.document.state.borrow_mut();
+        let strangers = self.entries.into_iter().map(|(key, (at, _))| (self.path.clone(), key, at));
+        state.strangers.extend(strangers);
+    }
+
+    fn child(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+impl<'d, 't> Value<'d, 't> {
+    pub(super) fn text(self) -> Option<Field<'d, 't, String>> {
+        self.expect("a text in quotes", |value| match value {
+            DeValue::String(text) => Some(text.into_owned()),
+            _ => None,
+        })
+        .map(|(document, path, value)| Field { document, path, value })
+    }
+
+    pub(super) fn boolean(self) -> Option<bool> {
+        self.expect("true or false", |value| value.as_bool()).map(|(_, _, value)| value)
+    }
+
+    pub(super) fn whole_number(self) -> Option<Field<'d, 't, u32>> {
+        self.expect("a whole number", |value| number(&value)).map(|(document, path, value)| Field {
+            document,
+            path,
+            value,
+        })
+    }
+
+    pub(super) fn list(self) -> Option<Vec<Self>> {
+        let (document, path, items) = self.expect("a list", |value| match value {
+            DeValue::Array(items) => Some(items),
+            _ => None,
+        })?;
+        let item = |(n, item): (usize, _)| document.value(format!("{path}[{}]", n + 1), item);
+        Some(items.into_iter().enumerate().map(item).collect())
+    }
+
+    pub(super) fn table(self) -> Option<Table<'d, 't>> {
+        let (document, path, table) = self.expect("a table", |value| match value {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        })?;
+        Some(Table { document, path, entries: entries(table) })
+    }
+
+    /// Whether it is a number, for keys that take one or a list.
+    pub(super) fn is_number(&self) -> bool {
+        self.value.get_ref().is_integer()
+    }
+
+    fn expect<T>(
+        self,
+        what: &str,
+        take: impl FnOnce(DeValue<'t>) -> Option<T>,
+    ) -> Option<(&'d Document<'t>, String, T)> {
+        let Self { document, path, value } = self;
+        let at = value.span().start;
+        let value = value.into_inner();
+        let found = match &value {
+            DeValue::Integer(_) if what == "a whole number" => "a number that is out of range",
+            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::String(_) => "a text",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+            DeValue::Datetime(_) => "a date",
+        };
+        let taken = take(value);
+        if taken.is_none() {
+            document.complain_at(at, path.clone(), format!("must be {what}, but is {found}"));
+        }
+        Some((document, path, taken?))
+    }
+}
+
+fn number(value: &DeValue<'_>) -> Option<u32> {
+    let digits = value.as_integer()?;
+    u32::from_str_radix(digits.as_str(), digits.radix()).ok()
+}
+
+impl<T> Field<'_, '_, T> {
+    /// What `check` makes of the value; complains of what it refuses.
+    pub(super) fn check<U, E: ToString>(self, check: impl FnOnce(&T) -> Result<U, E>) -> Option<U> {
+        check(&self.value).map_err(|e| self.document.complain(&self.path, e.to_string())).ok()
+    }
+}

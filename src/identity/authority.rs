@@ -1,0 +1,79 @@
+//! Making the cluster's CA and what it signs.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
+};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::Error;
+use crate::cluster::Secret;
+
+/// How long before its making a certificate is valid: clocks of the machines that check it may be
+/// behind, and kubeadm's certificates begin where the CA's does.
+const BACKDATED_SECONDS: i64 = 24 * 60 * 60;
+/// kubeadm's CAs are valid for ten years (`CACertificateValidity`).
+const VALID_SECONDS: i64 = 10 * 365 * 24 * 60 * 60;
+
+/// A CA with its key.
+pub(super) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    pub(super) not_before: i64,
+    pub(super) not_after: i64,
+}
+
+impl Authority {
+    /// A new CA as kubeadm makes them (`NewSelfSignedCACert` of client-go), but with an ECDSA
+    /// P-256 key.
+    pub(super) fn make(now: i64) -> Result<Self, Error> {
+        let (not_before, not_after) = (now - BACKDATED_SECONDS, now + VALID_SECONDS);
+        let mut params = params("kubernetes", not_before, not_after)?;
+        params.subject_alt_names = vec![SanType::DnsName("kubernetes".try_into()?)];
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages.push(KeyUsagePurpose::KeyCertSign);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, key)?, not_before, not_after })
+    }
+
+    pub(super) fn certificate(&self) -> String {
+        self.issuer.pem()
+    }
+
+    pub(super) fn key(&self) -> Secret {
+        Secret::new(self.issuer.key().serialize_pem())
+    }
+
+    pub(super) fn hash(&self) -> String {
+        public_key_hash(&self.issuer.key().subject_public_key_info())
+    }
+
+    /// Certificate and key of the cluster's administrator. The group is `system:masters`, which
+    /// every API server obeys from its first second on; `kubeadm:cluster-admins`, kubeadm's own
+    /// from 1.29 on, means nothing until kubeadm has bound it to a role.
+    pub(super) fn administrator(&self) -> Result<(String, Secret), Error> {
+        let mut params = params("kubernetes-admin", self.not_before, self.not_after)?;
+        params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok((certificate.pem(), Secret::new(key.serialize_pem())))
+    }
+}
+
+fn params(name: &str, not_before: i64, not_after: i64) -> Result<CertificateParams, Error> {
+    let time = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| rcgen::Error::Time);
+    let mut params = CertificateParams::default();
+    params.not_before = time(not_before)?;
+    params.not_after = time(not_after)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    Ok(params)
+}
+
+/// What `--discovery-token-ca-cert-hash` takes: the SHA-256 of a DER SubjectPublicKeyInfo.
+pub(super) fn public_key_hash(public_key_info: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(public_key_info)))
+}
