@@ -2,6 +2,9 @@
 
 #[path = "first_boot/cuts.rs"]
 mod cuts;
+#[allow(dead_code)] // made for the tests of the recipe
+#[path = "recipe/fixture.rs"]
+mod fixture;
 #[path = "first_boot/keyrings.rs"]
 mod keyrings;
 #[path = "first_boot/node.rs"]
@@ -103,6 +106,33 @@ fn a_long_log_is_put_aside() {
     node.complete(&[]);
     assert!(node.read("var/log/pibake/first-boot.log").len() < 100_000);
     assert!(node.read("var/log/pibake/first-boot.log.1").starts_with("attempt\n"));
+}
+
+/// A card as the recipe makes it: the program, its stages, node.env and all that it reads.
+#[test]
+fn what_the_recipe_bakes_is_all_that_it_needs() {
+    let mut cluster = fixture::book();
+    cluster.access.user = node::user();
+    for (role, number) in [(Role::ControlPlane, 1), (Role::Worker, 2)] {
+        let node = Node::bare(role);
+        fixture::lay_out(&fixture::of(&cluster, number), pibake::recipe::Volume::Root, &node.root());
+        // The baked keys run out one day, on which this test shall not.
+        let env = node.read("etc/pibake/node.env");
+        assert!(env.contains("KUBERNETES_KEYRING="), "{env}");
+        node.put("etc/pibake/node.env", &format!("{env}DOCKER_KEYRING=\nKUBERNETES_KEYRING=\n"));
+        let wanted = "etc/systemd/system/multi-user.target.wants/pibake-first-boot.service";
+        assert!(std::fs::symlink_metadata(node.root().join(wanted)).is_ok());
+        node.state("baked-key", &node.read("etc/kubernetes/pki/ca.key"));
+        node.power_on();
+        node.complete(&[]);
+        assert!(!node.exists("etc/pibake/kubeadm.yaml"));
+        let calls = node.calls().join("\n");
+        assert!(calls.contains(" kubelet kubeadm kubectl"), "{calls}");
+        assert_eq!(calls.contains(" isc-dhcp-server "), role == Role::ControlPlane, "{calls}");
+        if role == Role::ControlPlane {
+            assert!(node.read("etc/kubernetes/pki/ca.key").contains("TEST KEY"));
+        }
+    }
 }
 
 #[test]

@@ -61,6 +61,27 @@ pub struct Node {
 impl Node {
     /// A node as it is when a new card is first started, and all it needs from outside is there.
     pub fn new(role: Role) -> Self {
+        let node = Self::bare(role);
+        let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays");
+        for overlay in ["common", role.name()] {
+            copy_tree(&overlays.join(overlay).join("usr/lib/pibake"), &node.root().join("usr/lib/pibake"));
+        }
+        node.put("etc/pibake/kubeadm.yaml", "token: abcdef.0123456789abcdef\n");
+        node.put("etc/pibake/node.env", &node.node_env());
+        if role == Role::ControlPlane {
+            node.put("etc/pibake/flannel.yaml", "kind: Namespace\n");
+            node.put("etc/kubernetes/pki/ca.crt", "baked CA");
+            node.put("etc/kubernetes/pki/ca.key", "baked key");
+            node.state("baked-key", "baked key");
+            let key = node.root().join("etc/kubernetes/pki/ca.key");
+            fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        node.power_on();
+        node
+    }
+
+    /// The same without anything that is baked.
+    pub fn bare(role: Role) -> Self {
         // Memory where there is some: the program syncs all the time.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let node = Self { role, dir };
@@ -71,10 +92,6 @@ impl Node {
         for command in COMMANDS {
             node.stand_in_for(command);
         }
-        let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays");
-        for overlay in ["common", role.name()] {
-            copy_tree(&overlays.join(overlay).join("usr/lib/pibake"), &node.root().join("usr/lib/pibake"));
-        }
         node.put("sys/class/tty/console/active", "ttyAMA0 tty1\n");
         node.put("dev/ttyAMA0", "");
         node.put("dev/tty1", "");
@@ -84,8 +101,6 @@ impl Node {
         node.put("var/lib/dpkg/status", "ok\n");
         node.put("var/lib/dpkg/updates/.keep", "x");
         node.put("var/lib/dpkg/info/.keep", "x");
-        node.put("etc/pibake/kubeadm.yaml", "token: abcdef.0123456789abcdef\n");
-        node.put("etc/pibake/node.env", &node.node_env());
         node.put("etc/kubernetes/manifests/.keep", "");
         fs::remove_file(node.root().join("etc/kubernetes/manifests/.keep")).unwrap();
         node.state("role", role.name());
@@ -99,15 +114,9 @@ impl Node {
                 node.state("address", "10.0.0.1");
                 node.put("sys/class/net/wlan0/carrier", "1\n");
                 node.put("sys/class/net/wlan0/phy80211/name", "phy0\n");
-                node.put("etc/pibake/flannel.yaml", "kind: Namespace\n");
-                node.put("etc/kubernetes/pki/ca.crt", "baked CA");
-                node.put("etc/kubernetes/pki/ca.key", "baked key");
-                let key = node.root().join("etc/kubernetes/pki/ca.key");
-                fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
             }
             Role::Worker => node.state("address", "10.0.0.2"),
         }
-        node.power_on();
         node
     }
 

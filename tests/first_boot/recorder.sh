@@ -182,7 +182,7 @@ kubeadm_init() {
 	[ ! -e "$root/etc/kubernetes/admin.conf" ] || die "[ERROR FileAvailable] admin.conf exists"
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
 	[ -z "$(ls "$root/etc/kubernetes/manifests" 2>/dev/null)" ] || die "[ERROR FileAvailable] manifests"
-	[ "$(cat "$root/etc/kubernetes/pki/ca.key")" = "baked key" ] || die "the CA is not the baked one"
+	[ "$(cat "$STATE/baked-key")" = "$(cat "$root/etc/kubernetes/pki/ca.key")" ] || die "the CA is not the baked one"
 	put_file /etc/kubernetes/pki/apiserver.crt ""
 	at "certificate begun"
 	put_file /etc/kubernetes/pki/apiserver.crt signed

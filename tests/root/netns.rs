@@ -12,6 +12,7 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::fixture;
 use crate::support::{run, tool, tool_path};
 
 pub fn trials() -> Vec<Trial> {
@@ -134,7 +135,7 @@ impl Segment {
 
 fn serve_dhcp(machine: &Machine, dir: &Path) -> Daemon {
     let (conf, leases) = (dir.join("dhcpd.conf"), dir.join("dhcpd.leases"));
-    std::fs::write(&conf, rendered_dhcpd_conf()).unwrap();
+    std::fs::write(&conf, baked("/etc/dhcp/dhcpd.conf")).unwrap();
     std::fs::write(&leases, "").unwrap();
     let dhcpd = tool_path("dhcpd", "isc-dhcp-server");
     run(Command::new(&dhcpd).args(["-t", "-4", "-cf"]).arg(&conf));
@@ -157,28 +158,9 @@ fn serve_dhcp(machine: &Machine, dir: &Path) -> Daemon {
     server
 }
 
-/// What the default cluster's control plane serves.
-fn rendered_dhcpd_conf() -> String {
-    let node = |k: u32| (format!("node-{k}"), format!("10.0.0.{k}"));
-    let nodes: Vec<_> = (2..=4).map(node).collect();
-    let mut conf = String::from(
-        "authoritative;\nddns-update-style none;\ndefault-lease-time 600;\nmax-lease-time 7200;\n\
-         ignore-client-uids true;\n",
-    );
-    for (name, _) in &nodes {
-        conf += &format!("class \"{name}\" {{ match if (option host-name = \"{name}\"); }}\n");
-    }
-    conf += "subnet 10.0.0.0 netmask 255.255.255.0 {\n  option subnet-mask 255.255.255.0;\n  \
-             option broadcast-address 10.0.0.255;\n  option routers 10.0.0.1;\n  \
-             option domain-name \"cluster.home\";\n  option domain-name-servers 8.8.8.8, 8.8.4.4;\n";
-    for (name, address) in &nodes {
-        conf += &format!("  pool {{ allow members of \"{name}\"; range {address} {address}; }}\n");
-    }
-    conf += "  pool {\n";
-    for (name, _) in &nodes {
-        conf += &format!("    deny members of \"{name}\";\n");
-    }
-    conf + "    range 10.0.0.5 10.0.0.254;\n  }\n}\n"
+/// What the book's control plane carries.
+fn baked(path: &str) -> String {
+    fixture::root_file(&fixture::of(&fixture::book(), 1), path)
 }
 
 /// The value that a client was told, of the last time it was.
@@ -262,18 +244,18 @@ fn nat_lets_the_nodes_out_and_is_taken_back() {
 
     let listener = outside.enter(|| TcpListener::bind("203.0.113.2:7777").unwrap());
     assert!(!reaches(&inside), "without the rules nothing passes");
-    nat(&gateway, "start");
+    nat(&gateway, "ExecStart");
     assert_eq!(seen_as(&inside, &listener), Ipv4Addr::new(203, 0, 113, 1));
     let started = rules(&gateway);
     assert_ne!(started, before);
-    nat(&gateway, "start");
+    nat(&gateway, "ExecStart");
     assert_eq!(rules(&gateway), started, "starting twice is starting once");
     assert_eq!(seen_as(&inside, &listener), Ipv4Addr::new(203, 0, 113, 1));
 
-    nat(&gateway, "stop");
+    nat(&gateway, "ExecStop");
     assert_eq!(rules(&gateway), before);
     assert!(!reaches(&inside), "what was let out is shut again");
-    nat(&gateway, "stop");
+    nat(&gateway, "ExecStop");
     assert_eq!(rules(&gateway), before, "stopping twice is stopping once");
 }
 
@@ -287,11 +269,18 @@ fn rules(machine: &Machine) -> String {
     iptables(machine, "-S") + &iptables(machine, "-t nat -S")
 }
 
-/// The program of pibake-nat.service, with the arguments that the unit gives it.
-fn nat(machine: &Machine, action: &str) {
-    let nat = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays/control-plane/usr/lib/pibake/nat");
+/// What the line `key` of pibake-nat.service runs, with the arguments that it gives.
+fn nat(machine: &Machine, key: &str) {
+    let unit = baked("/etc/systemd/system/pibake-nat.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
+    // The recipe quotes values; none of these holds anything that needs it.
+    let line = line.replace('"', "");
+    let (program, arguments) = line.split_once(' ').unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("nat");
+    std::fs::write(&script, baked(program)).unwrap();
     let sh = tool_path("sh", "dash");
-    run(machine.command(&sh).arg(nat).args([action, "10.0.0.0/24", "eth0", "wlan0"]));
+    run(machine.command(&sh).arg(script).args(arguments.split(' ')));
 }
 
 /// Long enough for a busy machine where an answer comes; where none does, it is waited out.
