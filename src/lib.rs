@@ -8,9 +8,9 @@
 #![warn(missing_docs)]
 
 pub mod bake;
+pub mod base;
 pub mod cli;
 pub mod cluster;
-pub mod base;
 pub mod disk;
 pub mod emulator;
 pub mod fs;
