@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::bake;
+use crate::{bake, cluster, project, recipe};
 
 /// Why the program ends, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,18 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
         }
     }
     let exit = error.chain().find_map(|cause| {
-        if cause.is::<Usage>() {
+        let description = cause.is::<Usage>()
+            || cause.is::<cluster::Error>()
+            || cause.is::<cluster::SoftwareError>()
+            || cause.is::<cluster::platform::UnknownPlatform>()
+            || cause.is::<recipe::Error>()
+            || cause.is::<recipe::OverlayError>()
+            || cause.is::<recipe::KeyError>()
+            || matches!(
+                cause.downcast_ref::<project::Error>(),
+                Some(project::Error::NoConfig { .. } | project::Error::Cluster(_) | project::Error::Epoch(_))
+            );
+        if description {
             return Some(Exit::Usage);
         }
         match cause.downcast_ref::<bake::Error>() {

@@ -1,11 +1,17 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
 mod completions;
+mod description;
 mod exit;
+mod init;
 mod inspect;
 mod logs;
+mod plan;
+mod selector;
 
 pub use exit::{Exit, describe};
+
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -28,6 +34,9 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 struct Global {
+    /// The description of the cluster; without this flag ./pibake.toml, and none is needed
+    #[arg(short = 'C', long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print results as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -38,6 +47,10 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a pibake.toml with every setting in it, commented
+    Init(init::Arguments),
+    /// Show what would be baked: the nodes, one node's changes, one file's text; secrets are masked
+    Plan(plan::Arguments),
     /// Look into an image or a card: its partitions, a directory, a file's content
     Inspect(inspect::Arguments),
     /// How the first boot went, read off a card or an image
@@ -54,6 +67,8 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         let ui = Ui::new(self.global.json, self.global.quiet);
         match self.command {
+            Command::Init(arguments) => init::run(&arguments, &ui),
+            Command::Plan(arguments) => plan::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Inspect(arguments) => inspect::run(&arguments, &ui),
             Command::Logs(arguments) => logs::run(&arguments, &ui),
             Command::Completions(arguments) => completions::run(&arguments),
