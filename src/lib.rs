@@ -5,12 +5,14 @@
 #![warn(missing_docs)]
 
 pub mod bake;
+pub mod cli;
 pub mod cluster;
 pub mod disk;
 pub mod emulator;
 pub mod fs;
 pub mod identity;
 pub mod image_path;
+pub mod opened;
 pub mod progress;
 pub mod project;
 pub mod recipe;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::disk::{BlockDevice, Patched};
+use crate::fs::FileKind;
+use crate::fs::ext4::Ext4View;
 use crate::fs::fat::FatView;
 use crate::fs::layout::Layout;
 use crate::image_path::ImagePath;
@@ -43,8 +45,8 @@ pub fn check(
         partition.open(Arc::clone(image)).map_err(|e| mismatch(format!("partition {}", partition.number), &e))
     };
     let boot = FatView::open(open(&layout.boot)?).map_err(|e| mismatch("the boot partition".into(), &e))?;
-    let root = ext4_view::Ext4::load(Box::new(Reader(open(&layout.root)?)))
-        .map_err(|e| mismatch("the root file system".into(), &e))?;
+    let root =
+        Ext4View::open(open(&layout.root)?).map_err(|e| mismatch("the root file system".into(), &e))?;
     for ((volume, path), expected) in expected {
         let compared = match volume {
             Volume::Boot => check_boot(&boot, path, expected),
@@ -66,44 +68,32 @@ fn check_boot<D: BlockDevice>(fat: &FatView<D>, path: &ImagePath, expected: &Exp
     }
 }
 
-fn check_root(fs: &ext4_view::Ext4, path: &ImagePath, expected: &Expected) -> Result<(), String> {
-    let found = match fs.symlink_metadata(path.as_str()) {
-        Ok(found) => Some(found),
-        Err(ext4_view::Ext4Error::NotFound) => None,
-        Err(e) => return Err(e.to_string()),
-    };
+fn check_root(fs: &Ext4View, path: &ImagePath, expected: &Expected) -> Result<(), String> {
+    let found = fs.metadata(path).map_err(|e| e.to_string())?;
     let found = match (expected, found) {
         (Expected::Absent, None) => return Ok(()),
         (Expected::Absent, Some(_)) => return Err("it is still there".into()),
         (_, None) => return Err("it is not there".into()),
         (_, Some(found)) => found,
     };
-    let access = match expected {
-        Expected::File { content, access } => {
-            if !found.file_type().is_regular_file() {
-                return Err("it is not a regular file".into());
-            }
-            compare("content", content, &fs.read(path.as_str()).map_err(|e| e.to_string())?)?;
-            access
-        }
-        Expected::Directory { access } => {
-            if !found.is_dir() {
-                return Err("it is not a directory".into());
-            }
-            access
-        }
-        Expected::Symlink { target } => {
-            let link = fs.read_link(path.as_str()).map_err(|e| e.to_string())?;
-            return compare("target", target.as_bytes(), link.as_ref());
-        }
-        Expected::Absent => return Ok(()),
+    let content = || {
+        let mut bytes = Vec::new();
+        fs.read(path, &mut bytes).map(|()| bytes).map_err(|e| e.to_string())
     };
-    let read = Access { mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() };
-    if read != *access {
-        return Err(format!(
-            "mode and owner are {:o} {}:{}, not {:o} {}:{}",
-            read.mode, read.uid, read.gid, access.mode, access.uid, access.gid
-        ));
+    let access = match (expected, found.kind) {
+        (Expected::File { content: wanted, access }, FileKind::File) => {
+            compare("content", wanted, &content()?)?;
+            access
+        }
+        (Expected::Directory { access }, FileKind::Directory) => access,
+        (Expected::Symlink { target }, FileKind::Symlink) => {
+            return compare("target", target.as_bytes(), &content()?);
+        }
+        (_, kind) => return Err(format!("it is of another kind: {kind:?}")),
+    };
+    let read = found.attributes.map(|a| Access { mode: a.mode, uid: a.uid, gid: a.gid });
+    if read != Some(*access) {
+        return Err(format!("mode and owner are {read:?}, not {access:?}"));
     }
     Ok(())
 }
@@ -118,17 +108,4 @@ fn compare(what: &str, wanted: &[u8], found: &[u8]) -> Result<(), String> {
         found.len(),
         wanted.len()
     ))
-}
-
-/// A device as `ext4-view` wants it.
-struct Reader<D>(D);
-
-impl<D: BlockDevice> ext4_view::Ext4Read for Reader<D> {
-    fn read(
-        &mut self,
-        start_byte: u64,
-        dst: &mut [u8],
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
-        Ok(self.0.read_at(start_byte, dst)?)
-    }
 }

@@ -1,9 +1,14 @@
 //! Partition tables: MBR and GPT.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
-use super::{BlockDevice, Stream};
+use gpt::disk::LogicalBlockSize;
+use gpt::header::{Header, HeaderError, read_header_from_arbitrary_device};
+use gpt::partition::file_read_partitions;
+
+use super::{BlockDevice, Stream, Window};
 
 /// Sector size that image files are laid out in. Tables count in sectors, and an image file does
 /// not say how long one is; every SD card has 512 bytes.
@@ -42,6 +47,15 @@ pub enum Scheme {
     Gpt,
 }
 
+impl std::fmt::Display for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Mbr => "MBR",
+            Self::Gpt => "GPT",
+        })
+    }
+}
+
 /// Why a disk's partitions cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -52,7 +66,7 @@ pub enum TableError {
     #[error("there is no partition table: this is not the image of a whole card")]
     None,
     /// The table contradicts itself or fails its checksums.
-    #[error("the {scheme:?} partition table is damaged: {why}")]
+    #[error("the {scheme} partition table is damaged: {why}; take a fresh image")]
     Damaged {
         /// Which table.
         scheme: Scheme,
@@ -132,56 +146,72 @@ fn read_mbr(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {
 }
 
 fn read_gpt(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {
-    let damaged = |why: String| TableError::Damaged { scheme: Scheme::Gpt, why };
-    let mut image = DeviceImage(Stream::new(device));
-    let disk = gpt::GptConfig::new()
-        .writable(false)
-        .only_valid_headers(true)
-        .logical_block_size(gpt::disk::LogicalBlockSize::Lb512)
-        .open_from_device(&mut image)
-        .map_err(|e| damaged(e.to_string()))?;
+    let primary = gpt_header(device, 1, "header")?;
+    // Where the header says, not in the last sector there is: a card is larger than the image on it.
+    let backup = gpt_header(device, primary.backup_lba, "backup header")?;
+    let agree = primary.current_lba == 1
+        && backup.current_lba == primary.backup_lba
+        && backup.backup_lba == primary.current_lba
+        && backup.disk_guid == primary.disk_guid
+        && backup.crc32_parts == primary.crc32_parts;
+    if !agree {
+        return Err(gpt_damaged("its header and the backup of it differ"));
+    }
+    let entries = gpt_entries(device, &primary, "entries")?;
+    gpt_entries(device, &backup, "backup entries")?;
     let mut partitions = Vec::new();
-    for (number, entry) in disk.partitions() {
+    for (number, entry) in entries.into_iter().filter(|(_, entry)| entry.is_used()) {
         let sectors = entry.last_lba.checked_sub(entry.first_lba).and_then(|n| n.checked_add(1));
         let range =
             sectors.and_then(|n| Some((entry.first_lba.checked_mul(SECTOR)?, n.checked_mul(SECTOR)?)));
         let (offset, len) =
-            range.ok_or_else(|| damaged(format!("partition {number} ends before it begins")))?;
+            range.ok_or_else(|| gpt_damaged(format!("partition {number} ends before it begins")))?;
+        if entry.first_lba < primary.first_usable || entry.last_lba > primary.last_usable {
+            return Err(gpt_damaged(format!("partition {number} covers the table itself")));
+        }
         let kind = match entry.part_type_guid {
             gpt::partition_types::EFI | gpt::partition_types::BASIC => Kind::Fat,
             gpt::partition_types::LINUX_FS => Kind::Linux,
             _ => Kind::Other,
         };
-        partitions.push(Partition { number: *number, offset, len, kind });
+        partitions.push(Partition { number, offset, len, kind });
     }
     Ok(partitions)
 }
 
-/// The `gpt` crate wants its device to have a `Debug` form, which a trait object has not.
-struct DeviceImage<'a>(Stream<&'a dyn BlockDevice>);
+fn gpt_damaged(why: impl Into<String>) -> TableError {
+    TableError::Damaged { scheme: Scheme::Gpt, why: why.into() }
+}
 
-impl std::fmt::Debug for DeviceImage<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DeviceImage")
+/// The header in sector `lba`, if its checksum is right and its numbers are within bounds.
+fn gpt_header(device: &dyn BlockDevice, lba: u64, what: &str) -> Result<Header, TableError> {
+    // The library reads a header from the second sector of what it is given.
+    let start = lba.checked_sub(1).and_then(|n| n.checked_mul(SECTOR));
+    let window = start.and_then(|start| Window::new(device, start, 2 * SECTOR).ok());
+    let window =
+        window.ok_or_else(|| gpt_damaged(format!("its {what} would be sector {lba}, outside the disk")))?;
+    let header = read_header_from_arbitrary_device(&mut Stream::new(window), LogicalBlockSize::Lb512);
+    let header = header.map_err(|e| match e {
+        HeaderError::InvalidGptSignature => gpt_damaged(format!("there is no {what} in sector {lba}")),
+        HeaderError::InvalidCRC32Checksum => gpt_damaged(format!("the checksum of its {what} is wrong")),
+        e => gpt_damaged(format!("reading its {what}: {e}")),
+    })?;
+    // The library panics on entries of another size. 128 of them is what every tool makes.
+    if header.part_size != 128 || header.num_parts > 1024 {
+        let (count, size) = (header.num_parts, header.part_size);
+        return Err(gpt_damaged(format!("its {what} speaks of {count} entries of {size} bytes")));
     }
+    Ok(header)
 }
-impl io::Read for DeviceImage<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-impl io::Write for DeviceImage<'_> {
-    fn write(&mut self, _buf: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-impl io::Seek for DeviceImage<'_> {
-    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
+
+/// The entries that `header` points at, if their checksum is right.
+fn gpt_entries(
+    device: &dyn BlockDevice,
+    header: &Header,
+    what: &str,
+) -> Result<BTreeMap<u32, gpt::partition::Partition>, TableError> {
+    file_read_partitions(&mut Stream::new(device), header, LogicalBlockSize::Lb512)
+        .map_err(|e| gpt_damaged(format!("reading its {what}: {e}")))
 }
 
 fn check(partitions: &[Partition], len: u64) -> Result<(), TableError> {

@@ -54,11 +54,60 @@ fn partitions_of_a_gpt_are_found() {
     assert_eq!(kinds, [(1, Kind::Fat, 1 << 20), (2, Kind::Linux, 1 << 20)]);
 }
 
+/// Changes a header and makes its checksum right again.
+fn forge(disk: &mut [u8], sector: usize, change: impl Fn(&mut [u8])) {
+    let header = &mut disk[sector * 512..][..92];
+    change(header);
+    header[16..20].fill(0);
+    let mut crc = flate2::Crc::new();
+    crc.update(header);
+    header[16..20].copy_from_slice(&crc.sum().to_le_bytes());
+}
+
 #[test]
 fn a_damaged_gpt_is_refused() {
+    let last = LEN / 512 - 1;
+    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+    let set = |sector: usize, at: usize, bytes: &'static [u8]| -> Damage {
+        Box::new(move |disk| forge(disk, sector, |h| h[at..at + bytes.len()].copy_from_slice(bytes)))
+    };
+    let cases: [(&str, Damage); 9] = [
+        ("an entry", Box::new(|disk| disk[2 * 512 + 40] ^= 1)),
+        ("a backup entry", Box::new(move |disk| disk[(last - 32) * 512 + 40] ^= 1)),
+        ("the header", Box::new(|disk| disk[512 + 40] ^= 1)),
+        ("the backup header", Box::new(move |disk| disk[last * 512] ^= 1)),
+        ("the end cut off", Box::new(|disk| disk.truncate(LEN - 512))),
+        ("large entries", set(1, 84, &[0, 1, 0, 0])),
+        ("four billion entries", set(1, 80, &[0xff; 4])),
+        ("entries elsewhere", set(1, 72, &[0xff; 8])),
+        ("another disk's backup", set(last, 56, &[7; 16])),
+    ];
+    let mut said = String::new();
+    for (name, damage) in cases {
+        let mut disk = gpt_disk();
+        damage(&mut disk);
+        let error = read(disk).unwrap_err();
+        assert!(matches!(error, TableError::Damaged { scheme: Scheme::Gpt, .. }), "{name}: {error:?}");
+        said += &format!("{name}: {error}\n");
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_card_may_be_larger_than_the_gpt_on_it() {
     let mut disk = gpt_disk();
-    disk[2 * 512 + 40] ^= 1; // the first entry's last sector, in the primary table
-    assert!(matches!(read(disk), Err(TableError::Damaged { scheme: Scheme::Gpt, .. })));
+    disk.resize(2 * LEN, 0);
+    assert_eq!(read(disk).unwrap().1.len(), 2);
+}
+
+#[test]
+fn of_a_hybrid_table_the_gpt_counts() {
+    let mut disk = gpt_disk();
+    // the protective entry, and beside it an MBR's view of the first partition
+    let hybrid = mbr(&[(0xee, 1, 33), (0x0c, 2048, 2048)]);
+    disk[446..510].copy_from_slice(&hybrid[446..510]);
+    let (scheme, found) = read(disk).unwrap();
+    assert_eq!((scheme, found.len()), (Scheme::Gpt, 2));
 }
 
 #[test]

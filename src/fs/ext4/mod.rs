@@ -1,8 +1,10 @@
 //! ext4, edited by the crate `rust-fs-ext4`.
 
 mod superblock;
+mod view;
 
 pub use superblock::Superblock;
+pub use view::Ext4View;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use fs_ext4::dir::DirEntryType;
 
 use super::{Attributes, Error, FileKind, FileSystem, Metadata};
-use crate::disk::BlockDevice;
+use crate::disk::{BlockDevice, Overlay};
 use crate::image_path::ImagePath;
 
 /// Content is copied in pieces of this size; the editor commits a piece as one transaction, which
@@ -82,6 +84,20 @@ impl Ext4 {
     /// As [`Superblock::read`] and [`Superblock::check_editable`] say, before a byte is written.
     pub fn open(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
         Superblock::read(&device)?.check_editable(device.len())?;
+        Self::mount(device, now)
+    }
+
+    /// Opens the file system in `device` for reading, whatever state it is in: a pending journal is
+    /// replayed first, so `device` must be a throw-away overlay.
+    ///
+    /// # Errors
+    /// [`Error::NotThere`], or what the editor cannot read.
+    pub fn open_for_reading<D: BlockDevice + 'static>(device: Overlay<D>) -> Result<Self, Error> {
+        Superblock::read(&device)?;
+        Self::mount(device, 0)
+    }
+
+    fn mount(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
         let device = Arc::new(Device { device, transfers: AtomicU64::new(0) });
         // A generation tells two inodes of one number apart; zero is what mkfs leaves.
         let runtime = Arc::new(Fixed { now, generation: AtomicU32::new(1) });

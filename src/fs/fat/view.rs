@@ -1,7 +1,7 @@
 //! A second, read-only reader of FAT that shares no code with the editor: what the editor wrote is
 //! checked with it.
 
-use super::super::Error;
+use super::super::{Error, FileKind, Metadata};
 use super::bpb::{Bpb, RootDirectory};
 use crate::disk::BlockDevice;
 use crate::image_path::ImagePath;
@@ -29,6 +29,20 @@ struct Entry {
     len: u64,
 }
 
+/// Where a path leads.
+enum Found {
+    /// To the root directory, which has no entry.
+    Root,
+    Entry(Entry),
+}
+
+impl Entry {
+    fn metadata(&self) -> Metadata {
+        let kind = if self.is_dir { FileKind::Directory } else { FileKind::File };
+        Metadata { kind, len: self.len, attributes: None }
+    }
+}
+
 impl<D: BlockDevice> FatView<D> {
     /// Opens the file system in `device`.
     ///
@@ -45,29 +59,64 @@ impl<D: BlockDevice> FatView<D> {
     /// [`Error::Corrupt`] for a chain that ends early, loops or leaves the file system;
     /// [`Error::Path`] for a directory.
     pub fn read(&self, path: &ImagePath) -> Result<Option<Vec<u8>>, Error> {
-        let mut directory = match self.bpb.root {
-            RootDirectory::Chain(first) => self.chain(first, None, path)?,
-            RootDirectory::Fixed { offset, len } => self.bytes(offset, len as usize)?,
-        };
-        let mut found = None;
+        match self.find(path)? {
+            None => Ok(None),
+            Some(Found::Entry(Entry { is_dir: false, first_cluster, len, .. })) => {
+                self.chain(first_cluster, Some(len), path).map(Some)
+            }
+            Some(_) => Err(Error::path(path, "is a directory")),
+        }
+    }
+
+    /// What is at `path`; `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], as for [`FatView::read`].
+    pub fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
+        Ok(self.find(path)?.map(|found| match found {
+            Found::Root => Metadata { kind: FileKind::Directory, len: 0, attributes: None },
+            Found::Entry(entry) => entry.metadata(),
+        }))
+    }
+
+    /// What is in the directory at `path`, sorted by name, without `.` and `..`.
+    ///
+    /// # Errors
+    /// [`Error::Path`] if it is no directory; [`Error::Corrupt`], as for [`FatView::read`].
+    pub fn list(&self, path: &ImagePath) -> Result<Vec<(String, Metadata)>, Error> {
+        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
+        let entries = parse(&self.directory(&found, path)?).into_iter();
+        let mut listed: Vec<_> = entries
+            .filter(|e| e.name != "." && e.name != "..")
+            .map(|e| (e.name.clone(), e.metadata()))
+            .collect();
+        listed.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(listed)
+    }
+
+    fn find(&self, path: &ImagePath) -> Result<Option<Found>, Error> {
+        let mut found = Found::Root;
         for part in path.components() {
-            if let Some(Entry { is_dir: true, first_cluster, .. }) = found {
-                directory = self.chain(first_cluster, None, path)?;
-            } else if found.is_some() {
+            if matches!(found, Found::Entry(Entry { is_dir: false, .. })) {
                 return Ok(None);
             }
             let wanted = part.to_uppercase();
-            let mut entries = parse(&directory).into_iter();
-            found = entries.find(|e| e.name.to_uppercase() == wanted || e.short_name == wanted);
-            if found.is_none() {
-                return Ok(None);
+            let mut entries = parse(&self.directory(&found, path)?).into_iter();
+            match entries.find(|e| e.name.to_uppercase() == wanted || e.short_name == wanted) {
+                Some(entry) => found = Found::Entry(entry),
+                None => return Ok(None),
             }
         }
-        match found {
-            Some(Entry { is_dir: false, first_cluster, len, .. }) => {
-                self.chain(first_cluster, Some(len), path).map(Some)
-            }
-            _ => Err(Error::path(path, "is a directory")),
+        Ok(Some(found))
+    }
+
+    /// The raw entries of a directory.
+    fn directory(&self, found: &Found, path: &ImagePath) -> Result<Vec<u8>, Error> {
+        match (found, self.bpb.root) {
+            (Found::Entry(Entry { is_dir: false, .. }), _) => Err(Error::path(path, "is not a directory")),
+            (Found::Entry(entry), _) => self.chain(entry.first_cluster, None, path),
+            (Found::Root, RootDirectory::Chain(first)) => self.chain(first, None, path),
+            (Found::Root, RootDirectory::Fixed { offset, len }) => self.bytes(offset, len as usize),
         }
     }
 

@@ -1,0 +1,72 @@
+//! The command line: one file a command. Arguments in, calls out, words for people.
+
+mod completions;
+mod exit;
+mod inspect;
+mod logs;
+
+pub use exit::{Exit, describe};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::ui::Ui;
+
+/// Kubernetes-ready Raspberry Pi images, one per node, from one description.
+#[derive(Debug, Parser)]
+#[command(name = "pibake", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 verification failed \
+                  (signature, digest, read-back); 4 refused for safety."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no progress and no notes
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look into an image or a card: its partitions, a directory, a file's content
+    Inspect(inspect::Arguments),
+    /// How the first boot went, read off a card or an image
+    Logs(logs::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// What went wrong; [`describe`] has the words and the exit code for it.
+    pub fn run(self) -> anyhow::Result<()> {
+        let ui = Ui::new(self.global.json, self.global.quiet);
+        match self.command {
+            Command::Inspect(arguments) => inspect::run(&arguments, &ui),
+            Command::Logs(arguments) => logs::run(&arguments, &ui),
+            Command::Completions(arguments) => completions::run(&arguments),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,170 @@
+//! An image or a card, opened for looking into it: nothing is ever written.
+//!
+//! A card whose power was cut has a pending journal and a FAT that was not unmounted, and is the
+//! very one to look into: the journal is replayed into memory, and FAT is read as it is.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{self, BlockDevice, FileDevice, Overlay, Partition, Scheme, TableError, Window};
+use crate::fs::ext4::Ext4;
+use crate::fs::fat::FatView;
+use crate::fs::layout::{self, Layout};
+use crate::fs::{self, FileKind, FileSystem, Metadata};
+use crate::image_path::{ImagePath, InvalidImagePath};
+
+/// Where Ubuntu mounts the boot partition.
+const BOOT_MOUNT: &str = "/boot/firmware";
+
+/// Why an image cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be opened.
+    #[error("opening {path}")]
+    Open {
+        /// The image or device.
+        path: String,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
+    /// It is packed.
+    #[error("{path} is {packed}: unpack it first, with {tool}")]
+    Packed {
+        /// The image.
+        path: String,
+        /// How it is packed.
+        packed: &'static str,
+        /// What unpacks it.
+        tool: &'static str,
+    },
+    /// It has no usable partition table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// One of its file systems cannot be read.
+    #[error(transparent)]
+    FileSystem(#[from] fs::Error),
+    /// The path asked for is none.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+}
+
+/// An image whose partitions are known.
+pub struct Opened {
+    /// Which partition table it has.
+    pub scheme: Scheme,
+    /// All its partitions.
+    pub partitions: Vec<Partition>,
+    /// Size of the whole in bytes.
+    pub len: u64,
+    device: Arc<dyn BlockDevice>,
+}
+
+/// How files begin that are no raw image: first bytes, what it is, what unpacks it.
+const PACKED: [(&[u8], &str, &str); 4] = [
+    (b"\xfd7zXZ\0", "compressed with xz", "xz -dk"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d"),
+    (b"\x1f\x8b", "compressed with gzip", "gunzip -k"),
+    (b"QFI\xfb", "a qcow2 image", "qemu-img convert -O raw"),
+];
+
+impl Opened {
+    /// Opens the image or device at `path` and reads its partition table.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::Open { path: path.display().to_string(), source };
+        let mut head = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(8).read_to_end(&mut head).map_err(failed)?;
+        if let Some((_, packed, tool)) = PACKED.iter().find(|(magic, ..)| head.starts_with(magic)) {
+            return Err(Error::Packed { path: path.display().to_string(), packed, tool });
+        }
+        let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(path).map_err(failed)?);
+        let (scheme, partitions) = disk::partitions(&device)?;
+        Ok(Self { scheme, partitions, len: device.len(), device })
+    }
+
+    /// Which partition is which.
+    ///
+    /// # Errors
+    /// [`Error::FileSystem`]
+    pub fn layout(&self) -> Result<Layout, Error> {
+        Ok(layout::find(&self.device, &self.partitions)?)
+    }
+
+    /// The file system that holds `path` as the running node sees it, and the path within it.
+    fn locate(&self, path: &ImagePath) -> Result<(Reader, ImagePath), Error> {
+        let layout = self.layout()?;
+        let device = Arc::clone(&self.device);
+        let below = path.as_str().strip_prefix(BOOT_MOUNT);
+        match below.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            Some(rest) => {
+                let within = if rest.is_empty() { ImagePath::root() } else { ImagePath::new(rest)? };
+                Ok((Reader::Boot(FatView::open(layout.boot.open(device)?)?), within))
+            }
+            None => {
+                let overlay = Overlay::new(layout.root.open(device)?);
+                Ok((Reader::Root(Box::new(Ext4::open_for_reading(overlay)?)), path.clone()))
+            }
+        }
+    }
+
+    /// What is at `path`, as the running node sees it: the boot partition is below `/boot/firmware`.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
+        Ok(match self.locate(path)? {
+            (Reader::Boot(fat), within) => fat.metadata(&within)?,
+            (Reader::Root(ext4), within) => ext4.metadata(&within)?,
+        })
+    }
+
+    /// What is in the directory at `path`.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn list(&self, path: &ImagePath) -> Result<Vec<(String, Metadata)>, Error> {
+        Ok(match self.locate(path)? {
+            (Reader::Boot(fat), within) => fat.list(&within)?,
+            (Reader::Root(ext4), within) => {
+                let mut listed = Vec::new();
+                for (name, _) in ext4.list(&within)? {
+                    if let Some(metadata) = ext4.metadata(&within.join(&name)?)? {
+                        listed.push((name, metadata));
+                    }
+                }
+                listed
+            }
+        })
+    }
+
+    /// Copies the content of the file at `path` to `out`; of a link, its target.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+        match self.metadata(path)?.map(|m| m.kind) {
+            Some(FileKind::File | FileKind::Symlink) => {}
+            Some(_) => return Err(fs::Error::path(path, "is neither a file nor a link").into()),
+            None => return Err(fs::Error::path(path, "no such file or directory").into()),
+        }
+        match self.locate(path)? {
+            (Reader::Boot(fat), within) => {
+                let content = fat.read(&within)?.unwrap_or_default();
+                out.write_all(&content).map_err(|e| fs::Error::io(format!("copying {path}"), e))?;
+            }
+            (Reader::Root(ext4), within) => ext4.read(&within, out)?,
+        }
+        Ok(())
+    }
+}
+
+/// A reader of either file system.
+enum Reader {
+    Boot(FatView<Window<Arc<dyn BlockDevice>>>),
+    Root(Box<Ext4>),
+}
