@@ -1,7 +1,72 @@
 //! What is to change on one node's card: an ordered list of changes to two file systems. Pure
 //! data; printing, comparing and applying it are other modules' work.
 
-use crate::image_path::ImagePath;
+mod apt;
+mod build;
+mod context;
+mod dhcp;
+mod extras;
+mod first_boot;
+mod hidden;
+mod kernel;
+mod kubeadm;
+mod netplan;
+mod overlays;
+mod placement;
+mod proxy;
+pub mod quote;
+mod registries;
+mod render;
+pub mod show;
+mod user_data;
+mod yaml;
+
+pub use apt::{KeyError, read_key};
+pub use build::{preview, recipe};
+pub use extras::{Extras, ExtrasError};
+pub use overlays::{Item, ItemKind, Layer, MAX_OVERLAY_BYTES, OverlayError, Overlays};
+pub use user_data::ExtraError;
+
+use crate::cluster::SoftwareError;
+use crate::image_path::{ImagePath, InvalidImagePath};
+
+/// Why no recipe can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No node runs the control plane.
+    #[error("no node of the cluster has the role control-plane")]
+    NoControlPlane,
+    /// The versions asked for do not go together, or not with the image.
+    #[error(transparent)]
+    Software(#[from] SoftwareError),
+    /// A template cannot be rendered.
+    #[error("rendering {template}: {}", words(error))]
+    Template {
+        /// Where it is: a file of this machine, or the path that pibake's own makes.
+        template: String,
+        /// Why not, with the line.
+        error: minijinja::Error,
+    },
+    /// A template is not UTF-8.
+    #[error("rendering {template}: it is not UTF-8; without .j2 a file is baked as it is")]
+    TemplateEncoding {
+        /// The file.
+        template: String,
+    },
+    /// The user's cloud-init settings do not go with pibake's.
+    #[error(transparent)]
+    UserData(#[from] ExtraError),
+    /// A name makes a path that no image can hold.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+}
+
+/// What minijinja says, and what that came from: the reason is only in the latter.
+fn words(error: &minijinja::Error) -> String {
+    let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    format!("{line}{detail}")
+}
 
 /// All that is to change on the card of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,16 @@
 
 use libtest_mimic::{Arguments, Trial};
 
+#[path = "../recipe/fixture.rs"]
+mod fixture;
+mod network;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials: Vec<Trial> = [].into_iter().map(|t: Trial| t.with_ignored_flag(!is_root)).collect();
+    let all = network::trials().into_iter();
+    let trials: Vec<Trial> = all.map(|t: Trial| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }

@@ -1,0 +1,125 @@
+//! Where a node's packages come from, and which.
+
+use pgp::composed::{Deserializable, SignedPublicKey};
+use pgp::types::KeyDetails;
+use serde::Serialize;
+
+use crate::cluster::{AptSource, Platform, Software, Sources, defaults};
+
+/// Fingerprint of the key in overlays/common/etc/apt/keyrings/docker.asc: `Docker Release (CE
+/// deb)`, without an end.
+pub(super) const DOCKER_FINGERPRINT: &str = defaults::DOCKER_FINGERPRINT;
+
+/// Fingerprint of the key in overlays/common/etc/apt/keyrings/kubernetes.asc: `isv:kubernetes OBS
+/// Project`. The copy there ends on 2026-12-29; its owners prolong it every two years, so first
+/// boot fetches it anew where it has run out, and takes only a key of this fingerprint.
+pub(super) const KUBERNETES_FINGERPRINT: &str = defaults::KUBERNETES_FINGERPRINT;
+
+/// Where first boot finds and puts the key of an apt repository.
+pub(super) const DOCKER_KEYRING: &str = "/etc/apt/keyrings/docker.asc";
+/// As [`DOCKER_KEYRING`].
+pub(super) const KUBERNETES_KEYRING: &str = "/etc/apt/keyrings/kubernetes.asc";
+
+/// What apt's files are made of.
+#[derive(Debug, Serialize)]
+pub(super) struct Apt {
+    /// Ubuntu's archive, where it is not the one that the image comes with.
+    ubuntu_mirror: Option<String>,
+    docker: Repository,
+    kubernetes: Repository,
+    pins: Vec<Pin>,
+}
+
+#[derive(Debug, Serialize)]
+struct Repository {
+    url: String,
+    suite: Option<String>,
+}
+
+/// Packages of one version, with all its revisions.
+#[derive(Debug, Serialize)]
+struct Pin {
+    packages: Vec<&'static str>,
+    /// Up to the point where any number or revision may follow: `1.34.`, `1.34.2-`.
+    version: String,
+}
+
+/// The packages of Kubernetes that are pinned to one another and held.
+pub(super) const KUBERNETES_PACKAGES: [&str; 3] = ["kubelet", "kubeadm", "kubectl"];
+
+/// The package with containerd and runc in it.
+pub(super) const CONTAINERD_PACKAGE: &str = "containerd.io";
+
+/// Where the packages of nodes on `platform` come from.
+pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -> Apt {
+    let prefix = |version: String, patch: Option<u16>| match patch {
+        Some(_) => format!("{version}-"),
+        None => format!("{version}."),
+    };
+    let kubernetes = prefix(software.kubernetes.to_string(), software.kubernetes.patch);
+    let containerd = prefix(software.containerd.to_string(), software.containerd.patch);
+    Apt {
+        ubuntu_mirror: Some(sources.ubuntu.clone()).filter(|url| url != defaults::UBUNTU),
+        docker: Repository { url: sources.docker.url.clone(), suite: Some(platform.codename.to_owned()) },
+        kubernetes: Repository {
+            url: with_minor(&sources.kubernetes.url, software.kubernetes.minor),
+            suite: None,
+        },
+        pins: vec![
+            Pin { packages: KUBERNETES_PACKAGES.to_vec(), version: kubernetes },
+            Pin { packages: vec![CONTAINERD_PACKAGE], version: containerd },
+        ],
+    }
+}
+
+/// Puts the minor version into a URL that has a place for it.
+pub(super) fn with_minor(url: &str, minor: u16) -> String {
+    url.replace("{minor}", &format!("1.{minor}"))
+}
+
+/// Which key an image carries for a repository.
+pub(super) enum Baked<'a> {
+    /// The one that pibake comes with.
+    Own,
+    /// One that the user gave, armoured.
+    Given(&'a str),
+    /// None: first boot fetches it.
+    Fetched,
+}
+
+/// Which key an image carries for `source`. `own` is the fingerprint of the one that pibake has;
+/// `given` is what was read from the source's key file.
+pub(super) fn baked<'a>(source: &AptSource, own: &str, given: Option<&'a str>) -> Baked<'a> {
+    match given {
+        Some(key) => Baked::Given(key),
+        None if source.fingerprint == own => Baked::Own,
+        None => Baked::Fetched,
+    }
+}
+
+/// Why a file is not the key that it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It holds no OpenPGP public key.
+    #[error("it holds no OpenPGP public key")]
+    NoKey(#[source] pgp::errors::Error),
+    /// It holds another key.
+    #[error("it holds the key {found}, not {wanted}, the one that is to be trusted")]
+    OtherKey {
+        /// Fingerprint of the key in the file.
+        found: String,
+        /// Fingerprint of the key that should be there.
+        wanted: String,
+    },
+}
+
+/// Reads the key in a user's file, armoured or binary, and returns it armoured, as apt wants it
+/// in a keyring that ends in `.asc`.
+pub fn read_key(bytes: &[u8], fingerprint: &str) -> Result<String, KeyError> {
+    let (key, _) = SignedPublicKey::from_reader_single(bytes).map_err(KeyError::NoKey)?;
+    let found = hex::encode_upper(key.fingerprint().as_bytes());
+    if found != fingerprint {
+        return Err(KeyError::OtherKey { found, wanted: fingerprint.to_owned() });
+    }
+    key.to_armored_string(Default::default()).map_err(KeyError::NoKey)
+}

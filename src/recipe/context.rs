@@ -1,0 +1,234 @@
+//! What templates see. docs/overlays.md lists it for those who write their own.
+
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use super::apt::{self, Apt};
+use super::dhcp::{self, Dhcp};
+use super::first_boot::{self, Setting};
+use super::hidden::Hidden;
+use super::kubeadm::{self, Kubeadm, Wanted};
+use super::netplan;
+use super::proxy::{self, ProxySettings};
+use crate::cluster::{Cluster, Mode, Node, Platform, Software};
+
+/// Port of the API server, kubeadm's default.
+const API_PORT: u16 = 6443;
+
+/// How long the token that nodes join with is good: for ever, so that a node can be added to the
+/// cluster years later.
+const TOKEN_TTL: &str = "0s";
+
+/// Everything that a template may print. What a node has not got is `none`, so that a misspelt
+/// name stays an error.
+#[derive(Debug, Serialize)]
+pub(super) struct Context {
+    cluster: String,
+    domain: String,
+    node: Peer,
+    nodes: Vec<Peer>,
+    network: NetworkView,
+    uplink: Option<UplinkView>,
+    netplan: Vec<netplan::Group>,
+    dhcp: Option<Dhcp>,
+    api: Api,
+    login: Login,
+    apt: Apt,
+    proxy: Option<ProxySettings>,
+    ntp: Vec<String>,
+    containerd: Containerd,
+    images: Images,
+    kubernetes: Kubeadm,
+    join: Join,
+    first_boot: Vec<Setting>,
+}
+
+/// A node, as itself or as one of the others sees it.
+#[derive(Debug, Serialize)]
+struct Peer {
+    number: u16,
+    name: String,
+    fqdn: String,
+    /// What /etc/hosts calls it, the full name first.
+    names: Vec<String>,
+    address: Ipv4Addr,
+    role: &'static str,
+    control_plane: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct NetworkView {
+    mode: &'static str,
+    interface: String,
+    /// Address and prefix length.
+    cidr: String,
+    base: Ipv4Addr,
+    netmask: Ipv4Addr,
+    broadcast: Ipv4Addr,
+    prefix: u8,
+    /// The nodes' default route: node-1, or the router in lan mode.
+    gateway: Ipv4Addr,
+    dns: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct UplinkView {
+    interface: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Api {
+    name: String,
+    port: u16,
+    endpoint: String,
+    /// What its certificate is good for besides what kubeadm puts in by itself.
+    names: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Login {
+    user: String,
+    ssh_keys: Vec<String>,
+    ssh_password: bool,
+    password_hash: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Containerd {
+    major: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct Images {
+    repository: String,
+    pause: String,
+    flannel: String,
+    flannel_cni_plugin: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Join {
+    token: String,
+    ttl: &'static str,
+    ca_hash: String,
+}
+
+/// What everything that goes into a recipe is made from.
+pub(super) struct Sources<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) node: &'a Node,
+    pub(super) control_plane: &'a Node,
+    pub(super) platform: &'a Platform,
+    pub(super) software: &'a Software,
+    pub(super) hidden: &'a Hidden,
+}
+
+impl Context {
+    pub(super) fn new(from: &Sources<'_>) -> Self {
+        let Sources { cluster, node, control_plane, platform, software, hidden } = *from;
+        let network = &cluster.network;
+        let kubernetes = &cluster.kubernetes;
+        let api_name = cluster.api_name();
+        let peer = |peer: &Node| Peer::new(peer, &cluster.domain, &api_name);
+        let country = network.wifi().and_then(|wifi| wifi.country.as_deref());
+        let country = country.filter(|_| platform.netplan_sets_country);
+        let gateway = network.gateway().filter(|_| node.is_control_plane());
+        Self {
+            cluster: cluster.name.clone(),
+            domain: cluster.domain.clone(),
+            node: peer(node),
+            nodes: cluster.nodes.iter().map(peer).collect(),
+            network: NetworkView::new(cluster, control_plane),
+            uplink: gateway.map(|g| UplinkView { interface: g.uplink.interface.clone() }),
+            netplan: netplan::groups(network, kubernetes.services, node, hidden.wifi_psk.as_deref(), country),
+            dhcp: gateway.map(|gateway| dhcp::server(gateway, &cluster.nodes, node)),
+            api: Api::new(&api_name, control_plane, &cluster.domain),
+            login: Login {
+                user: cluster.access.user.clone(),
+                ssh_keys: hidden.ssh_keys.clone(),
+                ssh_password: cluster.access.ssh_password,
+                password_hash: hidden.password_hash.clone(),
+            },
+            apt: apt::apt(&cluster.sources, platform, software),
+            proxy: proxy::settings(cluster, hidden),
+            ntp: cluster.sources.ntp.clone(),
+            containerd: Containerd { major: software.containerd.major },
+            images: Images {
+                repository: cluster.sources.image_registry.clone(),
+                pause: software.pause_image.clone(),
+                flannel: kubernetes.flannel.image.clone(),
+                flannel_cni_plugin: kubernetes.flannel.cni_plugin_image.clone(),
+            },
+            kubernetes: kubeadm::kubeadm(
+                Wanted {
+                    version: software.kubernetes,
+                    pods: kubernetes.pods.to_string(),
+                    services: kubernetes.services.to_string(),
+                    schedule_on_control_plane: kubernetes.schedule_on_control_plane,
+                },
+                node,
+            ),
+            join: Join { token: hidden.token.clone(), ttl: TOKEN_TTL, ca_hash: hidden.ca_hash.clone() },
+            first_boot: first_boot::settings(from, API_PORT),
+        }
+    }
+}
+
+impl Peer {
+    fn new(node: &Node, domain: &str, api_name: &str) -> Self {
+        let fqdn = format!("{}.{domain}", node.name);
+        let mut names = vec![fqdn.clone(), node.name.clone()];
+        if node.is_control_plane() {
+            names.push(api_name.to_owned());
+        }
+        Self {
+            number: node.number,
+            name: node.name.clone(),
+            fqdn,
+            names,
+            address: node.address,
+            role: node.role.as_str(),
+            control_plane: node.is_control_plane(),
+        }
+    }
+}
+
+impl NetworkView {
+    fn new(cluster: &Cluster, control_plane: &Node) -> Self {
+        let network = &cluster.network;
+        let (mode, gateway) = match &network.mode {
+            Mode::Gateway(_) => ("gateway", control_plane.address),
+            Mode::Lan(lan) => ("lan", lan.router),
+        };
+        Self {
+            mode,
+            interface: network.interface.clone(),
+            cidr: network.subnet.trunc().to_string(),
+            base: network.subnet.network(),
+            netmask: network.subnet.netmask(),
+            broadcast: network.subnet.broadcast(),
+            prefix: network.subnet.prefix_len(),
+            gateway,
+            dns: network.dns.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl Api {
+    fn new(name: &str, control_plane: &Node, domain: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            port: API_PORT,
+            endpoint: format!("{name}:{API_PORT}"),
+            names: vec![
+                name.to_owned(),
+                format!("{}.{domain}", control_plane.name),
+                control_plane.name.clone(),
+                control_plane.address.to_string(),
+                "localhost".to_owned(),
+                "127.0.0.1".to_owned(),
+            ],
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The user's own files that go into recipes, read once for all nodes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::apt::{KeyError, read_key};
+use super::overlays::{OverlayError, Overlays};
+use crate::cluster::{AptSource, Cluster};
+
+/// What a recipe is made of besides the cluster and its identity.
+#[derive(Debug, Clone)]
+pub struct Extras {
+    /// The files that land.
+    pub overlays: Overlays,
+    /// The user's cloud-init settings, as YAML.
+    pub user_data: Option<String>,
+    /// The key of the repository with containerd, where the user gave a file; see [`read_key`].
+    pub docker_key: Option<String>,
+    /// The key of the repository with Kubernetes, likewise.
+    pub kubernetes_key: Option<String>,
+}
+
+/// Why the user's own files cannot go into recipes.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtrasError {
+    /// The overlays.
+    #[error(transparent)]
+    Overlays(#[from] OverlayError),
+    /// A file cannot be read.
+    #[error("reading {}, which {key} names", path.display())]
+    Read {
+        /// The key of pibake.toml that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A key of an apt repository is not the one that it should be.
+    #[error("{}, which {key} names, cannot be trusted: {source}", path.display())]
+    Key {
+        /// The key of pibake.toml that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
+}
+
+impl Default for Extras {
+    /// Nothing of the user's.
+    fn default() -> Self {
+        Self { overlays: Overlays::built_in(), user_data: None, docker_key: None, kubernetes_key: None }
+    }
+}
+
+impl Extras {
+    /// Reads what the description names.
+    pub fn load(cluster: &Cluster) -> Result<Self, ExtrasError> {
+        let overlays = match &cluster.overlays {
+            Some(dir) => Overlays::with_dir(dir)?,
+            None => Overlays::built_in(),
+        };
+        let extra = cluster.cloud_init_extra.as_deref();
+        let user_data = extra.map(|path| read("cloud-init.extra", path)).transpose()?;
+        let sources = &cluster.sources;
+        Ok(Self {
+            overlays,
+            user_data: user_data.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            docker_key: apt_key("sources.docker.key-file", &sources.docker)?,
+            kubernetes_key: apt_key("sources.kubernetes.key-file", &sources.kubernetes)?,
+        })
+    }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ExtrasError> {
+    fs::read(path).map_err(|source| ExtrasError::Read { key, path: path.to_owned(), source })
+}
+
+fn apt_key(key: &'static str, source: &AptSource) -> Result<Option<String>, ExtrasError> {
+    let Some(path) = &source.key_file else { return Ok(None) };
+    read_key(&read(key, path)?, &source.fingerprint).map(Some).map_err(|source| ExtrasError::Key {
+        key,
+        path: path.clone(),
+        source,
+    })
+}

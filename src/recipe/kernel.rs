@@ -1,0 +1,41 @@
+//! The kernel's command line.
+
+use super::Action;
+use super::context::Sources;
+
+/// The command line's file on the boot file system.
+pub(super) const COMMAND_LINE: &str = "/cmdline.txt";
+
+/// Sets the country of all radios; the kernel's own, and so there from the start.
+const COUNTRY: &str = "cfg80211.ieee80211_regdom=";
+
+/// The Pi's kernel turns the memory cgroup off unless told otherwise, and kubelet needs it.
+const MEMORY_CGROUP: [&str; 2] = ["cgroup_enable=memory", "cgroup_memory=1"];
+
+/// Turns the memory cgroup off, should the image say so.
+const NO_MEMORY_CGROUP: &str = "cgroup_disable=memory";
+
+/// Makes systemd mount the unified or the legacy hierarchy of control groups.
+const UNIFIED: &str = "systemd.unified_cgroup_hierarchy=";
+
+/// What is to be true of the command line.
+pub(super) fn arguments(from: &Sources<'_>) -> Action {
+    let mut set: Vec<String> = MEMORY_CGROUP.map(str::to_owned).into();
+    let mut unset = vec![NO_MEMORY_CGROUP.to_owned()];
+    if let Some(unified) = from.software.unified_cgroup_argument {
+        unset.push(UNIFIED.to_owned());
+        set.push(format!("{UNIFIED}{}", u8::from(unified)));
+    }
+    let country = from.cluster.network.wifi().and_then(|wifi| wifi.country.as_ref());
+    let country = country.filter(|_| from.node.is_control_plane());
+    if let Some(country) = country.filter(|_| !from.platform.netplan_sets_country) {
+        unset.push(COUNTRY.to_owned());
+        set.push(format!("{COUNTRY}{country}"));
+    }
+    for argument in &from.cluster.base.kernel_arguments {
+        if !set.contains(argument) {
+            set.push(argument.clone());
+        }
+    }
+    Action::KernelArguments { set, unset }
+}

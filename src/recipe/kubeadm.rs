@@ -1,0 +1,120 @@
+//! What kubeadm is told, in the form that its version reads.
+
+use serde::Serialize;
+
+use crate::cluster::{KubernetesVersion, Node};
+
+/// How long kubeadm waits for the API server to be healthy. On a card it takes minutes, and with
+/// images still to be pulled, many.
+const CONTROL_PLANE_TIMEOUT: &str = "20m0s";
+
+/// How long one `kubeadm join` looks for the control plane. First boot starts it again after.
+const DISCOVERY_TIMEOUT: &str = "30m0s";
+
+/// Where containerd listens.
+const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
+
+/// kubeadm's configuration API: v1beta3 came with 1.22 and v1beta4 with 1.31; each is the newest
+/// that its versions read.
+fn api(version: KubernetesVersion) -> &'static str {
+    match version.minor {
+        0..=21 => "v1beta2",
+        22..=30 => "v1beta3",
+        _ => "v1beta4",
+    }
+}
+
+/// A command line argument of a component.
+#[derive(Debug, Serialize)]
+pub(super) struct Argument {
+    name: &'static str,
+    value: String,
+}
+
+/// What both kubeadm.yaml are made of.
+#[derive(Debug, Serialize)]
+pub(super) struct Kubeadm {
+    api: &'static str,
+    /// v1beta4 has arguments as a list of names and values, those before as a mapping.
+    arguments_as_list: bool,
+    /// v1beta4 has all timeouts in one place.
+    timeouts_apart: bool,
+    version: String,
+    cri_socket: &'static str,
+    control_plane_timeout: &'static str,
+    discovery_timeout: &'static str,
+    pods: String,
+    services: String,
+    schedule_on_control_plane: bool,
+    kubelet_arguments: Vec<Argument>,
+    single_leader: Vec<Argument>,
+}
+
+/// The networks and rules that kubeadm is told.
+pub(super) struct Wanted {
+    pub(super) version: KubernetesVersion,
+    pub(super) pods: String,
+    pub(super) services: String,
+    pub(super) schedule_on_control_plane: bool,
+}
+
+/// What kubeadm is told on `node`.
+pub(super) fn kubeadm(wanted: Wanted, node: &Node) -> Kubeadm {
+    let api = api(wanted.version);
+    let newest_form = api == "v1beta4";
+    let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node.address.to_string() }];
+    if !node.labels.is_empty() {
+        let labels = node.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let value = labels.collect::<Vec<_>>().join(",");
+        kubelet_arguments.push(Argument { name: "node-labels", value });
+    }
+    Kubeadm {
+        api,
+        arguments_as_list: newest_form,
+        timeouts_apart: newest_form,
+        version: image_version(wanted.version),
+        cri_socket: CRI_SOCKET,
+        control_plane_timeout: CONTROL_PLANE_TIMEOUT,
+        discovery_timeout: DISCOVERY_TIMEOUT,
+        pods: wanted.pods,
+        services: wanted.services,
+        schedule_on_control_plane: wanted.schedule_on_control_plane,
+        kubelet_arguments,
+        single_leader: vec![Argument { name: "leader-elect", value: "false".to_owned() }],
+    }
+}
+
+/// A whole version, or kubeadm's name for the newest patch release of a minor one. The latter is
+/// looked up by kubeadm; where it cannot, it takes its own version.
+fn image_version(version: KubernetesVersion) -> String {
+    match version.patch {
+        Some(_) => format!("v{version}"),
+        None => format!("stable-{version}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_gets_the_newest_form_that_it_reads() {
+        for (minor, form) in [
+            (20, "v1beta2"),
+            (21, "v1beta2"),
+            (22, "v1beta3"),
+            (24, "v1beta3"),
+            (30, "v1beta3"),
+            (31, "v1beta4"),
+            (36, "v1beta4"),
+        ] {
+            assert_eq!(api(KubernetesVersion::minor(minor)), form, "1.{minor}");
+        }
+    }
+
+    #[test]
+    fn the_control_planes_images_are_of_the_version_asked_for() {
+        assert_eq!(image_version(KubernetesVersion { minor: 34, patch: Some(2) }), "v1.34.2");
+        assert_eq!(image_version(KubernetesVersion::minor(34)), "stable-1.34");
+    }
+}

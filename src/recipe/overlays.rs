@@ -1,0 +1,326 @@
+//! The files that land in an image: pibake's own, built into the program, and the user's, which
+//! take the place of pibake's or come on top.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rust_embed::RustEmbed;
+
+use super::Volume;
+use crate::cluster::Role;
+use crate::image_path::ImagePath;
+
+/// Most bytes that a user's overlays may hold in all. Every recipe carries them in memory, and
+/// what is larger is better fetched by the node.
+pub const MAX_OVERLAY_BYTES: u64 = 32 << 20;
+
+/// The ending that makes a file a template; it is not part of the name that lands.
+const TEMPLATE: &str = ".j2";
+
+#[derive(RustEmbed)]
+#[folder = "overlays"]
+struct BuiltIn;
+
+#[derive(RustEmbed)]
+#[folder = "cloud-init"]
+struct BuiltInCloudInit;
+
+/// Which cards a file lands on, and on which of their file systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// `cloud-init/`: the boot file system of every node.
+    CloudInit,
+    /// `common/`: the root file system of every node.
+    Common,
+    /// `control-plane/`: the root file system of the control plane's node, over `common/`.
+    ControlPlane,
+    /// `worker/`: the root file system of the workers, over `common/`.
+    Worker,
+}
+
+impl Layer {
+    const ALL: [Self; 4] = [Self::CloudInit, Self::Common, Self::ControlPlane, Self::Worker];
+
+    /// The folder's name.
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::CloudInit => "cloud-init",
+            Self::Common => "common",
+            Self::ControlPlane => "control-plane",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// The file system that it lands on.
+    pub const fn volume(self) -> Volume {
+        match self {
+            Self::CloudInit => Volume::Boot,
+            Self::Common | Self::ControlPlane | Self::Worker => Volume::Root,
+        }
+    }
+
+    /// Whether nodes of that role get it.
+    pub const fn is_for(self, role: Role) -> bool {
+        match self {
+            Self::CloudInit | Self::Common => true,
+            Self::ControlPlane => matches!(role, Role::ControlPlane),
+            Self::Worker => matches!(role, Role::Worker),
+        }
+    }
+}
+
+/// One thing that lands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is.
+    pub kind: ItemKind,
+    /// The file of this machine that it came from; `None` for pibake's own.
+    pub from: Option<PathBuf>,
+}
+
+/// What an [`Item`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemKind {
+    /// A file with this content.
+    File {
+        /// The bytes, which are those that land unless it is a template.
+        content: Cow<'static, [u8]>,
+        /// The content is a template.
+        template: bool,
+        /// Permission bits of the user's file: 0755, 0644, 0700 or 0600. Pibake's own files have
+        /// theirs from a table.
+        mode: Option<u16>,
+    },
+    /// A symbolic link with this text.
+    Symlink(String),
+    /// A directory with nothing in it.
+    Directory,
+}
+
+/// All that lands, by layer and path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlays {
+    items: BTreeMap<(Layer, ImagePath), Item>,
+}
+
+/// Why a user's overlays could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OverlayError {
+    /// A file or folder could not be read.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something stands beside the folders that pibake knows.
+    #[error(
+        "{} has no place: overlays are in the folders common, control-plane, worker and cloud-init",
+        path.display()
+    )]
+    NoLayer {
+        /// What.
+        path: PathBuf,
+    },
+    /// A device, socket or pipe; or a link or folder that FAT cannot hold.
+    #[error("{} cannot be baked: only files{} can", path.display(), if *boot { "" } else { ", links and folders" })]
+    Kind {
+        /// What.
+        path: PathBuf,
+        /// It would land on the boot file system.
+        boot: bool,
+    },
+    /// A name that no image can hold, or one that is not Unicode.
+    #[error("{} cannot be baked under that name: {reason}", path.display())]
+    Name {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Both `x` and `x.j2` are there.
+    #[error("{} is there twice: as a template (.j2) and as it is", path.display())]
+    Twice {
+        /// The second one.
+        path: PathBuf,
+    },
+    /// More than a recipe should carry.
+    #[error(
+        "the overlays in {} hold more than {} MiB; let the nodes fetch what is that large",
+        dir.display(), MAX_OVERLAY_BYTES >> 20
+    )]
+    TooLarge {
+        /// The folder.
+        dir: PathBuf,
+    },
+}
+
+impl Overlays {
+    /// Pibake's own.
+    pub fn built_in() -> Self {
+        let mut items = BTreeMap::new();
+        let mut add = |layer, path: &str, content| {
+            let template = path.ends_with(TEMPLATE);
+            let path = path.strip_suffix(TEMPLATE).unwrap_or(path);
+            // The folder is ours, and a test goes through all of its names.
+            if let Ok(path) = ImagePath::new(format!("/{path}")) {
+                let kind = ItemKind::File { content, template, mode: None };
+                items.insert((layer, path), Item { kind, from: None });
+            }
+        };
+        for name in BuiltIn::iter() {
+            let Some((folder, path)) = name.split_once('/') else { continue };
+            let layer = Layer::ALL.into_iter().find(|layer| layer.folder() == folder);
+            if let (Some(layer), Some(file)) = (layer, BuiltIn::get(&name)) {
+                add(layer, path, file.data);
+            }
+        }
+        for name in BuiltInCloudInit::iter() {
+            if let Some(file) = BuiltInCloudInit::get(&name) {
+                add(Layer::CloudInit, &name, file.data);
+            }
+        }
+        Self { items }
+    }
+
+    /// Pibake's own, with those in `dir` in their place and on top.
+    pub fn with_dir(dir: &Path) -> Result<Self, OverlayError> {
+        let mut found = BTreeMap::new();
+        let mut room = MAX_OVERLAY_BYTES;
+        for (name, path) in entries(dir)? {
+            let layer = Layer::ALL.into_iter().find(|layer| layer.folder() == name && path.is_dir());
+            let Some(layer) = layer else { return Err(OverlayError::NoLayer { path }) };
+            let mut walk = Walk { layer, dir, room: &mut room, found: &mut found };
+            walk.folder(&path, &ImagePath::root())?;
+        }
+        let mut all = Self::built_in();
+        for ((layer, path), item) in found {
+            all.replace(layer, &path);
+            all.items.insert((layer, path), item);
+        }
+        Ok(all)
+    }
+
+    /// A user's file lands instead of pibake's own at the same path, whichever layer that is in.
+    fn replace(&mut self, layer: Layer, path: &ImagePath) {
+        let beaten = |&(other, ref place): &(Layer, ImagePath), item: &Item| {
+            place == path
+                && item.from.is_none()
+                && (other == layer || (layer == Layer::Common && other.volume() == Volume::Root))
+        };
+        self.items.retain(|key, item| !beaten(key, item));
+    }
+
+    /// What lands on a node of that role: of two layers with the same path, the role's.
+    pub fn for_role(&self, role: Role) -> impl Iterator<Item = (Volume, &ImagePath, &Item)> {
+        let mut landing = BTreeMap::new();
+        for ((layer, path), item) in &self.items {
+            if layer.is_for(role) {
+                landing.insert((layer.volume(), path), item);
+            }
+        }
+        landing.into_iter().map(|((volume, path), item)| (volume, path, item))
+    }
+}
+
+struct Walk<'a> {
+    layer: Layer,
+    dir: &'a Path,
+    room: &'a mut u64,
+    found: &'a mut BTreeMap<(Layer, ImagePath), Item>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &Path, at: &ImagePath) -> Result<(), OverlayError> {
+        for (name, path) in entries(folder)? {
+            let meta = fs::symlink_metadata(&path).map_err(|source| read_error(&path, source))?;
+            let boot = self.layer.volume() == Volume::Boot;
+            let place = |name: &str| {
+                at.join(name).map_err(|e| OverlayError::Name { path: path.clone(), reason: e.to_string() })
+            };
+            if meta.is_dir() {
+                let place = place(&name)?;
+                if entries(&path)?.is_empty() {
+                    self.add(&path, place, ItemKind::Directory)?;
+                } else {
+                    self.folder(&path, &place)?;
+                }
+            } else if meta.is_symlink() && !boot {
+                let target = fs::read_link(&path).map_err(|source| read_error(&path, source))?;
+                let target = unicode(&path, target.as_os_str())?;
+                self.add(&path, place(&name)?, ItemKind::Symlink(target))?;
+            } else if meta.is_file() {
+                let content = self.content(&path)?;
+                let template = name.len() > TEMPLATE.len() && name.ends_with(TEMPLATE);
+                let landing = if template { name.trim_end_matches(TEMPLATE) } else { &name };
+                let mode = Some(baked_mode(meta.permissions().mode()));
+                let kind = ItemKind::File { content: content.into(), template, mode };
+                self.add(&path, place(landing)?, kind)?;
+            } else {
+                return Err(OverlayError::Kind { path, boot });
+            }
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, path: &Path) -> Result<Vec<u8>, OverlayError> {
+        use io::Read;
+        let mut content = Vec::new();
+        let read = fs::File::open(path)
+            .and_then(|file| file.take(*self.room + 1).read_to_end(&mut content))
+            .map_err(|source| read_error(path, source))?;
+        let used = u64::try_from(read).unwrap_or(u64::MAX);
+        *self.room =
+            self.room.checked_sub(used).ok_or_else(|| OverlayError::TooLarge { dir: self.dir.to_owned() })?;
+        Ok(content)
+    }
+
+    fn add(&mut self, path: &Path, place: ImagePath, kind: ItemKind) -> Result<(), OverlayError> {
+        let item = Item { kind, from: Some(path.to_owned()) };
+        match self.found.insert((self.layer, place), item) {
+            None => Ok(()),
+            Some(_) => Err(OverlayError::Twice { path: path.to_owned() }),
+        }
+    }
+}
+
+/// The mode that a file of this machine is baked with: only what does not hang on the user's
+/// umask, so that the same overlays give the same image everywhere.
+fn baked_mode(mode: u32) -> u16 {
+    let executable = mode & 0o100 != 0;
+    let private = mode & 0o077 == 0;
+    match (executable, private) {
+        (true, true) => 0o700,
+        (true, false) => 0o755,
+        (false, true) => 0o600,
+        (false, false) => 0o644,
+    }
+}
+
+/// Names and paths of what is in `folder`, in the order of their names.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, OverlayError> {
+    let failed = |source| read_error(folder, source);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_owned();
+        found.push((unicode(&path, &name)?, path));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn unicode(path: &Path, text: &std::ffi::OsStr) -> Result<String, OverlayError> {
+    text.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| OverlayError::Name { path: path.to_owned(), reason: "it is not Unicode".to_owned() })
+}
+
+fn read_error(path: &Path, source: io::Error) -> OverlayError {
+    OverlayError::Read { path: path.to_owned(), source }
+}

@@ -1,0 +1,81 @@
+//! A recipe in words: what changes where, and a file's text, with nothing secret in either.
+
+use super::{Action, Change, Recipe, Volume};
+use crate::image_path::ImagePath;
+
+/// One change of a recipe, for a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The file system.
+    pub volume: Volume,
+    /// The path on it.
+    pub path: ImagePath,
+    /// What happens: `file`, `directory`, `link to …`, `removed`, `arguments …`.
+    pub what: String,
+    /// Permission bits, where the change sets some.
+    pub mode: Option<u16>,
+    /// Bytes of content, where there is some.
+    pub size: Option<u64>,
+    /// The content is masked when shown.
+    pub secret: bool,
+}
+
+impl Volume {
+    /// The label of the file system, by which it is found: `system-boot`, `writable`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Boot => "system-boot",
+            Self::Root => "writable",
+        }
+    }
+}
+
+/// All changes of a recipe, in their order.
+pub fn lines(recipe: &Recipe) -> Vec<Line> {
+    recipe.changes.iter().map(line).collect()
+}
+
+fn line(change: &Change) -> Line {
+    let (what, mode, size, secret) = match &change.action {
+        Action::Write { content, access, secret } => {
+            ("file".to_owned(), Some(access.mode), u64::try_from(content.len()).ok(), *secret)
+        }
+        Action::Directory { access } => ("directory".to_owned(), Some(access.mode), None, false),
+        Action::Symlink { target } => (format!("link to {target}"), None, None, false),
+        Action::Remove => ("removed".to_owned(), None, None, false),
+        Action::KernelArguments { .. } => {
+            (format!("arguments {}", arguments(&change.action)), None, None, false)
+        }
+    };
+    // FAT has no modes to set.
+    let mode = mode.filter(|_| change.volume == Volume::Root);
+    Line { volume: change.volume, path: change.path.clone(), what, mode, size, secret }
+}
+
+fn arguments(action: &Action) -> String {
+    let Action::KernelArguments { set, unset } = action else { return String::new() };
+    let set = set.iter().map(|argument| format!("+{argument}"));
+    set.chain(unset.iter().map(|argument| format!("-{argument}"))).collect::<Vec<_>>().join(" ")
+}
+
+/// The changes at `path`, on either file system; a path under `/boot/firmware` means the boot
+/// file system, which Ubuntu mounts there.
+pub fn at<'a>(recipe: &'a Recipe, path: &ImagePath) -> Vec<&'a Change> {
+    let mounted = path.as_str().strip_prefix("/boot/firmware").filter(|rest| rest.starts_with('/'));
+    let means = |change: &Change| {
+        &change.path == path || (change.volume == Volume::Boot && Some(change.path.as_str()) == mounted)
+    };
+    recipe.changes.iter().filter(|change| means(change)).collect()
+}
+
+/// What a change makes of its path, as text. Meant for a [`super::preview`], in which nothing but
+/// the user's own private files is marked secret any more; those are not shown.
+pub fn text(change: &Change) -> String {
+    match &change.action {
+        Action::Write { secret: true, content, .. } => format!("({} bytes, secret)\n", content.len()),
+        Action::Write { content, .. } => String::from_utf8_lossy(content).into_owned(),
+        Action::Symlink { target } => format!("{target}\n"),
+        Action::KernelArguments { .. } => format!("{}\n", arguments(&change.action)),
+        Action::Directory { .. } | Action::Remove => String::new(),
+    }
+}

@@ -1,0 +1,11 @@
+//! What is baked, seen as files: kept as golden files, read by the programs that will read them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fixture;
+mod golden;
+mod odd;
+mod overlays;
+mod programs;
+mod rules;

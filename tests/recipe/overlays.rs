@@ -1,0 +1,195 @@
+//! What users put in the place of pibake's files, and on top of them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use pibake::recipe::{Action, Error, ExtraError, Extras, OverlayError, Overlays, Recipe, Volume};
+
+use crate::fixture::{book, boot_file, bytes, lan, root_file, with};
+
+fn put(dir: &Path, path: &str, content: &str) {
+    let file = dir.join(path);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, content).unwrap();
+}
+
+fn chmod(dir: &Path, path: &str, mode: u32) {
+    fs::set_permissions(dir.join(path), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn recipe(dir: &Path, number: u16) -> Result<Recipe, Error> {
+    let extras = Extras { overlays: Overlays::with_dir(dir).unwrap(), ..Extras::default() };
+    with(&book(), number, &extras)
+}
+
+fn access(recipe: &Recipe, path: &str) -> (u16, bool) {
+    recipe
+        .changes
+        .iter()
+        .find_map(|change| match &change.action {
+            Action::Write { access, secret, .. } if change.path.as_str() == path => {
+                Some((access.mode, *secret))
+            }
+            _ => None,
+        })
+        .unwrap()
+}
+
+#[test]
+fn files_are_added_replaced_and_rendered() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, "common/etc/motd.j2", "{{ node.name }} of {{ nodes | length }}\n");
+    put(dir, "common/etc/crictl.yaml", "mine\n");
+    put(dir, "common/etc/hosts.j2", "{{ node.address }} me\n");
+    put(dir, "worker/etc/only-workers", "w\n");
+    put(dir, "control-plane/etc/motd.j2", "the first of {{ domain }}\n");
+    put(dir, "cloud-init/usercfg.txt", "dtparam=audio=on\n");
+    put(dir, "cloud-init/network-config", "version: 2\n");
+
+    let (first, second) = (recipe(dir, 1).unwrap(), recipe(dir, 2).unwrap());
+    assert_eq!(root_file(&first, "/etc/motd"), "the first of cluster.home\n");
+    assert_eq!(root_file(&second, "/etc/motd"), "node-2 of 4\n");
+    assert_eq!(root_file(&second, "/etc/crictl.yaml"), "mine\n");
+    assert_eq!(root_file(&second, "/etc/hosts"), "10.0.0.2 me\n");
+    assert_eq!(root_file(&second, "/etc/only-workers"), "w\n");
+    assert_eq!(bytes(&first, Volume::Root, "/etc/only-workers"), None);
+    assert_eq!(boot_file(&first, "/usercfg.txt"), "dtparam=audio=on\n");
+    assert_eq!(boot_file(&first, "/network-config"), "version: 2\n");
+    // All the rest is as it was.
+    assert_eq!(root_file(&second, "/etc/hostname"), "node-2\n");
+}
+
+#[test]
+fn a_file_of_the_users_beats_pibakes_in_any_layer() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "common/etc/dhcp/dhcpd.conf", "# mine\n");
+    assert_eq!(root_file(&recipe(dir.path(), 1).unwrap(), "/etc/dhcp/dhcpd.conf"), "# mine\n");
+    // What the user puts somewhere lands, also where pibake would have had nothing.
+    let extras = Extras { overlays: Overlays::with_dir(dir.path()).unwrap(), ..Extras::default() };
+    let cluster = lan(pibake::cluster::LanAddressing::Static);
+    assert_eq!(root_file(&with(&cluster, 1, &extras).unwrap(), "/etc/dhcp/dhcpd.conf"), "# mine\n");
+}
+
+#[test]
+fn an_overlay_of_nothing_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("common")).unwrap();
+    assert_eq!(recipe(dir.path(), 2).unwrap(), with(&book(), 2, &Extras::default()).unwrap());
+}
+
+#[test]
+fn modes_do_not_hang_on_the_umask() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (name, mode) in [("a", 0o664), ("b", 0o600), ("c", 0o775), ("d", 0o700), ("e", 0o444)] {
+        put(dir, &format!("common/opt/{name}"), "x");
+        chmod(dir, &format!("common/opt/{name}"), mode);
+    }
+    put(dir, "common/etc/pibake/kubeadm.yaml", "x");
+    chmod(dir, "common/etc/pibake/kubeadm.yaml", 0o644);
+    let recipe = recipe(dir, 1).unwrap();
+    let of = |name: &str| access(&recipe, &format!("/opt/{name}"));
+    assert_eq!(of("a"), (0o644, false));
+    assert_eq!(of("b"), (0o600, true));
+    assert_eq!(of("c"), (0o755, false));
+    assert_eq!(of("d"), (0o700, true));
+    assert_eq!(of("e"), (0o644, false));
+    // In the place of a private file stands a private file.
+    assert_eq!(access(&recipe, "/etc/pibake/kubeadm.yaml"), (0o600, true));
+}
+
+#[test]
+fn links_and_empty_folders_land_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::create_dir_all(dir.join("common/srv/empty")).unwrap();
+    symlink("../nowhere", dir.join("common/srv/link")).unwrap();
+    let recipe = recipe(dir, 1).unwrap();
+    let at = |path: &str| &recipe.changes.iter().find(|change| change.path.as_str() == path).unwrap().action;
+    assert_eq!(*at("/srv/link"), Action::Symlink { target: "../nowhere".to_owned() });
+    assert!(matches!(at("/srv/empty"), Action::Directory { .. }));
+}
+
+#[test]
+fn what_cannot_be_baked_is_refused_by_name() {
+    type Make = fn(&Path);
+    let cases: [(Make, &str); 6] = [
+        (|dir| put(dir, "comon/etc/x", ""), "comon has no place"),
+        (|dir| put(dir, "file", ""), "file has no place"),
+        (
+            |dir| {
+                put(dir, "common/x", "");
+                put(dir, "common/x.j2", "");
+            },
+            "is there twice",
+        ),
+        (
+            |dir| {
+                fs::create_dir(dir.join("cloud-init")).unwrap();
+                symlink("x", dir.join("cloud-init/link")).unwrap();
+            },
+            "cannot be baked: only files can",
+        ),
+        (
+            |dir| {
+                fs::create_dir(dir.join("common")).unwrap();
+                let socket = std::os::unix::net::UnixListener::bind(dir.join("common/socket"));
+                drop(socket.unwrap());
+            },
+            "socket cannot be baked",
+        ),
+        (
+            |dir| {
+                put(dir, "common/large", "");
+                let file = fs::OpenOptions::new().write(true).open(dir.join("common/large")).unwrap();
+                file.set_len(pibake::recipe::MAX_OVERLAY_BYTES + 1).unwrap();
+            },
+            "hold more than 32 MiB",
+        ),
+    ];
+    for (make, words) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path());
+        let error = Overlays::with_dir(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error} does not say {words}");
+    }
+    let missing = Overlays::with_dir(Path::new("/nonexistent/overlays")).unwrap_err();
+    assert!(matches!(missing, OverlayError::Read { .. }));
+}
+
+#[test]
+fn a_template_at_fault_is_named_with_its_line() {
+    for (text, words) in [
+        ("a\n{{ nodde.name }}\n", "line 2: `nodde` is undefined"),
+        ("{{ node.name", "line 1: "),
+        ("{{ login.ssh_keys[0] }}", "cannot stand unquoted"),
+        ("{{ node }}", "cannot be printed"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "common/etc/motd.j2", text);
+        let error = recipe(dir.path(), 1).unwrap_err().to_string();
+        assert!(error.contains("common/etc/motd.j2: ") && error.contains(words), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("common")).unwrap();
+    fs::write(dir.path().join("common/x.j2"), [0xff, 0xfe]).unwrap();
+    assert!(recipe(dir.path(), 1).unwrap_err().to_string().contains("it is not UTF-8"));
+    fs::rename(dir.path().join("common/x.j2"), dir.path().join("common/x")).unwrap();
+    assert_eq!(bytes(&recipe(dir.path(), 1).unwrap(), Volume::Root, "/x"), Some(&[0xff, 0xfe][..]));
+}
+
+#[test]
+fn the_users_cloud_init_settings_are_joined_in() {
+    let extra = |text: &str| Extras { user_data: Some(text.to_owned()), ..Extras::default() };
+    let recipe = with(&book(), 3, &extra("#cloud-config\npackages: [htop]\nusers:\n- name: bob\n")).unwrap();
+    let text = boot_file(&recipe, "/user-data");
+    assert!(text.starts_with("#cloud-config\n"), "{text}");
+    let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(value["packages"], serde_json::json!(["htop"]));
+    assert_eq!((&value["users"][0]["name"], &value["users"][1]["name"]), (&"ubuntu".into(), &"bob".into()));
+    assert_eq!(value["hostname"], "node-3");
+    let error = with(&book(), 3, &extra("ssh_pwauth: true")).unwrap_err();
+    assert!(matches!(error, Error::UserData(ExtraError::Decided { .. })));
+}
