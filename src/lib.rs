@@ -1,10 +1,14 @@
 //! pibake turns a description of a Kubernetes cluster into one bootable SD card image per
-//! Raspberry Pi. The modules stand in the order in which the data passes through them; a
-//! module may use those above it, never those below.
+//! Raspberry Pi.
+//!
+//! One half knows what is asked and nothing of disks: [`cluster`], [`identity`], [`recipe`], opened
+//! together as a [`project`]. The other knows disks and nothing of Kubernetes: [`disk`], [`fs`],
+//! [`opened`], [`emulator`]. [`bake`] joins them, and only [`cli`] and [`ui`] talk to people.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod bake;
+pub mod base;
 pub mod cli;
 pub mod cluster;
 pub mod disk;
@@ -16,4 +20,5 @@ pub mod opened;
 pub mod progress;
 pub mod project;
 pub mod recipe;
+pub mod sink;
 pub mod ui;

@@ -1,0 +1,5 @@
+//! Base images.
+
+mod tap;
+
+pub use tap::Tap;

@@ -1,0 +1,350 @@
+//! A build: the images of many nodes, from one base.
+
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::{fs, io, thread};
+
+use crossbeam_channel::Receiver;
+
+use super::compressed::Compressed;
+use super::copy::{self, Fan, Item, Stop};
+use super::early::{self, Early};
+use super::image::{self, Image};
+use super::merge::{Merge, Sequential};
+use super::qcow2::Qcow2;
+use super::source::Source;
+use super::temp::{self, Temp};
+use super::{Error, Format, room};
+use crate::disk::Patch;
+use crate::progress::{Progress, Step, Unit};
+
+/// How many images are written at once, unless told otherwise: enough to read the base seldom, few
+/// enough that their patches need little memory.
+const WIDTH: usize = 8;
+
+/// Makes the patch of the node with the given name; called once for each, from many threads.
+pub type Bake<'a> = dyn Fn(&str) -> Result<Patch, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+
+/// An image that stands under its final name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The node's name.
+    pub node: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Size of the card's content in bytes, whatever the format.
+    pub card: u64,
+    /// Size of the file in bytes, holes included.
+    pub len: u64,
+    /// Bytes that the file takes on the disk; blocks shared with others are counted.
+    pub stored: u64,
+}
+
+/// A build that can begin: its folder is there, can be written, and holds no remnants.
+pub struct Build {
+    dir: PathBuf,
+    format: Format,
+    nodes: Vec<String>,
+    width: usize,
+    stop: Arc<Stop>,
+    early: Option<Early>,
+}
+
+/// Where a node's bytes come from.
+enum Feed {
+    /// They are there already, but for the patch.
+    Early(Image),
+    /// From the base, by sharing its blocks.
+    Clone,
+    /// From the pipeline.
+    Stream(Receiver<Item>),
+}
+
+/// What all nodes of a run share.
+struct Run<'a> {
+    build: &'a Build,
+    source: &'a Source,
+    bake: &'a Bake<'a>,
+    step: &'a dyn Step,
+}
+
+impl Build {
+    /// Makes ready to write an image of each of `nodes` into `dir`, which is made if it is not
+    /// there: removes what killed builds left, and refuses what cannot end well. Nothing is
+    /// written yet. At most `width` images are written at once. When `cancel` becomes true the
+    /// work ends soon, with [`Error::Cancelled`].
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or written, a name cannot be a file's, or something that
+    /// is not a file has the name of an image.
+    pub fn prepare(
+        dir: &Path,
+        format: Format,
+        nodes: Vec<String>,
+        width: Option<NonZeroUsize>,
+        cancel: Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        check_names(&nodes)?;
+        make_folder(dir)?;
+        for node in &nodes {
+            let path = dir.join(format.file_name(node));
+            match fs::metadata(&path) {
+                Ok(found) if !found.is_file() => return Err(Error::Obstructed { path }),
+                _ => {}
+            }
+        }
+        let unwritable = |source| Error::Unwritable { path: dir.to_owned(), source };
+        temp::remove_remnants(dir).map_err(unwritable)?;
+        drop(Temp::new(dir, &format.file_name("probe")).map_err(unwritable)?);
+        let width = match format {
+            // One image at a time takes all cores, and the memory that there is for them.
+            Format::Zst | Format::Xz => 1,
+            Format::Raw | Format::Qcow2 => width.map_or(WIDTH, NonZeroUsize::get),
+        };
+        let stop = Arc::new(Stop::when(cancel));
+        Ok(Self { dir: dir.to_owned(), format, nodes, width, stop, early: None })
+    }
+
+    /// Something to show the base's bytes to while they are being decoded into `cache`: the first
+    /// images are written meanwhile. `None` where that wins nothing.
+    pub fn tap(&mut self, cache: &Path) -> Option<&mut (dyn crate::base::Tap + 'static)> {
+        if !early::is_worth_it(self.format, cache, &self.dir) {
+            return None;
+        }
+        let names = self.nodes.iter().take(self.width).map(|node| self.format.file_name(node)).collect();
+        let early = Early::new(&self.dir, names, cache, Arc::clone(&self.stop));
+        Some(self.early.insert(early))
+    }
+
+    /// Writes all images from the raw image at `base`, which has been verified, each with the
+    /// patch that `bake` makes for it. Returns when all are on the disk, in the order of the nodes.
+    ///
+    /// # Errors
+    /// The first error of any image. Images that were complete before stay; of all others there is
+    /// no trace.
+    pub fn finish(
+        mut self,
+        base: &Path,
+        bake: &Bake<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Written>, Error> {
+        let source = Source::open(base)?;
+        self.refuse_base(&source)?;
+        let (early, fault) =
+            self.early.take().map_or_else(Default::default, |early| early.finish(source.len()));
+        if let Some(fault) = fault {
+            progress.note(&format!("images are copied from the cache: writing them early failed: {fault}"));
+        }
+        self.stop.check()?;
+        let Some(first) = self.nodes.first() else { return Ok(Vec::new()) };
+
+        let write_fault = |source| Error::Unwritable { path: self.dir.clone(), source };
+        let cloned = self.format == Format::Raw
+            && early.len() < self.nodes.len()
+            && image::can_clone(&source, &self.dir).map_err(write_fault)?;
+        // All nodes' patches are about as large as the first one's.
+        let patch = self.patch(first, bake, source.len())?;
+        let patch_bytes = patch.blocks().map(|(_, bytes)| bytes.len() as u64).sum();
+        let copies = self.nodes.len() - early.len();
+        room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
+
+        let what = match self.nodes.len() {
+            1 => format!("writing {first}"),
+            n => format!("writing {n} images"),
+        };
+        let total = source.data_bytes().saturating_mul(self.nodes.len() as u64);
+        let step = progress.begin(&what, Unit::Bytes, Some(total));
+        let run = Run { build: &self, source: &source, bake, step: &*step };
+        let mut written = Vec::with_capacity(self.nodes.len());
+        let mut first_patch = Some(patch);
+        let mut early = early.into_iter().map(Feed::Early).peekable();
+        while written.len() < self.nodes.len() {
+            let rest = self.nodes.len() - written.len();
+            let (feeds, fan) = if early.peek().is_some() {
+                (early.by_ref().collect(), None)
+            } else if cloned {
+                ((0..rest.min(self.width)).map(|_| Feed::Clone).collect(), None)
+            } else {
+                let (fan, streams) = Fan::new(rest.min(self.width));
+                (streams.into_iter().map(Feed::Stream).collect::<Vec<_>>(), Some(fan))
+            };
+            let group = self.nodes.iter().skip(written.len()).zip(feeds);
+            written.extend(run.group(group.collect(), fan, first_patch.take())?);
+        }
+        step.finish();
+        Ok(written)
+    }
+
+    /// An image must not replace the base that it is made from.
+    fn refuse_base(&self, source: &Source) -> Result<(), Error> {
+        let Ok(base) = source.file().metadata() else { return Ok(()) };
+        for node in &self.nodes {
+            let path = self.dir.join(self.format.file_name(node));
+            if fs::metadata(&path).is_ok_and(|m| (m.dev(), m.ino()) == (base.dev(), base.ino())) {
+                return Err(Error::Base { path });
+            }
+        }
+        Ok(())
+    }
+
+    fn patch(&self, node: &str, bake: &Bake<'_>, len: u64) -> Result<Patch, Error> {
+        let patch = bake(node).map_err(|source| Error::Bake { node: node.to_owned(), source })?;
+        let end = patch.blocks().last().map_or(0, |(offset, bytes)| offset + bytes.len() as u64);
+        if end > len {
+            return Err(Error::Outside { node: node.to_owned(), end, len });
+        }
+        Ok(patch)
+    }
+}
+
+impl Run<'_> {
+    /// Writes some images at once.
+    fn group(
+        &self,
+        nodes: Vec<(&String, Feed)>,
+        fan: Option<Fan>,
+        mut first: Option<Patch>,
+    ) -> Result<Vec<Written>, Error> {
+        let stop = &self.build.stop;
+        let mut results: Vec<Result<Written, Error>> = Vec::with_capacity(nodes.len());
+        let read = thread::scope(|scope| {
+            let mut writers = Vec::with_capacity(nodes.len());
+            let mut fault = None;
+            for (node, feed) in nodes {
+                let patch = first.take();
+                let spawned = thread::Builder::new().name(node.clone()).spawn_scoped(scope, move || {
+                    let written = self.node(node, feed, patch);
+                    if written.is_err() {
+                        stop.fail();
+                    }
+                    written
+                });
+                match spawned {
+                    Ok(writer) => writers.push(writer),
+                    Err(e) => fault = Some(Error::Write { path: self.build.dir.clone(), source: e }),
+                }
+            }
+            let read = match (fault, fan) {
+                (Some(fault), fan) => {
+                    stop.fail();
+                    drop(fan);
+                    Err(fault)
+                }
+                (None, Some(fan)) => copy::read(self.source, fan, stop).inspect_err(|_| stop.fail()),
+                (None, None) => Ok(()),
+            };
+            for writer in writers {
+                results.push(writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            read
+        });
+        let (written, faults): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        let mut faults: Vec<Error> =
+            read.err().into_iter().chain(faults.into_iter().filter_map(Result::err)).collect();
+        // Many may have been broken off because of the one that failed.
+        let cause = faults.iter().position(|fault| !matches!(fault, Error::Cancelled)).unwrap_or(0);
+        if faults.is_empty() {
+            return Ok(written.into_iter().flatten().collect());
+        }
+        Err(faults.swap_remove(cause))
+    }
+
+    fn node(&self, node: &str, feed: Feed, patch: Option<Patch>) -> Result<Written, Error> {
+        let Build { dir, format, stop, .. } = self.build;
+        let (source, len) = (self.source, self.source.len());
+        let path = dir.join(format.file_name(node));
+        let fault = |source| Error::Write { path: path.clone(), source };
+        let patch = match patch {
+            Some(patch) => patch,
+            None => self.build.patch(node, self.bake, len)?,
+        };
+        stop.check()?;
+        let temp = || Temp::new(dir, &format.file_name(node)).map_err(fault);
+        let file = match (feed, format) {
+            (Feed::Early(mut image), _) => {
+                self.step.advance(source.data_bytes());
+                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+            }
+            (Feed::Clone, _) => {
+                let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
+                let mut image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
+                self.step.advance(source.data_bytes());
+                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+            }
+            (Feed::Stream(stream), Format::Raw) => {
+                let mut image = Image::new(temp()?);
+                image.set_len(len).map_err(fault)?;
+                copy::drain(&stream, stop, |chunk| {
+                    self.step.advance(chunk.covered());
+                    image.chunk(chunk).map_err(fault)
+                })?;
+                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+            }
+            (Feed::Stream(stream), Format::Qcow2) => {
+                let mut image = Qcow2::new(temp()?, len);
+                self.merge(&stream, &patch, &mut image, &fault)?;
+                image.keep().map_err(fault)?
+            }
+            (Feed::Stream(stream), Format::Zst | Format::Xz) => {
+                let threads = thread::available_parallelism().map_or(1, |n| n.get() as u32);
+                let mut image = Compressed::new(temp()?, *format, len, threads).map_err(fault)?;
+                self.merge(&stream, &patch, &mut image, &fault)?;
+                image.keep().map_err(fault)?
+            }
+        };
+        let found = file.metadata().map_err(fault)?;
+        // st_blocks counts units of 512 bytes, whatever the file system's block is (stat(2)).
+        let stored = found.blocks() * 512;
+        Ok(Written { node: node.to_owned(), path, card: len, len: found.len(), stored })
+    }
+
+    fn merge(
+        &self,
+        stream: &Receiver<Item>,
+        patch: &Patch,
+        to: &mut dyn Sequential,
+        fault: &dyn Fn(io::Error) -> Error,
+    ) -> Result<(), Error> {
+        let mut merge = Merge::new(patch, self.source.len());
+        copy::drain(stream, &self.build.stop, |chunk| {
+            self.step.advance(chunk.covered());
+            merge.chunk(chunk, to).map_err(fault)
+        })?;
+        merge.finish(to).map_err(fault)
+    }
+}
+
+/// Longest node name in bytes; with extension and temporary suffix it stays under the 255 of any
+/// file system.
+const NAME_MAX: usize = 200;
+
+fn check_names(nodes: &[String]) -> Result<(), Error> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in nodes {
+        let reason = if name.is_empty() {
+            "it is empty"
+        } else if name.starts_with('.') || name.contains(['/', '\0']) {
+            "it begins with a dot, or holds a slash or a NUL byte"
+        } else if name.len() > NAME_MAX {
+            "it is longer than 200 bytes"
+        } else if !seen.insert(name) {
+            "two nodes have that name"
+        } else {
+            continue;
+        };
+        return Err(Error::Name { name: name.clone(), reason });
+    }
+    Ok(())
+}
+
+fn make_folder(dir: &Path) -> Result<(), Error> {
+    let Err(source) = fs::create_dir_all(dir) else { return Ok(()) };
+    let in_the_way = dir.ancestors().find(|path| fs::metadata(path).is_ok_and(|m| !m.is_dir()));
+    Err(match in_the_way {
+        Some(path) => Error::NotAFolder { path: path.to_owned() },
+        None => Error::Folder { path: dir.to_owned(), source },
+    })
+}

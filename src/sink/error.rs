@@ -1,0 +1,106 @@
+//! What can go wrong while images are written.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a build did not write its images. No temporary file is left behind by any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The output folder cannot be made or opened.
+    #[error("making the output folder {path}; choose another one with -o")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The output folder, or one above it, is something else.
+    #[error("{path} is not a folder; choose another output folder with -o")]
+    NotAFolder {
+        /// What stands in the way.
+        path: PathBuf,
+    },
+    /// No file can be made in the output folder.
+    #[error("making a file in {path}; choose another output folder with -o, or make this one writable")]
+    Unwritable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something that is no file has the name of an image.
+    #[error(
+        "{path} is in the way of an image: it is not a regular file; move it, or choose another folder with -o"
+    )]
+    Obstructed {
+        /// What stands in the way.
+        path: PathBuf,
+    },
+    /// An image would replace the base that it is made from.
+    #[error("{path} is the base image itself; choose another output folder with -o")]
+    Base {
+        /// The image, and the base.
+        path: PathBuf,
+    },
+    /// A node's name cannot be the name of a file, or two nodes have the same.
+    #[error("{name:?} cannot name an image: {reason}")]
+    Name {
+        /// The node's name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The images do not fit.
+    #[error(
+        "not enough room in {path} for {images} images: they need {}, {} are free; \
+         free some, or choose another output folder with -o",
+        super::room::human(*needed), super::room::human(*free)
+    )]
+    NoRoom {
+        /// The output folder.
+        path: PathBuf,
+        /// How many images are still to be written.
+        images: usize,
+        /// Bytes that they take, at the least.
+        needed: u64,
+        /// Bytes that this user may still fill.
+        free: u64,
+    },
+    /// What is to be put over the base could not be made.
+    #[error("baking {node}")]
+    Bake {
+        /// The node's name.
+        node: String,
+        /// Why, in the words of whoever bakes.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A patch reaches past the end of the base.
+    #[error("the patch of {node} reaches byte {end}, past the base's {len} bytes")]
+    Outside {
+        /// The node's name.
+        node: String,
+        /// Where the patch ends.
+        end: u64,
+        /// Where the base ends.
+        len: u64,
+    },
+    /// The base cannot be read.
+    #[error("reading the base {path}")]
+    Read {
+        /// The base's raw file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An image cannot be written.
+    #[error("writing {path}")]
+    Write {
+        /// The image's final name.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The user asked for the end.
+    #[error("interrupted; images that were not complete have been removed")]
+    Cancelled,
+}

@@ -1,0 +1,101 @@
+//! `.img`: the card's bytes in a file. A clone that shares the base's blocks where the file system
+//! can make one, else a sparse copy.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::Format;
+use super::copy::Chunk;
+use super::output::Output;
+use super::source::Source;
+use super::temp::Temp;
+use crate::disk::Patch;
+
+/// Longest write of a patch in bytes.
+const RUN: usize = 1 << 20;
+
+/// A raw image being written.
+pub(super) struct Image {
+    output: Output,
+}
+
+impl Image {
+    /// An image without data, to be filled by [`Image::chunk`].
+    pub fn new(temp: Temp) -> Self {
+        Self { output: Output::new(temp) }
+    }
+
+    /// An image that shares all of the base's blocks; `None` if the file system cannot do that.
+    pub fn cloned(temp: Temp, base: &File) -> io::Result<Option<Self>> {
+        Ok(clone(temp.file(), base)?.then(|| Self::new(temp)))
+    }
+
+    /// Writes the base's data, and only that: the rest stays a hole.
+    pub fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
+        chunk.extents().try_for_each(|(offset, bytes)| self.output.write(offset, bytes))
+    }
+
+    /// Sets the size, holes included.
+    pub fn set_len(&self, len: u64) -> io::Result<()> {
+        self.output.file().set_len(len)
+    }
+
+    /// Writes what the patch changes.
+    pub fn patch(&mut self, patch: &Patch) -> io::Result<()> {
+        let mut run: Vec<u8> = Vec::new();
+        let mut start = 0;
+        for (offset, bytes) in patch.blocks() {
+            if start + run.len() as u64 != offset || run.len() >= RUN {
+                self.output.write_cached(start, &run)?;
+                run.clear();
+                start = offset;
+            }
+            run.extend_from_slice(bytes);
+        }
+        self.output.write_cached(start, &run)
+    }
+
+    /// What the image is going to be called.
+    pub fn target(&self) -> &Path {
+        self.output.target()
+    }
+
+    /// Puts the image under its final name, durably.
+    pub fn keep(self) -> io::Result<File> {
+        self.output.keep()
+    }
+}
+
+/// Whether images in `dir` can share the blocks of files in the place of `base`.
+pub(super) fn can_clone(base: &Source, dir: &Path) -> io::Result<bool> {
+    let temp = Temp::new(dir, &Format::Raw.file_name("clone"))?;
+    clone(temp.file(), base.file())
+}
+
+/// Whether images in `dir` could share the blocks of a file made in `cache`.
+pub(super) fn could_clone(cache: &Path, dir: &Path) -> io::Result<bool> {
+    use std::io::Write;
+    let mut base = tempfile::tempfile_in(cache)?;
+    base.write_all(&[1; 64 * 1024])?;
+    let temp = Temp::new(dir, &Format::Raw.file_name("clone"))?;
+    clone(temp.file(), &base)
+}
+
+#[cfg(target_os = "linux")]
+fn clone(to: &File, from: &File) -> io::Result<bool> {
+    use rustix::io::Errno;
+    // ioctl_ficlonerange(2): each of these says that it cannot be done here, none that it failed.
+    const CANNOT: [Errno; 7] =
+        [Errno::OPNOTSUPP, Errno::XDEV, Errno::INVAL, Errno::NOTTY, Errno::NOSYS, Errno::PERM, Errno::BADF];
+    match rustix::fs::ioctl_ficlone(to, from) {
+        Ok(()) => Ok(true),
+        Err(e) if CANNOT.contains(&e) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn clone(_to: &File, _from: &File) -> io::Result<bool> {
+    Ok(false)
+}

@@ -1,0 +1,86 @@
+//! Base and patch as one ascending stream, for formats that are written from front to back.
+
+use std::io;
+
+use super::aligned::{Aligned, is_zero};
+use super::copy::Chunk;
+use super::source::GRAIN;
+use crate::disk::Patch;
+
+/// What is written from front to back.
+pub(super) trait Sequential {
+    /// The bytes at `offset`, which follow what came before; all between is zero. They begin at a
+    /// multiple of [`GRAIN`] and end at one or at the image's end.
+    fn run(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Puts a patch over the chunks that pass.
+pub(super) struct Merge<'p> {
+    rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p>,
+    /// What of the patch comes next.
+    next: Option<(u64, &'p [u8])>,
+    grain: Aligned,
+    len: u64,
+}
+
+impl<'p> Merge<'p> {
+    /// Puts `patch` over a base of `len` bytes.
+    pub fn new(patch: &'p Patch, len: u64) -> Self {
+        let mut rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p> = Box::new(patch.blocks());
+        let next = rest.next();
+        Self { rest, next, grain: Aligned::zeroed(GRAIN as usize), len }
+    }
+
+    /// Passes on `chunk`, and what the patch has before it.
+    pub fn chunk(&mut self, chunk: &Chunk, to: &mut dyn Sequential) -> io::Result<()> {
+        for (offset, bytes) in chunk.extents() {
+            self.pass_before(offset, to)?;
+            let end = offset + bytes.len() as u64;
+            let part = |from: u64, until: u64| &bytes[(from - offset) as usize..(until - offset) as usize];
+            let mut at = offset;
+            while let Some(grain) = self.next_grain().filter(|grain| *grain < end) {
+                if grain > at {
+                    to.run(at, part(at, grain))?;
+                }
+                at = (grain + GRAIN).min(end);
+                let base = part(grain, at);
+                self.grain[..base.len()].copy_from_slice(base);
+                self.pass_grain(grain, base.len(), to)?;
+            }
+            if at < end {
+                to.run(at, part(at, end))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what the patch has after the last chunk.
+    pub fn finish(mut self, to: &mut dyn Sequential) -> io::Result<()> {
+        self.pass_before(self.len, to)
+    }
+
+    fn next_grain(&self) -> Option<u64> {
+        self.next.map(|(offset, _)| offset - offset % GRAIN)
+    }
+
+    /// Patches of grains in which the base has nothing.
+    fn pass_before(&mut self, end: u64, to: &mut dyn Sequential) -> io::Result<()> {
+        while let Some(grain) = self.next_grain().filter(|grain| *grain < end) {
+            let len = GRAIN.min(self.len - grain) as usize;
+            self.grain[..len].fill(0);
+            self.pass_grain(grain, len, to)?;
+        }
+        Ok(())
+    }
+
+    fn pass_grain(&mut self, offset: u64, len: usize, to: &mut dyn Sequential) -> io::Result<()> {
+        let end = offset + len as u64;
+        while let Some((at, bytes)) = self.next.filter(|(at, _)| *at < end) {
+            let n = bytes.len().min((end - at) as usize);
+            let start = (at - offset) as usize;
+            self.grain[start..start + n].copy_from_slice(&bytes[..n]);
+            self.next = if n < bytes.len() { Some((end, &bytes[n..])) } else { self.rest.next() };
+        }
+        if is_zero(&self.grain[..len]) { Ok(()) } else { to.run(offset, &self.grain[..len]) }
+    }
+}

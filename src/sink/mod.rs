@@ -1,0 +1,27 @@
+//! Sinks: where base and overlay become something to keep. A [`Build`] writes one file per node;
+//! all formats share the pipeline in [`copy`], which reads the base once for many nodes.
+//!
+//! Whatever the format, a file stands under its name only when it is whole and on the disk:
+//! it is written under a temporary name in the same folder, synced and renamed. A file that was
+//! there before is replaced in that one step.
+
+mod aligned;
+mod build;
+mod compressed;
+mod copy;
+mod early;
+mod error;
+mod format;
+mod image;
+mod merge;
+mod output;
+mod qcow2;
+mod room;
+mod source;
+mod temp;
+#[cfg(test)]
+mod tests;
+
+pub use build::{Bake, Build, Written};
+pub use error::Error;
+pub use format::{Format, UnknownFormat};
