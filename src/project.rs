@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cluster::{self, Cluster, Overrides};
+use crate::cluster::platform::UnknownPlatform;
+use crate::cluster::{self, Cluster, Overrides, Platform};
 use crate::identity::{self, Identity, Store};
+use crate::recipe::{self, Extras, ExtrasError, Recipe};
 
 /// The description's name, where none is given.
 pub const FILE: &str = "pibake.toml";
@@ -38,6 +40,15 @@ pub enum Error {
     /// The secrets cannot be made or used.
     #[error(transparent)]
     Identity(#[from] identity::Error),
+    /// Nothing is known of the image's system.
+    #[error(transparent)]
+    Platform(#[from] UnknownPlatform),
+    /// The user's own files cannot be used.
+    #[error(transparent)]
+    Extras(#[from] ExtrasError),
+    /// A recipe cannot be made.
+    #[error(transparent)]
+    Recipe(#[from] recipe::Error),
     /// `SOURCE_DATE_EPOCH` is set and is no time.
     #[error("SOURCE_DATE_EPOCH must be a number of seconds since 1970; it is {0:?}")]
     Epoch(String),
@@ -73,13 +84,30 @@ impl Project {
         Ok(self.store.peek(&self.cluster, self.clock)?)
     }
 
-    /// The secrets or, where there are none yet, some that are kept nowhere: what `plan` shows,
-    /// which must change nothing.
-    pub fn preview_identity(&self) -> Result<Identity, Error> {
-        match self.existing_identity()? {
-            Some(identity) => Ok(identity),
-            None => Ok(Identity::preview(&self.cluster, self.clock)?),
-        }
+    /// The platform of an image with this `/etc/os-release`, or the one that the description says
+    /// to take it for.
+    pub fn platform(&self, os_release: &str) -> Result<Platform, Error> {
+        let stated = self.cluster.base.platform.as_deref().and_then(Platform::named);
+        stated.map_or_else(|| Ok(Platform::from_os_release(os_release)?), Ok)
+    }
+
+    /// What is to change on each node's card, over an image of `platform`; makes the secrets
+    /// where there are none yet.
+    pub fn recipes(&self, platform: &Platform) -> Result<Vec<Recipe>, Error> {
+        let extras = Extras::load(&self.cluster)?;
+        // A description that cannot be built is refused before anything is made.
+        self.cluster.software(platform).map_err(recipe::Error::from)?;
+        let identity = self.identity()?;
+        let of = |node| Ok(recipe::recipe(&self.cluster, &identity, node, platform, &extras)?);
+        self.cluster.nodes.iter().map(of).collect()
+    }
+
+    /// The same with every secret masked; makes nothing.
+    pub fn previews(&self, platform: &Platform) -> Result<Vec<Recipe>, Error> {
+        let extras = Extras::load(&self.cluster)?;
+        let identity = self.existing_identity()?;
+        let of = |node| Ok(recipe::preview(&self.cluster, identity.as_ref(), node, platform, &extras)?);
+        self.cluster.nodes.iter().map(of).collect()
     }
 
     /// Where the secrets are kept.

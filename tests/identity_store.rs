@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pibake::cluster::{Cluster, Overrides};
 use pibake::identity::Store;
-use pibake::project::Project;
 
 /// The files that an identity is not whole without.
 const NEEDED: [&str; 7] = ["identity.toml", "ca.crt", "ca.key", "admin.crt", "admin.key", "token", "salt"];
@@ -314,23 +313,4 @@ fn killed_at_any_moment_it_is_whole_or_not_there() {
     }
     eprintln!("killed before it was there: {absent} times, after: {whole} times");
     assert_eq!(absent + whole, 40);
-}
-
-#[test]
-fn a_project_is_a_description_with_its_secrets_beside() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("pibake.toml");
-    fs::write(&file, "nodes = 2\n").unwrap();
-    let project = Project::open(Some(&file), &Overrides::default()).unwrap();
-    assert_eq!(project.existing_identity().unwrap(), None);
-    let preview = project.preview_identity().unwrap();
-    assert!(preview.ssh_key.is_some() && !project.store().dir().exists());
-    let identity = project.identity().unwrap();
-    assert_eq!(project.store().dir(), dir.path().join(".pibake"));
-    assert_eq!(project.preview_identity().unwrap(), identity);
-    let grown = Overrides { nodes: Some(5), ..Overrides::default() };
-    let again = Project::open(Some(&file), &grown).unwrap();
-    assert_eq!((again.cluster.nodes.len(), again.identity().unwrap()), (5, identity));
-    let missing = Project::open(Some(&dir.path().join("other.toml")), &grown).unwrap_err();
-    assert!(missing.to_string().contains("other.toml is not there: write one with pibake init"));
 }

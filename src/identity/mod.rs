@@ -18,7 +18,7 @@ pub use hash::wifi_psk;
 pub use ssh::SshKeyPair;
 pub use store::Store;
 
-use crate::cluster::{Access, Cluster, Secret};
+use crate::cluster::{Access, Secret};
 
 /// The secrets of one cluster, made once and kept beside its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,16 +180,6 @@ impl Identity {
             ssh_key: None,
             salt: Secret::new(hex::encode(salt)),
         })
-    }
-
-    /// All secrets that `cluster` will have, kept nowhere: what a preview shows before there are any.
-    pub fn preview(cluster: &Cluster, now: i64) -> Result<Self, Error> {
-        let identity = Self::make(&cluster.name, now)?;
-        let ssh_key = match cluster.access.ssh_keys.as_slice() {
-            [] => Some(SshKeyPair::make(&cluster.name)?),
-            _ => None,
-        };
-        Ok(Self { ssh_key, ..identity })
     }
 
     /// Who may log in: the user's keys or, where there are none, the pair made for the cluster.

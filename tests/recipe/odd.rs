@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::fixture::{book, boot_file, bytes, gateway, of, on, root_file, with};
-use crate::support::tool;
+use crate::support::unconfined;
 
 /// Texts of what grammars are made of, besides any text at all. Without control characters, which
 /// no description of a cluster may hold.
@@ -192,7 +192,7 @@ fn takes(config: &[u8]) {
     let (file, leases) = (dir.path().join("dhcpd.conf"), dir.path().join("leases"));
     fs::write(&file, config).unwrap();
     fs::write(&leases, "").unwrap();
-    let mut dhcpd = tool("dhcpd", "isc-dhcp-server");
+    let mut dhcpd = Command::new(unconfined("dhcpd", "isc-dhcp-server", dir.path()));
     let out = dhcpd.arg("-t").arg("-cf").arg(&file).arg("-lf").arg(&leases).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{said}\n{}", String::from_utf8_lossy(config));

@@ -10,7 +10,7 @@ use pibake::recipe::{Extras, Recipe, Volume};
 use crate::fixture::{
     book, boot_file, bytes, closed, lan, lay_out, odd, of, on, root_file, wired_uplink, with, with_nodes,
 };
-use crate::support::{run, tool, tool_path};
+use crate::support::{run, tool, tool_path, unconfined};
 
 /// All clusters that the golden files show, each with the number of a node.
 fn recipes() -> Vec<(&'static str, Recipe)> {
@@ -140,7 +140,7 @@ fn dhcpd_takes_its_configuration() {
         fs::write(&file, config).unwrap();
         let leases = dir.path().join("leases");
         fs::write(&leases, "").unwrap();
-        let mut dhcpd = tool("dhcpd", "isc-dhcp-server");
+        let mut dhcpd = Command::new(unconfined("dhcpd", "isc-dhcp-server", dir.path()));
         let out = dhcpd.args(["-t", "-cf", arg(&file), "-lf", arg(&leases)]).output().unwrap();
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "{name}: {said}");

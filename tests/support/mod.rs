@@ -36,3 +36,11 @@ pub fn run(command: &mut Command) -> String {
     );
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
+
+/// A copy of a program in `dir`. Where AppArmor confines a program, it does so by its path, and
+/// keeps it from files that a test made.
+pub fn unconfined(program: &str, package: &str, dir: &std::path::Path) -> PathBuf {
+    let copy = dir.join(program);
+    std::fs::copy(tool_path(program, package), &copy).unwrap_or_else(|e| panic!("{program}: {e}"));
+    copy
+}

@@ -1,0 +1,93 @@
+//! A description with its secrets beside it, and the recipes that come of both.
+
+use std::fs;
+use std::path::Path;
+
+use pibake::cluster::{Overrides, Platform};
+use pibake::project::{Error, Project};
+use pibake::recipe::{Action, Recipe};
+
+fn open(dir: &Path, text: &str) -> Project {
+    let file = dir.join("pibake.toml");
+    fs::write(&file, text).unwrap();
+    Project::open(Some(&file), &Overrides::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn focal() -> Platform {
+    Platform::named("20.04").unwrap()
+}
+
+fn all_text(recipes: &[Recipe]) -> String {
+    let changes = recipes.iter().flat_map(|r| &r.changes);
+    let texts = changes.filter_map(|c| match &c.action {
+        Action::Write { content, .. } => Some(String::from_utf8_lossy(content).into_owned()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[test]
+fn a_project_is_a_description_with_its_secrets_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pibake.toml");
+    fs::write(&file, "nodes = 2\n").unwrap();
+    let project = Project::open(Some(&file), &Overrides::default()).unwrap();
+    assert_eq!(project.existing_identity().unwrap(), None);
+    let identity = project.identity().unwrap();
+    assert_eq!(project.store().dir(), dir.path().join(".pibake"));
+    let grown = Overrides { nodes: Some(5), ..Overrides::default() };
+    let again = Project::open(Some(&file), &grown).unwrap();
+    assert_eq!((again.cluster.nodes.len(), again.identity().unwrap()), (5, identity));
+    let missing = Project::open(Some(&dir.path().join("other.toml")), &grown).unwrap_err();
+    assert!(missing.to_string().contains("other.toml is not there: write one with pibake init"));
+}
+
+#[test]
+fn the_same_project_gives_the_same_recipes() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[access]\npassword = \"never in clear\"\n[network.wifi]\nssid = \"home\"\npassword = \"never in clear\"\n";
+    let recipes = open(dir.path(), text).recipes(&focal()).unwrap();
+    let names: Vec<&str> = recipes.iter().map(|r| r.node.as_str()).collect();
+    assert_eq!(names, ["node-1", "node-2", "node-3", "node-4"]);
+    assert_eq!(open(dir.path(), text).recipes(&focal()).unwrap(), recipes);
+    assert!(!all_text(&recipes).contains("never in clear"), "passwords are hashed on cards");
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert_ne!(open(elsewhere.path(), text).recipes(&focal()).unwrap(), recipes, "secrets differ");
+}
+
+#[test]
+fn previews_make_nothing_and_show_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = open(dir.path(), "");
+    assert_eq!(project.previews(&focal()).unwrap().len(), 4);
+    assert!(!project.store().dir().exists());
+    let identity = project.identity().unwrap();
+    let shown = all_text(&project.previews(&focal()).unwrap());
+    let baked = all_text(&project.recipes(&focal()).unwrap());
+    assert!(shown.contains(&identity.ca_hash) && baked.contains(identity.token.reveal()));
+    for secret in [&identity.token, &identity.ca_key, &identity.admin_key, &identity.salt] {
+        assert!(!shown.contains(secret.reveal().trim()));
+    }
+    assert!(!baked.contains(identity.salt.reveal()) && !baked.contains(identity.admin_key.reveal()));
+}
+
+#[test]
+fn what_cannot_be_built_leaves_no_secrets_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = open(dir.path(), "[kubernetes]\nversion = \"1.36\"\n");
+    let refused = project.recipes(&focal()).unwrap_err();
+    assert!(matches!(refused, Error::Recipe(_)), "{refused:?}");
+    assert!(refused.to_string().contains(":2: kubernetes.version: "), "{refused}");
+    assert!(!project.store().dir().exists());
+}
+
+#[test]
+fn the_image_says_its_platform_unless_the_description_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let jammy = "ID=ubuntu\nVERSION_ID=\"22.04\"\n";
+    let name =
+        |text: &str, os: &str| open(dir.path(), text).platform(os).map(|p| p.name).map_err(|e| e.to_string());
+    assert_eq!(name("", jammy).as_deref(), Ok("22.04"));
+    assert_eq!(name("[base]\nplatform = \"24.04\"\n", "ID=other\n").as_deref(), Ok("24.04"));
+    assert!(name("", "ID=other\n").unwrap_err().contains("Set base.platform"));
+}
