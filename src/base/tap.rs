@@ -6,9 +6,9 @@ use std::sync::Arc;
 /// Sees an image while it is decoded, so that it can be written somewhere else at the same time.
 ///
 /// It is called only where something is decoded: an image that is in the cache or is used in place
-/// is read from the cache. Whoever needs to know asks whether `begin` was called.
+/// is read from [`Base::path`](super::Base::path). Whoever needs to know asks whether `begin` was called.
 ///
-/// **Nothing it wrote may be relied on before the base was obtained and returned `Ok`**:
+/// **Nothing it wrote may be relied on before [`Cache::obtain`](super::Cache::obtain) returned `Ok`**:
 /// the digest is known only at the end.
 pub trait Tap: Send {
     /// An image begins, of `len_hint` bytes where that is known. Called again where the image has to

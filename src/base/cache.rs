@@ -1,0 +1,256 @@
+//! The folder where images are kept between runs.
+//!
+//! ```text
+//! images/<digest>.img          a raw image, sparse; <digest> is that of the file as published
+//! images/<digest>.json         vouches for it: written last, removed first
+//! images/<key>.img.tmp         an image under way
+//! downloads/<key>.part[.json]  a download under way, and which version of which address it is
+//! evidence/<key>.sums, .gpg    lists of digests and their signatures, judged anew each time
+//! notes/                       digests of local files, by size, times and inode
+//! locks/<key>.lock             whoever works on <key> holds it
+//! ```
+//! A key is a digest where that is known, and else stands for an address or a path.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::download::Place;
+use super::entry::{Files, NEW};
+use super::lock::Lock;
+use super::memo::Memos;
+use super::{Base, Digest, Error, Options, Result, Spec, Stamp, Tap, Trust, entry, obtain};
+use crate::progress::{Progress, Unit};
+
+/// A download that nobody took up again for this long is given up.
+const PART_IS_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// Small files are written in less.
+const NEW_IS_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// Marks the folder for backup programs: <https://bford.info/cachedir/>.
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of pibake.\n";
+
+/// Images that were obtained before.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    /// Where the cache is by the XDG rules: `$XDG_CACHE_HOME/pibake`, or `~/.cache/pibake` where that
+    /// is not set or not absolute.
+    ///
+    /// # Errors
+    /// [`Error::NoCacheDir`] where `HOME` does not help either.
+    pub fn default_dir() -> Result<PathBuf> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .map(|dir| dir.join("pibake"))
+            .ok_or(Error::NoCacheDir)
+    }
+
+    /// Opens the cache in `dir` and creates it where it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be created.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let cache =
+            Self { dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))? };
+        for sub in ["images", "downloads", "evidence", "notes", "locks"] {
+            let path = cache.dir.join(sub);
+            // 0700 as the XDG rules have it
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|e| Error::io("creating the cache (XDG_CACHE_HOME says where)", &path, e))?;
+        }
+        let tag = cache.dir.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            entry::write_whole(&tag, TAG.as_bytes())?;
+        }
+        Ok(cache)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Gets the image that `spec` names: from the cache, from where it lies, or from the network. `tap`
+    /// sees it while it is decoded, which is only where it was not in the cache.
+    ///
+    /// Several processes may ask for the same image at once: one works, the others wait for it. What
+    /// a killed one left is taken up (a download) or cleared away.
+    ///
+    /// # Errors
+    /// [`Error`]; whatever it is, nothing that is not whole and verified stands under a final name.
+    pub fn obtain(
+        &self,
+        spec: &Spec,
+        options: &Options,
+        progress: &dyn Progress,
+        tap: Option<&mut dyn Tap>,
+    ) -> Result<Base> {
+        obtain::obtain(self, spec, options, progress, tap)
+    }
+
+    /// Reads all of `base` and compares it with the checksum that was made when it was decoded, or, of
+    /// a file that is used in place, with its digest.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it differs.
+    pub fn verify(&self, base: &Base, progress: &dyn Progress) -> Result<()> {
+        let files = Files::new(&self.images(), &base.digest);
+        if base.path() != files.image {
+            let damaged =
+                |reason: &str| Error::Damaged { path: base.path().to_owned(), reason: reason.to_owned() };
+            let digest = obtain::hash(base.path(), &base.name, progress)?;
+            return if digest == base.digest {
+                Ok(())
+            } else {
+                Err(damaged("its SHA-256 is another one now"))
+            };
+        }
+        let damaged = |reason| Error::Damaged { path: files.image.clone(), reason };
+        let entry = files.load().ok_or_else(|| damaged("what vouches for it is gone".to_owned()))?;
+        let step = progress.begin(&format!("checking {}", base.name), Unit::Bytes, Some(entry.raw_len));
+        entry.check_thoroughly(&files.image, |n| step.advance(n)).map_err(damaged)?;
+        step.finish();
+        Ok(())
+    }
+
+    pub(super) fn images(&self) -> PathBuf {
+        self.dir.join("images")
+    }
+
+    pub(super) fn evidence(&self) -> PathBuf {
+        self.dir.join("evidence")
+    }
+
+    pub(super) fn temporary(&self, key: &str) -> PathBuf {
+        self.images().join(format!("{key}.img.tmp"))
+    }
+
+    pub(super) fn place(&self, key: &str) -> Place {
+        Place::new(&self.dir.join("downloads"), key)
+    }
+
+    pub(super) fn lock_path(&self, key: &str) -> PathBuf {
+        self.dir.join("locks").join(format!("{key}.lock"))
+    }
+
+    pub(super) fn notes(&self) -> PathBuf {
+        self.dir.join("notes")
+    }
+
+    pub(super) fn with_memos<T>(&self, ask: impl FnOnce(&Memos<'_>) -> T) -> T {
+        ask(&Memos(&self.notes()))
+    }
+
+    /// The image with this digest, if it is here and passes its check. One that does not is removed;
+    /// the caller holds its lock.
+    pub(super) fn find(
+        &self,
+        digest: &Digest,
+        options: &Options,
+        progress: &dyn Progress,
+    ) -> Result<Option<Found>> {
+        let files = Files::new(&self.images(), digest);
+        let Some(entry) = files.load() else { return Ok(None) };
+        let fault = if options.thorough {
+            let step = progress.begin("checking the cached image", Unit::Bytes, Some(entry.raw_len));
+            let fault = entry.check_thoroughly(&files.image, |n| step.advance(n));
+            step.finish();
+            fault
+        } else {
+            entry.check(&files.image)
+        };
+        if let Err(reason) = fault {
+            let path = files.image.display();
+            progress.note(&format!("the cached image {path} is damaged ({reason}); removing it"));
+            files.discard()?;
+            return Ok(None);
+        }
+        let stamp = Stamp::at(&files.image).map_err(|e| Error::io("examining", &files.image, e))?;
+        Ok(Some(Found { path: files.image, stamp, digest: *digest }))
+    }
+
+    /// Whether an image was made from a packed file of this size, so that hashing a file of unknown
+    /// digest may save decoding it.
+    pub(super) fn has_packed_len(&self, len: u64) -> bool {
+        self.names("images").iter().filter_map(|name| name.strip_suffix(".json")).any(|digest| {
+            let entry = digest.parse().ok().and_then(|d| Files::new(&self.images(), &d).load());
+            entry.is_some_and(|e| e.packed_len == len)
+        })
+    }
+
+    /// Clears away what killed processes left. What somebody works on is locked and stays.
+    pub(super) fn sweep(&self) -> Result<()> {
+        for name in self.names("images") {
+            let path = self.images().join(&name);
+            if let Some(key) = name.strip_suffix(".img.tmp") {
+                self.remove_unlocked(key, || drop(std::fs::remove_file(&path)))?;
+            } else if let Some(key) = name.strip_suffix(".img")
+                && !path.with_extension("json").exists()
+            {
+                // asked again under the lock: its entry may have been written in between
+                self.remove_unlocked(key, || {
+                    if !path.with_extension("json").exists() {
+                        drop(std::fs::remove_file(&path));
+                    }
+                })?;
+            }
+        }
+        for name in self.names("downloads") {
+            if let Some(key) = name.strip_suffix(".part")
+                && is_older(&self.dir.join("downloads").join(&name), PART_IS_KEPT)
+            {
+                self.remove_unlocked(key, || self.place(key).clear())?;
+            }
+        }
+        for sub in ["images", "downloads", "evidence", "notes", "."] {
+            for name in self.names(sub).iter().filter(|n| n.starts_with(NEW)) {
+                let path = self.dir.join(sub).join(name);
+                if is_older(&path, NEW_IS_KEPT) {
+                    drop(std::fs::remove_file(path));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_unlocked(&self, key: &str, remove: impl FnOnce()) -> Result<()> {
+        if let Some(_lock) = Lock::try_take(&self.lock_path(key))? {
+            remove();
+        }
+        Ok(())
+    }
+
+    fn names(&self, sub: &str) -> Vec<String> {
+        let list = std::fs::read_dir(self.dir.join(sub)).into_iter().flatten().flatten();
+        list.filter_map(|e| e.file_name().into_string().ok()).collect()
+    }
+}
+
+/// A raw image in the cache.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) stamp: Stamp,
+    pub(super) digest: Digest,
+}
+
+impl Found {
+    pub(super) fn into_base(self, name: String, release: Option<&str>, trust: Trust) -> Base {
+        let Self { path, stamp, digest } = self;
+        Base { name, release: release.map(str::to_owned), len: stamp.len, digest, trust, path, stamp }
+    }
+}
+
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    let now = SystemTime::now();
+    modified.and_then(|m| now.duration_since(m).ok()).is_some_and(|a| a > age)
+}

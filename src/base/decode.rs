@@ -1,0 +1,164 @@
+//! From a published file to a raw image, whatever it was compressed with.
+
+use std::io::{self, BufRead, Read};
+
+#[cfg(test)]
+mod tests;
+mod xz;
+mod xz_index;
+
+pub(super) use xz_index::raw_len as xz_raw_len;
+
+/// How an image is packed. Seen by its first bytes, whatever its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Not at all.
+    Raw,
+    /// `xz`, as Ubuntu publishes.
+    Xz,
+    /// Zstandard.
+    Zst,
+    /// `gzip`.
+    Gz,
+}
+
+/// Why something cannot be decompressed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// No bytes at all.
+    #[error("the file is empty")]
+    Empty,
+    /// A web page.
+    #[error("it is a web page, not an image: a proxy's login page or a moved file is what it mostly is")]
+    WebPage,
+    /// A format that is not decoded.
+    #[error("it is {0}: unpack it and give the image inside")]
+    Unsupported(&'static str),
+    /// Neither compressed in a way that is known nor a disk image.
+    #[error(
+        "it is neither a disk image (no partition table) nor packed as .xz, .zst or .gz; it starts with {0}"
+    )]
+    Unknown(String),
+    /// The end is missing.
+    #[error("it ends too early, after {0} bytes of the image: the file is truncated")]
+    Truncated(u64),
+    /// The compressed data contradict themselves.
+    #[error("it is damaged, {1} bytes of the image on: {0}")]
+    Corrupt(String, u64),
+    /// It was packed with a window that takes more memory than is granted.
+    #[error(
+        "it was packed so that unpacking takes more than {0} MiB of memory: pack it with a smaller dictionary"
+    )]
+    Memory(u64),
+}
+
+impl From<DecodeError> for io::Error {
+    fn from(error: DecodeError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// How many bytes [`Format::detect`] wants to see: a whole boot sector.
+pub(super) const HEAD: usize = 512;
+
+/// A Zstandard frame may ask for a window of up to 2^this bytes: what `zstd --long` makes.
+const ZST_WINDOW_LOG: u32 = 27;
+
+impl Format {
+    /// What a file is that starts with `head`, of which there should be [`HEAD`] bytes.
+    pub(super) fn detect(head: &[u8]) -> Result<Self, DecodeError> {
+        // magic numbers: xz 5.2 "The .xz File Format" 2.1.1.1; RFC 8878 3.1.1 and 3.1.2; RFC 1952 2.3.1
+        match head {
+            [] => Err(DecodeError::Empty),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Self::Xz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zst),
+            [0x1f, 0x8b, 8, ..] => Ok(Self::Gz),
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Err(DecodeError::Unsupported("a zip archive")),
+            [b'B', b'Z', b'h', ..] => Err(DecodeError::Unsupported("packed with bzip2")),
+            [b'7', b'z', 0xbc, 0xaf, ..] => Err(DecodeError::Unsupported("a 7z archive")),
+            [b'Q', b'F', b'I', 0xfb, ..] => Err(DecodeError::Unsupported("a qcow2 image")),
+            _ if is_web_page(head) => Err(DecodeError::WebPage),
+            // the signature of a boot sector, which a GPT's protective MBR has as well
+            _ if head.get(510..512) == Some(&[0x55, 0xaa]) => Ok(Self::Raw),
+            _ => Err(DecodeError::Unknown(
+                head.iter().take(8).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "),
+            )),
+        }
+    }
+
+    /// A reader of the raw image. Its errors are [`DecodeError`]s inside [`io::Error`]s, or what
+    /// reading `packed` answers.
+    pub(super) fn reader<'a, R: BufRead + 'a>(self, packed: R) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Raw => Box::new(packed),
+            Self::Xz => Box::new(Typed::new(xz::Reader::new(packed)?)),
+            Self::Gz => Box::new(Typed::new(flate2::bufread::MultiGzDecoder::new(packed))),
+            Self::Zst => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+                decoder.window_log_max(ZST_WINDOW_LOG)?;
+                Box::new(Typed::new(decoder))
+            }
+        })
+    }
+}
+
+/// Whether `head` looks like HTML (or XML, as object stores answer).
+pub(super) fn is_web_page(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let starts = |tag: &str| head.get(..tag.len()).is_some_and(|h| h.eq_ignore_ascii_case(tag.as_bytes()));
+    ["<!doctype", "<html", "<head", "<body", "<!--", "<?xml", "<error"].iter().any(|t| starts(t))
+}
+
+/// Turns the errors of different decoders into [`DecodeError`]s that say where.
+struct Typed<R> {
+    inner: R,
+    done: u64,
+}
+
+impl<R> Typed<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, done: 0 }
+    }
+}
+
+impl<R: Read> Read for Typed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(buf) {
+            Ok(n) => {
+                self.done += n as u64;
+                Ok(n)
+            }
+            Err(e) => Err(typed(e, self.done)),
+        }
+    }
+}
+
+/// The source's own failures pass through: [`Broken`] marks them.
+fn typed(error: io::Error, done: u64) -> io::Error {
+    if error.kind() == io::ErrorKind::Interrupted || is_broken(&error) {
+        return error;
+    }
+    if let Some(known) = error.get_ref().and_then(|e| e.downcast_ref::<DecodeError>()) {
+        return match known {
+            DecodeError::Truncated(_) => DecodeError::Truncated(done).into(),
+            DecodeError::Corrupt(what, _) => DecodeError::Corrupt(what.clone(), done).into(),
+            other => other.clone().into(),
+        };
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => DecodeError::Truncated(done).into(),
+        _ if error.to_string().contains("requires too much memory") => {
+            DecodeError::Memory(1 << (ZST_WINDOW_LOG - 20)).into()
+        }
+        _ => DecodeError::Corrupt(error.to_string(), done).into(),
+    }
+}
+
+/// The source of a decoder gave up: not the decoder's fault, and not the end of the file either.
+#[derive(Debug, thiserror::Error)]
+#[error("the source of compressed data failed")]
+pub(super) struct Broken;
+
+pub(super) fn is_broken(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|e| e.is::<Broken>())
+}

@@ -1,0 +1,124 @@
+//! What is written down about a cached image, and files that are either whole or not there.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::pipeline::Outcome;
+use super::{Digest, Error, Result, space, sparse};
+
+/// Of what follows: an entry of another version is obtained again.
+const VERSION: u32 = 1;
+
+/// Temporary files begin with this, so that what a killed process left is known by its name.
+pub(super) const NEW: &str = ".new-";
+
+/// Lies as JSON beside a raw image and vouches for it: it is written last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Entry {
+    version: u32,
+    /// What it was made from, for people.
+    source: String,
+    /// SHA-256 of the file as published.
+    pub(super) digest: Digest,
+    /// Its size.
+    pub(super) packed_len: u64,
+    /// Size of the raw image.
+    pub(super) raw_len: u64,
+    /// [`sparse::Content`] of the raw image.
+    content: String,
+    /// When the raw image was last written to, in seconds since 1970 and nanoseconds.
+    modified: (i64, i64),
+}
+
+/// Where a digest's image and its entry are.
+pub(super) struct Files {
+    pub(super) image: PathBuf,
+    pub(super) entry: PathBuf,
+}
+
+impl Files {
+    pub(super) fn new(images: &Path, digest: &Digest) -> Self {
+        Self { image: images.join(format!("{digest}.img")), entry: images.join(format!("{digest}.json")) }
+    }
+
+    /// The entry, if there is one that can be read and is meant for this name.
+    pub(super) fn load(&self) -> Option<Entry> {
+        let entry: Entry = serde_json::from_slice(&std::fs::read(&self.entry).ok()?).ok()?;
+        let named = self.entry.file_stem().is_some_and(|s| *s == *entry.digest.to_string());
+        (entry.version == VERSION && named).then_some(entry)
+    }
+
+    /// Makes the whole, synced file `temporary` the image. Everything that was there before goes first.
+    pub(super) fn commit(&self, temporary: &Path, source: &str, outcome: &Outcome) -> Result<Entry> {
+        self.discard()?;
+        let io = |e| Error::io("finishing", &self.image, e);
+        // nobody writes to it by mistake
+        std::fs::set_permissions(temporary, Permissions::from_mode(0o444)).map_err(io)?;
+        std::fs::rename(temporary, &self.image).map_err(io)?;
+        let meta = std::fs::metadata(&self.image).map_err(io)?;
+        let entry = Entry {
+            version: VERSION,
+            source: source.to_owned(),
+            digest: outcome.digest,
+            packed_len: outcome.packed_len,
+            raw_len: outcome.raw.len,
+            content: outcome.raw.content.clone(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+        };
+        let json = serde_json::to_vec_pretty(&entry).map_err(|e| io(e.into()))?;
+        write_whole(&self.entry, &json)?;
+        Ok(entry)
+    }
+
+    /// Removes the entry and then the image.
+    pub(super) fn discard(&self) -> Result<()> {
+        for path in [&self.entry, &self.image] {
+            match std::fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("removing", path, e)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Whether the image has the size and the time that it had when it was whole. `Err` says why not.
+    pub(super) fn check(&self, image: &Path) -> Result<(), String> {
+        let meta = std::fs::metadata(image).map_err(|e| e.to_string())?;
+        if meta.len() != self.raw_len {
+            return Err(format!("it has {} bytes instead of {}", meta.len(), self.raw_len));
+        }
+        if (meta.mtime(), meta.mtime_nsec()) != self.modified {
+            return Err("it was written to after it was finished".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads all of the image. `Err` says what is wrong.
+    pub(super) fn check_thoroughly(&self, image: &Path, seen: impl FnMut(u64)) -> Result<(), String> {
+        self.check(image)?;
+        match sparse::content_of(image, seen) {
+            Ok(content) if content == self.content => Ok(()),
+            Ok(_) => Err("its content is not what was written".to_owned()),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+}
+
+/// Writes a small file so that it is either the old one or whole, also after a loss of power.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|e| space::explain(e, "writing", path))
+}

@@ -1,0 +1,276 @@
+//! What can go wrong between a base image's name and its bytes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{DecodeError, Digest, InvalidSpec, SignatureError};
+
+/// What a failure means for the one who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// What was asked for makes no sense or needs another option.
+    Usage,
+    /// It was tried and did not work out.
+    Failed,
+    /// Something came that is not what it should be.
+    Verification,
+}
+
+/// Why there is no base image.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text given names no image.
+    #[error(transparent)]
+    Spec(#[from] InvalidSpec),
+
+    /// Something about files on this machine.
+    #[error("{doing}")]
+    Io {
+        /// What was being done, as a gerund phrase.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A path that is no regular file.
+    #[error("the base image {path} is {what}: give a file such as an .img or .img.xz")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+
+    /// Neither `XDG_CACHE_HOME` nor `HOME` says where a cache may be.
+    #[error("there is no place for the cache: set XDG_CACHE_HOME or HOME to an absolute path")]
+    NoCacheDir,
+
+    /// A mirror that is no web address.
+    #[error(
+        "the mirror {given:?} is not usable: {reason}; give the address that stands for {}",
+        super::catalog::RELEASES
+    )]
+    Mirror {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// An address that answered, but not with what was asked for.
+    #[error("fetching {url}: the server says {status}{}", advice(*.status))]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: reqwest::StatusCode,
+    },
+
+    /// An address that could not be talked to.
+    #[error("fetching {url}: {reason}{}", tries(*.attempts))]
+    Network {
+        /// What was asked for.
+        url: String,
+        /// What went wrong, with its causes.
+        reason: String,
+        /// How many times it was tried.
+        attempts: u32,
+    },
+
+    /// A web page came where a file was expected.
+    #[error(
+        "{url} answered with a web page instead of {expected}: open it in a browser; a proxy's login page or a moved file is what it mostly is"
+    )]
+    WebPage {
+        /// What was asked for.
+        url: String,
+        /// What should have come.
+        expected: &'static str,
+    },
+
+    /// Something that is far larger than it may be.
+    #[error("{url} is larger than {limit} bytes, which no list of digests or signature is")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// What is accepted.
+        limit: u64,
+    },
+
+    /// A list of digests that is none.
+    #[error("reading {url}")]
+    Sums {
+        /// Where the list is from.
+        url: String,
+        /// What is wrong with it.
+        source: super::InvalidSums,
+    },
+
+    /// Nothing vouches for an address.
+    #[error(
+        "nothing vouches for {url}: {reason}; give its --sha256, or accept it as it comes with --insecure-base"
+    )]
+    Untrusted {
+        /// The image.
+        url: String,
+        /// What was looked for.
+        reason: String,
+    },
+
+    /// A signature that does not hold.
+    #[error("checking the signature of {url}")]
+    Signature {
+        /// The signed list.
+        url: String,
+        /// Why it does not hold.
+        source: SignatureError,
+    },
+
+    /// A keyring that cannot be used.
+    #[error("reading the keyring {}", path.display())]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SignatureError,
+    },
+
+    /// A list of digests that does not name the image.
+    #[error(
+        "{sums} does not list {file}: the address may be that of another release; give its --sha256 to do without the list"
+    )]
+    NotListed {
+        /// The list.
+        sums: String,
+        /// The image's file name.
+        file: String,
+    },
+
+    /// The image is not the one that was meant.
+    #[error(
+        "{name} is not what it should be: its SHA-256 is {actual}, expected {expected}; nothing of it was kept"
+    )]
+    WrongDigest {
+        /// The image.
+        name: String,
+        /// The digest that was promised.
+        expected: Digest,
+        /// The digest of what came.
+        actual: Digest,
+    },
+
+    /// The image cannot be decompressed.
+    #[error("decompressing {name}")]
+    Decode {
+        /// The image.
+        name: String,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+
+    /// The disk is too small, found out before or while writing.
+    #[error("{dir} has not enough room: {available} available{}; make room, or set XDG_CACHE_HOME to a larger disk", needed.map(|n| format!(", about {} needed", size(n))).unwrap_or_default(), dir = dir.display(), available = size(*.available))]
+    NoSpace {
+        /// Where the cache is.
+        dir: PathBuf,
+        /// How many bytes are needed, where it is known.
+        needed: Option<u64>,
+        /// How many bytes are left.
+        available: u64,
+    },
+
+    /// Not in the cache, and the network may not be used.
+    #[error("{name} is not in the cache {} and --offline forbids to fetch it: run once without, or give a file", dir.display())]
+    Offline {
+        /// The image.
+        name: String,
+        /// The cache.
+        dir: PathBuf,
+    },
+
+    /// A local file was written to while it was used.
+    #[error("{} changed while it was used: nothing made from it can be relied on; try again when nobody writes to it", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A cached image that is not what was cached.
+    #[error("the cached image {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How that was seen.
+        reason: String,
+    },
+
+    /// What was told of the image while it was decoded could not take it.
+    #[error("writing what was decoded")]
+    Tap(#[source] io::Error),
+
+    /// A thread of the pipeline ended without a result: a fault in pibake.
+    #[error("decompressing {name}: a worker thread ended without a result; please report this")]
+    Worker {
+        /// The image.
+        name: String,
+    },
+}
+
+impl Error {
+    /// What it means for the one who asked: this decides a program's exit code.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Spec(_)
+            | Self::NotAFile { .. }
+            | Self::NoCacheDir
+            | Self::Mirror { .. }
+            | Self::Keyring { .. } => Class::Usage,
+            Self::WebPage { .. }
+            | Self::Sums { .. }
+            | Self::Untrusted { .. }
+            | Self::Signature { .. }
+            | Self::NotListed { .. }
+            | Self::WrongDigest { .. }
+            | Self::Decode { .. }
+            | Self::Damaged { .. }
+            | Self::Changed { .. } => Class::Verification,
+            Self::Io { .. }
+            | Self::Status { .. }
+            | Self::Network { .. }
+            | Self::TooLarge { .. }
+            | Self::NoSpace { .. }
+            | Self::Offline { .. }
+            | Self::Tap(_)
+            | Self::Worker { .. } => Class::Failed,
+        }
+    }
+
+    /// Wraps an I/O error with what was being done to `path`.
+    pub(super) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
+        Self::Io { doing: format!("{doing} {}", path.display()), source }
+    }
+}
+
+/// What to do about an HTTP status.
+fn advice(status: reqwest::StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 | 403 => "; check the address and its user name and password",
+        404 | 410 => "; check the address or the release",
+        407 => "; the proxy wants a user name and password (https_proxy=http://user:password@host:port)",
+        429 | 500..=599 => "; try again later or set a mirror",
+        _ => "",
+    }
+}
+
+fn tries(attempts: u32) -> String {
+    if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
+}
+
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,264 @@
+//! HTTP as patient as a bad network needs it.
+
+use std::error::Error as _;
+use std::io::{self, Read};
+use std::sync::Once;
+use std::time::{Duration, SystemTime};
+
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::header::{ACCEPT_ENCODING, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
+
+use super::{Error, Patience, Result};
+use crate::progress::Progress;
+
+/// More redirects than this are a circle.
+const MOST_REDIRECTS: usize = 10;
+
+/// A client with the patience that was asked for.
+pub(super) struct Agent<'a> {
+    client: Client,
+    patience: Patience,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Agent<'a> {
+    pub(super) fn new(patience: Patience, progress: &'a dyn Progress) -> Result<Self> {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // an error means that somebody else has installed one, which serves as well
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let client = ClientBuilder::new()
+            .user_agent(concat!("pibake/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(patience.stall)
+            // in the blocking client this is the limit of each read, not of the whole transfer
+            .timeout(patience.stall)
+            .redirect(reqwest::redirect::Policy::custom(follow))
+            .build()
+            .map_err(|e| Error::Network {
+                url: "over HTTPS".to_owned(),
+                reason: format!("{}; is the package ca-certificates installed?", chain(&e)),
+                attempts: 1,
+            })?;
+        Ok(Self { client, patience, progress })
+    }
+
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff { patience: self.patience, failures: 0 }
+    }
+
+    /// Sends a request until an answer comes that is not the server's passing weakness. Every status
+    /// but those below 400 and the ones in `accept` is an error.
+    pub(super) fn get(
+        &self,
+        url: &Url,
+        accept: &[StatusCode],
+        backoff: &mut Backoff,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response> {
+        loop {
+            // the digest is of the file as it lies on the server
+            let request = prepare(self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity"));
+            match request.send() {
+                Ok(r) if accept.contains(&r.status()) || r.status().as_u16() < 400 => return Ok(r),
+                Ok(response) => {
+                    let status = response.status();
+                    let fault = Error::Status { url: shown(url), status };
+                    let passing = status.is_server_error()
+                        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+                    if !passing {
+                        return Err(fault);
+                    }
+                    self.wait(backoff, retry_after(&response), &status.to_string(), fault)?;
+                }
+                Err(e) => {
+                    let reason = chain(&e);
+                    let attempts = backoff.failures + 1;
+                    let fault = Error::Network { url: shown(url), reason: reason.clone(), attempts };
+                    if is_permanent(&e) {
+                        return Err(fault);
+                    }
+                    self.wait(backoff, None, &reason, fault)?;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next try, and says so; gives `fault` back when there is to be none.
+    pub(super) fn wait(
+        &self,
+        backoff: &mut Backoff,
+        server_asks: Option<Duration>,
+        reason: &str,
+        fault: Error,
+    ) -> Result<()> {
+        let Some(delay) = backoff.next(server_asks) else { return Err(fault) };
+        self.progress.note(&format!("{reason}; trying again in {:.1} s", delay.as_secs_f64()));
+        std::thread::sleep(delay);
+        Ok(())
+    }
+
+    /// The content of a small file; `None` where the server has no such file.
+    pub(super) fn small(&self, url: &Url, limit: u64) -> Result<Option<Vec<u8>>> {
+        let mut backoff = self.backoff();
+        let missing = [StatusCode::NOT_FOUND, StatusCode::GONE];
+        loop {
+            let response = self.get(url, &missing, &mut backoff, |r| r)?;
+            if missing.contains(&response.status()) {
+                return Ok(None);
+            }
+            let mut bytes = Vec::new();
+            match response.take(limit + 1).read_to_end(&mut bytes) {
+                Ok(_) if bytes.len() as u64 > limit => {
+                    return Err(Error::TooLarge { url: shown(url), limit });
+                }
+                Ok(_) => return Ok(Some(bytes)),
+                Err(e) => {
+                    let reason = io_chain(&e);
+                    let attempts = backoff.failures + 1;
+                    let fault = Error::Network { url: shown(url), reason: reason.clone(), attempts };
+                    self.wait(&mut backoff, None, &reason, fault)?;
+                }
+            }
+        }
+    }
+}
+
+/// Counts failures in a row and says how long to wait.
+pub(super) struct Backoff {
+    patience: Patience,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Something arrived: what failed before no longer counts.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    pub(super) fn attempts(&self) -> u32 {
+        self.failures + 1
+    }
+
+    fn next(&mut self, server_asks: Option<Duration>) -> Option<Duration> {
+        self.failures += 1;
+        if self.failures >= self.patience.attempts {
+            return None;
+        }
+        let doubled = 2_u32.saturating_pow(self.failures - 1);
+        let delay = self.patience.first_delay.saturating_mul(doubled).min(self.patience.longest_delay);
+        // half of it is random, lest a classroom of machines come back at the same moment
+        let delay = delay.mul_f64(0.5 + 0.5 * random());
+        Some(server_asks.map_or(delay, |asked| asked.min(self.patience.longest_delay).max(delay)))
+    }
+}
+
+/// From 0 to 1.
+fn random() -> f64 {
+    f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
+/// Follows redirects, but never from https to http: what came over https is believed to come
+/// from the server that was named.
+fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let from_https = attempt.previous().last().is_some_and(|u| u.scheme() == "https");
+    if attempt.previous().len() > MOST_REDIRECTS {
+        attempt.error("too many redirects")
+    } else if from_https && attempt.url().scheme() != "https" {
+        let fault = format!("it redirects from https to {}, which nothing protects", shown(attempt.url()));
+        attempt.error(fault)
+    } else {
+        attempt.follow()
+    }
+}
+
+/// A URL for people: without user name and password.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // fails only for addresses that cannot have any
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // the other form is a date: RFC 9110, 10.2.3
+    httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok()
+}
+
+/// Whether trying again is pointless.
+fn is_permanent(error: &reqwest::Error) -> bool {
+    if error.is_builder() || error.is_redirect() {
+        return true;
+    }
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = e.downcast_ref::<rustls::Error>().or_else(|| inner.and_then(|i| i.downcast_ref()));
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
+}
+
+/// An error with its causes, without the address, which is told elsewhere.
+fn chain(error: &reqwest::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let text = e.to_string();
+        if texts.last().is_none_or(|last| *last != text) {
+            texts.push(text);
+        }
+        cause = e.source();
+    }
+    if error.is_timeout() {
+        texts = vec!["it did not answer in time".to_owned()];
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+/// The same for an error while a body is read.
+pub(super) fn io_chain(error: &io::Error) -> String {
+    match error.get_ref().and_then(|e| e.downcast_ref::<reqwest::Error>()) {
+        Some(e) => chain(e),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_doubles_up_to_its_limit_and_ends() {
+        let patience = Patience {
+            attempts: 8,
+            first_delay: Duration::from_secs(1),
+            longest_delay: Duration::from_secs(10),
+            ..Patience::default()
+        };
+        let mut backoff = Backoff { patience, failures: 0 };
+        for most in [1, 2, 4, 8, 10, 10, 10] {
+            let delay = backoff.next(None).unwrap().as_secs_f64();
+            assert!(delay <= f64::from(most) && delay >= f64::from(most) / 2.0, "{delay} for {most}");
+        }
+        assert_eq!(backoff.next(None), None);
+        backoff.reset();
+        assert_eq!(backoff.next(Some(Duration::from_secs(7))), Some(Duration::from_secs(7)));
+        assert_eq!(backoff.next(Some(Duration::from_secs(7000))), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let url = Url::parse("https://me:secret@h/x?y").unwrap();
+        assert_eq!(shown(&url), "https://h/x?y");
+    }
+}

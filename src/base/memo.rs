@@ -1,0 +1,90 @@
+//! Small notes that save work the next time. None of them is trusted for more than that: each names
+//! what it was true of, and that is compared.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Digest, Result, Stamp, entry, http};
+
+/// The digest of a file of this machine, as long as it has this stamp.
+#[derive(Serialize, Deserialize)]
+struct Local {
+    path: String,
+    stamp: Stamp,
+    digest: Digest,
+}
+
+/// What an address gave that nothing vouches for.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Fetched {
+    url: String,
+    pub(super) digest: Digest,
+    pub(super) etag: Option<String>,
+    pub(super) last_modified: Option<String>,
+}
+
+/// The folder of notes.
+pub(super) struct Memos<'a>(pub(super) &'a Path);
+
+impl Memos<'_> {
+    pub(super) fn digest_of(&self, path: &Path, stamp: &Stamp) -> Option<Digest> {
+        let memo: Local = self.load(&local_key(path))?;
+        (memo.path == path.to_string_lossy() && memo.stamp == *stamp).then_some(memo.digest)
+    }
+
+    /// Remembers a digest, unless the file is so fresh that it could change without its stamp telling.
+    pub(super) fn remember(
+        &self,
+        path: &Path,
+        stamp: Stamp,
+        digest: Digest,
+        before: SystemTime,
+    ) -> Result<()> {
+        let before = before.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        if !stamp.is_settled(i64::try_from(before).unwrap_or(0)) {
+            return Ok(());
+        }
+        self.save(&local_key(path), &Local { path: path.to_string_lossy().into_owned(), stamp, digest })
+    }
+
+    pub(super) fn fetched(&self, url: &Url) -> Option<Fetched> {
+        self.load(&url_key(url)).filter(|f: &Fetched| f.url == http::shown(url))
+    }
+
+    pub(super) fn remember_fetched(
+        &self,
+        url: &Url,
+        digest: Digest,
+        (etag, last_modified): (Option<String>, Option<String>),
+    ) -> Result<()> {
+        self.save(&url_key(url), &Fetched { url: http::shown(url), digest, etag, last_modified })
+    }
+
+    fn load<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_slice(&std::fs::read(self.0.join(format!("{key}.json"))).ok()?).ok()
+    }
+
+    fn save<T: Serialize>(&self, key: &str, memo: &T) -> Result<()> {
+        let path = self.0.join(format!("{key}.json"));
+        let json = serde_json::to_vec(memo).map_err(|e| super::Error::io("writing", &path, e.into()))?;
+        entry::write_whole(&path, &json)
+    }
+}
+
+/// A file name that stands for a path, whatever characters that has.
+pub(super) fn local_key(path: &Path) -> String {
+    format!("file-{}", short(path.as_os_str().as_encoded_bytes()))
+}
+
+/// A file name that stands for an address.
+pub(super) fn url_key(url: &Url) -> String {
+    format!("url-{}", short(http::shown(url).as_bytes()))
+}
+
+/// 128 bits are enough to tell names apart that nobody chose to collide.
+fn short(bytes: &[u8]) -> String {
+    Digest::of(bytes).to_string().chars().take(32).collect()
+}

@@ -1,0 +1,51 @@
+//! What may be asked of obtaining a base image.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Digest;
+
+/// How a base image is obtained. The default is what a user without special needs wants.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Replaces [`catalog::RELEASES`](super::catalog::RELEASES) as the place of known releases.
+    pub mirror: Option<String>,
+    /// The digest that the image as published (so mostly compressed) must have. It is trusted
+    /// instead of any SHA256SUMS.
+    pub sha256: Option<Digest>,
+    /// Accept an image from the network that nothing vouches for.
+    pub insecure: bool,
+    /// Never touch the network.
+    pub offline: bool,
+    /// OpenPGP keys, binary or armoured, that sign SHA256SUMS instead of the built-in key.
+    pub keyring: Option<PathBuf>,
+    /// Read a cached image in full and compare it with its checksum, instead of only its size and
+    /// time; a damaged one is obtained again.
+    pub thorough: bool,
+    /// How long to put up with a bad network.
+    pub patience: Patience,
+}
+
+/// How long a bad network is put up with.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How many times in a row a request may fail without one byte of progress.
+    pub attempts: u32,
+    /// The wait after the first failure; it doubles with each further one, and half of it is random.
+    pub first_delay: Duration,
+    /// The longest wait, also where a server asks for more by `Retry-After`.
+    pub longest_delay: Duration,
+    /// How long a connection may stay silent.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            first_delay: Duration::from_millis(500),
+            longest_delay: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Detached OpenPGP signatures over lists of digests.
+//!
+//! What is accepted is a small part of what OpenPGP allows: a binary signature of version 4 or 6, with
+//! SHA-2 or SHA-3, by a key of the keyring that may sign, is neither expired nor revoked, over exactly
+//! the bytes given.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pgp::composed::{Deserializable, DetachedSignature};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Signature, SignatureConfig, SignatureType, SignatureVersion, SubpacketData};
+
+use super::keyring::Keyring;
+use key::Candidate;
+
+mod key;
+#[cfg(test)]
+mod tests;
+
+/// Why a signature does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// Bytes that are no OpenPGP signature or key.
+    #[error("it is not in OpenPGP's format: {0}")]
+    Malformed(String),
+    /// There is nothing signed in it, or no key.
+    #[error("there is no usable key in it")]
+    NoKey,
+    /// A signature file without a signature.
+    #[error("there is no signature in it")]
+    NoSignature,
+    /// Signed by a key that is not accepted.
+    #[error(
+        "it is signed by {signer}, which is none of the accepted keys ({accepted}); for a mirror that signs with its own key give that key as the keyring"
+    )]
+    UnknownSigner {
+        /// Fingerprint or key id of who claims to have signed, or "an unnamed key".
+        signer: String,
+        /// Fingerprints of the accepted keys.
+        accepted: String,
+    },
+    /// Made by an accepted key, but not over these bytes.
+    #[error("it is not a signature of these bytes: the list or the signature was changed")]
+    Wrong,
+    /// A signature that does not cover the exact bytes, or is meant for something else.
+    #[error("it is of a kind that is not accepted: {0}")]
+    Kind(String),
+    /// A digest that can be forged.
+    #[error("it is made with {0}, which can be forged")]
+    WeakDigest(String),
+    /// A key that can be broken.
+    #[error("the key {0} is too weak")]
+    WeakKey(String),
+    /// A signature whose time is over.
+    #[error("it expired on {0}")]
+    Expired(String),
+    /// A signature from the future.
+    #[error("it says to be made on {0}, which is in the future: is this machine's clock right?")]
+    NotYet(String),
+    /// The signing key's time is over.
+    #[error("the key {key} expired on {on}")]
+    KeyExpired {
+        /// Fingerprint.
+        key: String,
+        /// When.
+        on: String,
+    },
+    /// The signing key was revoked.
+    #[error("the key {0} was revoked by its owner")]
+    KeyRevoked(String),
+    /// A key that its owner did not make for signing, or whose self-signatures do not hold.
+    #[error("the key {0} may not be used: {1}")]
+    KeyUnfit(String, &'static str),
+}
+
+/// How far a signer's clock may be ahead of this machine's, in seconds.
+const CLOCK_SKEW: i64 = 24 * 60 * 60;
+
+impl Keyring {
+    /// Checks that `signature` (binary or armoured, one or several signatures) is one over exactly
+    /// `content` by an accepted key, at the time `now`. Returns the fingerprint of the primary key.
+    ///
+    /// One good signature is enough: a list may be signed by an old and by a new key.
+    ///
+    /// # Errors
+    /// [`SignatureError`] of the signature that came nearest to being good.
+    pub fn verify(
+        &self,
+        content: &[u8],
+        signature: &[u8],
+        now: SystemTime,
+    ) -> Result<String, SignatureError> {
+        let now = seconds(now);
+        let malformed = |e: pgp::errors::Error| SignatureError::Malformed(e.to_string());
+        let (list, _) = DetachedSignature::from_reader_many(signature).map_err(malformed)?;
+        let mut nearest: Option<SignatureError> = None;
+        for found in list {
+            let fault = match found.map_err(malformed).and_then(|s| self.check(&s.signature, content, now)) {
+                Ok(fingerprint) => return Ok(fingerprint),
+                Err(fault) => fault,
+            };
+            // a broken packet ends the list: the parser does not find its way back
+            let ends = matches!(fault, SignatureError::Malformed(_));
+            // who signed with a key that we know is told more than that others signed as well
+            if nearest.as_ref().is_none_or(|n| matches!(n, SignatureError::UnknownSigner { .. })) {
+                nearest = Some(fault);
+            }
+            if ends {
+                break;
+            }
+        }
+        Err(nearest.unwrap_or(SignatureError::NoSignature))
+    }
+
+    fn check(&self, signature: &Signature, content: &[u8], now: i64) -> Result<String, SignatureError> {
+        let config =
+            signature.config().ok_or_else(|| SignatureError::Kind("an unknown version".to_owned()))?;
+        check_kind(signature.version(), config)?;
+        let candidates: Vec<Candidate<'_>> =
+            self.keys().iter().flat_map(Candidate::all).filter(|c| c.is_named_by(config)).collect();
+        let mut nearest = None;
+        for candidate in candidates {
+            // first the cryptography: only a signature that is real can say anything about its time
+            let checked = candidate
+                .verify(signature, content)
+                .and_then(|()| candidate.check_fit(now))
+                .and_then(|()| check_time(config, now));
+            match checked {
+                Ok(()) => return Ok(candidate.primary_fingerprint()),
+                Err(fault) if nearest.is_none() => nearest = Some(fault),
+                Err(_) => {}
+            }
+        }
+        Err(nearest.unwrap_or_else(|| SignatureError::UnknownSigner {
+            signer: signer(config),
+            accepted: self.fingerprints().join(", "),
+        }))
+    }
+}
+
+/// Refuses what does not cover exactly the bytes, or covers them badly.
+fn check_kind(version: SignatureVersion, config: &SignatureConfig) -> Result<(), SignatureError> {
+    if !matches!(version, SignatureVersion::V4 | SignatureVersion::V6) {
+        return Err(SignatureError::Kind(format!("version {version:?}")));
+    }
+    // a text signature holds for any line ends, so it does not fix the bytes
+    if config.typ() != SignatureType::Binary {
+        return Err(SignatureError::Kind(format!("{:?} instead of Binary", config.typ())));
+    }
+    match config.hash_alg {
+        HashAlgorithm::Sha256
+        | HashAlgorithm::Sha384
+        | HashAlgorithm::Sha512
+        | HashAlgorithm::Sha3_256
+        | HashAlgorithm::Sha3_512 => {}
+        weak => return Err(SignatureError::WeakDigest(weak.to_string())),
+    }
+    // RFC 9580, 5.2.3.7: what is critical and not understood makes the signature void
+    let unknown = config.hashed_subpackets().filter(|s| s.is_critical).find(|s| {
+        matches!(
+            s.data,
+            SubpacketData::Other(..) | SubpacketData::Experimental(..) | SubpacketData::Notation(_)
+        )
+    });
+    match unknown {
+        Some(_) => Err(SignatureError::Kind("it holds a critical part that is not understood".to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_time(config: &SignatureConfig, now: i64) -> Result<(), SignatureError> {
+    let created = config
+        .created()
+        .ok_or_else(|| SignatureError::Kind("it does not say when it was made".to_owned()))?
+        .as_secs();
+    if i64::from(created) > now.saturating_add(CLOCK_SKEW) {
+        return Err(SignatureError::NotYet(date(i64::from(created))));
+    }
+    let lasts = config.hashed_subpackets().find_map(|s| match s.data {
+        SubpacketData::SignatureExpirationTime(d) => Some(d.as_secs()),
+        _ => None,
+    });
+    match lasts {
+        // RFC 9580, 5.2.3.18: zero means never
+        Some(lasts) if lasts > 0 && i64::from(created) + i64::from(lasts) <= now => {
+            Err(SignatureError::Expired(date(i64::from(created) + i64::from(lasts))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn signer(config: &SignatureConfig) -> String {
+    let fingerprint = config.issuer_fingerprint().first().map(ToString::to_string);
+    let id = config.issuer_key_id().first().map(ToString::to_string);
+    fingerprint.or(id).map_or_else(|| "an unnamed key".to_owned(), |name| format!("the key {name}"))
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok()).unwrap_or(0)
+}
+
+fn date(seconds: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| format!("{seconds} s after 1970"), |t| t.date().to_string())
+}

@@ -1,0 +1,103 @@
+//! Packed images that are here already.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::decode::{self, DecodeError, Format, HEAD};
+use super::pipeline::{Source, Stop};
+use super::{Error, Result, Stamp};
+use crate::progress::{Progress, Step, Unit};
+
+/// Bytes in memory.
+pub(super) struct Bytes(pub(super) &'static [u8]);
+
+impl Source for Bytes {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
+        self.0.read(buf).map_err(|e| Error::Io { doing: "reading the sample".to_owned(), source: e }.into())
+    }
+
+    fn is_cheap(&self) -> bool {
+        true
+    }
+}
+
+/// A file that must not change while it is read.
+pub(super) struct LocalFile<'a> {
+    file: File,
+    path: PathBuf,
+    stamp: Stamp,
+    shown: String,
+    progress: &'a dyn Progress,
+    step: Option<Box<dyn Step>>,
+}
+
+impl<'a> LocalFile<'a> {
+    pub(super) fn open(path: &Path, given: &Path, progress: &'a dyn Progress) -> Result<Self> {
+        let io = |e| Error::io("opening the base image", given, e);
+        let file = File::open(path).map_err(io)?;
+        let stamp = Stamp::of(&file).map_err(io)?;
+        let shown = given.file_name().unwrap_or(given.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { file, path: path.to_owned(), stamp, shown, progress, step: None })
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// What it is packed with.
+    pub(super) fn format(&self) -> Result<Format, DecodeError> {
+        let mut head = [0; HEAD];
+        let mut filled = 0;
+        while let Some(rest) = head.get_mut(filled..).filter(|r| !r.is_empty()) {
+            match self.file.read_at(rest, filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // what cannot be read will say so where it is read in full
+                Err(_) => break,
+            }
+        }
+        Format::detect(head.get(..filled).unwrap_or_default())
+    }
+
+    /// Size of the raw image, where the file says it.
+    pub(super) fn raw_len_hint(&mut self, format: Format) -> Result<Option<u64>> {
+        if format != Format::Xz {
+            return Ok(None);
+        }
+        let reading = |e| Error::io("reading", &self.path, e);
+        let hint = decode::xz_raw_len(&mut self.file).map_err(reading)?;
+        self.file.seek(SeekFrom::Start(0)).map_err(reading)?;
+        Ok(hint)
+    }
+}
+
+impl Source for LocalFile<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
+        let step = self.step.get_or_insert_with(|| {
+            self.progress.begin(&format!("unpacking {}", self.shown), Unit::Bytes, Some(self.stamp.len))
+        });
+        let n = loop {
+            match self.file.read(buf) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io("reading", &self.path, e).into()),
+                Ok(n) => break n,
+            }
+        };
+        step.advance(n as u64);
+        if n == 0 {
+            step.finish();
+            let now = Stamp::of(&self.file).map_err(|e| Error::io("examining", &self.path, e))?;
+            if now != self.stamp {
+                return Err(Error::Changed { path: self.path.clone() }.into());
+            }
+        }
+        Ok(n)
+    }
+
+    fn is_cheap(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,52 @@
+//! Whether the disk is large enough, before and when it turns out not to be.
+
+use std::io;
+use std::path::Path;
+
+use super::{Error, Result};
+
+/// Bytes that an ordinary user may still write in the file system of `dir`.
+pub(super) fn available(dir: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Refuses to begin what would not fit.
+pub(super) fn check(dir: &Path, needed: u64) -> Result<()> {
+    let available = available(dir).map_err(|e| Error::io("asking for the room in", dir, e))?;
+    if available < needed {
+        return Err(Error::NoSpace { dir: dir.to_owned(), needed: Some(needed), available });
+    }
+    Ok(())
+}
+
+/// The error of having written to `path`: a full disk is said as such.
+pub(super) fn explain(error: io::Error, doing: &str, path: &Path) -> Error {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    );
+    if !full {
+        return Error::io(doing, path, error);
+    }
+    let dir = path.parent().unwrap_or(path).to_owned();
+    let available = available(&dir).unwrap_or(0);
+    Error::NoSpace { dir, needed: None, available }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        check(dir.path(), 0).unwrap();
+        let error = check(dir.path(), u64::MAX).unwrap_err();
+        assert!(matches!(error, Error::NoSpace { needed: Some(u64::MAX), .. }));
+        let error = explain(io::ErrorKind::StorageFull.into(), "writing", &dir.path().join("x"));
+        assert!(matches!(&error, Error::NoSpace { dir: d, needed: None, .. } if d == dir.path()));
+        let other = explain(io::ErrorKind::PermissionDenied.into(), "writing", Path::new("/x"));
+        assert!(other.to_string().starts_with("writing /x: "), "{other}");
+    }
+}

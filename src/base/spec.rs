@@ -1,0 +1,205 @@
+//! What the user calls a base image.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+
+use super::catalog::{IMAGES, Image};
+
+/// Which base image is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spec {
+    /// A release of the catalog.
+    Release(&'static Image),
+    /// The tiny image that is built in. It has Ubuntu's layout and does not boot.
+    Sample,
+    /// A file of this machine.
+    Path(PathBuf),
+    /// An `http` or `https` address.
+    Url(Url),
+}
+
+/// A text that names no base image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSpec {
+    /// Neither a known name nor anything that looks like a path or an address.
+    #[error(
+        "{given:?} is no base image that is known: {}give one of {}, or a path (./{given}), or a URL",
+        suggestion.as_ref().map(|s| format!("did you mean {s}? Otherwise ")).unwrap_or_default(),
+        known()
+    )]
+    Unknown {
+        /// What was given.
+        given: String,
+        /// The known name that it resembles.
+        suggestion: Option<&'static str>,
+    },
+    /// An address of a kind that cannot be fetched.
+    #[error(
+        "the base image {given:?} is a {scheme} address: give one that starts with https://, http:// or file://"
+    )]
+    Scheme {
+        /// What was given.
+        given: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// An address that cannot be read as one.
+    #[error("the base image {given:?} is not a valid URL: {reason}")]
+    Url {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing at all.
+    #[error("the base image is empty: give one of {}, or a path, or a URL", known())]
+    Empty,
+}
+
+fn known() -> String {
+    let mut names: Vec<&str> = IMAGES.iter().map(|i| i.release).collect();
+    names.push(SAMPLE);
+    names.join(", ")
+}
+
+/// The name of the built-in image.
+const SAMPLE: &str = "sample";
+
+/// Endings of file names that only an image has, so that a file that is missing is reported as such.
+const IMAGE_ENDINGS: [&str; 6] = [".img", ".xz", ".zst", ".gz", ".raw", ".bin"];
+
+impl Spec {
+    /// Reads what a user gives as the base image.
+    ///
+    /// In this order: a release of the catalog (`20.04.5`; `20.04` means the newest of its series that
+    /// is known), `sample`, a URL (anything with `://`; `file://` is a path), a path (anything with a
+    /// `/`, with an image's ending, or that exists). A file whose name is also a release's is given as
+    /// `./20.04.5`.
+    ///
+    /// # Errors
+    /// [`InvalidSpec`], with what was probably meant.
+    pub fn parse(given: &str) -> Result<Self, InvalidSpec> {
+        if given.trim().is_empty() {
+            return Err(InvalidSpec::Empty);
+        }
+        if let Some(image) = Image::find(given) {
+            return Ok(Self::Release(image));
+        }
+        if given == SAMPLE {
+            return Ok(Self::Sample);
+        }
+        if given.contains("://") {
+            return Self::parse_url(given);
+        }
+        let lower = given.to_ascii_lowercase();
+        if given.contains('/')
+            || IMAGE_ENDINGS.iter().any(|e| lower.ends_with(e))
+            || Path::new(given).is_file()
+        {
+            return Ok(Self::Path(PathBuf::from(given)));
+        }
+        Err(InvalidSpec::Unknown { given: given.to_owned(), suggestion: suggestion(&lower) })
+    }
+
+    fn parse_url(given: &str) -> Result<Self, InvalidSpec> {
+        let fault = |reason: &str| InvalidSpec::Url { given: given.to_owned(), reason: reason.to_owned() };
+        let url = Url::parse(given).map_err(|e| fault(&e.to_string()))?;
+        match url.scheme() {
+            "https" | "http" if url.path().ends_with('/') => Err(fault("it names a folder, not an image")),
+            "https" | "http" => Ok(Self::Url(url)),
+            "file" => match url.to_file_path() {
+                Ok(path) => Ok(Self::Path(path)),
+                Err(()) => Err(fault("a file address has three slashes and an absolute path")),
+            },
+            scheme => Err(InvalidSpec::Scheme { given: given.to_owned(), scheme: scheme.to_owned() }),
+        }
+    }
+}
+
+/// The known name nearest to `given`: of the same series, or a slip of the keyboard away.
+fn suggestion(given: &str) -> Option<&'static str> {
+    let same_series = IMAGES.iter().find(|i| given.starts_with(i.series)).map(|i| i.release);
+    same_series.or_else(|| {
+        IMAGES
+            .iter()
+            .map(|i| i.release)
+            .chain([SAMPLE])
+            .map(|name| (strsim::damerau_levenshtein(given, name), name))
+            .filter(|(distance, _)| *distance <= 2)
+            .min()
+            .map(|(_, name)| name)
+    })
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Image::find(super::catalog::DEFAULT).map_or(Self::Sample, Self::Release)
+    }
+}
+
+impl fmt::Display for Spec {
+    /// As it would be given, but for passwords in a URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(image) => f.write_str(image.release),
+            Self::Sample => f.write_str(SAMPLE),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(&super::http::shown(url)),
+        }
+    }
+}
+
+impl std::str::FromStr for Spec {
+    type Err = InvalidSpec;
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        Self::parse(given)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_paths_and_addresses_are_told_apart() {
+        for (given, shown) in [
+            ("20.04.5", "20.04.5"),
+            ("20.04", "20.04.5"),
+            ("24.04", "24.04.3"),
+            ("sample", "sample"),
+            ("./20.04.5", "./20.04.5"),
+            ("some.img", "some.img"),
+            ("SOME.IMG.XZ", "SOME.IMG.XZ"),
+            ("Cargo.toml", "Cargo.toml"),
+            ("file:///a%20b.img", "/a b.img"),
+            ("https://h/x.img.xz", "https://h/x.img.xz"),
+            ("http://u:secret@h/x.img", "http://h/x.img"),
+        ] {
+            assert_eq!(Spec::parse(given).map(|s| s.to_string()), Ok(shown.to_owned()));
+        }
+        assert_eq!(Spec::parse("file:///x").unwrap(), Spec::Path("/x".into()));
+        assert_eq!(Spec::default().to_string(), super::super::catalog::DEFAULT);
+    }
+
+    #[test]
+    fn errors_say_what_was_probably_meant() {
+        let faults: Vec<String> = [
+            "",
+            "20.04.4",
+            "22.4.5",
+            "26.04",
+            "smaple",
+            "focal",
+            "ftp://h/x.img",
+            "http://",
+            "file://host/x.img",
+            "https://cdimage.ubuntu.com/releases/",
+        ]
+        .iter()
+        .map(|bad| Spec::parse(bad).unwrap_err().to_string())
+        .collect();
+        insta::assert_snapshot!(faults.join("\n"));
+    }
+}
