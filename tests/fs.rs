@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pibake::disk::{BlockDevice, FileDevice, partitions};
 use pibake::fs::ext4::Ext4;
-use pibake::fs::fat::Fat;
+use pibake::fs::fat::{Bpb, Fat};
 use pibake::fs::{Attributes, Error, FileKind, FileSystem, layout, remove_all};
 use pibake::image_path::ImagePath;
 use support::images::{self, Spec, UBUNTU};
@@ -41,8 +41,15 @@ fn edit(boot: &dyn FileSystem, root: &dyn FileSystem) {
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();
     let dir_mode = Attributes { mode: 0o755, ..ROOT };
     root.create_dir(&path("/new"), dir_mode).unwrap();
-    assert!(matches!(boot.create_dir(&path("/new"), dir_mode), Err(Error::Path { .. })));
-    for (fs, below) in [(boot, "/overlays"), (root, "/new")] {
+    boot.create_dir(&path("/a new directory"), dir_mode).unwrap();
+    boot.create_dir(&path("/a new directory/inner"), dir_mode).unwrap();
+    boot.create_dir(&path("/a new directory/gone"), dir_mode).unwrap();
+    boot.write(&path("/a new directory/gone/file"), &mut &b"x"[..], ROOT).unwrap();
+    assert!(matches!(boot.remove(&path("/a new directory/gone")), Err(Error::Path { .. })));
+    assert!(remove_all(boot, &path("/a new directory/gone")).unwrap());
+    assert!(matches!(boot.create_dir(&path("/overlays"), dir_mode), Err(Error::Path { .. })));
+    assert!(matches!(boot.write(&path("/a:b"), &mut &b""[..], ROOT), Err(Error::Path { .. })));
+    for (fs, below) in [(boot, "/overlays"), (boot, "/a new directory/inner"), (root, "/new")] {
         let at = |name: &str| path(&format!("{below}/{name}"));
         fs.write(&at("empty"), &mut &b""[..], ROOT).unwrap();
         fs.write(&at("large file.bin"), &mut &large[..], Attributes { mode: 0o4750, uid: 1000, ..ROOT })
@@ -239,4 +246,48 @@ fn a_fat_that_was_not_unmounted_is_refused() {
     let device = FileDevice::open_read_write(&fat).unwrap();
     device.write_at(0x41, &[1]).unwrap();
     assert!(matches!(Fat::open(device, NOW), Err(Error::NotClean { fs: "FAT", .. })));
+}
+
+/// A FAT whose root directory is a chain of two clusters that lead to each other and never end.
+#[test]
+fn a_fat_that_leads_in_circles_is_found_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let fat = dir.path().join("p1");
+    std::fs::File::create(&fat).unwrap().set_len(40 << 20).unwrap();
+    run(tool("mkfs.vfat", "dosfstools").args(["-F", "32", "-s", "1", "-n", "system-boot"]).arg(&fat));
+    let device = FileDevice::open_read_write(&fat).unwrap();
+    let bpb = Bpb::read(&device).unwrap();
+    device.write_at(bpb.fat_offset + 8, &[3, 0, 0, 0, 2, 0, 0, 0]).unwrap();
+    // deleted entries: nothing is found, and no entry says that no more follow
+    device.write_at(bpb.data_offset, &[0xe5; 1024]).unwrap();
+    let fs = Fat::open(device, NOW).unwrap();
+    for result in [
+        fs.list(&path("/")).map(drop),
+        fs.write(&path("/cmdline.txt"), &mut &b"x"[..], ROOT),
+        fs.metadata(&path("/cmdline.txt")).map(drop),
+    ] {
+        assert!(matches!(result, Err(Error::Corrupt { .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn the_journal_stays_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, places) = Spec::default().make(dir.path());
+    let ext4 = dir.path().join("p2");
+    images::extract(&image, places.root, &ext4);
+    let journal = || run(tool("debugfs", "e2fsprogs").args(["-R", "logdump -a"]).arg(&ext4));
+    let content = |to: &str| {
+        let to = dir.path().join(to);
+        run(tool("debugfs", "e2fsprogs").arg("-R").arg(format!("dump <8> {}", to.display())).arg(&ext4));
+        std::fs::read(to).unwrap()
+    };
+    let (log, before) = (journal(), content("before"));
+    let fs: Box<dyn FileSystem> =
+        Box::new(Ext4::open(FileDevice::open_read_write(&ext4).unwrap(), NOW).unwrap());
+    fs.write(&path("/etc/new"), &mut &vec![7; 5 << 20][..], ROOT).unwrap();
+    fs.finish().unwrap();
+    assert_eq!(journal(), log);
+    assert!(content("after") == before, "the journal was written to");
+    run(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&ext4));
 }

@@ -1,6 +1,7 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
 mod file;
+mod limited;
 mod memory;
 mod overlay;
 mod stream;
@@ -8,6 +9,7 @@ mod table;
 mod window;
 
 pub use file::FileDevice;
+pub use limited::Limited;
 pub use memory::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
 pub use stream::Stream;

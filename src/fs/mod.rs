@@ -11,6 +11,10 @@ use std::io::{Read, Write};
 
 use crate::image_path::ImagePath;
 
+/// Transfers that one editing session may make with a file system. A bake makes some thousands;
+/// damaged metadata that sends an editor in circles ends here instead of never.
+const TRANSFER_LIMIT: u64 = 4_000_000;
+
 /// What is known of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
@@ -84,16 +88,26 @@ pub trait FileSystem {
     fn finish(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// Deepest that [`remove_all`] goes below its path. No one nests this deep; damaged directories may
+/// contain themselves.
+const MAX_DEPTH: usize = 128;
+
 /// Removes what is at `path`, with all below it; says whether anything was there.
 ///
 /// # Errors
 /// [`Error`]
 pub fn remove_all(fs: &dyn FileSystem, path: &ImagePath) -> Result<bool, Error> {
+    remove_below(fs, path, MAX_DEPTH)
+}
+
+fn remove_below(fs: &dyn FileSystem, path: &ImagePath, depth: usize) -> Result<bool, Error> {
     let Some(found) = fs.metadata(path)? else { return Ok(false) };
     if found.kind == FileKind::Directory {
+        let depth =
+            depth.checked_sub(1).ok_or_else(|| Error::corrupt(path, "directories lie in a circle"))?;
         for (name, _) in fs.list(path)? {
             let below = path.join(&name).map_err(|e| Error::corrupt(path, e.to_string()))?;
-            remove_all(fs, &below)?;
+            remove_below(fs, &below, depth)?;
         }
     }
     fs.remove(path)?;

@@ -130,15 +130,23 @@ pub fn extract(image: &Path, (offset, len): (u64, u64), to: &Path) {
 }
 
 fn copy_data(from: &fs::File, from_at: u64, to: &fs::File, to_at: u64, len: u64) {
+    use rustix::fs::{SeekFrom, seek};
+    let end = from_at + len;
     let mut chunk = vec![0; 1 << 16];
-    let mut at = 0;
-    while at < len {
-        let n = (len - at).min(chunk.len() as u64) as usize;
-        from.read_exact_at(&mut chunk[..n], from_at + at).unwrap();
-        if chunk[..n].iter().any(|b| *b != 0) {
-            to.write_all_at(&chunk[..n], to_at + at).unwrap();
+    let mut at = from_at;
+    while at < end {
+        // holes need not be read: most of an image is one
+        let Ok(data) = seek(from, SeekFrom::Data(at)) else { break };
+        let Ok(hole) = seek(from, SeekFrom::Hole(data)) else { break };
+        at = data;
+        while at < hole.min(end) {
+            let n = (hole.min(end) - at).min(chunk.len() as u64) as usize;
+            from.read_exact_at(&mut chunk[..n], at).unwrap();
+            if chunk[..n].iter().any(|b| *b != 0) {
+                to.write_all_at(&chunk[..n], to_at + at - from_at).unwrap();
+            }
+            at += n as u64;
         }
-        at += n as u64;
     }
 }
 

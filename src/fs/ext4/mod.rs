@@ -1,5 +1,6 @@
 //! ext4, edited by the crate `rust-fs-ext4`.
 
+mod device;
 mod superblock;
 mod view;
 
@@ -7,12 +8,14 @@ pub use superblock::Superblock;
 pub use view::Ext4View;
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use device::Device;
 use fs_ext4::dir::DirEntryType;
 
-use super::{Attributes, Error, FileKind, FileSystem, Metadata};
+use super::{Attributes, Error, FileKind, FileSystem, Metadata, TRANSFER_LIMIT};
 use crate::disk::{BlockDevice, Overlay};
 use crate::image_path::ImagePath;
 
@@ -20,45 +23,9 @@ use crate::image_path::ImagePath;
 /// has to fit the journal.
 const PIECE: usize = 1 << 20;
 
-/// Transfers that one editing session may make. A bake makes some thousands; damaged metadata that
-/// sends the editor in circles ends here instead of never.
-const TRANSFER_LIMIT: u64 = 4_000_000;
-
 /// An ext4 file system that is edited.
 pub struct Ext4 {
     fs: fs_ext4::Filesystem,
-}
-
-/// The device as the editor wants it.
-struct Device<D> {
-    device: D,
-    transfers: AtomicU64,
-}
-
-impl<D: BlockDevice> Device<D> {
-    fn count(&self) -> fs_ext4::Result<()> {
-        if self.transfers.fetch_add(1, Ordering::Relaxed) < TRANSFER_LIMIT {
-            return Ok(());
-        }
-        Err(fs_ext4::Error::Corrupt("its metadata leads in circles"))
-    }
-}
-
-impl<D: BlockDevice> fs_ext4::block_io::BlockDevice for Device<D> {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> fs_ext4::Result<()> {
-        self.count()?;
-        self.device.read_at(offset, buf).map_err(fs_ext4::Error::Io)
-    }
-    fn size_bytes(&self) -> u64 {
-        self.device.len()
-    }
-    fn write_at(&self, offset: u64, buf: &[u8]) -> fs_ext4::Result<()> {
-        self.count()?;
-        self.device.write_at(offset, buf).map_err(fs_ext4::Error::Io)
-    }
-    fn is_writable(&self) -> bool {
-        true
-    }
 }
 
 /// Time and inode generations that are the same on every run.
@@ -98,11 +65,13 @@ impl Ext4 {
     }
 
     fn mount(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
-        let device = Arc::new(Device { device, transfers: AtomicU64::new(0) });
+        let device = Arc::new(Device::new(device, TRANSFER_LIMIT));
         // A generation tells two inodes of one number apart; zero is what mkfs leaves.
         let runtime = Arc::new(Fixed { now, generation: AtomicU32::new(1) });
-        let fs = fs_ext4::Filesystem::mount_with_runtime(device, runtime)
+        let fs = fs_ext4::Filesystem::mount_with_runtime(Arc::clone(&device) as _, runtime)
             .map_err(|e| explain("opening the ext4 file system", e))?;
+        let journal = journal(&fs).map_err(|e| explain("opening the ext4 journal", e))?;
+        device.set_journal_aside(journal);
         Ok(Self { fs })
     }
 
@@ -258,6 +227,24 @@ impl FileSystem for Ext4 {
     }
 }
 
+/// Where the journal lies, in bytes. Nowhere, if there is none or it is mapped as ext3 did.
+fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Vec<Range<u64>>> {
+    if fs.sb.journal_inode == 0 {
+        return Ok(Vec::new());
+    }
+    let (inode, _) = fs.read_inode_verified(fs.sb.journal_inode)?;
+    if !inode.has_extents() {
+        return Ok(Vec::new());
+    }
+    let block = u64::from(fs.sb.block_size());
+    let extents = fs_ext4::extent::collect_all(&inode.block, fs.dev.as_ref(), fs.sb.block_size())?;
+    let range = |first: u64, blocks: u16| {
+        Some(first.checked_mul(block)?..first.checked_add(blocks.into())?.checked_mul(block)?)
+    };
+    let ranges: Option<Vec<_>> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
+    ranges.ok_or(fs_ext4::Error::CorruptExtentTree("the journal lies outside the file system"))
+}
+
 /// Reads until `buf` is full or the content ends.
 fn read_full(from: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
     let mut n = 0;
@@ -277,6 +264,10 @@ fn explain(what: impl ToString, error: fs_ext4::Error) -> Error {
     use fs_ext4::Error as E;
     let path = what.to_string();
     match error {
+        // what `Limited` says when it ends a walk in circles
+        E::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+            Error::Corrupt { path, why: source.to_string() }
+        }
         E::Io(source) => Error::Io { doing: format!("editing {path}"), source },
         E::NoSpaceLeftOnDevice => Error::Full { path },
         E::NotFound => Error::Path { path, why: "no such file or directory".into() },

@@ -1,6 +1,7 @@
 //! FAT16 and FAT32, edited by the crate `fatfs`. FAT knows no owner, mode or link.
 
 mod bpb;
+mod dot_entries;
 mod view;
 
 pub use bpb::{Bpb, RootDirectory};
@@ -8,9 +9,10 @@ pub use view::FatView;
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
-use super::{Attributes, Error, FileKind, FileSystem, Metadata};
-use crate::disk::{BlockDevice, Stream};
+use super::{Attributes, Error, FileKind, FileSystem, Metadata, TRANSFER_LIMIT};
+use crate::disk::{BlockDevice, Limited, Stream};
 use crate::image_path::ImagePath;
 
 thread_local! {
@@ -52,7 +54,8 @@ fn dos_time(seconds: i64) -> fatfs::DateTime {
 
 /// A FAT file system that is edited.
 pub struct Fat<D: BlockDevice> {
-    fs: fatfs::FileSystem<Stream<D>>,
+    fs: fatfs::FileSystem<Stream<Arc<Limited<D>>>>,
+    device: Arc<Limited<D>>,
     now: i64,
 }
 
@@ -64,10 +67,11 @@ impl<D: BlockDevice> Fat<D> {
     /// As [`Bpb::read`] and [`Bpb::check_editable`] say, before a byte is written.
     pub fn open(device: D, now: i64) -> Result<Self, Error> {
         Bpb::read(&device)?.check_editable()?;
+        let device = Arc::new(Limited::new(device, TRANSFER_LIMIT));
         let options = fatfs::FsOptions::new().time_provider(&Clock);
-        let fs = fatfs::FileSystem::new(Stream::new(device), options)
+        let fs = fatfs::FileSystem::new(Stream::new(Arc::clone(&device)), options)
             .map_err(|e| Error::NotThere { wanted: "FAT", why: e.to_string() })?;
-        Ok(Self { fs, now })
+        Ok(Self { fs, device, now })
     }
 
     /// The label in the root directory, or else the one in the boot sector.
@@ -80,12 +84,12 @@ impl<D: BlockDevice> Fat<D> {
         Ok(listed.unwrap_or_else(|| self.fs.volume_label()).trim_end().to_owned())
     }
 
-    fn root(&self) -> fatfs::Dir<'_, Stream<D>> {
+    fn root(&self) -> fatfs::Dir<'_, Stream<Arc<Limited<D>>>> {
         NOW.set(self.now);
         self.fs.root_dir()
     }
 
-    fn dir(&self, path: &ImagePath) -> Result<fatfs::Dir<'_, Stream<D>>, Error> {
+    fn dir(&self, path: &ImagePath) -> Result<fatfs::Dir<'_, Stream<Arc<Limited<D>>>>, Error> {
         match path.as_str().trim_start_matches('/') {
             "" => Ok(self.root()),
             relative => self.root().open_dir(relative).map_err(|e| explain(path, e)),
@@ -151,10 +155,15 @@ impl<D: BlockDevice> FileSystem for Fat<D> {
         copied.map_err(|e| explain(path, e))
     }
 
-    /// Refused: fatfs 0.3 gives `.` and `..` long names, which fsck.fat objects to. The boot files of
-    /// a Pi lie in the root directory and in `overlays/`, which every image has.
     fn create_dir(&self, path: &ImagePath, _attributes: Attributes) -> Result<(), Error> {
-        Err(Error::path(path, "directories cannot be made on the boot partition; use one that is there"))
+        if self.entry(path)?.is_some() {
+            return Err(Error::path(path, "something is there already"));
+        }
+        let relative = path.as_str().trim_start_matches('/');
+        self.root().create_dir(relative).map_err(|e| explain(path, e))?;
+        let offset = FatView::open(&self.device)?.directory_offset(path)?;
+        let offset = offset.ok_or_else(|| Error::corrupt(path, "it was made and is not there"))?;
+        dot_entries::repair(&self.device, offset, path)
     }
 
     fn symlink(&self, path: &ImagePath, _target: &str) -> Result<(), Error> {
@@ -177,15 +186,18 @@ impl<D: BlockDevice> FileSystem for Fat<D> {
     }
 }
 
-/// The library speaks in kinds of input and output errors.
+/// The library speaks in kinds of input and output errors, and for most in words alone.
 fn explain(path: &ImagePath, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => Error::path(path, "no such file or directory"),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Error::corrupt(path, error.to_string()),
-        // "No space left on device", of kind Other
-        io::ErrorKind::Other | io::ErrorKind::WriteZero | io::ErrorKind::StorageFull => {
+    let why = error.to_string();
+    match (error.kind(), why.as_str()) {
+        (io::ErrorKind::NotFound, _) => Error::path(path, "no such file or directory"),
+        (io::ErrorKind::Other, "No space left on device")
+        | (io::ErrorKind::WriteZero | io::ErrorKind::StorageFull, _) => {
             Error::Full { path: path.to_string() }
         }
+        // names that FAT cannot hold, files where directories should be, directories that hold files
+        (io::ErrorKind::Other | io::ErrorKind::AlreadyExists, _) => Error::path(path, why),
+        (io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData, _) => Error::corrupt(path, why),
         _ => Error::io(format!("editing {path} on the boot partition"), error),
     }
 }

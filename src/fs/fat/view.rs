@@ -120,6 +120,18 @@ impl<D: BlockDevice> FatView<D> {
         }
     }
 
+    /// Where the directory at `path` begins in the device; `None` if there is none, or for the root.
+    pub(super) fn directory_offset(&self, path: &ImagePath) -> Result<Option<u64>, Error> {
+        match self.find(path)? {
+            Some(Found::Entry(Entry { is_dir: true, first_cluster, .. })) => {
+                let index = first_cluster.checked_sub(2).filter(|n| *n < self.bpb.clusters);
+                let index = index.ok_or_else(|| Error::corrupt(path, "its first cluster is impossible"))?;
+                Ok(Some(self.bpb.data_offset + index * self.bpb.cluster_len))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len];
         self.device.read_at(offset, &mut bytes).map_err(|e| Error::io("reading the FAT file system", e))?;
