@@ -96,5 +96,5 @@ EOF
 dd if="$work/p1" of="$work/disk" bs=1M seek=$((boot_start / 2048)) conv=notrunc,sparse status=none
 dd if="$work/p2" of="$work/disk" bs=1M seek=$((root_start / 2048)) conv=notrunc,sparse status=none
 
-xz -6e -T1 --check=crc64 -c "$work/disk" >"$work/xz"
+xz -2 -T1 --check=crc64 -c "$work/disk" >"$work/xz"
 install -D -m 0644 "$work/xz" "$out"
