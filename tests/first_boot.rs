@@ -179,7 +179,7 @@ fn a_clock_that_is_not_set_holds_it() {
         let node = Node::new(role);
         node.unset_state("clock");
         let mut running = node.start(&[]);
-        node.await_status(&mut running, &["name=clock", "state=waiting", "attempt=2"]);
+        node.await_status(&mut running, &["name=clock", "state=waiting"]);
         for call in node.calls() {
             let name = call.split(' ').next().unwrap();
             assert!(!["apt-get", "kubeadm", "kubectl"].contains(&name), "{call}");
@@ -207,8 +207,13 @@ fn a_worker_waits_for_its_control_plane() {
     let node = Node::new(Role::Worker);
     node.unset_state("control-plane-up");
     let mut running = node.start(&[]);
-    let status = node.await_status(&mut running, &["name=join", "state=waiting", "attempt=3"]);
-    insta::assert_snapshot!("worker_waits", status);
+    let status = node.await_status(&mut running, &["name=join", "state=waiting"]);
+    // How often it has looked already is a matter of time.
+    let (counted, said): (Vec<_>, Vec<_>) =
+        status.lines().partition(|line| line.starts_with("attempt=") || line.starts_with("message="));
+    insta::assert_snapshot!("worker_waits", said.join("\n"));
+    let message = "the control plane at 10.0.0.1:6443 does not answer yet; it must be on and past its stage";
+    assert!(counted[1].contains(message), "{counted:?}");
     assert!(!node.calls().iter().any(|call| call.starts_with("kubeadm")));
     node.state("control-plane-up", "");
     assert!(running.end(&node).success());
