@@ -2,7 +2,6 @@
 
 #[path = "first_boot/cuts.rs"]
 mod cuts;
-#[allow(dead_code)] // made for the tests of the recipe
 #[path = "recipe/fixture.rs"]
 mod fixture;
 #[path = "first_boot/keyrings.rs"]

@@ -3,7 +3,6 @@
 
 use libtest_mimic::{Arguments, Trial};
 
-#[allow(dead_code)] // made for the tests of the recipe
 #[path = "../recipe/fixture.rs"]
 mod fixture;
 mod netns;
