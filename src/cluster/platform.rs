@@ -23,6 +23,9 @@ pub struct Platform {
     /// Whether netplan knows `regulatory-domain` (from 0.105); else the country goes on the
     /// kernel's command line.
     pub netplan_sets_country: bool,
+    /// Whether its cloud-init knows `chpasswd.users` (from 22.3); it is told of `chpasswd.list`,
+    /// which newer ones complain of, otherwise.
+    pub chpasswd_users: bool,
     /// Whether some kernel modules (vxlan) are in a package of their own, linux-modules-extra-raspi.
     pub modules_extra: bool,
     /// The lines of containerd.io in Docker's repository that are known to work, the preferred first.
@@ -43,6 +46,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "focal",
         cgroup: Cgroup::V1,
         netplan_sets_country: false,
+        chpasswd_users: false,
         modules_extra: false,
         containerd: &[V1],
     },
@@ -55,6 +59,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "jammy",
         cgroup: Cgroup::V2,
         netplan_sets_country: false,
+        chpasswd_users: true,
         modules_extra: true,
         containerd: &[V2, V1],
     },
@@ -66,6 +71,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "noble",
         cgroup: Cgroup::V2,
         netplan_sets_country: true,
+        chpasswd_users: true,
         modules_extra: true,
         containerd: &[V2, V1],
     },
@@ -78,6 +84,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "bookworm",
         cgroup: Cgroup::V2,
         netplan_sets_country: true,
+        chpasswd_users: true,
         modules_extra: false,
         containerd: &[V2, V1],
     },

@@ -311,3 +311,53 @@ fn instance_id(node: &Node, changes: &[Change]) -> String {
     let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("pibake-{}-{short}", node.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cluster::Overrides;
+
+    /// Every name that a template may print, `network.mode` and the like, but not below lists.
+    fn names(prefix: &str, value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                for (key, value) in map {
+                    let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    names(&name, value, found);
+                }
+            }
+            _ => found.push(prefix.to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_page_on_overlays_names_all_that_templates_can_print() {
+        let text = "[network.wifi]\nssid = \"x\"\nopen = true\n[sources.proxy]\nhttp = \"http://p\"\n";
+        let cluster = Cluster::parse("pibake.toml", text, Path::new(""), &Overrides::default()).unwrap();
+        let platform = Platform::named("20.04").unwrap();
+        let software = cluster.software(&platform).unwrap();
+        let from = Sources {
+            cluster: &cluster,
+            node: &cluster.nodes[0],
+            control_plane: &cluster.nodes[0],
+            platform: &platform,
+            software: &software,
+            hidden: &Hidden::unmade(&cluster),
+        };
+        let mut found = Vec::new();
+        names("", &serde_json::to_value(Context::new(&from)).unwrap(), &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        let page = include_str!("../../docs/overlays.md");
+        for name in found {
+            let (group, last) = name.rsplit_once('.').unwrap_or(("", &name));
+            let row = page.lines().find(|line| {
+                let top = group.split('.').next().filter(|top| !top.is_empty()).unwrap_or(last);
+                line.starts_with("| `") && line.contains(&format!("`{top}"))
+            });
+            let row = row.unwrap_or_else(|| panic!("no row for {name}"));
+            assert!(row.contains(&format!("{last}`")), "{name} is not in: {row}");
+        }
+    }
+}

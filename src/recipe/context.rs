@@ -92,6 +92,8 @@ struct Login {
     ssh_keys: Vec<String>,
     ssh_password: bool,
     password_hash: Option<String>,
+    /// What this image's cloud-init calls a list of passwords.
+    chpasswd_users: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,6 +151,7 @@ impl Context {
                 ssh_keys: hidden.ssh_keys.clone(),
                 ssh_password: cluster.access.ssh_password,
                 password_hash: hidden.password_hash.clone(),
+                chpasswd_users: platform.chpasswd_users,
             },
             apt: apt::apt(&cluster.sources, platform, software),
             proxy: proxy::settings(cluster, hidden),

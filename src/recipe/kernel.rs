@@ -18,10 +18,18 @@ const NO_MEMORY_CGROUP: &str = "cgroup_disable=memory";
 /// Makes systemd mount the unified or the legacy hierarchy of control groups.
 const UNIFIED: &str = "systemd.unified_cgroup_hierarchy=";
 
+/// Keeps the kernel's own names of network interfaces, `eth0` and `wlan0`; without it newer images
+/// say `end0`.
+const KERNEL_NAMES: &str = "net.ifnames=0";
+
 /// What is to be true of the command line.
 pub(super) fn arguments(from: &Sources<'_>) -> Action {
     let mut set: Vec<String> = MEMORY_CGROUP.map(str::to_owned).into();
     let mut unset = vec![NO_MEMORY_CGROUP.to_owned()];
+    if interfaces(from).all(is_kernel_name) {
+        unset.push("net.ifnames=".to_owned());
+        set.push(KERNEL_NAMES.to_owned());
+    }
     if let Some(unified) = from.software.unified_cgroup_argument {
         unset.push(UNIFIED.to_owned());
         set.push(format!("{UNIFIED}{}", u8::from(unified)));
@@ -38,4 +46,17 @@ pub(super) fn arguments(from: &Sources<'_>) -> Action {
         }
     }
     Action::KernelArguments { set, unset }
+}
+
+/// The interfaces that the description names, whether this node has them or not: all nodes are to
+/// call theirs by the same rule.
+fn interfaces<'a>(from: &Sources<'a>) -> impl Iterator<Item = &'a str> {
+    let network = &from.cluster.network;
+    let uplink = network.gateway().map(|gateway| gateway.uplink.interface.as_str());
+    std::iter::once(network.interface.as_str()).chain(uplink)
+}
+
+fn is_kernel_name(interface: &str) -> bool {
+    let number = interface.strip_prefix("eth").or(interface.strip_prefix("wlan"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -193,3 +193,54 @@ fn the_users_cloud_init_settings_are_joined_in() {
     let error = with(&book(), 3, &extra("ssh_pwauth: true")).unwrap_err();
     assert!(matches!(error, Error::UserData(ExtraError::Decided { .. })));
 }
+
+/// A description in `dir` that says `text`.
+fn described(dir: &Path, text: &str) -> pibake::cluster::Cluster {
+    pibake::cluster::Cluster::parse("pibake.toml", text, dir, &Default::default()).unwrap()
+}
+
+#[test]
+fn what_the_description_names_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, "mine/common/etc/motd", "hello\n");
+    put(dir, "extra.yaml", "packages: [htop]\n");
+    let key = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/overlays/common/etc/apt/keyrings/docker.asc"));
+    fs::write(dir.join("docker.asc"), key.unwrap()).unwrap();
+    let cluster = described(
+        dir,
+        "[overlays]\ndir = \"mine\"\n[cloud-init]\nextra = \"extra.yaml\"\n\
+         [sources.docker]\nkey-file = \"docker.asc\"\n",
+    );
+    let extras = Extras::load(&cluster).unwrap();
+    assert!(extras.docker_key.as_deref().unwrap().starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n"));
+    assert_eq!(extras.kubernetes_key, None);
+    let recipe = with(&cluster, 2, &extras).unwrap();
+    assert_eq!(root_file(&recipe, "/etc/motd"), "hello\n");
+    assert!(boot_file(&recipe, "/user-data").contains("- \"htop\""));
+}
+
+#[test]
+fn what_cannot_be_read_or_trusted_is_named_with_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let keyrings = concat!(env!("CARGO_MANIFEST_DIR"), "/overlays/common/etc/apt/keyrings");
+    fs::copy(format!("{keyrings}/kubernetes.asc"), dir.join("other.asc")).unwrap();
+    put(dir, "no-key", "hello\n");
+    for (text, words) in [
+        (
+            "[sources.docker]\nkey-file = \"other.asc\"\n",
+            "sources.docker.key-file names, cannot be trusted: it holds the key DE15B14486CD377B9E876E1A234654DA9A296436",
+        ),
+        ("[sources.kubernetes]\nkey-file = \"no-key\"\n", "it holds no OpenPGP public key"),
+    ] {
+        let error = Extras::load(&described(dir, text)).unwrap_err().to_string();
+        assert!(error.contains(words), "{error} does not say {words}");
+    }
+    // What went away after the description was checked.
+    put(dir, "extra.yaml", "");
+    let cluster = described(dir, "[cloud-init]\nextra = \"extra.yaml\"\n");
+    fs::remove_file(dir.join("extra.yaml")).unwrap();
+    let error = Extras::load(&cluster).unwrap_err().to_string();
+    assert!(error.contains("extra.yaml, which cloud-init.extra names"), "{error}");
+}

@@ -56,11 +56,14 @@ fn cloud_init_knows_every_key_of_the_user_data() {
 
 #[test]
 fn cloud_init_takes_the_files_of_its_own_configuration() {
-    let recipe = of(&odd(), 1);
-    for path in ["/etc/cloud/cloud.cfg.d/98-pibake-password.cfg", "/etc/cloud/cloud.cfg.d/99-pibake.cfg"] {
+    let (password, network) =
+        ("/etc/cloud/cloud.cfg.d/98-pibake-password.cfg", "/etc/cloud/cloud.cfg.d/99-pibake.cfg");
+    let newer = on(&odd(), "24.04", 1);
+    let older = of(&odd(), 1);
+    for (recipe, path) in [(&newer, password), (&newer, network), (&older, password)] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config");
-        fs::write(&file, format!("#cloud-config\n{}", root_file(&recipe, path))).unwrap();
+        fs::write(&file, format!("#cloud-config\n{}", root_file(recipe, path))).unwrap();
         // `network` is a key of the system's configuration only, which the schema leaves alone.
         let said = run(tool("cloud-init", "cloud-init").args(["schema", "--config-file", arg(&file)]));
         assert!(said.contains("Valid"), "{path}: {said}");

@@ -212,21 +212,24 @@ fn kernel_arguments(recipe: &Recipe) -> (Vec<String>, Vec<String>) {
 #[test]
 fn the_kernel_is_told_what_it_must_know() {
     let (set, _) = kernel_arguments(&of(&book(), 1));
-    assert_eq!(set, ["cgroup_enable=memory", "cgroup_memory=1", "cfg80211.ieee80211_regdom=DE"]);
+    let always = ["cgroup_enable=memory", "cgroup_memory=1", "net.ifnames=0"];
+    assert_eq!(set, [&always[..], &["cfg80211.ieee80211_regdom=DE"]].concat());
     let (set, unset) = kernel_arguments(&of(&book(), 2));
-    assert_eq!(set, ["cgroup_enable=memory", "cgroup_memory=1"]);
-    assert_eq!(unset, ["cgroup_disable=memory"]);
+    assert_eq!(set, always);
+    assert_eq!(unset, ["cgroup_disable=memory", "net.ifnames="]);
     let (set, _) = kernel_arguments(&on(&book(), "24.04", 1));
-    assert_eq!(set, ["cgroup_enable=memory", "cgroup_memory=1"]);
+    assert_eq!(set, always);
+    let mut cluster = book();
+    cluster.network.interface = "end0".to_owned();
+    assert_eq!(kernel_arguments(&of(&cluster, 2)).0, always[..2]);
     let mut cluster = book();
     cluster.kubernetes.cgroup = Some(Cgroup::V2);
     cluster.base.kernel_arguments = vec!["quiet".to_owned(), "cgroup_memory=1".to_owned()];
     let (set, unset) = kernel_arguments(&of(&cluster, 2));
-    assert_eq!(
-        set,
-        ["cgroup_enable=memory", "cgroup_memory=1", "systemd.unified_cgroup_hierarchy=1", "quiet"]
-    );
-    assert_eq!(unset, ["cgroup_disable=memory", "systemd.unified_cgroup_hierarchy="]);
+    let more = ["systemd.unified_cgroup_hierarchy=1", "quiet"];
+    assert_eq!(set, [&always[..], &more].concat());
+    let expected = ["cgroup_disable=memory", "net.ifnames=", "systemd.unified_cgroup_hierarchy="];
+    assert_eq!(unset, expected);
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -292,6 +295,19 @@ fn kubeadm_is_told_the_same_in_each_of_its_languages() {
         }
     }
     assert_eq!(kubeadm(34, None, 1)["ClusterConfiguration"]["kubernetesVersion"], "stable-1.34");
+}
+
+#[test]
+fn a_password_is_told_to_cloud_init_in_the_words_that_it_knows() {
+    let told = |platform: &str| -> Value {
+        let path = "/etc/cloud/cloud.cfg.d/98-pibake-password.cfg";
+        serde_saphyr::from_str(&root_file(&on(&clusters()[0], platform, 1), path)).unwrap()
+    };
+    let user = crate::fixture::ODD_USER;
+    let list = json!({"expire": false, "list": [format!("{user}:$6$salt$hash")]});
+    assert_eq!(told("20.04")["chpasswd"], list);
+    let users = json!([{"name": user, "password": "$6$salt$hash", "type": "hash"}]);
+    assert_eq!(told("24.04")["chpasswd"], json!({"expire": false, "users": users}));
 }
 
 #[test]

@@ -6,14 +6,13 @@ use libtest_mimic::{Arguments, Trial};
 #[path = "../recipe/fixture.rs"]
 mod fixture;
 mod netns;
-mod network;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials = [netns::trials(), network::trials()];
+    let trials = [netns::trials()];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }

@@ -10,16 +10,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
+use pibake::cluster::Cluster;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::fixture;
-use crate::support::{run, tool, tool_path};
+use crate::support::{run, tool, tool_path, unconfined};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("netns::a_node_gets_its_own_address_by_its_name", a_node_gets_its_own_address_by_its_name),
         trial("netns::another_client_sends_its_name", another_client_sends_its_name),
         trial("netns::what_is_no_node_gets_an_address_of_the_range", what_is_no_node_gets_one_of_the_range),
+        trial("netns::a_node_is_known_by_its_board_too", a_node_is_known_by_its_board_too),
+        trial("netns::a_card_written_anew_keeps_its_address", a_card_written_anew_keeps_its_address),
+        trial("netns::many_nodes_in_another_subnet_are_served", many_nodes_in_another_subnet_are_served),
         trial("netns::nat_lets_the_nodes_out_and_is_taken_back", nat_lets_the_nodes_out_and_is_taken_back),
     ]
 }
@@ -108,12 +112,26 @@ struct Segment {
 }
 
 impl Segment {
+    /// The book's.
     fn new() -> Self {
+        Self::of(&fixture::book())
+    }
+
+    fn of(cluster: &Cluster) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (control_plane, client) = (Machine::new("server"), Machine::new("client"));
         control_plane.join("eth0", &client, "eth0");
-        control_plane.ip("addr add 10.0.0.1/24 dev eth0");
-        let server = serve_dhcp(&control_plane, dir.path());
+        let address = cluster.control_plane().unwrap().address;
+        let prefix = cluster.network.subnet.prefix_len();
+        control_plane.ip(&format!("addr add {address}/{prefix} dev eth0"));
+        let recipe = fixture::of(cluster, 1);
+        let wait = dir.path().join("await-address");
+        std::fs::write(&wait, fixture::root_file(&recipe, "/usr/lib/pibake/await-address")).unwrap();
+        // The unit does not start the server before this has ended well.
+        let sh = tool_path("sh", "dash");
+        run(control_plane.command(&sh).arg(&wait).args(["eth0", &address.to_string()]));
+        let config = fixture::root_file(&recipe, "/etc/dhcp/dhcpd.conf");
+        let server = serve_dhcp(&control_plane, dir.path(), &config);
         Self { client, dir, _server: server, _control_plane: control_plane }
     }
 
@@ -133,11 +151,11 @@ impl Segment {
     }
 }
 
-fn serve_dhcp(machine: &Machine, dir: &Path) -> Daemon {
+fn serve_dhcp(machine: &Machine, dir: &Path, config: &str) -> Daemon {
     let (conf, leases) = (dir.join("dhcpd.conf"), dir.join("dhcpd.leases"));
-    std::fs::write(&conf, baked("/etc/dhcp/dhcpd.conf")).unwrap();
+    std::fs::write(&conf, config).unwrap();
     std::fs::write(&leases, "").unwrap();
-    let dhcpd = tool_path("dhcpd", "isc-dhcp-server");
+    let dhcpd = unconfined("dhcpd", "isc-dhcp-server", dir);
     run(Command::new(&dhcpd).args(["-t", "-4", "-cf"]).arg(&conf));
     let mut command = machine.command(&dhcpd);
     command.args(["-4", "-d", "-f", "-cf"]).arg(&conf).arg("-lf").arg(&leases);
@@ -179,7 +197,7 @@ fn a_node_gets_its_own_address_by_its_name() {
         "send host-name \"node-3\";\ninitial-interval 1;\ntimeout 60;\n\
          request subnet-mask, broadcast-address, routers, domain-name, domain-name-servers;\n",
     );
-    let dhclient = tool_path("dhclient", "isc-dhcp-client");
+    let dhclient = unconfined("dhclient", "isc-dhcp-client", segment.dir.path());
     let mut client = segment.client.command(&dhclient);
     client.args(["-4", "-1", "-d", "-cf"]).arg(conf).arg("-sf").arg(script);
     client.arg("-lf").arg(segment.dir.path().join("client.leases"));
@@ -223,6 +241,32 @@ fn what_is_no_node_gets_one_of_the_range() {
         let [10, 0, 0, last] = address.octets() else { panic!("{address}") };
         assert!((5..=254).contains(&last), "{address}");
     }
+}
+
+fn a_node_is_known_by_its_board_too() {
+    let mut cluster = fixture::book();
+    cluster.nodes[2].mac = Some("dc:a6:32:01:02:03".parse().unwrap());
+    let segment = Segment::of(&cluster);
+    segment.client.ip("link set eth0 address dc:a6:32:01:02:03");
+    assert_eq!(udhcpc(&segment, &["-x", "hostname:raspberrypi"]), Ipv4Addr::new(10, 0, 0, 3));
+    assert_eq!(udhcpc(&segment, &[]), Ipv4Addr::new(10, 0, 0, 3));
+}
+
+/// The system on it has another machine id, and so its client another identifier (RFC 4361).
+fn a_card_written_anew_keeps_its_address() {
+    let segment = Segment::new();
+    for id in ["0x3d:ff0000000102", "0x3d:ff0000000304", "0x3d:ff0000000506"] {
+        let address = udhcpc(&segment, &["-C", "-x", id, "-x", "hostname:node-3"]);
+        assert_eq!(address, Ipv4Addr::new(10, 0, 0, 3), "with the identifier {id}");
+    }
+}
+
+fn many_nodes_in_another_subnet_are_served() {
+    let cluster =
+        fixture::read("nodes = 250\n[network]\nsubnet = \"172.20.8.0/22\"\nfirst-address = \"172.20.8.9\"\n");
+    let segment = Segment::of(&cluster);
+    assert_eq!(udhcpc(&segment, &["-x", "hostname:node-250"]), Ipv4Addr::new(172, 20, 9, 2));
+    assert_eq!(udhcpc(&segment, &["-x", "hostname:node-2"]), Ipv4Addr::new(172, 20, 8, 10));
 }
 
 fn nat_lets_the_nodes_out_and_is_taken_back() {
