@@ -51,11 +51,12 @@ impl Description {
             );
             return Err(Usage(why).into());
         }
-        of_image(path)
+        image_platform(path)
     }
 }
 
-fn of_image(path: &Path) -> anyhow::Result<Platform> {
+/// What system an image says that it holds.
+pub fn image_platform(path: &Path) -> anyhow::Result<Platform> {
     let reading = || format!("finding out what system {} holds", path.display());
     let image = Opened::open(path).with_context(reading)?;
     for name in OS_RELEASE {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{bake, cluster, project, recipe};
+use crate::{bake, base, cluster, project, recipe};
 
 /// Why the program ends, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,11 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
             );
         if description {
             return Some(Exit::Usage);
+        }
+        match cause.downcast_ref::<base::Error>().map(base::Error::class) {
+            Some(base::Class::Usage) => return Some(Exit::Usage),
+            Some(base::Class::Verification) => return Some(Exit::Verification),
+            Some(base::Class::Failed) | None => {}
         }
         match cause.downcast_ref::<bake::Error>() {
             Some(bake::Error::ReadBack(_)) => Some(Exit::Verification),

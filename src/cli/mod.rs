@@ -1,5 +1,6 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
+mod build;
 mod completions;
 mod description;
 mod exit;
@@ -51,6 +52,8 @@ enum Command {
     Init(init::Arguments),
     /// Show what would be baked: the nodes, one node's changes, one file's text; secrets are masked
     Plan(plan::Arguments),
+    /// Write one image per node
+    Build(build::Arguments),
     /// Look into an image or a card: its partitions, a directory, a file's content
     Inspect(inspect::Arguments),
     /// How the first boot went, read off a card or an image
@@ -69,6 +72,7 @@ impl Cli {
         match self.command {
             Command::Init(arguments) => init::run(&arguments, &ui),
             Command::Plan(arguments) => plan::run(&arguments, self.global.config.as_deref(), &ui),
+            Command::Build(arguments) => build::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Inspect(arguments) => inspect::run(&arguments, &ui),
             Command::Logs(arguments) => logs::run(&arguments, &ui),
             Command::Completions(arguments) => completions::run(&arguments),

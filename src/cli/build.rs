@@ -1,0 +1,155 @@
+//! `pibake build`: one image per node.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use serde_json::json;
+
+use super::description::{Description, image_platform};
+use super::exit::Usage;
+use super::selector::NodeSelector;
+use crate::bake;
+use crate::base::{Base, Cache, Digest, Options, Spec, Tap};
+use crate::cluster::Node;
+use crate::project::Project;
+use crate::sink::{Build, Format, Written};
+use crate::ui::{Table, Ui, human_bytes};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    description: Description,
+    /// Build this node alone, by number or name; may be repeated
+    #[arg(long, value_name = "N")]
+    node: Vec<NodeSelector>,
+    /// Where the images go; made if it is not there
+    #[arg(short, long, value_name = "DIR", default_value = "images")]
+    output: PathBuf,
+    /// The form of the images: raw, qcow2, zst or xz
+    #[arg(long, default_value_t)]
+    format: Format,
+    /// How many images to write at once
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Accept a base image from the network that nothing vouches for
+    #[arg(long)]
+    insecure_base: bool,
+    /// Use the cache alone, never the network
+    #[arg(long)]
+    offline: bool,
+}
+
+pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+    let project = arguments.description.open(config)?;
+    for warning in project.cluster.warnings() {
+        ui.progress().note(&format!("warning: {warning}"));
+    }
+    let nodes = chosen(&project, &arguments.node)?;
+    let spec = Spec::parse(&project.cluster.base.image).map_err(|e| Usage(e.to_string()))?;
+    // what cannot be built is refused before anything is downloaded
+    if let Some(platform) = project.cluster.stated_platform() {
+        project.recipes(&platform)?;
+    }
+    let cancel = cancelled_by_signals()?;
+    let names = nodes.iter().map(|n| n.name.clone()).collect();
+    let mut build = Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, cancel)?;
+    let cache = Cache::open(&Cache::default_dir()?)?;
+    let tap = build.tap(cache.dir()).map(|tap| tap as &mut dyn Tap);
+    let base = cache.obtain(&spec, &options(&project, arguments)?, ui.progress(), tap)?;
+
+    let platform = match project.cluster.stated_platform() {
+        Some(platform) => platform,
+        None => image_platform(base.path())?,
+    };
+    let recipes = project.recipes(&platform)?;
+    let written = build.finish(
+        base.path(),
+        &|name| {
+            let recipe = recipes.iter().find(|r| r.node == name).ok_or("the node has no recipe")?;
+            Ok(bake::bake(base.device()?, recipe, project.build_time())?)
+        },
+        ui.progress(),
+    )?;
+    base.unchanged()?;
+    report(&base, &nodes, &written, ui)
+}
+
+fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {
+    if selectors.is_empty() {
+        return Ok(project.cluster.nodes.iter().collect());
+    }
+    let mut nodes: Vec<&Node> =
+        selectors.iter().map(|s| s.find(&project.cluster)).collect::<Result<_, _>>()?;
+    nodes.sort_by_key(|n| n.number);
+    nodes.dedup_by_key(|n| n.number);
+    Ok(nodes)
+}
+
+fn options(project: &Project, arguments: &Arguments) -> anyhow::Result<Options> {
+    let base = &project.cluster.base;
+    let digest = |text: &String| text.parse::<Digest>().map_err(|e| Usage(format!("base.sha256: {e}")));
+    Ok(Options {
+        mirror: base.mirror.clone(),
+        sha256: base.sha256.as_ref().map(digest).transpose()?,
+        insecure: arguments.insecure_base,
+        offline: arguments.offline,
+        keyring: base.keyring.clone(),
+        ..Options::default()
+    })
+}
+
+/// Becomes true on the first Ctrl-C or SIGTERM; a second one ends the program at once, which leaves
+/// nothing that a later run would trust.
+fn cancelled_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&cancel))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel)))
+            .context("listening for Ctrl-C")?;
+    }
+    Ok(cancel)
+}
+
+fn report(base: &Base, nodes: &[&Node], written: &[Written], ui: &Ui) -> anyhow::Result<()> {
+    let of = |w: &Written| {
+        nodes
+            .iter()
+            .find(|n| n.name == w.node)
+            .ok_or_else(|| anyhow!("an image of {} was not asked for", w.node))
+    };
+    let mut rows = Vec::with_capacity(written.len());
+    for image in written {
+        rows.push((of(image)?, image));
+    }
+    let value: Vec<_> = rows
+        .iter()
+        .map(|(n, w)| {
+            json!({ "node": n.name, "role": n.role.as_str(), "address": n.address.to_string(), "image": w.path,
+                "card_bytes": w.card, "file_bytes": w.len, "stored_bytes": w.stored })
+        })
+        .collect();
+    let value = json!({ "base": base.name, "base_sha256": base.digest.to_string(), "images": value });
+    ui.result(&value, || {
+        let mut table = Table::new(["NODE", "ROLE", "ADDRESS", "IMAGE", "SIZE"]);
+        for (n, w) in &rows {
+            let path = w.path.display().to_string();
+            table.row([
+                n.name.clone(),
+                n.role.as_str().into(),
+                n.address.to_string(),
+                path,
+                human_bytes(w.card),
+            ]);
+        }
+        let mut text = table.to_string();
+        if base.name == "sample" {
+            text += "These are made from the built-in sample, which does not boot.\n";
+        }
+        text
+    })?;
+    Ok(())
+}
