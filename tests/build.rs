@@ -63,7 +63,7 @@ fn what_cannot_be_built_leaves_no_image() {
     std::fs::write(dir.path().join("file"), "x").unwrap();
     pibake(dir.path(), &["build", "--base", "sample", "-o", "file/below"])
         .code(1)
-        .stderr(contains("file/below"));
+        .stderr(contains("is not a folder"));
     let garbage = dir.path().join("garbage.img");
     std::fs::write(&garbage, vec![7; 1 << 20]).unwrap();
     pibake(dir.path(), &["build", "--base", "./garbage.img"]).failure();
