@@ -115,3 +115,48 @@ fn xz(file: File, threads: u32) -> io::Result<XzEncoder<File>> {
     };
     Ok(XzEncoder::new_stream(file, stream))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise, and more text, with zeros between: 14 MiB.
+    fn content() -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let mut bytes = vec![0; 14 << 20];
+        bytes[..2 << 20].fill_with(&mut noise);
+        for (n, byte) in bytes[5 << 20..13 << 20].iter_mut().enumerate() {
+            *byte = b"the quick brown fox "[n % 20] ^ (n >> 12) as u8;
+        }
+        bytes
+    }
+
+    fn written(format: Format, threads: u32, piece: usize) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let content = content();
+        let temp = Temp::new(dir.path(), "n").unwrap();
+        let mut image = Compressed::new(temp, format, content.len() as u64, threads).unwrap();
+        for (n, bytes) in content.chunks(piece).enumerate() {
+            if bytes.iter().any(|b| *b != 0) {
+                image.run((n * piece) as u64, bytes).unwrap();
+            }
+        }
+        image.keep().unwrap();
+        std::fs::read(dir.path().join("n")).unwrap()
+    }
+
+    #[test]
+    fn the_number_of_cores_does_not_show() {
+        for format in [Format::Zst, Format::Xz] {
+            let alone = written(format, 1, 1 << 16);
+            assert!(alone.len() < 8 << 20, "{format} compressed nothing");
+            for (threads, piece) in [(2, 1 << 22), (64, 1 << 20)] {
+                assert!(written(format, threads, piece) == alone, "{format} with {threads} threads");
+            }
+        }
+    }
+}

@@ -19,8 +19,6 @@ mod qcow2;
 mod room;
 mod source;
 mod temp;
-#[cfg(test)]
-mod tests;
 
 pub use build::{Bake, Build, Written};
 pub use error::Error;

@@ -3,16 +3,19 @@
 
 use libtest_mimic::{Arguments, Trial};
 
+#[path = "../support/bases.rs"]
+mod bases;
 #[path = "../recipe/fixture.rs"]
 mod fixture;
 mod netns;
+mod sink;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials = [netns::trials()];
+    let trials = [netns::trials(), sink::trials()];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }

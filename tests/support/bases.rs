@@ -1,0 +1,77 @@
+//! Sparse bases and patches for the tests of the sinks.
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use pibake::disk::{BlockDevice, FileDevice, Overlay, Patch};
+
+/// Numbers that are the same on every run.
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn next(&mut self) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
+    }
+}
+
+/// Makes a file of `len` bytes with noise at each of `extents` (offset, length) and holes elsewhere.
+pub fn sparse_base(path: &Path, len: u64, extents: &[(u64, usize)]) {
+    let file = File::create(path).unwrap();
+    file.set_len(len).unwrap();
+    for (n, (offset, size)) in extents.iter().enumerate() {
+        let size = (*size as u64).min(len.saturating_sub(*offset)) as usize;
+        file.write_all_at(&Noise(n as u64 + 1).bytes(size), *offset).unwrap();
+    }
+}
+
+/// The patch that these writes (offset, bytes) leave over `base`.
+pub fn patch(base: &Path, writes: &[(u64, Vec<u8>)]) -> Patch {
+    let overlay = Overlay::new(Arc::new(FileDevice::open_read_only(base).unwrap()));
+    for (offset, bytes) in writes {
+        overlay.write_at(*offset, bytes).unwrap();
+    }
+    overlay.freeze().unwrap()
+}
+
+/// Writes for a node: some small ones spread over the image, different for every name.
+pub fn writes(node: &str, len: u64) -> Vec<(u64, Vec<u8>)> {
+    let seed = node.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
+    let mut noise = Noise(seed);
+    (0..40)
+        .map(|_| {
+            let size = (noise.next() % 9000 + 1).min(len);
+            (noise.next() % (len - size + 1), noise.bytes(size as usize))
+        })
+        .collect()
+}
+
+/// What an image must hold.
+pub fn expected(base: &Path, writes: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = std::fs::read(base).unwrap();
+    for (offset, data) in writes {
+        bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
+    }
+    bytes
+}
+
+/// `node-1` to `node-N`.
+pub fn nodes(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("node-{n}")).collect()
+}
+
+/// Files whose names begin with a dot: temporary ones, where an image folder is concerned.
+pub fn hidden(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.')).collect()
+}
