@@ -41,6 +41,8 @@ pub fn run(command: &mut Command) -> String {
 /// keeps it from files that a test made.
 pub fn unconfined(program: &str, package: &str, dir: &std::path::Path) -> PathBuf {
     let copy = dir.join(program);
-    std::fs::copy(tool_path(program, package), &copy).unwrap_or_else(|e| panic!("{program}: {e}"));
+    // Copied by another process: a file that this one has open for writing is held open by
+    // whatever another test's thread forks just then, and cannot be executed ("text file busy").
+    run(Command::new("cp").arg(tool_path(program, package)).arg(&copy));
     copy
 }
