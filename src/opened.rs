@@ -82,7 +82,14 @@ impl Opened {
         if let Some((_, packed, tool)) = PACKED.iter().find(|(magic, ..)| head.starts_with(magic)) {
             return Err(Error::Packed { path: path.display().to_string(), packed, tool });
         }
-        let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(path).map_err(failed)?);
+        Self::of(Arc::new(FileDevice::open_read_only(path).map_err(failed)?))
+    }
+
+    /// Reads the partition table of an image that is open already, such as a base with a patch over it.
+    ///
+    /// # Errors
+    /// [`Error::Table`]
+    pub fn of(device: Arc<dyn BlockDevice>) -> Result<Self, Error> {
         let (scheme, partitions) = disk::partitions(&device)?;
         Ok(Self { scheme, partitions, len: device.len(), device })
     }

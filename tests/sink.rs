@@ -296,3 +296,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_card_overlay_reads_as_the_patched_image_and_zeros_behind_it() {
+    let work = tempfile::tempdir().unwrap();
+    let base = work.path().join("base, with a comma.img");
+    let len = 5 * MIB + 512;
+    sparse_base(&base, len, &[(0, 512), (MIB - 100, 200), (5 * MIB, 512)]);
+    // also in the last block of the image, which the card goes on behind
+    let mut changes = writes("node-1", len);
+    changes.push((len - 100, vec![7; 100]));
+    let overlay = work.path().join("card.qcow2");
+    let before = std::fs::read(&base).unwrap();
+    pibake::sink::card_overlay(&overlay, 8 * MIB, &base, patch(&base, &changes)).unwrap();
+    let mut wanted = expected(&base, &changes);
+    wanted.resize(8 * MIB as usize, 0);
+    assert!(card(&overlay, Format::Qcow2) == wanted, "the card differs from what it is made of");
+    assert!(std::fs::read(&base).unwrap() == before, "the image was changed");
+    let info = run(tool("qemu-img", "qemu-utils").args(["info", "--output=json"]).arg(&overlay));
+    assert!(info.contains(r#""backing-filename-format": "raw""#), "{info}");
+    let error = pibake::sink::card_overlay(&overlay, MIB, &base, patch(&base, &changes)).unwrap_err();
+    assert!(matches!(error, pibake::sink::Error::Outside { .. }), "{error:?}");
+}

@@ -2,10 +2,8 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
@@ -14,7 +12,7 @@ use super::exit::Usage;
 use super::selector::NodeSelector;
 use crate::bake;
 use crate::base::{Base, Cache, Digest, Options, Spec, Tap};
-use crate::cluster::Node;
+use crate::cluster::{Node, Platform};
 use crate::project::Project;
 use crate::sink::{Build, Format, Written};
 use crate::ui::{Table, Ui, human_bytes};
@@ -54,17 +52,19 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
     if let Some(platform) = project.cluster.stated_platform() {
         project.recipes(&platform)?;
     }
-    let cancel = cancelled_by_signals()?;
+    let cancel = super::signals::cancelled()?;
     let names = nodes.iter().map(|n| n.name.clone()).collect();
     let mut build = Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, cancel)?;
     let cache = Cache::open(&Cache::default_dir()?)?;
     let tap = build.tap(cache.dir()).map(|tap| tap as &mut dyn Tap);
-    let base = cache.obtain(&spec, &options(&project, arguments)?, ui.progress(), tap)?;
+    let base = cache.obtain(
+        &spec,
+        &options(&project, arguments.insecure_base, arguments.offline)?,
+        ui.progress(),
+        tap,
+    )?;
 
-    let platform = match project.cluster.stated_platform() {
-        Some(platform) => platform,
-        None => image_platform(base.path())?,
-    };
+    let platform = platform(&project, &base)?;
     let recipes = project.recipes(&platform)?;
     let written = build.finish(
         base.path(),
@@ -78,7 +78,22 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
     report(&base, &nodes, &written, ui)
 }
 
-fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {
+/// The base image of a project, downloaded if need be.
+pub(super) fn obtain(project: &Project, insecure: bool, ui: &Ui) -> anyhow::Result<Base> {
+    let spec = Spec::parse(&project.cluster.base.image).map_err(|e| Usage(e.to_string()))?;
+    let cache = Cache::open(&Cache::default_dir()?)?;
+    Ok(cache.obtain(&spec, &options(project, insecure, false)?, ui.progress(), None)?)
+}
+
+/// What system the nodes made from `base` run.
+pub(super) fn platform(project: &Project, base: &Base) -> anyhow::Result<Platform> {
+    match project.cluster.stated_platform() {
+        Some(platform) => Ok(platform),
+        None => image_platform(base.path()),
+    }
+}
+
+pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {
     if selectors.is_empty() {
         return Ok(project.cluster.nodes.iter().collect());
     }
@@ -89,29 +104,17 @@ fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'
     Ok(nodes)
 }
 
-fn options(project: &Project, arguments: &Arguments) -> anyhow::Result<Options> {
+fn options(project: &Project, insecure: bool, offline: bool) -> anyhow::Result<Options> {
     let base = &project.cluster.base;
     let digest = |text: &String| text.parse::<Digest>().map_err(|e| Usage(format!("base.sha256: {e}")));
     Ok(Options {
         mirror: base.mirror.clone(),
         sha256: base.sha256.as_ref().map(digest).transpose()?,
-        insecure: arguments.insecure_base,
-        offline: arguments.offline,
+        insecure,
+        offline,
         keyring: base.keyring.clone(),
         ..Options::default()
     })
-}
-
-/// Becomes true on the first Ctrl-C or SIGTERM; a second one ends the program at once, which leaves
-/// nothing that a later run would trust.
-fn cancelled_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&cancel))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel)))
-            .context("listening for Ctrl-C")?;
-    }
-    Ok(cancel)
 }
 
 fn report(base: &Base, nodes: &[&Node], written: &[Written], ui: &Ui) -> anyhow::Result<()> {

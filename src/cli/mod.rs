@@ -1,5 +1,6 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
+mod boot;
 mod build;
 mod completions;
 mod description;
@@ -9,6 +10,7 @@ mod inspect;
 mod logs;
 mod plan;
 mod selector;
+mod signals;
 
 pub use exit::{Exit, describe};
 
@@ -58,6 +60,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// How the first boot went, read off a card or an image
     Logs(logs::Arguments),
+    /// Run a node or an image in QEMU, as a Raspberry Pi 4, with its console here; Ctrl-A X leaves
+    Boot(boot::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -75,6 +79,7 @@ impl Cli {
             Command::Build(arguments) => build::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Inspect(arguments) => inspect::run(&arguments, &ui),
             Command::Logs(arguments) => logs::run(&arguments, &ui),
+            Command::Boot(arguments) => boot::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Completions(arguments) => completions::run(&arguments),
         }
     }

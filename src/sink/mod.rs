@@ -7,6 +7,7 @@
 
 mod aligned;
 mod build;
+mod card_overlay;
 mod compressed;
 mod copy;
 mod early;
@@ -21,5 +22,6 @@ mod source;
 mod temp;
 
 pub use build::{Bake, Build, Written};
+pub use card_overlay::card_overlay;
 pub use error::Error;
 pub use format::{Format, UnknownFormat};

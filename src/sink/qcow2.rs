@@ -1,4 +1,5 @@
-//! qcow2, version 3, standalone: only clusters with data in them, in the order of the image.
+//! qcow2, version 3: only clusters with data in them, in the order of the image; standalone, or
+//! over a raw backing file that holds all the others.
 //! The format is described in QEMU's `docs/interop/qcow2.rst`; numbers are big-endian.
 //!
 //! The file is header, refcount table, L1 table, then data clusters with each L2 table behind the
@@ -24,6 +25,10 @@ const REFCOUNT_ORDER: u32 = 4;
 const COPIED: u64 = 1 << 63;
 const SECTOR: u64 = 512;
 const HEADER_LEN: u32 = 104;
+/// Type of the header extension that says what the backing file is.
+const BACKING_FORMAT: u32 = 0xe279_2aca;
+/// Most bytes that the name of a backing file may have.
+const BACKING_NAME_MAX: usize = 1023;
 
 /// An L2 table being filled.
 struct Table {
@@ -41,6 +46,8 @@ pub(super) struct Qcow2 {
     refcount_table_clusters: u64,
     /// Where the next cluster goes.
     next: u64,
+    /// Name of the raw file that holds what this one does not.
+    backing: Option<Vec<u8>>,
 }
 
 impl Qcow2 {
@@ -61,7 +68,20 @@ impl Qcow2 {
             l2: None,
             refcount_table_clusters,
             next: (1 + refcount_table_clusters + l1_clusters) * CLUSTER,
+            backing: None,
         }
+    }
+
+    /// Makes `name`, a raw file, hold all that is not written here.
+    pub fn over(mut self, name: &[u8]) -> io::Result<Self> {
+        if name.is_empty() || name.len() > BACKING_NAME_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidFilename,
+                "the name of a backing file has 1 to 1023 bytes",
+            ));
+        }
+        self.backing = Some(name.to_owned());
+        Ok(self)
     }
 
     fn l1_offset(&self) -> u64 {
@@ -105,8 +125,11 @@ impl Qcow2 {
         let put32 = |header: &mut Vec<u8>, n: u32| header.extend(n.to_be_bytes());
         let put64 = |header: &mut Vec<u8>, n: u64| header.extend(n.to_be_bytes());
         put32(&mut header, 3); // version
-        put64(&mut header, 0); // offset of the backing file's name: there is none
-        put32(&mut header, 0); // its length
+        let extension = self.backing.as_ref().map(|_| backing_format()).unwrap_or_default();
+        let name = self.backing.as_deref().unwrap_or_default();
+        let name_at = if name.is_empty() { 0 } else { HEADER_LEN as usize + extension.len() };
+        put64(&mut header, name_at as u64); // where the backing file's name is
+        put32(&mut header, name.len() as u32);
         put32(&mut header, CLUSTER_BITS);
         put64(&mut header, self.size);
         put32(&mut header, 0); // encryption: none
@@ -121,6 +144,8 @@ impl Qcow2 {
         put64(&mut header, 0); // autoclear features
         put32(&mut header, REFCOUNT_ORDER);
         put32(&mut header, HEADER_LEN);
+        header.extend(extension);
+        header.extend(name);
         header
     }
 
@@ -162,6 +187,17 @@ impl Sequential for Qcow2 {
         }
         Ok(())
     }
+}
+
+/// The header extensions of an image with a raw backing file: its format, without which QEMU would
+/// guess it from the content, and the end.
+fn backing_format() -> Vec<u8> {
+    let mut extension = Vec::new();
+    extension.extend(BACKING_FORMAT.to_be_bytes());
+    extension.extend(3_u32.to_be_bytes());
+    extension.extend(b"raw\0\0\0\0\0"); // padded to a multiple of eight
+    extension.extend([0; 8]); // the end of the extensions
+    extension
 }
 
 fn big_endian(numbers: &[u64]) -> Vec<u8> {

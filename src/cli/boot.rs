@@ -1,0 +1,177 @@
+//! `pibake boot IMAGE | --node N`: runs images in QEMU, without touching them.
+
+mod prepare;
+mod terminal;
+mod view;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use regex::Regex;
+use serde_json::json;
+
+use super::description::Description;
+use super::exit::Usage;
+use super::selector::NodeSelector;
+use crate::emulator::machine::{Accelerator, Machine, Setup};
+use crate::emulator::qemu::{self, Qemu};
+use crate::emulator::session::{self, Ending, Outcome};
+use crate::ui::{Ui, human_duration};
+use prepare::{Bench, Source};
+use view::View;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Raw images to boot; the files are not changed
+    #[arg(value_name = "IMAGE", conflicts_with_all = ["node", "nodes", "base"])]
+    images: Vec<PathBuf>,
+    /// Boot what would be written to this node's card, by number or name; may be repeated
+    #[arg(long, value_name = "N", required_unless_present = "images")]
+    node: Vec<NodeSelector>,
+    #[command(flatten)]
+    description: Description,
+    /// The machine: raspi4b, or virt, which is faster and needs a kernel with virtio drivers
+    #[arg(long, value_name = "MACHINE", default_value_t)]
+    machine: Machine,
+    /// Plug the machines into the Ethernet segment in this folder, which other runs can share;
+    /// without it the machines of one run share one
+    #[arg(long, value_name = "DIR")]
+    net: Option<PathBuf>,
+    /// Give the node that serves the others a second Ethernet adapter, eth1, with a way out through
+    /// this machine, which it reaches at 10.0.2.2
+    #[arg(long)]
+    uplink: bool,
+    /// Lead this port of 127.0.0.1 to the SSH server of the machine, or with --uplink to that of the
+    /// node with the uplink
+    #[arg(long, value_name = "PORT")]
+    ssh: Option<u16>,
+    /// Keep the cards in this folder and go on with them the next time; without it they are thrown away
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Write the console to this file as well; for several machines to one file each, with the
+    /// node's name before the extension
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// End well once a line of the console matches, of every machine
+    #[arg(long, value_name = "REGEX")]
+    until: Option<Regex>,
+    /// Fail after so many seconds
+    #[arg(long, value_name = "S")]
+    timeout: Option<u64>,
+    /// Print QEMU's command line instead of running it
+    #[arg(long)]
+    print: bool,
+    /// The emulator to use
+    #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
+    qemu: OsString,
+    /// Accept a base image from the network that nothing vouches for
+    #[arg(long)]
+    insecure_base: bool,
+}
+
+pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+    let cancel = super::signals::cancelled()?;
+    // before anything is downloaded or written; --print is for machines without QEMU, too
+    let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
+    let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref())?;
+    let sources = if arguments.images.is_empty() {
+        Source::of_nodes(arguments, config, ui)?
+    } else {
+        arguments.images.iter().map(|path| Source::of_image(path)).collect::<anyhow::Result<_>>()?
+    };
+    check_names(&sources)?;
+    let cabling = prepare::cabling(arguments, &sources)?;
+    let mut machines: Vec<(String, Setup)> = Vec::with_capacity(sources.len());
+    for (index, (source, adapters)) in sources.iter().zip(cabling).enumerate() {
+        let setup = bench.set_up(index, source, adapters, arguments)?;
+        machines.push((source.name.clone(), setup));
+    }
+    let Some(qemu) = qemu else { return print(arguments, &machines, ui) };
+
+    for (source, (_, setup)) in sources.iter().zip(&machines) {
+        bench.write(source, setup).with_context(|| format!("preparing {}", source.name))?;
+    }
+    let ports = bench.plug_in(&machines)?;
+    let mut view = View::open(arguments.log.as_deref(), &machines, cancel, ui)?;
+    let ending = Ending {
+        until: arguments.until.clone(),
+        timeout: arguments.timeout.map(Duration::from_secs),
+        attended: view.is_attended() && arguments.until.is_none(),
+    };
+    let outcome = session::run(&qemu, &machines, &ending, &mut view);
+    view.close();
+    drop(ports);
+    let outcome = outcome.map_err(|e| anyhow!(e))?;
+    report(&machines, &outcome, ui)
+}
+
+fn check_names(sources: &[Source]) -> Result<(), Usage> {
+    let mut seen = std::collections::BTreeSet::new();
+    match sources.iter().find(|source| !seen.insert(&source.name)) {
+        Some(twice) => {
+            Err(Usage(format!("{} is given twice: each machine needs a name of its own", twice.name)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn print(arguments: &Arguments, machines: &[(String, Setup)], ui: &Ui) -> anyhow::Result<()> {
+    let program = &arguments.qemu;
+    let value: Vec<_> = machines
+        .iter()
+        .map(|(name, setup)| {
+            let words = std::iter::once(program.clone()).chain(setup.arguments());
+            let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            json!({ "node": name, "command": words })
+        })
+        .collect();
+    ui.result(&value, || {
+        machines.iter().map(|(_, setup)| qemu::command_line(program, &setup.arguments()) + "\n").collect()
+    })?;
+    Ok(())
+}
+
+fn report(machines: &[(String, Setup)], outcome: &Outcome, ui: &Ui) -> anyhow::Result<()> {
+    if let Outcome::Reached(reached) = outcome {
+        for ((name, _), (line, after)) in machines.iter().zip(reached) {
+            ui.progress().note(&format!("{name}: after {}: {line}", human_duration(*after)));
+        }
+    }
+    if ui.json() {
+        let reached = |index: usize| match outcome {
+            Outcome::Reached(reached) => reached.get(index),
+            Outcome::Off | Outcome::Left => None,
+        };
+        let end = match outcome {
+            Outcome::Reached(_) => "reached",
+            Outcome::Off => "off",
+            Outcome::Left => "left",
+        };
+        let nodes: Vec<_> = machines
+            .iter()
+            .enumerate()
+            .map(|(index, (name, _))| {
+                let (line, after) = reached(index).map(|(l, t)| (l, t.as_secs_f64())).unzip();
+                json!({ "node": name, "line": line, "seconds": after })
+            })
+            .collect();
+        ui.result(&json!({ "end": end, "nodes": nodes }), String::new)?;
+    }
+    Ok(())
+}
+
+/// How many processors an emulated machine has: a Pi's four, but not more than there are here.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
+}
+
+/// What runs the guest's instructions.
+fn accelerator(machine: Machine) -> Accelerator {
+    match machine {
+        Machine::Raspi4b => Accelerator::Tcg,
+        Machine::Virt => Accelerator::best(),
+    }
+}

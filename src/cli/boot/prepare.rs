@@ -1,0 +1,324 @@
+//! From images and nodes to machines that can be started.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rustix::fs::FlockOperation;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::super::exit::Usage;
+use super::Arguments;
+use crate::base::Cache;
+use crate::disk::{FileDevice, Patch, Patched};
+use crate::emulator::guest::{BootFiles, Guest};
+use crate::emulator::machine::{Cable, Files, Mac, Machine, Setup, UserNetwork};
+use crate::emulator::segment::Port;
+use crate::opened::Opened;
+use crate::sink::card_overlay;
+use crate::ui::Ui;
+
+/// First half of the Ethernet addresses of the Pi 4 (Raspberry Pi Trading's).
+const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
+/// First half of the uplinks' addresses: locally administered, so nobody's.
+const UPLINK: [u8; 3] = [0x02, 0x70, 0x69];
+
+/// Name of the file that says what a kept card was begun over.
+const ORIGIN: &str = "origin";
+const CARD: &str = "card.qcow2";
+
+/// What a machine boots.
+pub struct Source {
+    /// The node's name.
+    pub name: String,
+    guest: Guest,
+    files: BootFiles,
+    /// A raw image that is not changed.
+    backing: PathBuf,
+    patch: Patch,
+    len: u64,
+    mac: Option<Mac>,
+}
+
+impl Source {
+    /// An image in a file.
+    pub fn of_image(path: &Path) -> anyhow::Result<Self> {
+        let booting = || format!("booting {}", path.display());
+        let backing = std::fs::canonicalize(path).with_context(booting)?;
+        let image = Opened::open(&backing).with_context(booting)?;
+        let source = Self::read(&image, backing, Patch::default(), None).with_context(booting)?;
+        let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name: source.guest.name.clone().unwrap_or_else(stem), ..source })
+    }
+
+    /// What would be on the cards of the nodes that were asked for.
+    pub fn of_nodes(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Vec<Self>> {
+        let project = arguments.description.open(config)?;
+        let nodes = super::super::build::chosen(&project, &arguments.node)?;
+        let base = super::super::build::obtain(&project, arguments.insecure_base, ui)?;
+        let platform = super::super::build::platform(&project, &base)?;
+        let recipes = project.recipes(&platform)?;
+        let mut sources = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let booting = || format!("booting {}", node.name);
+            let recipe = recipes.iter().find(|recipe| recipe.node == node.name).with_context(booting)?;
+            let patch =
+                crate::bake::bake(base.device()?, recipe, project.build_time()).with_context(booting)?;
+            let backing = std::fs::canonicalize(base.path()).with_context(booting)?;
+            let device = FileDevice::open_read_only(&backing).with_context(booting)?;
+            let image = Opened::of(std::sync::Arc::new(Patched::new(device, patch.clone())))?;
+            let mac = node.mac.map(|mac| mac.0);
+            let source = Self::read(&image, backing, patch, mac).with_context(booting)?;
+            sources.push(Self { name: node.name.clone(), ..source });
+        }
+        Ok(sources)
+    }
+
+    fn read(image: &Opened, backing: PathBuf, patch: Patch, mac: Option<Mac>) -> anyhow::Result<Self> {
+        let files = BootFiles::read(image)?;
+        let guest = Guest::read(image)?;
+        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac })
+    }
+
+    /// Its Ethernet address on the cluster's network: its own where that is known, else one that
+    /// follows from its name, so that it is the same every time.
+    fn mac(&self) -> Mac {
+        self.mac.unwrap_or_else(|| address(PI, &self.name))
+    }
+
+    /// What a card that was begun over this is begun over.
+    fn origin(&self) -> io::Result<String> {
+        let found = std::fs::metadata(&self.backing)?;
+        let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut hasher = Sha256::new();
+        for (offset, bytes) in self.patch.blocks() {
+            hasher.update(offset.to_be_bytes());
+            hasher.update(bytes);
+        }
+        let (path, len) = (self.backing.display(), self.len);
+        let changes = hex::encode(hasher.finalize());
+        Ok(format!("{path}\nsize {len}\nmodified {}\nchanges {changes}\n", modified.as_nanos()))
+    }
+}
+
+fn address(head: [u8; 3], name: &str) -> Mac {
+    let digest = Sha256::digest(name.as_bytes());
+    let mut mac = [0; 6];
+    mac[..3].copy_from_slice(&head);
+    mac[3..].copy_from_slice(&digest[..3]);
+    mac
+}
+
+/// What the adapters of a machine are plugged into, before the sockets have their names.
+pub enum Plug {
+    Segment,
+    User(UserNetwork),
+}
+
+/// The adapters of each machine.
+pub fn cabling(arguments: &Arguments, sources: &[Source]) -> Result<Vec<Vec<(Mac, Plug)>>, Usage> {
+    let gateways = sources.iter().filter(|source| source.guest.is_gateway).count();
+    if arguments.uplink && gateways == 0 {
+        return Err(Usage(
+            "--uplink is for the node that serves the others, which is none of these".to_owned(),
+        ));
+    }
+    let ssh = arguments.ssh;
+    if ssh.is_some() && !arguments.uplink && (sources.len() > 1 || arguments.net.is_some()) {
+        let why = "--ssh leads into a segment of several machines only through the node with --uplink";
+        return Err(Usage(why.to_owned()));
+    }
+    if ssh.is_some() && gateways > 1 {
+        return Err(Usage("--ssh leads to one machine, and several have an uplink".to_owned()));
+    }
+    let cables = sources.iter().map(|source| {
+        let lan = match ssh.filter(|_| !arguments.uplink) {
+            // alone, so its network may be one that leads to this machine and nowhere else
+            Some(port) => {
+                let address = source.guest.address;
+                let ssh = Some((port, address));
+                Plug::User(UserNetwork { ssh, within: address, restricted: true })
+            }
+            None => Plug::Segment,
+        };
+        let mut adapters = vec![(source.mac(), lan)];
+        if arguments.uplink && source.guest.is_gateway {
+            let ssh = ssh.map(|port| (port, None::<Ipv4Addr>));
+            let network = UserNetwork { ssh, ..UserNetwork::default() };
+            adapters.push((address(UPLINK, &source.name), Plug::User(network)));
+        }
+        adapters
+    });
+    Ok(cables.collect())
+}
+
+/// Where the parts of machines are while they run.
+pub struct Bench {
+    /// One folder a machine is made in it.
+    dir: PathBuf,
+    /// Sockets: their paths must be short.
+    sockets: TempDir,
+    segment: Option<PathBuf>,
+    throw_away: Option<Scratch>,
+}
+
+impl Bench {
+    /// Makes ready to keep cards in `keep`, or for a run whose cards are thrown away.
+    pub fn open(keep: Option<&Path>, segment: Option<&Path>) -> anyhow::Result<Self> {
+        let sockets =
+            tempfile::Builder::new().prefix("pibake-").tempdir().context("making a folder for sockets")?;
+        if let Some(segment) = segment {
+            std::fs::create_dir_all(segment)
+                .with_context(|| format!("making the segment's folder {}", segment.display()))?;
+        }
+        let (dir, throw_away) = match keep {
+            Some(keep) => {
+                std::fs::create_dir_all(keep)
+                    .with_context(|| format!("making the folder {}", keep.display()))?;
+                let keep =
+                    std::fs::canonicalize(keep).with_context(|| format!("opening {}", keep.display()))?;
+                (keep, None)
+            }
+            None => {
+                let scratch = Scratch::new(&Cache::default_dir()?.join("boot"))?;
+                (scratch.dir.path().to_owned(), Some(scratch))
+            }
+        };
+        Ok(Self { dir, sockets, segment: segment.map(Path::to_owned), throw_away })
+    }
+
+    /// The machine for `source`; nothing is written yet.
+    pub fn set_up(
+        &self,
+        index: usize,
+        source: &Source,
+        adapters: Vec<(Mac, Plug)>,
+        arguments: &Arguments,
+    ) -> anyhow::Result<Setup> {
+        let dir = self.dir.join(&source.name);
+        let file = |name: &str| dir.join(name);
+        let machine = arguments.machine;
+        let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
+        let plugged = adapters.into_iter().map(|(mac, plug)| {
+            let cable = match plug {
+                Plug::User(network) => Cable::User(network),
+                Plug::Segment => Cable::Segment {
+                    own: segment.join(format!("{}.qemu", source.name)),
+                    port: segment.join(format!("{}.port", source.name)),
+                },
+            };
+            (mac, cable)
+        });
+        Ok(Setup {
+            machine,
+            files: Files {
+                kernel: file("kernel"),
+                initrd: source.files.initrd.as_ref().map(|_| file("initrd.img")),
+                device_tree: (machine == Machine::Raspi4b).then(|| file("device-tree.dtb")),
+                card: file(CARD),
+                console: self.sockets.path().join(format!("console-{index}")),
+            },
+            cmdline: source.files.cmdline.clone(),
+            adapters: plugged.collect(),
+            throw_away: self.throw_away.is_some(),
+            processors: super::processors(),
+            accelerator: super::accelerator(machine),
+        })
+    }
+
+    /// Writes what the machine loads, and its card where there is none yet.
+    pub fn write(&self, source: &Source, setup: &Setup) -> anyhow::Result<()> {
+        let dir = self.dir.join(&source.name);
+        private_dir(&dir)?;
+        let files = &setup.files;
+        write(&files.kernel, &source.files.kernel)?;
+        if let Some((path, initrd)) = files.initrd.as_ref().zip(source.files.initrd.as_ref()) {
+            write(path, initrd)?;
+        }
+        if let Some(path) = &files.device_tree {
+            write(path, &source.files.raspi4b_device_tree()?)?;
+        }
+        let (origin, now) = (dir.join(ORIGIN), source.origin()?);
+        if files.card.exists() {
+            let before = std::fs::read_to_string(&origin).unwrap_or_default();
+            if before != now {
+                bail!(
+                    "{} was begun over something else than {} is now: remove {} to begin anew",
+                    files.card.display(),
+                    source.name,
+                    dir.display()
+                );
+            }
+            return Ok(());
+        }
+        let len = Machine::card_len(source.len).context("no card is as large as the image")?;
+        write(&origin, now.as_bytes())?;
+        card_overlay(&files.card, len, &source.backing, source.patch.clone())?;
+        Ok(())
+    }
+
+    /// Makes the ports of the segment; they are unplugged when dropped.
+    pub fn plug_in(&self, machines: &[(String, Setup)]) -> anyhow::Result<Vec<Port>> {
+        let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
+        let is_plugged = |(_, cable): &(Mac, Cable)| matches!(cable, Cable::Segment { .. });
+        let plugged = machines.iter().filter(|(_, setup)| setup.adapters.iter().any(is_plugged));
+        plugged
+            .map(|(name, _)| {
+                Port::open(segment, name)
+                    .with_context(|| format!("plugging {name} into the segment {}", segment.display()))
+            })
+            .collect()
+    }
+}
+
+/// A folder for cards that are thrown away: removed when dropped, or by the next run.
+struct Scratch {
+    dir: TempDir,
+    _lock: File,
+}
+
+impl Scratch {
+    fn new(above: &Path) -> anyhow::Result<Self> {
+        let making = || format!("making a folder for cards in {}", above.display());
+        private_dir(above).with_context(making)?;
+        // while it is held nobody else makes a folder, so one without a holder is a remnant
+        let _all = lock(&above.join("lock")).with_context(making)?;
+        for entry in std::fs::read_dir(above).with_context(making)?.filter_map(Result::ok) {
+            let path = entry.path();
+            if path.is_dir() && lock_now(&path.join("lock")).is_some() {
+                // a remnant that cannot be removed is in nobody's way
+                let _ = std::fs::remove_dir_all(&path);
+            }
+        }
+        let dir = tempfile::Builder::new().prefix("run-").tempdir_in(above).with_context(making)?;
+        let lock = lock_now(&dir.path().join("lock")).with_context(making)?;
+        Ok(Self { dir, _lock: lock })
+    }
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+/// Locks a file if nobody has it locked.
+fn lock_now(path: &Path) -> Option<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path).ok()?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok().map(|()| file)
+}
+
+/// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
+fn private_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("making the folder {}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let written = File::create(path).and_then(|mut file| file.write_all(bytes));
+    written.with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,154 @@
+//! What an emulator needs to know of an image: its boot files, and who the node is.
+
+use std::net::Ipv4Addr;
+
+use super::{devicetree, kernel};
+use crate::image_path::{ImagePath, InvalidImagePath};
+use crate::opened::{self, Opened};
+
+/// Where Ubuntu's images keep what the firmware or u-boot loads, as the running system sees it.
+const KERNEL: &str = "/boot/firmware/vmlinuz";
+const INITRD: &str = "/boot/firmware/initrd.img";
+const DEVICE_TREE: &str = "/boot/firmware/bcm2711-rpi-4-b.dtb";
+const CMDLINE: &str = "/boot/firmware/cmdline.txt";
+const HOSTNAME: &str = "/etc/hostname";
+const HOSTS: &str = "/etc/hosts";
+/// Only the node that serves the others has it.
+const DHCP_SERVER: &str = "/etc/dhcp/dhcpd.conf";
+
+/// Longest file that is read: an initrd of everything has some 100 MB.
+const LARGEST: u64 = 512 << 20;
+
+/// Why an image cannot be booted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error(transparent)]
+    Image(#[from] opened::Error),
+    /// One of the boot files is not there.
+    #[error("the image has no {path}: it cannot be booted without the firmware that it is made for")]
+    Missing {
+        /// Which one.
+        path: &'static str,
+    },
+    /// One of the files is too large to be what its name says.
+    #[error("{path} has {len} bytes, which no such file has")]
+    TooLarge {
+        /// Which one.
+        path: &'static str,
+        /// Its size in bytes.
+        len: u64,
+    },
+    /// The kernel is none.
+    #[error("the image's {KERNEL} cannot be booted")]
+    Kernel(#[from] kernel::Error),
+    /// The device tree is none, or another machine's.
+    #[error("the image's {DEVICE_TREE} cannot be used")]
+    DeviceTree(#[from] devicetree::Error),
+    /// Not reached: the paths are constants.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+}
+
+/// What is loaded into an emulated machine, since it runs no firmware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootFiles {
+    /// An arm64 image, unpacked.
+    pub kernel: Vec<u8>,
+    /// The initial file system, where the image has one.
+    pub initrd: Option<Vec<u8>>,
+    /// The arguments in the image's `cmdline.txt`.
+    pub cmdline: String,
+    /// The device tree of a Pi 4, as it is in the image.
+    device_tree: Option<Vec<u8>>,
+}
+
+impl BootFiles {
+    /// Takes them out of an image.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn read(image: &Opened) -> Result<Self, Error> {
+        let kernel = kernel::unpack(file(image, KERNEL)?.ok_or(Error::Missing { path: KERNEL })?)?;
+        let cmdline = file(image, CMDLINE)?.ok_or(Error::Missing { path: CMDLINE })?;
+        Ok(Self {
+            kernel,
+            initrd: file(image, INITRD)?,
+            cmdline: String::from_utf8_lossy(&cmdline).trim().to_owned(),
+            device_tree: file(image, DEVICE_TREE)?,
+        })
+    }
+
+    /// The image's device tree, changed so that it fits what QEMU's raspi4b emulates.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] and [`Error::DeviceTree`]
+    pub fn raspi4b_device_tree(&self) -> Result<Vec<u8>, Error> {
+        let stock = self.device_tree.as_ref().ok_or(Error::Missing { path: DEVICE_TREE })?;
+        Ok(devicetree::fit_for_raspi4b(stock)?)
+    }
+}
+
+/// Who a node is, as far as its image says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// Its host name, where the image has one.
+    pub name: Option<String>,
+    /// Its address on the cluster's network, where /etc/hosts has it.
+    pub address: Option<Ipv4Addr>,
+    /// Whether it serves the others and has a way out of its own.
+    pub is_gateway: bool,
+}
+
+impl Guest {
+    /// Reads it from an image.
+    ///
+    /// # Errors
+    /// [`Error::Image`]
+    pub fn read(image: &Opened) -> Result<Self, Error> {
+        let text = |path| {
+            let bytes = file(image, path)?.unwrap_or_default();
+            Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let name = text(HOSTNAME)?.trim().to_owned();
+        let address = address(&text(HOSTS)?, &name);
+        let is_gateway = image.metadata(&ImagePath::new(DHCP_SERVER)?)?.is_some();
+        Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address, is_gateway })
+    }
+}
+
+/// The address of `name` in a hosts(5) file, other than that of the machine itself.
+fn address(hosts: &str, name: &str) -> Option<Ipv4Addr> {
+    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let mut found = lines.filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let address: Ipv4Addr = words.next()?.parse().ok()?;
+        (!address.is_loopback() && words.any(|word| word == name)).then_some(address)
+    });
+    found.next()
+}
+
+/// A file's content; `None` if nothing is there.
+fn file(image: &Opened, path: &'static str) -> Result<Option<Vec<u8>>, Error> {
+    let place = ImagePath::new(path)?;
+    let Some(found) = image.metadata(&place)? else { return Ok(None) };
+    if found.len > LARGEST {
+        return Err(Error::TooLarge { path, len: found.len });
+    }
+    let mut content = Vec::with_capacity(found.len as usize);
+    image.read(&place, &mut content)?;
+    Ok(Some(content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_that_of_the_host_name_and_not_loopback() {
+        let hosts = "127.0.0.1 localhost\n127.0.1.1 node-2 # own\n10.0.0.1 node-1 kubernetes\n10.0.0.2\tnode-2.cluster.home node-2\n";
+        assert_eq!(address(hosts, "node-2"), Some(Ipv4Addr::new(10, 0, 0, 2)));
+        assert_eq!(address(hosts, "node-3"), None);
+        assert_eq!(address("# 10.0.0.3 node-3\n", "node-3"), None);
+    }
+}

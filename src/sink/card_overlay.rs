@@ -1,0 +1,46 @@
+//! A card for an emulator: a qcow2 file over a raw image that is never written, with the blocks of a
+//! patch in it.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::Error;
+use super::merge::Sequential;
+use super::qcow2::Qcow2;
+use super::source::GRAIN;
+use super::temp::Temp;
+use crate::disk::{BlockDevice, Patch, Patched};
+
+/// Makes `path`, a qcow2 file of a disk with `len` bytes: what is in `patch` over the raw image at
+/// `backing`, and zeros behind the image's end. `backing` is named as it is given, so an absolute
+/// path it should be.
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::Write`]; [`Error::Outside`] where the patch reaches past `len`.
+pub fn card_overlay(path: &Path, len: u64, backing: &Path, patch: Patch) -> Result<File, Error> {
+    let read_fault = |source| Error::Read { path: backing.to_owned(), source };
+    let write_fault = |source| Error::Write { path: path.to_owned(), source };
+    let base = crate::disk::FileDevice::open_read_only(backing).map_err(read_fault)?;
+    let image_len = base.len();
+    let end = patch.blocks().last().map_or(0, |(offset, bytes)| offset + bytes.len() as u64);
+    if end > len {
+        return Err(Error::Outside { node: path.display().to_string(), end, len });
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("card.qcow2");
+    let temp = Temp::new(dir, name).map_err(write_fault)?;
+    let mut image = Qcow2::new(temp, len).over(backing.as_os_str().as_bytes()).map_err(write_fault)?;
+    let mut grains: Vec<u64> = patch.blocks().map(|(offset, _)| offset / GRAIN).collect();
+    grains.dedup();
+    let device = Patched::new(base, patch);
+    let mut grain = vec![0; GRAIN as usize];
+    for offset in grains.into_iter().map(|number| number * GRAIN) {
+        // a cluster hides all of the backing file beneath it, so it must be whole
+        let there = image_len.saturating_sub(offset).min(GRAIN) as usize;
+        grain.fill(0);
+        device.read_at(offset, &mut grain[..there]).map_err(read_fault)?;
+        image.run(offset, &grain).map_err(write_fault)?;
+    }
+    image.keep().map_err(write_fault)
+}
