@@ -1,19 +1,24 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test lint test-deps
+.PHONY: help demo test lint test-deps standin
 
 help:
-	@echo 'make demo   bake four nodes from the built-in sample base, offline but for crates'
-	@echo 'make test   install what the tests need (apt), run all tests'
-	@echo 'make lint   formatting and clippy'
+	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
+	@echo 'make test      install what the tests need (apt), run all tests'
+	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
+	@echo 'make lint      formatting and clippy'
 
 demo:
 	cargo run --locked -- build --base sample --nodes 4 -o images
 
 test-deps:
 	@tests/install-packages
+	@tests/install-qemu
 
-test: test-deps
+standin: test-deps
+	@tests/standin/build.sh >/dev/null
+
+test: test-deps standin
 	cargo test --locked
 
 lint:

@@ -7,15 +7,24 @@ use libtest_mimic::{Arguments, Trial};
 mod bases;
 #[path = "../recipe/fixture.rs"]
 mod fixture;
+#[path = "../support/gpg.rs"]
+mod gpg;
+mod main_job;
 mod netns;
+#[path = "../support/nginx.rs"]
+mod nginx;
+#[path = "../support/plan.rs"]
+mod plan;
 mod sink;
+#[path = "../support/standin.rs"]
+mod standin;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials = [netns::trials(), sink::trials()];
+    let trials = [main_job::trials(), netns::trials(), sink::trials()];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }

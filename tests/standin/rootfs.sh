@@ -33,7 +33,7 @@ PIBAKE_DEBS=$debs PIBAKE_FIRST_BOOT=$(entries "$here/first-boot-packages.txt" | 
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date +%s)} \
     mmdebstrap --mode=root --variant=minbase --arch=arm64 --components=main --format=directory \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
-    --aptopt='Acquire::Retries "5"' --dpkgopt=force-unsafe-io \
+    --aptopt='Acquire::Retries "5"' --dpkgopt=force-unsafe-io --dpkgopt=force-confold \
     "${exclude[@]/#/--dpkgopt=path-exclude=}" \
     --include="$(IFS=,; printf %s "${packages[*]}")" \
     --essential-hook="'$here/initramfs.sh' \"\$1\"" \

@@ -1,4 +1,5 @@
 //! Signatures made by the real gpg, in a home of their own.
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};

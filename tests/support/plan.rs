@@ -1,0 +1,36 @@
+//! What `pibake plan` shows, compared with what is baked.
+#![allow(dead_code)] // each test binary uses its own part
+
+/// What stands in a plan where a secret stands on the card.
+const MASK: &str = "********";
+
+/// Whether `baked` is what the plan shows as `shown`: the same text, with something other than a
+/// mask, on one line or several, wherever the plan has a mask.
+pub fn shows(shown: &str, baked: &str) -> bool {
+    let mut pieces = shown.split(MASK);
+    let Some(mut rest) = pieces.next().and_then(|first| baked.strip_prefix(first)) else { return false };
+    let mut pieces = pieces.peekable();
+    if pieces.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(piece) = pieces.next() {
+        let found = if pieces.peek().is_some() { rest.find(piece) } else { rest.rfind(piece) };
+        let Some(at) = found.filter(|at| *at > 0) else { return false };
+        if rest.starts_with(MASK) {
+            return false;
+        }
+        rest = &rest[at + piece.len()..];
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn a_mask_stands_for_something() {
+    assert!(shows("a\nb\n", "a\nb\n"));
+    assert!(!shows("a\n", "a\nb\n"));
+    assert!(shows("token: \"********\"\nx\n", "token: \"abc.def\"\nx\n"));
+    assert!(shows("********\n", "-----BEGIN\nkey\n-----END\n"));
+    assert!(!shows("a ******** b ********\n", "a 1 b \n"));
+    assert!(!shows("token: ********\n", "token: ********\n"));
+    assert!(!shows("token: ********\n", "token: 1\nmore"));
+}
