@@ -1,0 +1,61 @@
+//! One node: from its recipe to an overlay that was read back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pibake::cluster::{Overrides, Platform};
+use pibake::disk::{BlockDevice, FileDevice};
+use pibake::project::Project;
+use pibake::recipe::Recipe;
+
+use crate::kernel;
+use crate::process::Run;
+use crate::report::{Report, Row};
+use crate::work::Work;
+
+/// More rounds than for whole processes: each takes milliseconds.
+const TIMES: usize = 4;
+
+fn timed(what: impl FnOnce()) -> Run {
+    let began = Instant::now();
+    what();
+    Run { wall: began.elapsed().as_secs_f64(), cpu: 0.0, peak: 0 }
+}
+
+pub fn bake(work: &Work, report: &mut Report) {
+    let base = work.large();
+    let scratch = work.scratch();
+    let recipes = recipes(scratch.path());
+    let first = &recipes[0];
+    let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(&base.raw).expect("the base"));
+    let bake = |recipe: &Recipe| {
+        timed(|| {
+            let patch = pibake::bake::bake(Arc::clone(&device), recipe, 1_700_000_000).expect("a bake");
+            assert!(patch.block_count() > recipe.changes.len(), "too little was baked");
+        })
+    };
+    let rounds = work.rounds * TIMES;
+    bake(first);
+    let name = format!("bake node-1: {} changes, read back", first.changes.len());
+    if rustix::process::geteuid().is_root() {
+        let kernel = kernel::Kernel::new(&base.raw, scratch.path());
+        let (ours, peer): (Vec<_>, Vec<_>) =
+            (0..rounds).map(|_| (bake(first), timed(|| kernel.apply(first)))).unzip();
+        report.row(Row::times(&name, kernel.name(), None, &ours, &peer));
+    } else {
+        report.skip("bake beside loop mounts", "mounting needs root");
+    }
+    let ours: Vec<Run> = (0..rounds).map(|_| bake(first)).collect();
+    report.row(Row::limit_time(&name, 0.050, &ours));
+    let worker: Vec<Run> = (0..rounds).map(|_| bake(&recipes[1])).collect();
+    let name = format!("bake node-2: {} changes, read back", recipes[1].changes.len());
+    report.row(Row::limit_time(&name, 0.050, &worker));
+}
+
+/// What a plain cluster of four asks for.
+fn recipes(dir: &std::path::Path) -> Vec<Recipe> {
+    let file = dir.join("pibake.toml");
+    std::fs::write(&file, "nodes = 4\n").expect("a description");
+    let project = Project::open(Some(&file), &Overrides::default()).expect("a project");
+    project.recipes(&Platform::named("20.04").expect("a platform")).expect("recipes")
+}

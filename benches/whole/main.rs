@@ -1,0 +1,81 @@
+//! `make bench`: pibake as a whole process beside what people would do without it, in one run on
+//! one machine. How to read the table: docs/performance.md.
+//!
+//! Every figure is a ratio to a peer that ran in turn with it, so that other load and a slow disk
+//! meet both; nothing here fails because a machine is slow.
+
+mod bake;
+mod base;
+mod copies;
+mod kernel;
+mod memory;
+mod mounted;
+mod process;
+mod report;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+mod work;
+
+use std::process::ExitCode;
+
+use report::Report;
+use work::Work;
+
+/// A part of the benchmark: its name, what it measures, and itself.
+type Part = (&'static str, &'static str, fn(&Work, &mut Report));
+
+const PARTS: [Part; 5] = [
+    ("first", "the first build of four images, from the .xz", copies::first),
+    ("later", "a later build of four images, from the cache", copies::later),
+    ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
+    ("bake", "one node, from recipe to checked overlay", bake::bake),
+    ("memory", "peak memory, by the size of the image and the number of nodes", memory::memory),
+];
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|a| a == process::MEASURE) {
+        return process::measure(&arguments[1..]);
+    }
+    // cargo bench says so to every harness
+    arguments.retain(|a| a != "--bench");
+    let json = arguments.iter().any(|a| a == "--json");
+    let rounds = arguments.iter().find_map(|a| a.strip_prefix("--rounds=")).map(str::parse);
+    let names: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
+    let unknown = names.iter().find(|name| !PARTS.iter().any(|(part, ..)| part == **name));
+    let flags = |a: &&String| a.starts_with("--") && *a != "--json" && !a.starts_with("--rounds=");
+    let rounds = match (rounds, unknown.copied().or_else(|| arguments.iter().find(flags))) {
+        (None, None) => 5,
+        (Some(Ok(n @ 1..)), None) => n,
+        (Some(_), None) => return usage("--rounds= takes a number from 1 on"),
+        (_, Some(what)) => return usage(&format!("there is no part {what:?}")),
+    };
+
+    let work = Work::new(rounds);
+    let mut report = Report::new(rounds);
+    for (name, what, run) in PARTS {
+        if names.is_empty() || names.iter().any(|n| *n == name) {
+            eprintln!("== {name}: {what}");
+            run(&work, &mut report);
+        }
+    }
+    let path = work.dir().join("results.json");
+    let text = report.json();
+    std::fs::write(&path, &text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    if json {
+        println!("{text}");
+    } else {
+        println!("{report}\nAs JSON: {}", path.display());
+    }
+    ExitCode::SUCCESS
+}
+
+fn usage(why: &str) -> ExitCode {
+    eprintln!(
+        "{why}\nusage: make bench [BENCH='PART... [--rounds=N] [--json]']; all parts without one named"
+    );
+    for (name, what, _) in PARTS {
+        eprintln!("  {name:8} {what}");
+    }
+    ExitCode::from(2)
+}
