@@ -1,12 +1,13 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test lint test-deps standin
+.PHONY: help demo test lint bench test-deps standin
 
 help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
 	@echo 'make test      install what the tests need (apt), run all tests'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
-	@echo 'make lint      formatting and clippy'
+	@echo 'make lint      formatting, clippy, shellcheck, the changelog'
+	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
 
 demo:
 	cargo run --locked -- build --base sample --nodes 4 -o images
@@ -22,5 +23,13 @@ test: test-deps standin
 	cargo test --locked
 
 lint:
+	@tests/install-packages
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	tests/lint/shell
+	tests/lint/changelog
+
+# the parts to run, `--rounds=N`, `--json`
+BENCH =
+bench:
+	cargo bench --locked --bench whole -- $(BENCH)
