@@ -3,7 +3,7 @@
 //!
 //! One half knows what is asked and nothing of disks: [`cluster`], [`identity`], [`recipe`], opened
 //! together as a [`project`]. The other knows disks and nothing of Kubernetes: [`disk`], [`fs`],
-//! [`opened`], [`emulator`]. [`bake`] joins them, and only [`cli`] and [`ui`] talk to people.
+//! [`opened`], [`emulator`], [`drives`]. [`bake`] joins them, and only [`cli`] and [`ui`] talk to people.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -12,6 +12,7 @@ pub mod base;
 pub mod cli;
 pub mod cluster;
 pub mod disk;
+pub mod drives;
 pub mod emulator;
 pub mod fs;
 pub mod identity;

@@ -4,6 +4,7 @@ mod boot;
 mod build;
 mod completions;
 mod description;
+mod drives;
 mod exit;
 mod init;
 mod inspect;
@@ -56,6 +57,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Write one image per node
     Build(build::Arguments),
+    /// List the drives of this machine, and for each why it may or may not be written
+    Drives(drives::Arguments),
     /// Look into an image or a card: its partitions, a directory, a file's content
     Inspect(inspect::Arguments),
     /// How the first boot went, read off a card or an image
@@ -77,6 +80,7 @@ impl Cli {
             Command::Init(arguments) => init::run(&arguments, &ui),
             Command::Plan(arguments) => plan::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Build(arguments) => build::run(&arguments, self.global.config.as_deref(), &ui),
+            Command::Drives(arguments) => drives::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Inspect(arguments) => inspect::run(&arguments, &ui),
             Command::Logs(arguments) => logs::run(&arguments, &ui),
             Command::Boot(arguments) => boot::run(&arguments, self.global.config.as_deref(), &ui),

@@ -1,0 +1,85 @@
+//! `pibake drives`: what could be written, and why or why not.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::base::Cache;
+use crate::drives::{Drive, Kind, Own, judge, sold_size};
+use crate::project;
+use crate::ui::{Table, Ui};
+
+#[derive(Debug, Args)]
+pub struct Arguments {}
+
+pub fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+    let drives: Vec<Drive> = all(&own(config))?.into_iter().filter(is_listed).collect();
+    let value: Vec<_> = drives
+        .iter()
+        .map(|drive| json!({ "drive": drive, "judgement": judge(drive, None), "writable": judge(drive, None).to_string() }))
+        .collect();
+    ui.result(&value, || {
+        let mut table = Table::new(["DRIVE", "SIZE", "BUS", "MODEL", "SERIAL", "CONTENT", "MAY BE WRITTEN"]);
+        for drive in &drives {
+            let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+            table.row([
+                drive.path.display().to_string(),
+                sold_size(drive.size),
+                drive.bus.to_string(),
+                or_dash(&drive.model),
+                or_dash(&drive.serial),
+                drive.summary(),
+                judge(drive, None).to_string(),
+            ]);
+        }
+        if drives.is_empty() { "no drives found\n".to_owned() } else { table.to_string() }
+    })?;
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn all(own: &[Own]) -> anyhow::Result<Vec<Drive>> {
+    Ok(crate::drives::linux::Machine::this().drives(own)?)
+}
+
+#[cfg(target_os = "macos")]
+fn all(own: &[Own]) -> anyhow::Result<Vec<Drive>> {
+    Ok(crate::drives::macos::drives(own)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn all(_: &[Own]) -> anyhow::Result<Vec<Drive>> {
+    anyhow::bail!("drives can be listed on Linux and macOS alone")
+}
+
+/// Drives, and loop devices that have a file behind them; what the kernel makes of other drives or
+/// of memory is none.
+fn is_listed(drive: &Drive) -> bool {
+    match drive.kind {
+        Kind::Disk | Kind::Optical | Kind::Floppy => true,
+        Kind::Loop => drive.backing.is_some(),
+        Kind::BootArea | Kind::Volume | Kind::Raid | Kind::Memory => false,
+    }
+}
+
+/// What pibake itself needs: no drive with any of it is ever written.
+pub fn own(config: Option<&Path>) -> Vec<Own> {
+    let config = config.map_or_else(|| PathBuf::from(project::FILE), Path::to_owned);
+    let state = config.parent().unwrap_or(Path::new("")).join(project::STATE);
+    let mut own = vec![
+        Own { what: "the description of the cluster", path: absolute(&config) },
+        Own { what: "the cluster's secrets", path: absolute(&state) },
+    ];
+    if let Ok(cache) = Cache::default_dir() {
+        own.push(Own { what: "pibake's cache", path: cache });
+    }
+    if let Ok(program) = std::env::current_exe() {
+        own.push(Own { what: "pibake itself", path: program });
+    }
+    own
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
