@@ -172,6 +172,18 @@ fn two_at_once_do_not_disturb_each_other() {
     assert_eq!(node.read_state("joins"), "joined\n");
 }
 
+/// cloud-init mostly ends minutes after this program has begun.
+#[test]
+fn it_goes_on_as_soon_as_cloud_init_is_done() {
+    let node = Node::new(Role::Worker);
+    std::fs::remove_file(node.root().join("run/cloud-init/result.json")).unwrap();
+    let mut running = node.start(&[]);
+    node.await_status(&mut running, &["name=cloud-init", "state=waiting"]);
+    node.put("run/cloud-init/result.json", "{}");
+    assert!(running.end(&node).success());
+    assert_eq!(node.read_state("joins"), "joined\n");
+}
+
 /// Nothing that speaks TLS or makes certificates runs before the clock is set.
 #[test]
 fn a_clock_that_is_not_set_holds_it() {
@@ -194,7 +206,7 @@ fn a_clock_that_is_not_set_holds_it() {
 #[test]
 fn the_clock_is_waited_for_at_each_start() {
     let node = Node::new(Role::ControlPlane);
-    node.cut_off("kubeadm init --config /etc/pibake/kubeadm.yaml --skip-token-print @start", &[]);
+    node.cut_off("kubeadm init --config /run/pibake/kubeadm.yaml --skip-token-print @start", &[]);
     node.unset_state("clock");
     let mut running = node.start(&[]);
     node.await_status(&mut running, &["name=clock", "state=waiting", "starts=2"]);

@@ -144,7 +144,7 @@ impl Context {
             network: NetworkView::new(cluster, control_plane),
             uplink: gateway.map(|g| UplinkView { interface: g.uplink.interface.clone() }),
             netplan: netplan::groups(network, kubernetes.services, node, hidden.wifi_psk.as_deref(), country),
-            dhcp: gateway.map(|gateway| dhcp::server(gateway, &cluster.nodes, node)),
+            dhcp: gateway.map(|gateway| dhcp::server(gateway, cluster, node)),
             api: Api::new(&api_name, control_plane, &cluster.domain),
             login: Login {
                 user: cluster.access.user.clone(),

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use crate::cluster::{Gateway, Node};
+use crate::cluster::{Cluster, Gateway, Node};
 
 /// What dhcpd.conf is made of.
 #[derive(Debug, Serialize)]
@@ -31,19 +31,19 @@ struct Range {
     last: Ipv4Addr,
 }
 
-/// The server on `server` keeps an address for each of the other nodes.
-pub(super) fn server(gateway: &Gateway, nodes: &[Node], server: &Node) -> Dhcp {
-    let others = nodes.iter().filter(|node| node.number != server.number);
+/// The server on `server` keeps an address for each of the other nodes, also for those that may be
+/// added one day: their cards say their address, and this one's may be years old by then.
+pub(super) fn server(gateway: &Gateway, cluster: &Cluster, server: &Node) -> Dhcp {
+    let others = cluster.nodes.iter().filter(|node| node.number != server.number).map(|node| Host {
+        name: node.name.clone(),
+        address: node.address,
+        mac: node.mac.map(|mac| mac.to_string()),
+    });
+    let later = cluster.future_nodes().into_iter().map(|(name, address)| Host { name, address, mac: None });
     Dhcp {
         default_lease: gateway.dhcp.default_lease_seconds,
         max_lease: gateway.dhcp.max_lease_seconds,
-        hosts: others
-            .map(|node| Host {
-                name: node.name.clone(),
-                address: node.address,
-                mac: node.mac.map(|mac| mac.to_string()),
-            })
-            .collect(),
+        hosts: others.chain(later).collect(),
         pool: gateway.dhcp.pool.iter().map(|&(first, last)| Range { first, last }).collect(),
     }
 }

@@ -84,8 +84,8 @@ pub(super) fn kubeadm(wanted: Wanted, node: &Node) -> Kubeadm {
     }
 }
 
-/// A whole version, or kubeadm's name for the newest patch release of a minor one. The latter is
-/// looked up by kubeadm; where it cannot, it takes its own version.
+/// A whole version, or kubeadm's name for the newest patch release of a minor one. First boot puts
+/// the installed kubeadm's own version in the latter's place.
 fn image_version(version: KubernetesVersion) -> String {
     match version.patch {
         Some(_) => format!("v{version}"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::node::{Node, Role};
 
-const INIT: &str = "kubeadm init --config /etc/pibake/kubeadm.yaml --skip-token-print";
+const INIT: &str = "kubeadm init --config /run/pibake/kubeadm.yaml --skip-token-print";
 
 /// Calls `test` with each of `items`, a few at a time.
 fn each<T: Sync>(items: &[T], test: impl Fn(&T) + Sync) {

@@ -66,7 +66,10 @@ impl Node {
         for overlay in ["common", role.name()] {
             copy_tree(&overlays.join(overlay).join("usr/lib/pibake"), &node.root().join("usr/lib/pibake"));
         }
-        node.put("etc/pibake/kubeadm.yaml", "token: abcdef.0123456789abcdef\n");
+        node.put(
+            "etc/pibake/kubeadm.yaml",
+            "token: abcdef.0123456789abcdef\nkubernetesVersion: \"stable-1.34\"\n",
+        );
         node.put("etc/pibake/node.env", &node.node_env());
         if role == Role::ControlPlane {
             node.put("etc/pibake/flannel.yaml", "kind: Namespace\n");
