@@ -97,31 +97,6 @@ impl Cache {
         obtain::obtain(self, spec, options, progress, tap)
     }
 
-    /// Reads all of `base` and compares it with the checksum that was made when it was decoded, or, of
-    /// a file that is used in place, with its digest.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where it differs.
-    pub fn verify(&self, base: &Base, progress: &dyn Progress) -> Result<()> {
-        let files = Files::new(&self.images(), &base.digest);
-        if base.path() != files.image {
-            let damaged =
-                |reason: &str| Error::Damaged { path: base.path().to_owned(), reason: reason.to_owned() };
-            let digest = obtain::hash(base.path(), &base.name, progress)?;
-            return if digest == base.digest {
-                Ok(())
-            } else {
-                Err(damaged("its SHA-256 is another one now"))
-            };
-        }
-        let damaged = |reason| Error::Damaged { path: files.image.clone(), reason };
-        let entry = files.load().ok_or_else(|| damaged("what vouches for it is gone".to_owned()))?;
-        let step = progress.begin(&format!("checking {}", base.name), Unit::Bytes, Some(entry.raw_len));
-        entry.check_thoroughly(&files.image, |n| step.advance(n)).map_err(damaged)?;
-        step.finish();
-        Ok(())
-    }
-
     pub(super) fn images(&self) -> PathBuf {
         self.dir.join("images")
     }
@@ -174,8 +149,9 @@ impl Cache {
             files.discard()?;
             return Ok(None);
         }
+        tracing::info!(image = %files.image.display(), options.thorough, "found in the cache");
         let stamp = Stamp::at(&files.image).map_err(|e| Error::io("examining", &files.image, e))?;
-        Ok(Some(Found { path: files.image, stamp, digest: *digest }))
+        Ok(Some(Found { path: files.image, stamp, digest: *digest, packed_len: entry.packed_len }))
     }
 
     /// Whether an image was made from a packed file of this size, so that hashing a file of unknown
@@ -224,6 +200,7 @@ impl Cache {
 
     fn remove_unlocked(&self, key: &str, remove: impl FnOnce()) -> Result<()> {
         if let Some(_lock) = Lock::try_take(&self.lock_path(key))? {
+            tracing::info!(key, "clearing away what an ended process left");
             remove();
         }
         Ok(())
@@ -240,12 +217,14 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) stamp: Stamp,
     pub(super) digest: Digest,
+    pub(super) packed_len: u64,
 }
 
 impl Found {
     pub(super) fn into_base(self, name: String, release: Option<&str>, trust: Trust) -> Base {
-        let Self { path, stamp, digest } = self;
-        Base { name, release: release.map(str::to_owned), len: stamp.len, digest, trust, path, stamp }
+        let Self { path, stamp, digest, packed_len } = self;
+        let release = release.map(str::to_owned);
+        Base { name, release, len: stamp.len, packed_len, digest, trust, path, stamp }
     }
 }
 

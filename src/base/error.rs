@@ -148,7 +148,7 @@ pub enum Error {
 
     /// The image is not the one that was meant.
     #[error(
-        "{name} is not what it should be: its SHA-256 is {actual}, expected {expected}; nothing of it was kept"
+        "{name} is not what it should be: its SHA-256 is {actual}, expected {expected}; nothing of it was kept. Download it again, or check where that digest is from"
     )]
     WrongDigest {
         /// The image.
@@ -195,15 +195,6 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A cached image that is not what was cached.
-    #[error("the cached image {} is damaged: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// How that was seen.
-        reason: String,
-    },
-
     /// What was told of the image while it was decoded could not take it.
     #[error("writing what was decoded")]
     Tap(#[source] io::Error),
@@ -232,7 +223,6 @@ impl Error {
             | Self::NotListed { .. }
             | Self::WrongDigest { .. }
             | Self::Decode { .. }
-            | Self::Damaged { .. }
             | Self::Changed { .. } => Class::Verification,
             Self::Io { .. }
             | Self::Status { .. }

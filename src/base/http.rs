@@ -60,7 +60,20 @@ impl<'a> Agent<'a> {
         loop {
             // the digest is of the file as it lies on the server
             let request = prepare(self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity"));
-            match request.send() {
+            let answer = request.send();
+            match &answer {
+                Ok(r) => {
+                    tracing::debug!(
+                        url = shown(url),
+                        status = r.status().as_u16(),
+                        from = shown(r.url()),
+                        "answered"
+                    );
+                    tracing::trace!(headers = ?r.headers());
+                }
+                Err(e) => tracing::debug!(url = shown(url), error = chain(e), "not answered"),
+            }
+            match answer {
                 Ok(r) if accept.contains(&r.status()) || r.status().as_u16() < 400 => return Ok(r),
                 Ok(response) => {
                     let status = response.status();
@@ -72,21 +85,24 @@ impl<'a> Agent<'a> {
                     }
                     self.wait(backoff, retry_after(&response), &status.to_string(), fault)?;
                 }
-                Err(e) => {
-                    let reason = chain(&e);
+                Err(e) if is_permanent(&e) => {
                     let attempts = backoff.failures + 1;
-                    let fault = Error::Network { url: shown(url), reason: reason.clone(), attempts };
-                    if is_permanent(&e) {
-                        return Err(fault);
-                    }
-                    self.wait(backoff, None, &reason, fault)?;
+                    return Err(Error::Network { url: shown(url), reason: chain(&e), attempts });
                 }
+                Err(e) => self.wait_after(backoff, url, &chain(&e))?,
             }
         }
     }
 
+    /// Waits after a failure of the network, or gives up.
+    pub(super) fn wait_after(&self, backoff: &mut Backoff, url: &Url, reason: &str) -> Result<()> {
+        let attempts = backoff.failures + 1;
+        let fault = Error::Network { url: shown(url), reason: reason.to_owned(), attempts };
+        self.wait(backoff, None, reason, fault)
+    }
+
     /// Waits before the next try, and says so; gives `fault` back when there is to be none.
-    pub(super) fn wait(
+    fn wait(
         &self,
         backoff: &mut Backoff,
         server_asks: Option<Duration>,
@@ -114,12 +130,7 @@ impl<'a> Agent<'a> {
                     return Err(Error::TooLarge { url: shown(url), limit });
                 }
                 Ok(_) => return Ok(Some(bytes)),
-                Err(e) => {
-                    let reason = io_chain(&e);
-                    let attempts = backoff.failures + 1;
-                    let fault = Error::Network { url: shown(url), reason: reason.clone(), attempts };
-                    self.wait(&mut backoff, None, &reason, fault)?;
-                }
+                Err(e) => self.wait_after(&mut backoff, url, &io_chain(&e))?,
             }
         }
     }
@@ -135,10 +146,6 @@ impl Backoff {
     /// Something arrived: what failed before no longer counts.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
-    }
-
-    pub(super) fn attempts(&self) -> u32 {
-        self.failures + 1
     }
 
     fn next(&mut self, server_asks: Option<Duration>) -> Option<Duration> {
@@ -173,6 +180,31 @@ fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action 
     }
 }
 
+/// The last part of an address's path.
+pub(super) fn file_name(url: &Url) -> String {
+    let last = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default();
+    percent_decoded(last)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|h| hex::decode(h).ok());
+        match escaped {
+            Some(byte) => {
+                bytes.extend(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
 /// A URL for people: without user name and password.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
@@ -198,14 +230,20 @@ fn is_permanent(error: &reqwest::Error) -> bool {
     }
     let mut cause = error.source();
     while let Some(e) = cause {
-        let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = e.downcast_ref::<rustls::Error>().or_else(|| inner.and_then(|i| i.downcast_ref()));
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+        if is_bad_certificate(e) {
             return true;
         }
         cause = e.source();
     }
     false
+}
+
+/// An I/O error counts what it carries as itself, not as its source, so that is looked for within.
+fn is_bad_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(io) = error.downcast_ref::<io::Error>() {
+        return io.get_ref().is_some_and(|inner| is_bad_certificate(inner));
+    }
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// An error with its causes, without the address, which is told elsewhere.
@@ -254,6 +292,14 @@ mod tests {
         backoff.reset();
         assert_eq!(backoff.next(Some(Duration::from_secs(7))), Some(Duration::from_secs(7)));
         assert_eq!(backoff.next(Some(Duration::from_secs(7000))), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn names_in_addresses_are_decoded() {
+        let name = |url: &str| file_name(&Url::parse(url).unwrap());
+        assert_eq!(name("http://h/a/x%2Braspi%20.img.xz?y=z"), "x+raspi .img.xz");
+        assert_eq!(name("http://h/100%.img"), "100%.img");
+        assert_eq!(name("http://h"), "");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Digest, Result, Stamp, entry, http};
+use super::{Digest, Stamp, entry, http};
 
 /// The digest of a file of this machine, as long as it has this stamp.
 #[derive(Serialize, Deserialize)]
@@ -36,18 +36,11 @@ impl Memos<'_> {
     }
 
     /// Remembers a digest, unless the file is so fresh that it could change without its stamp telling.
-    pub(super) fn remember(
-        &self,
-        path: &Path,
-        stamp: Stamp,
-        digest: Digest,
-        before: SystemTime,
-    ) -> Result<()> {
+    pub(super) fn remember(&self, path: &Path, stamp: Stamp, digest: Digest, before: SystemTime) {
         let before = before.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        if !stamp.is_settled(i64::try_from(before).unwrap_or(0)) {
-            return Ok(());
+        if stamp.is_settled(i64::try_from(before).unwrap_or(0)) {
+            self.save(&local_key(path), &Local { path: path.to_string_lossy().into_owned(), stamp, digest });
         }
-        self.save(&local_key(path), &Local { path: path.to_string_lossy().into_owned(), stamp, digest })
     }
 
     pub(super) fn fetched(&self, url: &Url) -> Option<Fetched> {
@@ -59,18 +52,23 @@ impl Memos<'_> {
         url: &Url,
         digest: Digest,
         (etag, last_modified): (Option<String>, Option<String>),
-    ) -> Result<()> {
-        self.save(&url_key(url), &Fetched { url: http::shown(url), digest, etag, last_modified })
+    ) {
+        self.save(&url_key(url), &Fetched { url: http::shown(url), digest, etag, last_modified });
     }
 
     fn load<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_slice(&std::fs::read(self.0.join(format!("{key}.json"))).ok()?).ok()
     }
 
-    fn save<T: Serialize>(&self, key: &str, memo: &T) -> Result<()> {
+    /// A note that cannot be written costs time later and nothing now.
+    fn save<T: Serialize>(&self, key: &str, memo: &T) {
         let path = self.0.join(format!("{key}.json"));
-        let json = serde_json::to_vec(memo).map_err(|e| super::Error::io("writing", &path, e.into()))?;
-        entry::write_whole(&path, &json)
+        let written = serde_json::to_vec(memo)
+            .map_err(|e| super::Error::io("writing", &path, e.into()))
+            .and_then(|json| entry::write_whole(&path, &json));
+        if let Err(fault) = written {
+            tracing::warn!(%fault, "a note was not kept");
+        }
     }
 }
 

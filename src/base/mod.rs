@@ -60,6 +60,8 @@ pub struct Base {
     pub release: Option<String>,
     /// Size of the raw image in bytes.
     pub len: u64,
+    /// Size of the file as it was published, in bytes.
+    pub packed_len: u64,
     /// SHA-256 of the file as it was published, so mostly of the compressed one.
     pub digest: Digest,
     /// Why its bytes are believed to be the right ones.

@@ -17,7 +17,7 @@ use super::lock::Lock;
 use super::memo;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
-use super::trust::{Expected, Judge};
+use super::trust::{self, Expected, Judge};
 use super::{Base, Error, Options, Result, Spec, Stamp, Tap, Trust, space};
 use crate::progress::{Progress, Unit};
 
@@ -109,23 +109,35 @@ impl Task<'_, '_> {
         let mut file = LocalFile::open(&path, given, self.progress)?;
         let name = given.display().to_string();
         let format = file.format().map_err(|source| Error::Decode { name: name.clone(), source })?;
-        let trust = if self.options.sha256.is_some() { Trust::Given } else { Trust::Own };
+        let (expected, trust) = match self.options.sha256 {
+            Some(digest) => (Some(digest), Trust::Given),
+            None if self.options.insecure => (None, Trust::Own),
+            None => trust::beside(given, self.options, self.progress)?
+                .map_or((None, Trust::Own), |(digest, trust)| (Some(digest), trust)),
+        };
+        let compare = |actual| match expected {
+            Some(expected) if expected != actual => {
+                Err(Error::WrongDigest { name: name.clone(), expected, actual })
+            }
+            _ => Ok(()),
+        };
         if format == Format::Raw {
             let digest = self.local_digest(&path, &name, file.stamp())?;
-            self.compare(&name, digest)?;
-            return Ok(Found { path, stamp: file.stamp(), digest }.into_base(name, None, trust));
+            compare(digest)?;
+            let found = Found { path, stamp: file.stamp(), digest, packed_len: file.stamp().len };
+            return Ok(found.into_base(name, None, trust));
         }
-        let mut digest = self.cache.with_memos(|m| m.digest_of(&path, &file.stamp()));
+        let mut digest = self.remembered(&path, file.stamp());
         if digest.is_none() && self.cache.has_packed_len(file.stamp().len) {
             digest = Some(self.local_digest(&path, &name, file.stamp())?);
         }
         if let Some(digest) = digest {
-            self.compare(&name, digest)?;
+            compare(digest)?;
         }
         let key = digest.map_or_else(|| memo::local_key(&path), |d| d.to_string());
         let _lock = self.lock(&key, &name)?;
         // another process may have found it out while the lock was waited for
-        let digest = digest.or_else(|| self.cache.with_memos(|m| m.digest_of(&path, &file.stamp())));
+        let digest = digest.or_else(|| self.remembered(&path, file.stamp()));
         if let Some(digest) = digest
             && let Some(found) = self.cache.find(&digest, self.options, self.progress)?
         {
@@ -134,16 +146,25 @@ impl Task<'_, '_> {
         let before = SystemTime::now();
         let len_hint = file.raw_len_hint(format)?;
         space::check(&self.cache.images(), len_hint.unwrap_or(file.stamp().len))?;
-        let expected = self.options.sha256.or(digest);
+        let expected = expected.or(digest);
         let work = Work { key, name: &name, len_hint, expected };
         let found = self.produce(&work, &mut file)?;
-        self.cache.with_memos(|m| m.remember(&path, file.stamp(), found.digest, before))?;
+        self.cache.with_memos(|m| m.remember(&path, file.stamp(), found.digest, before));
         Ok(found.into_base(name, None, trust))
+    }
+
+    /// The digest of a file that has not changed since it was found out; who asks to be thorough
+    /// wants the file read all the same.
+    fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Digest> {
+        if self.options.thorough {
+            return None;
+        }
+        self.cache.with_memos(|m| m.digest_of(path, &stamp))
     }
 
     /// The digest of a file: remembered, or found out by reading all of it.
     fn local_digest(&self, path: &Path, name: &str, stamp: Stamp) -> Result<Digest> {
-        if let Some(known) = self.cache.with_memos(|m| m.digest_of(path, &stamp)) {
+        if let Some(known) = self.remembered(path, stamp) {
             return Ok(known);
         }
         let before = SystemTime::now();
@@ -151,17 +172,8 @@ impl Task<'_, '_> {
         if Stamp::at(path).map_err(|e| Error::io("examining", path, e))? != stamp {
             return Err(Error::Changed { path: path.to_owned() });
         }
-        self.cache.with_memos(|m| m.remember(path, stamp, digest, before))?;
+        self.cache.with_memos(|m| m.remember(path, stamp, digest, before));
         Ok(digest)
-    }
-
-    fn compare(&self, name: &str, actual: Digest) -> Result<()> {
-        match self.options.sha256 {
-            Some(expected) if expected != actual => {
-                Err(Error::WrongDigest { name: name.to_owned(), expected, actual })
-            }
-            _ => Ok(()),
-        }
     }
 
     fn remote(&mut self, url: &Url, name: String, image: Option<&Image>) -> Result<Base> {
@@ -181,6 +193,7 @@ impl Task<'_, '_> {
                 expected
             }
         };
+        tracing::info!(name, trust = %expected.trust, digest = expected.digest.map(|d| d.to_string()), "expected");
         if let (Some(image), Some(digest)) = (image, &expected.digest)
             && !image.hint_agrees(digest)
         {
@@ -253,7 +266,6 @@ impl Task<'_, '_> {
         loop {
             let resumable = work.expected.is_some();
             let mut download = Download::open(agent, url, &place, resumable, self.progress)?;
-            let resumed = download.kept() > 0;
             if let Some(total) = download.total() {
                 let raw = work.len_hint.unwrap_or(total);
                 space::check(&self.cache.images(), (total - download.kept().min(total)).saturating_add(raw))?;
@@ -262,7 +274,7 @@ impl Task<'_, '_> {
                 Ok(found) => {
                     let validators = download.validators();
                     if work.expected.is_none() {
-                        self.cache.with_memos(|m| m.remember_fetched(url, found.digest, validators))?;
+                        self.cache.with_memos(|m| m.remember_fetched(url, found.digest, validators));
                     }
                     place.clear();
                     return Ok(found);
@@ -271,8 +283,8 @@ impl Task<'_, '_> {
             };
             let again = match &fault {
                 Stop::Restart => Some("the file on the server changed"),
-                Stop::Failed(Error::WrongDigest { .. } | Error::Decode { .. }) if resumed => {
-                    Some("what was kept of an earlier download is not good")
+                Stop::Failed(Error::WrongDigest { .. } | Error::Decode { .. }) if download.is_joined() => {
+                    Some("what was put together of several transfers is not good")
                 }
                 Stop::Failed(_) => None,
             };
@@ -287,12 +299,8 @@ impl Task<'_, '_> {
                     return Err(Error::Network { url: http::shown(url), reason, attempts: restarts + 1 });
                 }
                 (_, Stop::Failed(error)) => {
-                    // an interrupted one is taken up later; a bad one never becomes good, and on a full
-                    // disk it is in the way
-                    if matches!(
-                        error,
-                        Error::WrongDigest { .. } | Error::Decode { .. } | Error::NoSpace { .. }
-                    ) {
+                    // an interrupted one is taken up later, a bad one never becomes good
+                    if matches!(error, Error::WrongDigest { .. } | Error::Decode { .. }) {
                         place.clear();
                     }
                     return Err(error);
@@ -342,8 +350,9 @@ impl Task<'_, '_> {
         if !there {
             files.commit(temporary, work.name, outcome)?;
         }
+        tracing::info!(name = work.name, %digest, bytes = outcome.raw.len, "put into the cache");
         let stamp = Stamp::at(&files.image).map_err(|e| Error::io("examining", &files.image, e))?;
-        Ok(Found { path: files.image, stamp, digest })
+        Ok(Found { path: files.image, stamp, digest, packed_len: outcome.packed_len })
     }
 
     fn lock(&self, key: &str, what: &str) -> Result<Lock> {

@@ -1,13 +1,14 @@
 //! Why the bytes of an image are believed to be the right ones.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use reqwest::Url;
 
 use super::http::{Agent, shown};
-use super::{Digest, Error, Keyring, Options, Result, SignatureError, Sums, download, entry, memo};
+use super::{Digest, Error, Keyring, Options, Result, SignatureError, Sums, decode, entry, http, memo};
 use crate::progress::Progress;
 
 /// Why the bytes of an image are believed to be the right ones.
@@ -19,6 +20,8 @@ pub enum Trust {
     Given,
     /// Its digest stands in a list that came over HTTPS, but is not signed.
     Listed,
+    /// It is the user's own file, and its digest stands in a SHA256SUMS beside it that is not signed.
+    Beside,
     /// It is the user's own file.
     Own,
     /// It is part of pibake.
@@ -33,6 +36,7 @@ impl fmt::Display for Trust {
             Self::Signed(key) => write!(f, "signed by {key}"),
             Self::Given => f.write_str("has the digest that was given"),
             Self::Listed => f.write_str("listed in SHA256SUMS, fetched over HTTPS"),
+            Self::Beside => f.write_str("a file of your own, listed in the SHA256SUMS beside it"),
             Self::Own => f.write_str("a file of your own"),
             Self::BuiltIn => f.write_str("built in"),
             Self::Nothing => f.write_str("unverified"),
@@ -77,16 +81,38 @@ impl Judge<'_> {
     }
 
     pub(super) fn fetch(&self, agent: &Agent<'_>) -> Result<Evidence> {
-        let sums = agent.small(&self.beside("SHA256SUMS")?, LARGEST_SUMS)?;
+        let sums = self.small(agent, "SHA256SUMS", LARGEST_SUMS, "a list of digests")?;
         let signature = match &sums {
-            Some(_) => agent.small(&self.beside("SHA256SUMS.gpg")?, LARGEST_SIGNATURE)?,
+            Some(_) => self.small(agent, "SHA256SUMS.gpg", LARGEST_SIGNATURE, "a signature")?,
             None => None,
         };
         Ok(Evidence { sums, signature })
     }
 
+    /// A file beside the image; a web page is none.
+    fn small(
+        &self,
+        agent: &Agent<'_>,
+        name: &str,
+        limit: u64,
+        expected: &'static str,
+    ) -> Result<Option<Vec<u8>>> {
+        let url = self.beside(name)?;
+        match agent.small(&url, limit)? {
+            Some(bytes) if decode::is_web_page(&bytes) => {
+                let fault = Error::WebPage { url: shown(&url), expected };
+                if !self.options.insecure {
+                    return Err(fault);
+                }
+                self.progress.note(&fault.to_string());
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
     /// The evidence that an earlier run kept in `dir`.
-    pub(super) fn kept(&self, dir: &std::path::Path) -> Option<Evidence> {
+    pub(super) fn kept(&self, dir: &Path) -> Option<Evidence> {
         let (sums, signature) = self.files(dir).ok()?;
         Some(Evidence { sums: Some(std::fs::read(sums).ok()?), signature: std::fs::read(signature).ok() })
     }
@@ -102,7 +128,7 @@ impl Judge<'_> {
         entry::write_whole(&sums, bytes)
     }
 
-    fn files(&self, dir: &std::path::Path) -> Result<(PathBuf, PathBuf)> {
+    fn files(&self, dir: &Path) -> Result<(PathBuf, PathBuf)> {
         let key = memo::url_key(&self.beside("SHA256SUMS")?);
         Ok((dir.join(format!("{key}.sums")), dir.join(format!("{key}.gpg"))))
     }
@@ -124,7 +150,7 @@ impl Judge<'_> {
             None => return self.unproven("SHA256SUMS beside it is not signed and came over plain http"),
         };
         let sums_url = self.beside("SHA256SUMS").map(|u| shown(&u))?;
-        let file = download::file_name(self.url);
+        let file = http::file_name(self.url);
         let digest = match Sums::parse(sums) {
             Ok(list) => list.get(&file),
             Err(source) if insecure => {
@@ -182,4 +208,57 @@ impl Judge<'_> {
         }
         Err(Error::Untrusted { url: shown(self.url), reason: reason.to_owned() })
     }
+}
+
+/// What the SHA256SUMS beside a file of the user's own says of it, if there is one that names it. A
+/// file is not asked to have one, so a list that cannot be read or is signed by somebody else is no
+/// fault of the file's; one whose signature is wrong is.
+pub(super) fn beside(
+    given: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Option<(Digest, Trust)>> {
+    let (Some(name), list) = (given.file_name().and_then(|n| n.to_str()), given.with_file_name("SHA256SUMS"))
+    else {
+        return Ok(None);
+    };
+    let Some(sums) = read_small(&list, LARGEST_SUMS)? else { return Ok(None) };
+    let digest = match Sums::parse(&sums) {
+        Ok(sums) => sums.get(name),
+        Err(fault) => {
+            progress.note(&format!("{} is of no use: {fault}", list.display()));
+            None
+        }
+    };
+    let Some(digest) = digest else { return Ok(None) };
+    let Some(signature) = read_small(&given.with_file_name("SHA256SUMS.gpg"), LARGEST_SIGNATURE)? else {
+        return Ok(Some((digest, Trust::Beside)));
+    };
+    let fault = |source| Error::Signature { url: list.display().to_string(), source };
+    let keyring = match &options.keyring {
+        Some(path) => Keyring::open(path)?,
+        None => Keyring::ubuntu().map_err(fault)?,
+    };
+    match keyring.verify(&sums, &signature, SystemTime::now()) {
+        Ok(key) => Ok(Some((digest, Trust::Signed(key)))),
+        Err(source @ SignatureError::UnknownSigner { .. }) => {
+            let list = list.display();
+            progress.note(&format!("the signature of {list} is not relied on: {source}"));
+            Ok(Some((digest, Trust::Beside)))
+        }
+        Err(source) => Err(fault(source)),
+    }
+}
+
+/// A file that may be missing; too large is as good as not there, for what it is looked into for.
+fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let reading = |e| Error::io("reading", path, e);
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(reading(e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(reading)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }

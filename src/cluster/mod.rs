@@ -71,7 +71,8 @@ pub struct BaseImage {
     pub image: String,
     /// Where releases are downloaded from instead of Ubuntu's server.
     pub mirror: Option<String>,
-    /// The image file's SHA-256, 64 lower case hex digits.
+    /// The image file's SHA-256, 64 lower case hex digits; `None` also where a flag names another
+    /// image than the description that has it.
     pub sha256: Option<String>,
     /// A keyring to trust for SHA256SUMS.gpg instead of the embedded key.
     pub keyring: Option<PathBuf>,

@@ -11,8 +11,13 @@ fn image(len: usize) -> Vec<u8> {
 }
 
 fn xz(data: &[u8]) -> Vec<u8> {
-    let stream =
-        liblzma::stream::MtStreamBuilder::new().threads(2).preset(0).block_size(64 << 10).encoder().unwrap();
+    let stream = liblzma::stream::MtStreamBuilder::new()
+        .threads(2)
+        .preset(0)
+        .check(liblzma::stream::Check::Crc64)
+        .block_size(64 << 10)
+        .encoder()
+        .unwrap();
     let mut out = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
     out.write_all(data).unwrap();
     out.finish().unwrap()

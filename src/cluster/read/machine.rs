@@ -83,7 +83,10 @@ pub(super) fn base(
     if overrides.base.is_some() {
         document.flag("base.image", "--base");
     }
-    let image = overrides.base.clone().or(image).unwrap_or_else(|| defaults::BASE.to_owned());
+    let described = image.unwrap_or_else(|| defaults::BASE.to_owned());
+    let image = overrides.base.clone().unwrap_or_else(|| described.clone());
+    // the digest is that of the image which stands beside it, not of another one named by a flag
+    let sha256 = sha256.filter(|_| image == described);
     BaseImage { image, mirror, sha256, keyring, platform, kernel_arguments }
 }
 

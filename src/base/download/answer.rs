@@ -1,0 +1,213 @@
+//! How a server answers the wish for a file, or for the rest of one, and what that says of the
+//! bytes that are here already.
+
+use std::io::{Cursor, Read};
+
+use reqwest::blocking::Response;
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::{StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use super::super::decode;
+use super::super::http::{self, Agent, Backoff};
+use super::super::{Error, Result};
+
+/// Which file it is that an address gives, as far as its server says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Version {
+    pub(super) url: String,
+    pub(super) etag: Option<String>,
+    pub(super) last_modified: Option<String>,
+    /// Size of the whole file in bytes.
+    pub(super) total: Option<u64>,
+}
+
+impl Version {
+    /// Of an address that was not asked yet.
+    pub(super) fn unknown(url: &Url) -> Self {
+        Self { url: http::shown(url), etag: None, last_modified: None, total: None }
+    }
+
+    fn of(url: &Url, headers: &HeaderMap, total: Option<u64>) -> Self {
+        let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::to_owned);
+        Self { url: http::shown(url), etag: text(ETAG), last_modified: text(LAST_MODIFIED), total }
+    }
+
+    /// What `If-Range` may carry: a strong entity tag, or else a date (RFC 9110, 13.1.5).
+    pub(super) fn validator(&self) -> Option<&str> {
+        let strong = self.etag.as_deref().filter(|tag| !tag.starts_with("W/"));
+        strong.or(self.last_modified.as_deref())
+    }
+
+    /// Whether both are certainly the same bytes.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.validator().is_some() && self.validator() == other.validator() && self.agrees_with(other)
+    }
+
+    /// Whether nothing that both say differs. A part that is sent because `If-Range` held need not
+    /// repeat what names the version (RFC 9110, 15.3.7).
+    fn agrees_with(&self, other: &Self) -> bool {
+        fn agree<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
+            a.zip(b).is_none_or(|(a, b)| a == b)
+        }
+        agree(self.etag.as_ref(), other.etag.as_ref())
+            && agree(self.last_modified.as_ref(), other.last_modified.as_ref())
+            && agree(self.total.as_ref(), other.total.as_ref())
+    }
+}
+
+/// The bytes of an answer; its first ones were looked at already.
+pub(super) struct Body {
+    head: Cursor<Vec<u8>>,
+    rest: Response,
+}
+
+impl Read for Body {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self.head.read(buf)? {
+            0 => self.rest.read(buf),
+            n => Ok(n),
+        }
+    }
+}
+
+/// How a server answered the wish for the bytes from some point on.
+pub(super) enum Answer {
+    /// They follow.
+    Rest(Box<Body>, Version),
+    /// The file follows from its beginning.
+    Whole(Box<Body>, Version),
+    /// There are no more.
+    Nothing,
+    /// The file is another one now, or may be.
+    Different,
+}
+
+/// Enough to know a web page by its beginning, and less than any image has.
+const HEAD: u64 = 256;
+
+/// Asks for the bytes from `from` on, of the version `known`. `resumable` says whether a digest
+/// decides at the end, so that bytes may be put together even where the server names no version.
+///
+/// From 0 on there is no answer but [`Answer::Whole`].
+pub(super) fn ask(
+    agent: &Agent<'_>,
+    url: &Url,
+    from: u64,
+    known: &Version,
+    resumable: bool,
+    backoff: &mut Backoff,
+) -> Result<Answer> {
+    let unsatisfiable = StatusCode::RANGE_NOT_SATISFIABLE;
+    let accept: &[StatusCode] = if from > 0 { &[unsatisfiable] } else { &[] };
+    loop {
+        let response = agent.get(url, accept, backoff, |request| {
+            let request = if from == 0 { request } else { request.header(RANGE, format!("bytes={from}-")) };
+            match known.validator() {
+                Some(validator) if from > 0 => request.header(IF_RANGE, validator),
+                _ => request,
+            }
+        })?;
+        return match response.status() {
+            status if status == unsatisfiable && from > 0 => {
+                // beyond the end: that is well if the end is here
+                let total = content_range(&response).and_then(|(_, total)| total);
+                let same = total == Some(from) && (resumable || known.validator().is_some());
+                let whole = same && known.total.is_none_or(|t| t == from);
+                Ok(if whole { Answer::Nothing } else { Answer::Different })
+            }
+            StatusCode::PARTIAL_CONTENT if from > 0 => Ok(rest(url, from, known, resumable, response)),
+            StatusCode::PARTIAL_CONTENT => {
+                let reason = "it sends a part of the file, which was not asked for".to_owned();
+                Err(Error::Network { url: http::shown(url), reason, attempts: 1 })
+            }
+            status if status.is_success() => match whole(url, response) {
+                Ok(answer) => answer,
+                Err(cut_off) => {
+                    agent.wait_after(backoff, url, &http::io_chain(&cut_off))?;
+                    continue;
+                }
+            },
+            status => Err(Error::Status { url: http::shown(url), status }),
+        };
+    }
+}
+
+fn rest(url: &Url, from: u64, known: &Version, resumable: bool, response: Response) -> Answer {
+    let Some((start, total)) = content_range(&response) else { return Answer::Different };
+    let part = Version::of(url, response.headers(), total);
+    let named = known.validator().is_some();
+    let nameless = resumable && !named && part.validator().is_none();
+    if start != from || !known.agrees_with(&part) || !(named || nameless) {
+        return Answer::Different;
+    }
+    let version = Version { total: known.total.or(total), ..known.clone() };
+    Answer::Rest(Box::new(Body { head: Cursor::default(), rest: response }), version)
+}
+
+/// `Err` where the connection broke at once. A web page is refused before what is kept of an
+/// earlier download gives way to it.
+fn whole(url: &Url, mut response: Response) -> std::io::Result<Result<Answer>> {
+    let version = Version::of(url, response.headers(), response.content_length());
+    let mut head = Vec::new();
+    Read::by_ref(&mut response).take(HEAD).read_to_end(&mut head)?;
+    if decode::is_web_page(&head) {
+        return Ok(Err(Error::WebPage { url: http::shown(url), expected: "the image" }));
+    }
+    let body = Body { head: Cursor::new(head), rest: response };
+    Ok(Ok(Answer::Whole(Box::new(body), version)))
+}
+
+/// `Content-Range: bytes 5-9/10` or `bytes */10`: where it starts and how long the whole is.
+fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
+    parse_content_range(response.headers().get(CONTENT_RANGE)?.to_str().ok()?)
+}
+
+fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let start = match range.split_once('-') {
+        Some((start, _)) => start.parse().ok()?,
+        None if range == "*" => 0,
+        None => return None,
+    };
+    match total {
+        "*" => Some((start, None)),
+        digits => Some((start, Some(digits.parse().ok()?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_read() {
+        assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(parse_content_range("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(parse_content_range("bytes */10"), Some((0, Some(10))));
+        for bad in ["", "bytes", "bytes 5/10", "bytes x-9/10", "items 5-9/10", "bytes 5-9/x"] {
+            assert_eq!(parse_content_range(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_certainly_the_same_is_put_together() {
+        let version = |etag: Option<&str>, date: Option<&str>, total| Version {
+            url: String::new(),
+            etag: etag.map(str::to_owned),
+            last_modified: date.map(str::to_owned),
+            total,
+        };
+        let a = version(Some("\"a\""), Some("Mon"), Some(5));
+        assert!(a.is_same_as(&a));
+        assert!(!a.is_same_as(&version(Some("\"b\""), Some("Mon"), Some(5))));
+        assert!(!a.is_same_as(&version(Some("\"a\""), Some("Mon"), Some(6))));
+        assert!(!version(None, None, Some(5)).is_same_as(&version(None, None, Some(5))));
+        // a weak tag says that it looks alike, not that the bytes are the same
+        assert_eq!(version(Some("W/\"a\""), Some("Mon"), None).validator(), Some("Mon"));
+        // a part may leave out what names its version, but must not name another one
+        assert!(a.agrees_with(&version(None, None, Some(5))));
+        assert!(!a.agrees_with(&version(None, Some("Tue"), None)));
+        assert!(!a.agrees_with(&version(None, None, Some(6))));
+    }
+}
