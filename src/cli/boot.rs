@@ -13,6 +13,7 @@ use clap::Args;
 use regex::Regex;
 use serde_json::json;
 
+use super::base_flags::BaseFlags;
 use super::description::Description;
 use super::exit::Usage;
 use super::selector::NodeSelector;
@@ -26,7 +27,7 @@ use view::View;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Raw images to boot; the files are not changed
-    #[arg(value_name = "IMAGE", conflicts_with_all = ["node", "nodes", "base"])]
+    #[arg(value_name = "IMAGE", conflicts_with_all = ["node", "nodes", "base", "sha256", "insecure_base"])]
     images: Vec<PathBuf>,
     /// Boot what would be written to this node's card, by number or name; may be repeated
     #[arg(long, value_name = "N", required_unless_present = "images")]
@@ -67,18 +68,17 @@ pub struct Arguments {
     /// The emulator to use
     #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
     qemu: OsString,
-    /// Accept a base image from the network that nothing vouches for
-    #[arg(long)]
-    insecure_base: bool,
+    #[command(flatten)]
+    base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
     let cancel = super::signals::cancelled()?;
     // before anything is downloaded or written; --print is for machines without QEMU, too
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
     let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref())?;
     let sources = if arguments.images.is_empty() {
-        Source::of_nodes(arguments, config, ui)?
+        Source::of_nodes(arguments, config, offline, ui)?
     } else {
         arguments.images.iter().map(|path| Source::of_image(path)).collect::<anyhow::Result<_>>()?
     };

@@ -7,11 +7,12 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
+use super::base_flags::BaseFlags;
 use super::description::{Description, image_platform};
 use super::exit::Usage;
 use super::selector::NodeSelector;
 use crate::bake;
-use crate::base::{Base, Cache, Digest, Options, Spec, Tap};
+use crate::base::{Base, Tap};
 use crate::cluster::{Node, Platform};
 use crate::project::Project;
 use crate::sink::{Build, Format, Written};
@@ -33,21 +34,17 @@ pub struct Arguments {
     /// How many images to write at once
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Accept a base image from the network that nothing vouches for
-    #[arg(long)]
-    insecure_base: bool,
-    /// Use the cache alone, never the network
-    #[arg(long)]
-    offline: bool,
+    #[command(flatten)]
+    base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
     let project = arguments.description.open(config)?;
     for warning in project.cluster.warnings() {
         ui.progress().note(&format!("warning: {warning}"));
     }
     let nodes = chosen(&project, &arguments.node)?;
-    let spec = Spec::parse(&project.cluster.base.image).map_err(|e| Usage(e.to_string()))?;
+    let wanted = arguments.base_flags.wanted(&project, offline)?;
     // what cannot be built is refused before anything is downloaded
     if let Some(platform) = project.cluster.stated_platform() {
         project.recipes(&platform)?;
@@ -55,14 +52,8 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
     let cancel = super::signals::cancelled()?;
     let names = nodes.iter().map(|n| n.name.clone()).collect();
     let mut build = Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, cancel)?;
-    let cache = Cache::open(&Cache::default_dir()?)?;
-    let tap = build.tap(cache.dir()).map(|tap| tap as &mut dyn Tap);
-    let base = cache.obtain(
-        &spec,
-        &options(&project, arguments.insecure_base, arguments.offline)?,
-        ui.progress(),
-        tap,
-    )?;
+    let tap = build.tap(wanted.cache_dir()).map(|tap| tap as &mut dyn Tap);
+    let base = wanted.obtain(ui, tap)?;
 
     let platform = platform(&project, &base)?;
     let recipes = project.recipes(&platform)?;
@@ -70,19 +61,13 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
         base.path(),
         &|name| {
             let recipe = recipes.iter().find(|r| r.node == name).ok_or("the node has no recipe")?;
+            tracing::info!(name, changes = recipe.changes.len(), "baking");
             Ok(bake::bake(base.device()?, recipe, project.build_time())?)
         },
         ui.progress(),
     )?;
     base.unchanged()?;
     report(&base, &nodes, &written, ui)
-}
-
-/// The base image of a project, downloaded if need be.
-pub(super) fn obtain(project: &Project, insecure: bool, ui: &Ui) -> anyhow::Result<Base> {
-    let spec = Spec::parse(&project.cluster.base.image).map_err(|e| Usage(e.to_string()))?;
-    let cache = Cache::open(&Cache::default_dir()?)?;
-    Ok(cache.obtain(&spec, &options(project, insecure, false)?, ui.progress(), None)?)
 }
 
 /// What system the nodes made from `base` run.
@@ -102,19 +87,6 @@ pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Re
     nodes.sort_by_key(|n| n.number);
     nodes.dedup_by_key(|n| n.number);
     Ok(nodes)
-}
-
-fn options(project: &Project, insecure: bool, offline: bool) -> anyhow::Result<Options> {
-    let base = &project.cluster.base;
-    let digest = |text: &String| text.parse::<Digest>().map_err(|e| Usage(format!("base.sha256: {e}")));
-    Ok(Options {
-        mirror: base.mirror.clone(),
-        sha256: base.sha256.as_ref().map(digest).transpose()?,
-        insecure,
-        offline,
-        keyring: base.keyring.clone(),
-        ..Options::default()
-    })
 }
 
 fn report(base: &Base, nodes: &[&Node], written: &[Written], ui: &Ui) -> anyhow::Result<()> {

@@ -1,11 +1,13 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
+mod base_flags;
 mod boot;
 mod build;
 mod completions;
 mod description;
 mod drives;
 mod exit;
+mod fetch;
 mod init;
 mod inspect;
 mod logs;
@@ -45,8 +47,14 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
     /// Print no progress and no notes
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    /// Tell what is done; twice: each request and lock; three times: all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Never use the network: what is neither here nor in the cache is an error
+    #[arg(long, global = true)]
+    offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +63,8 @@ enum Command {
     Init(init::Arguments),
     /// Show what would be baked: the nodes, one node's changes, one file's text; secrets are masked
     Plan(plan::Arguments),
+    /// Download, verify and cache the base image, nothing else
+    Fetch(fetch::Arguments),
     /// Write one image per node
     Build(build::Arguments),
     /// List the drives of this machine, and for each why it may or may not be written
@@ -76,14 +86,22 @@ impl Cli {
     /// What went wrong; [`describe`] has the words and the exit code for it.
     pub fn run(self) -> anyhow::Result<()> {
         let ui = Ui::new(self.global.json, self.global.quiet);
+        ui.tell(self.global.verbose);
         match self.command {
             Command::Init(arguments) => init::run(&arguments, &ui),
             Command::Plan(arguments) => plan::run(&arguments, self.global.config.as_deref(), &ui),
-            Command::Build(arguments) => build::run(&arguments, self.global.config.as_deref(), &ui),
+            Command::Fetch(arguments) => {
+                fetch::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
+            }
+            Command::Build(arguments) => {
+                build::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
+            }
             Command::Drives(arguments) => drives::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Inspect(arguments) => inspect::run(&arguments, &ui),
             Command::Logs(arguments) => logs::run(&arguments, &ui),
-            Command::Boot(arguments) => boot::run(&arguments, self.global.config.as_deref(), &ui),
+            Command::Boot(arguments) => {
+                boot::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
+            }
             Command::Completions(arguments) => completions::run(&arguments),
         }
     }

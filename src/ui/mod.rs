@@ -3,6 +3,7 @@
 mod bars;
 mod bytes;
 mod lines;
+mod log;
 mod table;
 
 pub use bars::Bars;
@@ -34,6 +35,12 @@ impl Ui {
             Arc::new(Lines::new())
         };
         Self { json, progress }
+    }
+
+    /// Begins to tell what the rooms do, the more of it the larger `verbosity` is: 1 what is done, 2
+    /// each request and lock, 3 all. Once in a process.
+    pub fn tell(&self, verbosity: u8) {
+        log::init(verbosity, Arc::clone(&self.progress));
     }
 
     /// Where long work reports to.

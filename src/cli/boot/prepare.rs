@@ -55,10 +55,15 @@ impl Source {
     }
 
     /// What would be on the cards of the nodes that were asked for.
-    pub fn of_nodes(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Vec<Self>> {
+    pub fn of_nodes(
+        arguments: &Arguments,
+        config: Option<&Path>,
+        offline: bool,
+        ui: &Ui,
+    ) -> anyhow::Result<Vec<Self>> {
         let project = arguments.description.open(config)?;
         let nodes = super::super::build::chosen(&project, &arguments.node)?;
-        let base = super::super::build::obtain(&project, arguments.insecure_base, ui)?;
+        let base = arguments.base_flags.wanted(&project, offline)?.obtain(ui, None)?;
         let platform = super::super::build::platform(&project, &base)?;
         let recipes = project.recipes(&platform)?;
         let mut sources = Vec::with_capacity(nodes.len());

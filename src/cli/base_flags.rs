@@ -1,0 +1,88 @@
+//! The flags that say how a base image is got and what is believed of it, and getting it by them.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::exit::Usage;
+use crate::base::{Base, Cache, Digest, Options, Patience, Spec, Tap};
+use crate::project::Project;
+use crate::ui::Ui;
+
+/// Shared by every command that needs a base image.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Getting the base image")]
+pub struct BaseFlags {
+    /// The SHA-256 of the base image's file as it was published; trusted instead of a SHA256SUMS
+    #[arg(long, value_name = "DIGEST")]
+    sha256: Option<Digest>,
+    /// Accept a base image from the network that nothing vouches for
+    #[arg(long)]
+    insecure_base: bool,
+    /// How many times in a row a request is tried without one byte of progress
+    #[arg(long, value_name = "N", default_value = "6")]
+    network_tries: NonZeroU32,
+    /// How long a server may stay silent
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    network_timeout: u64,
+}
+
+/// A base image that was asked for and how it is to be got; nothing has been touched yet but the
+/// cache's folder.
+#[derive(Debug)]
+pub struct Wanted {
+    spec: Spec,
+    options: Options,
+    cache: Cache,
+}
+
+impl BaseFlags {
+    /// The base image of `project`, got as its description and these flags have it. `offline`: from
+    /// the cache or this machine's files alone.
+    pub fn wanted(&self, project: &Project, offline: bool) -> anyhow::Result<Wanted> {
+        let base = &project.cluster.base;
+        let spec = Spec::parse(&base.image).map_err(|e| Usage(e.to_string()))?;
+        let described = |text: &String| text.parse().map_err(|e| Usage(format!("base.sha256: {e}")));
+        let sha256 = match self.sha256 {
+            Some(digest) => Some(digest),
+            None => base.sha256.as_ref().map(described).transpose()?,
+        };
+        if sha256.is_some() && spec == Spec::Sample {
+            return Err(Usage("--sha256 does not go with the built-in sample".to_owned()).into());
+        }
+        let options = Options {
+            mirror: base.mirror.clone(),
+            sha256,
+            insecure: self.insecure_base,
+            offline,
+            keyring: base.keyring.clone(),
+            thorough: false,
+            patience: Patience {
+                attempts: self.network_tries.get(),
+                stall: Duration::from_secs(self.network_timeout),
+                ..Patience::default()
+            },
+        };
+        Ok(Wanted { spec, options, cache: Cache::open(&Cache::default_dir()?)? })
+    }
+}
+
+impl Wanted {
+    /// A cached image is read in full and compared with its checksum, instead of only its size and time.
+    pub fn thoroughly(mut self) -> Self {
+        self.options.thorough = true;
+        self
+    }
+
+    /// Where it will lie, unless it is used in place.
+    pub fn cache_dir(&self) -> &Path {
+        self.cache.dir()
+    }
+
+    /// Gets it: from the cache, from where it lies, or from the network. `tap` sees it while it is decoded.
+    pub fn obtain(&self, ui: &Ui, tap: Option<&mut dyn Tap>) -> anyhow::Result<Base> {
+        Ok(self.cache.obtain(&self.spec, &self.options, ui.progress(), tap)?)
+    }
+}
