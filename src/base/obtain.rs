@@ -268,7 +268,12 @@ impl Task<'_, '_> {
             let mut download = Download::open(agent, url, &place, resumable, self.progress)?;
             if let Some(total) = download.total() {
                 let raw = work.len_hint.unwrap_or(total);
-                space::check(&self.cache.images(), (total - download.kept().min(total)).saturating_add(raw))?;
+                let needed = (total - download.kept().min(total)).saturating_add(raw);
+                space::check(&self.cache.images(), needed).inspect_err(|_| {
+                    if download.kept() == 0 {
+                        place.clear();
+                    }
+                })?;
             }
             let fault = match self.run(work, &mut download) {
                 Ok(found) => {
