@@ -15,3 +15,5 @@ mod gpg;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/nginx.rs"]
+mod web;

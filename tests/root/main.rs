@@ -3,12 +3,17 @@
 
 use libtest_mimic::{Arguments, Trial};
 
+mod base;
 #[path = "../support/bases.rs"]
 mod bases;
+#[path = "../support/fetching.rs"]
+mod fetching;
 #[path = "../recipe/fixture.rs"]
 mod fixture;
 #[path = "../support/gpg.rs"]
 mod gpg;
+#[path = "../support/http.rs"]
+mod http;
 mod main_job;
 mod netns;
 #[path = "../support/nginx.rs"]
@@ -24,7 +29,7 @@ mod support;
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials = [main_job::trials(), netns::trials(), sink::trials()];
+    let trials = [base::trials(), main_job::trials(), netns::trials(), sink::trials()];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }

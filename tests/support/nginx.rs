@@ -16,7 +16,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Serves the files below `root` over HTTP on a free port of 127.0.0.1.
+    /// Serves the files below `root` over HTTP on a free port of 127.0.0.1; those in `slow/` at 200
+    /// kB/s.
     pub fn serve(root: &Path) -> Self {
         // Between finding a port and taking it, somebody else may have taken it.
         for _ in 0..5 {
@@ -71,6 +72,11 @@ impl Nginx {
         self.log("access.log").lines().map(str::to_owned).collect()
     }
 
+    /// What was answered, in the order of its end: `status|path|Range|If-Range|bytes sent`.
+    pub fn answers(&self) -> Vec<String> {
+        self.log("answers.log").lines().map(str::to_owned).collect()
+    }
+
     fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.work.path().join(name)).unwrap_or_default()
     }
@@ -92,14 +98,17 @@ fn configuration(root: &Path, port: u16) -> String {
          events {{}}\n\
          http {{\n\
            log_format asked '$request_method $uri $status';\n\
+           log_format answered escape=none\n\
+             '$status|$request_uri|$http_range|$http_if_range|$body_bytes_sent';\n\
            access_log access.log asked;\n\
+           access_log answers.log answered;\n\
            client_body_temp_path body;\n\
            proxy_temp_path proxy;\n\
            fastcgi_temp_path fastcgi;\n\
            uwsgi_temp_path uwsgi;\n\
            scgi_temp_path scgi;\n\
            sendfile on;\n\
-           server {{ listen 127.0.0.1:{port}; root {root}; }}\n\
+           server {{ listen 127.0.0.1:{port}; root {root}; location /slow/ {{ limit_rate 200k; }} }}\n\
          }}\n"
     )
 }
