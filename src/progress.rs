@@ -24,7 +24,7 @@ pub trait Step: Send + Sync {
     /// `n` more units are done.
     fn advance(&self, n: u64);
 
-    /// Sets how much is done in all, for work that resumes or starts over.
+    /// Sets how much is done in all, for work that resumes or starts over; the rate counts from here.
     fn set_position(&self, n: u64);
 
     /// Sets or corrects the total.

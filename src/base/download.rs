@@ -242,12 +242,15 @@ impl<'a> Download<'a> {
 
 impl Source for Download<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
-        let n = if self.position < self.kept { self.read_kept(buf)? } else { self.read_network(buf)? };
-        self.position += n as u64;
         // what is read from the disk was counted when it was found there
-        if self.position > self.kept {
-            self.step.set_position(self.position);
-        }
+        let n = if self.position < self.kept {
+            self.read_kept(buf)?
+        } else {
+            let n = self.read_network(buf)?;
+            self.step.advance(n as u64);
+            n
+        };
+        self.position += n as u64;
         if n == 0 {
             self.step.finish();
         }

@@ -62,6 +62,8 @@ impl Step for Bar {
     }
     fn set_position(&self, n: u64) {
         self.bar.set_position(n);
+        // what was there before says nothing of the rate
+        self.bar.reset_eta();
     }
     fn set_total(&self, total: u64) {
         if self.bar.length().is_none() {

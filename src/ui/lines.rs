@@ -1,7 +1,7 @@
 //! Progress in plain lines, for logs and pipes.
 
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::bytes::{human_bytes, human_duration};
@@ -10,120 +10,144 @@ use crate::progress::{Progress, Step, Unit};
 /// A line at most this often for each step: enough to see that it lives, few enough for a CI log.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Writes a line when a step begins and ends, and one every five seconds between.
-#[derive(Debug, Default)]
-pub struct Lines;
+/// Writes a line every five seconds while a step lasts, and one when it ends.
+pub struct Lines {
+    outside: Arc<dyn Outside>,
+}
 
-impl Lines {
-    /// Nothing is written until the first step begins.
-    pub fn new() -> Self {
-        Self
+/// What lines are written to and timed by.
+trait Outside: Send + Sync {
+    /// Time since some moment in the past.
+    fn now(&self) -> Duration;
+    fn say(&self, text: &str);
+}
+
+struct Stderr {
+    begun: Instant,
+}
+
+impl Outside for Stderr {
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn say(&self, text: &str) {
+        // Whoever closed stderr does not want to hear.
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 }
 
-fn say(text: &str) {
-    // Whoever closed stderr does not want to hear.
-    let _ = writeln!(std::io::stderr(), "{text}");
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lines {
+    /// Lines on stderr. Nothing is written until the first step has lasted for a while or ends.
+    pub fn new() -> Self {
+        Self { outside: Arc::new(Stderr { begun: Instant::now() }) }
+    }
 }
 
 impl Progress for Lines {
     fn begin(&self, what: &str, unit: Unit, total: Option<u64>) -> Box<dyn Step> {
-        let now = Instant::now();
-        let state = State { position: 0, first: None, total, begun: now, said: now, finished: false };
-        Box::new(Line { what: what.to_owned(), unit, state: Mutex::new(state) })
+        let now = self.outside.now();
+        let state = State { position: 0, from: 0, since: now, total, begun: now, said: now, finished: false };
+        let outside = Arc::clone(&self.outside);
+        Box::new(Line { what: what.to_owned(), unit, outside, state: Mutex::new(state) })
     }
 
     fn note(&self, text: &str) {
-        say(text);
+        self.outside.say(text);
     }
 }
 
 struct Line {
     what: String,
     unit: Unit,
+    outside: Arc<dyn Outside>,
     state: Mutex<State>,
 }
 
 struct State {
     position: u64,
-    /// Where a resumed step began: what was there before says nothing of the rate.
-    first: Option<u64>,
+    /// Where and when the step took up work: what was there before says nothing of the rate.
+    from: u64,
+    since: Duration,
     total: Option<u64>,
-    begun: Instant,
-    said: Instant,
+    begun: Duration,
+    said: Duration,
     finished: bool,
 }
 
 impl Line {
-    fn update(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        change(&mut state);
-        if state.said.elapsed() >= INTERVAL {
-            state.said = Instant::now();
-            say(&self.describe(&state));
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State, Duration)) {
+        let mut state = self.state();
+        let now = self.outside.now();
+        change(&mut state, now);
+        if now.saturating_sub(state.said) >= INTERVAL {
+            state.said = now;
+            self.outside.say(&(self.amount(&state) + &self.rate(&state, now)));
         }
     }
 
-    fn describe(&self, state: &State) -> String {
-        describe(
-            &self.what,
-            self.unit,
-            state.position,
-            state.first.unwrap_or(0),
-            state.total,
-            state.begun.elapsed(),
-        )
+    /// `downloading x: 5.0 MiB of 100.0 MiB (5 %)`.
+    fn amount(&self, state: &State) -> String {
+        let amount = |n| match self.unit {
+            Unit::Bytes => human_bytes(n),
+            Unit::Items => n.to_string(),
+        };
+        let mut text = format!("{}: {}", self.what, amount(state.position));
+        if let Some(total) = state.total.filter(|t| *t > 0) {
+            let share = (u128::from(state.position) * 100 / u128::from(total)).min(100);
+            text += &format!(" of {} ({share} %)", amount(total));
+        }
+        text
     }
-}
 
-fn describe(what: &str, unit: Unit, at: u64, first: u64, total: Option<u64>, elapsed: Duration) -> String {
-    let amount = |n| match unit {
-        Unit::Bytes => human_bytes(n),
-        Unit::Items => n.to_string(),
-    };
-    let mut text = format!("{what}: {}", amount(at));
-    if let Some(total) = total.filter(|t| *t > 0) {
-        text += &format!(" of {} ({} %)", amount(total), (u128::from(at) * 100 / u128::from(total)).min(100));
-    }
-    let seconds = elapsed.as_secs_f64();
-    let rate = at.saturating_sub(first) as f64 / seconds;
-    if unit == Unit::Bytes && seconds > 0.5 && rate >= 1.0 {
-        text += &format!(", {}/s", human_bytes(rate as u64));
-        if let Some(left) = total.map(|t| t.saturating_sub(at)).filter(|left| *left > 0) {
+    /// `, 1.0 MiB/s, 1 min 35 s left`, as far as that can be known.
+    fn rate(&self, state: &State, now: Duration) -> String {
+        let seconds = now.saturating_sub(state.since).as_secs_f64();
+        let rate = state.position.saturating_sub(state.from) as f64 / seconds;
+        if self.unit != Unit::Bytes || seconds <= 0.5 || rate < 1.0 {
+            return String::new();
+        }
+        let mut text = format!(", {}/s", human_bytes(rate as u64));
+        if let Some(left) = state.total.map(|t| t.saturating_sub(state.position)).filter(|left| *left > 0) {
             text += &format!(", {} left", human_duration(Duration::from_secs_f64(left as f64 / rate)));
         }
+        text
     }
-    text
 }
 
 impl Step for Line {
     fn advance(&self, n: u64) {
-        self.update(|s| s.position += n);
+        self.update(|s, _| s.position += n);
     }
     fn set_position(&self, n: u64) {
-        self.update(|s| {
-            if s.first.is_none() && s.position == 0 {
-                s.first = Some(n);
-            }
-            s.position = n;
-        });
+        self.update(|s, now| (s.position, s.from, s.since) = (n, n, now));
     }
     fn set_total(&self, total: u64) {
-        self.update(|s| s.total = Some(total));
+        self.update(|s, _| s.total = Some(total));
     }
     fn finish(&self) {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self.state();
         state.finished = true;
-        say(&format!("{}: done in {}", self.what, human_duration(state.begun.elapsed())));
+        let took = self.outside.now().saturating_sub(state.begun);
+        self.outside.say(&format!("{}: done in {}", self.what, human_duration(took)));
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let state = self.state();
         if !state.finished {
-            let at = describe(&self.what, self.unit, state.position, 0, state.total, Duration::ZERO);
-            say(&format!("{at}, stopped"));
+            self.outside.say(&(self.amount(&state) + ", stopped"));
         }
     }
 }
@@ -132,21 +156,123 @@ impl Drop for Line {
 mod tests {
     use super::*;
 
+    /// A clock that stands still until it is moved, and what was said.
+    #[derive(Default)]
+    struct Fake {
+        now: Mutex<Duration>,
+        said: Mutex<Vec<String>>,
+    }
+
+    impl Fake {
+        fn pass(&self, milliseconds: u64) {
+            *self.now.lock().unwrap() += Duration::from_millis(milliseconds);
+        }
+    }
+
+    impl Outside for Fake {
+        fn now(&self) -> Duration {
+            *self.now.lock().unwrap()
+        }
+        fn say(&self, text: &str) {
+            self.said.lock().unwrap().push(format!("{:>6.1}  {text}", self.now().as_secs_f64()));
+        }
+    }
+
+    /// What is said of a step, each line with the time that it comes at.
+    fn said(act: impl FnOnce(&Lines, &Fake)) -> String {
+        let fake = Arc::new(Fake::default());
+        let lines = Lines { outside: Arc::clone(&fake) as Arc<dyn Outside> };
+        act(&lines, &fake);
+        let said = fake.said.lock().unwrap();
+        said.join("\n")
+    }
+
     #[test]
-    fn a_line_tells_amount_share_rate_and_time_left() {
-        let half =
-            describe("downloading", Unit::Bytes, 50 << 20, 0, Some(100 << 20), Duration::from_secs(10));
-        assert_eq!(half, "downloading: 50.0 MiB of 100.0 MiB (50 %), 5.0 MiB/s, 10.0 s left");
-        let resumed = describe(
-            "downloading",
-            Unit::Bytes,
-            50 << 20,
-            40 << 20,
-            Some(100 << 20),
-            Duration::from_secs(10),
-        );
-        assert_eq!(resumed, "downloading: 50.0 MiB of 100.0 MiB (50 %), 1.0 MiB/s, 50.0 s left");
-        assert_eq!(describe("baking", Unit::Items, 2, 0, Some(4), Duration::ZERO), "baking: 2 of 4 (50 %)");
-        assert_eq!(describe("reading", Unit::Bytes, 7, 0, None, Duration::ZERO), "reading: 7 B");
+    fn a_download_tells_amount_share_rate_and_time_left() {
+        let text = said(|lines, clock| {
+            let step = lines.begin("downloading x.img.xz", Unit::Bytes, None);
+            step.set_total(100 << 20);
+            for second in 0..20 {
+                clock.pass(1000);
+                // it becomes faster
+                step.advance(if second < 10 { 2 << 20 } else { 8 << 20 });
+            }
+            step.finish();
+        });
+        insta::assert_snapshot!(text, @r"
+           5.0  downloading x.img.xz: 10.0 MiB of 100.0 MiB (10 %), 2.0 MiB/s, 45.0 s left
+          10.0  downloading x.img.xz: 20.0 MiB of 100.0 MiB (20 %), 2.0 MiB/s, 40.0 s left
+          15.0  downloading x.img.xz: 60.0 MiB of 100.0 MiB (60 %), 4.0 MiB/s, 10.0 s left
+          20.0  downloading x.img.xz: 100.0 MiB of 100.0 MiB (100 %), 5.0 MiB/s
+          20.0  downloading x.img.xz: done in 20.0 s
+        ");
+    }
+
+    #[test]
+    fn what_an_earlier_run_fetched_says_nothing_of_the_rate() {
+        let text = said(|lines, clock| {
+            let step = lines.begin("downloading x.img.xz", Unit::Bytes, Some(100 << 20));
+            clock.pass(3000);
+            step.set_position(60 << 20);
+            for _ in 0..40 {
+                clock.pass(500);
+                step.advance(1 << 20);
+            }
+            step.finish();
+        });
+        insta::assert_snapshot!(text, @r"
+           5.0  downloading x.img.xz: 64.0 MiB of 100.0 MiB (64 %), 2.0 MiB/s, 18.0 s left
+          10.0  downloading x.img.xz: 74.0 MiB of 100.0 MiB (74 %), 2.0 MiB/s, 13.0 s left
+          15.0  downloading x.img.xz: 84.0 MiB of 100.0 MiB (84 %), 2.0 MiB/s, 8.0 s left
+          20.0  downloading x.img.xz: 94.0 MiB of 100.0 MiB (94 %), 2.0 MiB/s, 3.0 s left
+          23.0  downloading x.img.xz: done in 23.0 s
+        ");
+    }
+
+    #[test]
+    fn a_short_step_has_one_line_and_one_that_is_given_up_says_how_far_it_was() {
+        let text = said(|lines, clock| {
+            let step = lines.begin("checking", Unit::Bytes, Some(10));
+            clock.pass(40);
+            step.advance(10);
+            step.finish();
+            drop(step);
+            let step = lines.begin("downloading x", Unit::Bytes, Some(4 << 20));
+            clock.pass(700);
+            step.advance(1 << 20);
+            lines.note("503 Service Unavailable; trying again in 0.5 s");
+        });
+        insta::assert_snapshot!(text, @r"
+           0.0  checking: done in 40 ms
+           0.7  503 Service Unavailable; trying again in 0.5 s
+           0.7  downloading x: 1.0 MiB of 4.0 MiB (25 %), stopped
+        ");
+    }
+
+    #[test]
+    fn items_and_unknown_totals() {
+        let text = said(|lines, clock| {
+            let nodes = lines.begin("writing images", Unit::Items, Some(4));
+            let bytes = lines.begin("reading", Unit::Bytes, None);
+            for _ in 0..2 {
+                clock.pass(6000);
+                nodes.advance(1);
+                bytes.advance(3000);
+            }
+            // nothing was read for a long time
+            clock.pass(3_600_000);
+            bytes.advance(0);
+            nodes.finish();
+            bytes.finish();
+        });
+        insta::assert_snapshot!(text, @r"
+           6.0  writing images: 1 of 4 (25 %)
+           6.0  reading: 2.9 KiB, 500 B/s
+          12.0  writing images: 2 of 4 (50 %)
+          12.0  reading: 5.9 KiB, 500 B/s
+        3612.0  reading: 5.9 KiB, 1 B/s
+        3612.0  writing images: done in 1 h 0 min
+        3612.0  reading: done in 1 h 0 min
+        ");
     }
 }
