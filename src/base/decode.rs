@@ -7,7 +7,7 @@ mod tests;
 mod xz;
 mod xz_index;
 
-pub(super) use xz_index::raw_len as xz_raw_len;
+pub use xz_index::raw_len as xz_raw_len;
 
 /// How an image is packed. Seen by its first bytes, whatever its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,7 @@ mod trust;
 mod zero;
 
 pub use cache::Cache;
-pub use decode::{DecodeError, Format};
+pub use decode::{DecodeError, Format, xz_raw_len};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Class, Error};
 pub use keyring::{Keyring, UBUNTU_CD_IMAGE_KEY};

@@ -10,9 +10,12 @@ const HEADER: u64 = 12;
 const LARGEST_INDEX: u64 = 16 << 20;
 const MOST_STREAMS: u32 = 1024;
 
-/// The size of the raw image by all streams' indexes; `None` where they make no sense. Nothing but a
-/// hint: the decoder finds out.
-pub(in crate::base) fn raw_len(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
+/// How many bytes an .xz unpacks to, by all its streams' indexes; `None` where they make no sense.
+/// Nothing but a hint: the decoder finds out.
+///
+/// # Errors
+/// What reading `file` answers.
+pub fn raw_len(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     let mut end = file.seek(SeekFrom::End(0))?;
     let mut total = 0_u64;
     for _ in 0..MOST_STREAMS {

@@ -1,0 +1,148 @@
+//! What must hold of everything that reads bytes from outside, whatever the bytes are. The fuzz targets
+//! and an ordinary test call these.
+#![allow(dead_code)] // each fuzz target calls one of them
+
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use pibake::base::{Keyring, Sums, xz_raw_len};
+use pibake::disk::{BlockDevice, partitions};
+use pibake::emulator::devicetree::fit_for_raspi4b;
+use pibake::emulator::fdt::DeviceTree;
+use pibake::fs::FileKind;
+use pibake::fs::ext4::Superblock;
+use pibake::fs::fat::{Bpb, FatView};
+use pibake::image_path::ImagePath;
+
+/// Some bytes and zeros behind them, as large as the size that the bytes speak of may have to be.
+pub struct Padded {
+    pub head: Vec<u8>,
+    pub len: u64,
+}
+
+impl BlockDevice for Padded {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64);
+        if end.is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buf.fill(0);
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.head.len());
+        let there = &self.head[start..];
+        let n = there.len().min(buf.len());
+        buf[..n].copy_from_slice(&there[..n]);
+        Ok(())
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        panic!("a reader writes");
+    }
+}
+
+/// Lists of digests, signatures over them, and keyrings.
+pub fn sums(data: &[u8]) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    if let Ok(sums) = Sums::parse(data) {
+        assert!(!sums.is_empty());
+    }
+    // nobody has made a signature of this: whatever verifies is forged
+    if let Ok(keyring) = Keyring::ubuntu() {
+        assert!(keyring.verify(b"never signed", data, now).is_err());
+    }
+    // a keyring of the user's own, and a signature, in one input
+    let (keys, signature) = data.split_at(data.len() / 2);
+    if let Ok(keyring) = Keyring::parse(keys) {
+        let _ = keyring.verify(b"never signed", signature, now);
+    }
+}
+
+/// More than any input of these unpacks to without being made for that.
+const MOST_UNPACKED: u64 = 8 << 20;
+
+/// The index of an .xz: what it says of a file that can be unpacked is right.
+pub fn xz_index(data: &[u8]) {
+    let said = xz_raw_len(&mut Cursor::new(data)).expect("nothing can fail in memory");
+    let Ok(stream) = liblzma::stream::Stream::new_stream_decoder(64 << 20, liblzma::stream::CONCATENATED)
+    else {
+        return;
+    };
+    let decoder = liblzma::read::XzDecoder::new_stream(data, stream);
+    let mut sink = Vec::new();
+    let unpacked = decoder.take(MOST_UNPACKED).read_to_end(&mut sink);
+    if let (Some(said), Ok(unpacked)) = (said, unpacked)
+        && (unpacked as u64) < MOST_UNPACKED
+    {
+        assert_eq!(said, unpacked as u64, "the index of a whole file is wrong");
+    }
+}
+
+/// Partition tables: every partition lies within the image, and none in another.
+pub fn partition_table(data: &[u8]) {
+    for len in [data.len() as u64, 64 << 20, 4 << 40] {
+        let device = Padded { head: data[..data.len().min(usize::try_from(len).unwrap_or(0))].to_vec(), len };
+        let Ok((_, mut found)) = partitions(&device) else { continue };
+        found.sort_by_key(|p| p.offset);
+        for p in &found {
+            let end = p.offset.checked_add(p.len).expect("a partition ends");
+            assert!(p.len > 0 && end <= len, "partition {} of {len} bytes: {}+{}", p.number, p.offset, p.len);
+        }
+        for pair in found.windows(2) {
+            assert!(pair[0].offset + pair[0].len <= pair[1].offset, "two partitions overlap");
+        }
+    }
+}
+
+/// FAT: the boot sector, directories, and files.
+pub fn fat(data: &[u8]) {
+    let device = Arc::new(Padded { head: data.to_vec(), len: 256 << 20 });
+    if let Ok(bpb) = Bpb::read(&device) {
+        let _ = bpb.check_editable();
+    }
+    let Ok(view) = FatView::open(device) else { return };
+    let mut folders = vec![ImagePath::root()];
+    // a loop of directories has no end
+    for _ in 0..20 {
+        let Some(folder) = folders.pop() else { return };
+        let Ok(listed) = view.list(&folder) else { continue };
+        for (name, metadata) in listed.into_iter().take(50) {
+            let Ok(path) = folder.join(&name) else { continue };
+            match metadata.kind {
+                FileKind::Directory => folders.push(path),
+                _ if metadata.len <= 1 << 20 => {
+                    if let Ok(Some(content)) = view.read(&path) {
+                        assert_eq!(content.len() as u64, metadata.len, "{path}");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What is looked at before an ext4 is edited.
+pub fn ext4_superblock(data: &[u8]) {
+    for len in [data.len() as u64, 64 << 20, u64::MAX] {
+        let Ok(superblock) = Superblock::read(&Padded { head: data.to_vec(), len }) else { continue };
+        assert!((1024..=65536).contains(&superblock.block_size));
+        if superblock.check_editable(len).is_ok() {
+            let bytes = superblock.blocks.checked_mul(superblock.block_size);
+            assert!(bytes.is_some_and(|b| b <= len), "a file system larger than its partition passed");
+        }
+    }
+}
+
+/// Flattened device trees: what is read and written is read the same again.
+pub fn device_tree(data: &[u8]) {
+    if let Ok(tree) = DeviceTree::parse(data) {
+        let again = DeviceTree::parse(&tree.to_bytes());
+        assert_eq!(again.as_ref(), Ok(&tree), "it is another one when it was written");
+    }
+    if let Ok(fitted) = fit_for_raspi4b(data) {
+        DeviceTree::parse(&fitted).expect("what was made can be read");
+    }
+}

@@ -1,0 +1,191 @@
+//! Everything that reads bytes from outside, on sound ones that were damaged: a short run of what the
+//! fuzz targets run without end. See fuzz/.
+
+#[path = "../fuzz/checks.rs"]
+mod checks;
+mod support;
+
+use std::io::{Cursor, Read, Write};
+
+use pibake::base::xz_raw_len;
+use pibake::disk::partitions;
+use pibake::emulator::fdt::{DeviceTree, Node};
+use pibake::fs::ext4::Superblock;
+use pibake::fs::fat::FatView;
+use pibake::image_path::ImagePath;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use support::{run, tool};
+
+/// Damage to one place.
+#[derive(Debug, Clone)]
+enum Damage {
+    Flip(u8),
+    Byte(u8),
+    /// Numbers at the edges of what fits.
+    Number([u8; 4]),
+    Cut,
+    /// Another place's bytes.
+    Copy(Index),
+}
+
+fn damage() -> impl Strategy<Value = Vec<(Index, Damage)>> {
+    let numbers = [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX - 1, u32::MAX].map(u32::to_le_bytes);
+    let one = prop_oneof![
+        6 => (0..8_u8).prop_map(|bit| Damage::Flip(1 << bit)),
+        4 => any::<u8>().prop_map(Damage::Byte),
+        4 => proptest::sample::select(numbers.to_vec()).prop_map(Damage::Number),
+        1 => Just(Damage::Cut),
+        2 => any::<Index>().prop_map(Damage::Copy),
+    ];
+    proptest::collection::vec((any::<Index>(), one), 0..6)
+}
+
+/// Sound bytes, and the places in them that say anything: those that are not zero.
+struct Seed {
+    bytes: Vec<u8>,
+    telling: Vec<usize>,
+}
+
+impl Seed {
+    fn new(bytes: &[u8]) -> Self {
+        let telling = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+        Self { bytes: bytes.to_vec(), telling }
+    }
+}
+
+fn damaged(Seed { bytes, telling }: &Seed, damages: Vec<(Index, Damage)>) -> Vec<u8> {
+    let mut bytes = bytes.clone();
+    for (place, damage) in damages {
+        let at = telling[place.index(telling.len())];
+        match damage {
+            _ if at >= bytes.len() => {}
+            Damage::Flip(mask) => bytes[at] ^= mask,
+            Damage::Byte(byte) => bytes[at] = byte,
+            Damage::Number(number) => {
+                let here = bytes.len().min(at + 4);
+                bytes[at..here].copy_from_slice(&number[..here - at]);
+            }
+            Damage::Cut => bytes.truncate(at),
+            Damage::Copy(from) => {
+                let from = telling[from.index(telling.len())];
+                if from < bytes.len() {
+                    let n = 16.min(bytes.len() - at.max(from));
+                    bytes.copy_within(from..from + n, at);
+                }
+            }
+        }
+    }
+    bytes
+}
+
+/// Runs `check` on the seed as it is, on damaged ones, and on no seed at all.
+fn survives(cases: u32, seeds: &[Vec<u8>], check: fn(&[u8])) {
+    for seed in seeds {
+        check(seed);
+    }
+    let seeds: Vec<Seed> = seeds.iter().map(|bytes| Seed::new(bytes)).collect();
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    let any_bytes = proptest::collection::vec(any::<u8>(), 0..2000);
+    let damaged = (any::<Index>(), damage())
+        .prop_map(|(which, damages)| damaged(&seeds[which.index(seeds.len())], damages));
+    let input = prop_oneof![1 => any_bytes, 9 => damaged].no_shrink();
+    proptest!(config, |(bytes in input)| check(&bytes));
+}
+
+fn file(path: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn lists_signatures_and_keyrings() {
+    let folder = "tests/fixtures/signatures/cd-image";
+    let (list, signature) =
+        (file(&format!("{folder}/SHA256SUMS")), file(&format!("{folder}/SHA256SUMS.gpg")));
+    let key = file("src/base/keys/ubuntu-cd-image-2012.gpg");
+    // the check takes the first half for a keyring and the second for a signature
+    let mut both = key.clone();
+    both.truncate(signature.len());
+    survives(300, &[list, signature.clone(), key, [both, signature].concat()], checks::sums);
+}
+
+fn xz(data: &[u8]) -> Vec<u8> {
+    let stream = liblzma::stream::MtStreamBuilder::new().threads(1).preset(0).block_size(4096).encoder();
+    let mut out = liblzma::write::XzEncoder::new_stream(Vec::new(), stream.unwrap());
+    out.write_all(data).unwrap();
+    out.finish().unwrap()
+}
+
+#[test]
+fn indexes_of_xz() {
+    let text: Vec<u8> = (0..30_000_u32).flat_map(|n| (n * n / 77).to_le_bytes()).take(30_000).collect();
+    let one = xz(&text);
+    let several = [xz(&text[..5000]), vec![0; 8], xz(b""), one.clone(), vec![0; 4]].concat();
+    let said = |bytes: &[u8]| xz_raw_len(&mut Cursor::new(bytes)).unwrap();
+    assert_eq!((said(&one), said(&several)), (Some(30_000), Some(35_000)));
+    survives(1000, &[one, several], checks::xz_index);
+}
+
+/// A small disk with the partition table that sfdisk makes.
+fn disk(script: &str) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, input) = (dir.path().join("disk"), dir.path().join("script"));
+    std::fs::File::create(&disk).unwrap().set_len(2 << 20).unwrap();
+    std::fs::write(&input, script).unwrap();
+    let mut sfdisk = tool("sfdisk", "fdisk");
+    run(sfdisk.arg("-q").arg(&disk).stdin(std::fs::File::open(&input).unwrap()));
+    std::fs::read(&disk).unwrap()
+}
+
+#[test]
+fn partition_tables() {
+    let mbr = disk("label: dos\nstart=64, size=1000, type=c\nstart=2048, size=2048, type=83\n");
+    let logical = disk(
+        "label: dos\nstart=64, size=1000, type=c\nstart=1100, size=2900, type=5\nstart=1200, size=500, type=83\n",
+    );
+    let gpt = disk("label: gpt\nfirst-lba: 34\nstart=64, size=1000\nstart=2048, size=1900\n");
+    let count = |bytes: &[u8]| {
+        let found = partitions(&checks::Padded { head: bytes.to_vec(), len: bytes.len() as u64 });
+        found.map(|(_, partitions)| partitions.len()).ok()
+    };
+    assert_eq!((count(&mbr), count(&gpt)), (Some(2), Some(2)));
+    survives(600, &[mbr, logical, gpt], checks::partition_table);
+}
+
+/// The first bytes of both partitions of the built-in image.
+fn sample() -> [Vec<u8>; 2] {
+    let packed = file("src/base/sample.img.xz");
+    let mut raw = Vec::new();
+    // the layout of Ubuntu 20.04: FAT from 1 MiB on, ext4 from 257 MiB on
+    liblzma::read::XzDecoder::new(&packed[..]).take(258 << 20).read_to_end(&mut raw).unwrap();
+    [raw[1 << 20..6 << 20].to_vec(), raw[257 << 20..(257 << 20) + 2048].to_vec()]
+}
+
+#[test]
+fn fat_file_systems() {
+    let [fat, _] = sample();
+    let view = FatView::open(checks::Padded { head: fat.clone(), len: 256 << 20 }).unwrap();
+    assert!(view.list(&ImagePath::root()).unwrap().len() > 20);
+    survives(150, &[fat], checks::fat);
+}
+
+#[test]
+fn superblocks_of_ext4() {
+    let [_, ext4] = sample();
+    let device = checks::Padded { head: ext4.clone(), len: 128 << 20 };
+    Superblock::read(&device).unwrap().check_editable(device.len).unwrap();
+    survives(2000, &[ext4], checks::ext4_superblock);
+}
+
+#[test]
+fn device_trees() {
+    let mut mmc = Node { name: "mmc@7e300000".into(), ..Node::default() };
+    mmc.set_string("compatible", "brcm,bcm2835-mmc");
+    mmc.children.push(Node { name: "wifi@1".into(), ..Node::default() });
+    let soc = Node { name: "soc".into(), children: vec![mmc], ..Node::default() };
+    let mut tree = DeviceTree::empty();
+    tree.root.children.push(soc);
+    tree.root.set_string("compatible", "raspberrypi,4-model-b");
+    tree.reserved.push((0, 0x1000));
+    survives(2000, &[tree.to_bytes()], checks::device_tree);
+}
