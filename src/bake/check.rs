@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::disk::{BlockDevice, Patched};
+use crate::disk::BlockDevice;
 use crate::fs::FileKind;
 use crate::fs::ext4::Ext4View;
 use crate::fs::fat::FatView;
@@ -36,7 +36,7 @@ pub struct Mismatch {
 
 /// Compares every path in `expected` with what `image` holds.
 pub fn check(
-    image: &Arc<Patched<Arc<dyn BlockDevice>>>,
+    image: &Arc<dyn BlockDevice>,
     layout: &Layout,
     expected: &BTreeMap<(Volume, ImagePath), Expected>,
 ) -> Result<(), Mismatch> {

@@ -57,6 +57,18 @@ pub enum Error {
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
 pub fn bake(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
+    bake_with_proof(base, recipe, now).map(|(patch, _)| patch)
+}
+
+/// As [`bake`]; gives besides what must be true of whatever the patched image is copied to.
+///
+/// # Errors
+/// As [`bake`].
+pub fn bake_with_proof(
+    base: Arc<dyn BlockDevice>,
+    recipe: &Recipe,
+    now: i64,
+) -> Result<(Patch, Proof), Error> {
     // The editors are other people's code over bytes from outside. A panic of theirs leaves the
     // overlay half changed, and it is thrown away with all else that they touched.
     catch_unwind(AssertUnwindSafe(|| bake_inner(base, recipe, now))).unwrap_or_else(|panic| {
@@ -66,7 +78,7 @@ pub fn bake(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Pat
     })
 }
 
-fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
+fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
     let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
     let device: Arc<dyn BlockDevice> = Arc::clone(&overlay) as _;
     let (_, partitions) = disk::partitions(&device)?;
@@ -77,8 +89,26 @@ fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<P
     }
     let expected = kitchen.finish()?;
     let patch = overlay.freeze().map_err(Error::Read)?;
-    check::check(&Arc::new(Patched::new(base, patch.clone())), &layout, &expected)?;
-    Ok(patch)
+    let proof = Proof { layout, expected };
+    proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn BlockDevice>))?;
+    Ok((patch, proof))
+}
+
+/// What a recipe left: every path that it names, as it must be.
+#[derive(Debug)]
+pub struct Proof {
+    layout: Layout,
+    expected: BTreeMap<(Volume, ImagePath), Expected>,
+}
+
+impl Proof {
+    /// Reads every path back from `image`, through readers that share no code with the editors.
+    ///
+    /// # Errors
+    /// The first path that is not as it must be.
+    pub fn check(&self, image: &Arc<dyn BlockDevice>) -> Result<(), Mismatch> {
+        check::check(image, &self.layout, &self.expected)
+    }
 }
 
 /// The two file systems under way, and what must be true of them at the end.

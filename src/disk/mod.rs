@@ -1,9 +1,12 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
 mod file;
+#[cfg(target_os = "linux")]
+pub mod ioctl;
 mod limited;
 mod memory;
 mod overlay;
+mod ranges;
 mod stream;
 mod table;
 mod window;
@@ -12,6 +15,7 @@ pub use file::FileDevice;
 pub use limited::Limited;
 pub use memory::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
+pub use ranges::Ranges;
 pub use stream::Stream;
 pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
 pub use window::Window;

@@ -4,8 +4,10 @@ pub mod error;
 pub mod ext4;
 pub mod fat;
 pub mod layout;
+mod used;
 
 pub use error::Error;
+pub use used::{Used, used};
 
 use std::io::{Read, Write};
 

@@ -18,7 +18,7 @@ use super::source::{GRAIN, Source};
 pub(super) const CHUNK: usize = 4 << 20;
 
 /// How many chunks there are at most at a time.
-const RING: usize = 12;
+pub(super) const RING: usize = 12;
 
 /// Why work should end before it is done.
 #[derive(Default)]
@@ -54,13 +54,14 @@ pub(super) struct Ring {
     home: Sender<Aligned>,
     free: Receiver<Aligned>,
     made: AtomicUsize,
+    size: usize,
 }
 
 impl Ring {
-    /// A ring whose buffers are made when they are first needed.
-    pub fn new() -> Self {
-        let (home, free) = crossbeam_channel::bounded(RING);
-        Self { home, free, made: AtomicUsize::new(0) }
+    /// A ring of `size` buffers, which are made when they are first needed.
+    pub fn new(size: usize) -> Self {
+        let (home, free) = crossbeam_channel::bounded(size);
+        Self { home, free, made: AtomicUsize::new(0), size }
     }
 
     /// A buffer of [`CHUNK`] bytes with any content; waits until one is free.
@@ -68,10 +69,10 @@ impl Ring {
         if let Ok(buffer) = self.free.try_recv() {
             return buffer;
         }
-        if self.made.fetch_add(1, Ordering::Relaxed) < RING {
+        if self.made.fetch_add(1, Ordering::Relaxed) < self.size {
             return Aligned::zeroed(CHUNK);
         }
-        self.made.store(RING, Ordering::Relaxed);
+        self.made.store(self.size, Ordering::Relaxed);
         // The ring holds a sender itself, so the channel cannot be closed.
         self.free.recv().unwrap_or_else(|_| Aligned::zeroed(CHUNK))
     }
@@ -162,7 +163,7 @@ impl Fan {
 
 /// Reads all of `source` for the writers of `fan`.
 pub(super) fn read(source: &Source, fan: Fan, stop: &Stop) -> Result<(), Error> {
-    let ring = Ring::new();
+    let ring = Ring::new(RING);
     for (offset, filled) in windows(source.data()) {
         stop.check()?;
         let mut buffer = ring.take();
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_chunk_tells_data_from_zeros() {
-        let ring = Ring::new();
+        let ring = Ring::new(RING);
         let g = GRAIN as usize;
         let mut buffer = ring.take();
         buffer[g] = 1;
@@ -261,7 +262,7 @@ mod tests {
     fn a_broken_stream_is_no_end() {
         let stop = Stop::default();
         let (fan, receivers) = Fan::new(2);
-        let ring = Ring::new();
+        let ring = Ring::new(RING);
         assert!(fan.send(ring.chunk(0, ring.take(), &[])));
         drop(fan);
         assert!(matches!(drain(&receivers[0], &stop, |_| Ok(())), Err(Error::Cancelled)));
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_ring_never_holds_more_than_its_size() {
-        let ring = Arc::new(Ring::new());
+        let ring = Arc::new(Ring::new(RING));
         let (fan, receivers) = Fan::new(1);
         std::thread::scope(|scope| {
             scope.spawn(|| {

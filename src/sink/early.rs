@@ -6,14 +6,13 @@
 //! room is taken for it. If it fails, nothing is lost: the images are copied from the cache.
 
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::aligned::Aligned;
-use super::copy::{CHUNK, Fan, Ring, Stop, drain};
+use super::assemble::Assembler;
+use super::copy::{Fan, RING, Ring, Stop, drain};
 use super::image::Image;
 use super::temp::Temp;
 use super::{Error, Format, room};
@@ -35,13 +34,8 @@ pub(super) struct Early {
 
 struct Running {
     fan: Fan,
-    ring: Ring,
+    windows: Assembler,
     writers: Vec<JoinHandle<Result<Image, Error>>>,
-    /// How much of the image was seen.
-    position: u64,
-    /// The bytes of the window that `position` lies in, up to `position`; none while all of them
-    /// are zero.
-    window: Option<Aligned>,
 }
 
 impl Early {
@@ -85,7 +79,7 @@ impl Early {
                 Ok(image)
             })?);
         }
-        Ok(Some(Running { fan, ring: Ring::new(), writers, position: 0, window: None }))
+        Ok(Some(Running { fan, windows: Assembler::new(Ring::new(RING)), writers }))
     }
 
     /// An error says that the user asked for the end; faults of the writing only end the writing.
@@ -95,7 +89,7 @@ impl Early {
             return Err(io::Error::new(io::ErrorKind::Interrupted, Error::Cancelled));
         }
         let Some(running) = &mut self.running else { return Ok(()) };
-        let in_order = offset == running.position && offset.checked_add(len).is_some();
+        let in_order = offset == running.windows.position() && offset.checked_add(len).is_some();
         if !in_order || !feed(running) {
             self.abandon();
         }
@@ -113,7 +107,7 @@ impl Early {
     /// none, if writing them failed.
     pub fn finish(mut self, len: u64) -> (Vec<Image>, Option<io::Error>) {
         let Some(mut running) = self.running.take() else { return (Vec::new(), self.fault.take()) };
-        if running.position != len || !running.flush() {
+        if running.windows.position() != len || !running.flush() {
             return (Vec::new(), running.break_off());
         }
         let Running { fan, writers, .. } = running;
@@ -162,62 +156,19 @@ fn join(writer: JoinHandle<Result<Image, Error>>) -> io::Result<Image> {
 }
 
 impl Running {
-    /// Where in its window the position is.
-    fn within(&self) -> usize {
-        (self.position % CHUNK as u64) as usize
-    }
-
     /// Takes data; false if a writer has given up.
-    fn data(&mut self, mut data: &[u8]) -> bool {
-        while !data.is_empty() {
-            let at = self.within();
-            let (now, later) = data.split_at(data.len().min(CHUNK - at));
-            let ring = &self.ring;
-            let window = self.window.get_or_insert_with(|| {
-                let mut window = ring.take();
-                window[..at].fill(0);
-                window
-            });
-            window[at..at + now.len()].copy_from_slice(now);
-            if !self.advance(now.len()) {
-                return false;
-            }
-            data = later;
-        }
-        true
+    fn data(&mut self, data: &[u8]) -> bool {
+        self.windows.data(data, |chunk| self.fan.send(chunk))
     }
 
     /// Takes zeros; false if a writer has given up.
-    fn zeros(&mut self, mut len: u64) -> bool {
-        while len > 0 {
-            let at = self.within();
-            let now = len.min((CHUNK - at) as u64) as usize;
-            if let Some(window) = &mut self.window {
-                window[at..at + now].fill(0);
-            }
-            if !self.advance(now) {
-                return false;
-            }
-            len -= now as u64;
-        }
-        true
-    }
-
-    fn advance(&mut self, n: usize) -> bool {
-        self.position += n as u64;
-        self.within() != 0 || self.send(CHUNK)
+    fn zeros(&mut self, len: u64) -> bool {
+        self.windows.zeros(len, |chunk| self.fan.send(chunk))
     }
 
     /// Sends what the last window holds.
     fn flush(&mut self) -> bool {
-        self.send(self.within())
-    }
-
-    fn send(&mut self, len: usize) -> bool {
-        let Some(window) = self.window.take() else { return true };
-        let filled: Range<usize> = 0..len;
-        let chunk = self.ring.chunk(self.position - len as u64, window, &[filled]);
-        self.fan.send(chunk)
+        self.windows.flush(|chunk| self.fan.send(chunk))
     }
 
     /// Ends the writers; the fault of the first that had one.

@@ -6,7 +6,9 @@
 //! there before is replaced in that one step.
 
 mod aligned;
+mod assemble;
 mod build;
+pub mod card;
 mod card_overlay;
 mod compressed;
 mod copy;

@@ -52,7 +52,7 @@ pub(super) fn check(
 
 /// How many bytes of `source` lie in grains that are not all zero.
 fn occupied(source: &Source) -> Result<u64, Error> {
-    let ring = super::copy::Ring::new();
+    let ring = super::copy::Ring::new(super::copy::RING);
     let mut sum = 0;
     for (offset, filled) in super::copy::windows(source.data()) {
         let mut buffer = ring.take();

@@ -59,9 +59,12 @@ impl Source {
 
     /// Fills `buffer` with the bytes from `offset` on.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|source| Error::Read { path: self.path.clone(), source })
+        self.read_raw(offset, buffer).map_err(|source| Error::Read { path: self.path.clone(), source })
+    }
+
+    /// As [`Source::read`], with the system's own error.
+    pub fn read_raw(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod device;
 mod superblock;
+mod used;
 mod view;
 
 pub use superblock::Superblock;
+pub use used::used;
 pub use view::Ext4View;
 
 use std::io::{self, Read, Write};

@@ -2,9 +2,11 @@
 
 mod bpb;
 mod dot_entries;
+mod used;
 mod view;
 
 pub use bpb::{Bpb, RootDirectory};
+pub use used::used;
 pub use view::FatView;
 
 use std::cell::Cell;

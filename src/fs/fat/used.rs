@@ -1,0 +1,50 @@
+//! Which parts of a FAT file system hold something, by its own allocation table.
+
+use super::super::Error;
+use super::bpb::Bpb;
+use crate::disk::{BlockDevice, Ranges};
+
+/// The table is read in pieces of this many bytes.
+const PIECE: usize = 64 * 1024;
+/// In the extended flags of FAT32: only one of the tables is kept up to date.
+const NO_MIRRORING: u8 = 0x80;
+
+/// The bytes of the file system in `device` that are in use: boot sectors, tables, and every cluster
+/// whose entry is not zero. Bad clusters count as used.
+///
+/// # Errors
+/// [`Error::NotThere`] where there is none; [`Error::Incompatible`] where the first table is not the
+/// one that counts; [`Error::Io`]
+pub fn used(device: &dyn BlockDevice) -> Result<Ranges, Error> {
+    let bpb = Bpb::read(device)?;
+    let reading = |e| Error::io("reading the FAT allocation table", e);
+    let mut flags = [0];
+    device.read_at(0x28, &mut flags).map_err(reading)?;
+    if bpb.fat32 && flags[0] & NO_MIRRORING != 0 {
+        return Err(Error::Incompatible { fs: "FAT", features: "tables that are not mirrored".into() });
+    }
+    let width = if bpb.fat32 { 4 } else { 2 };
+    let mut used = Ranges::new();
+    used.insert(0..bpb.data_offset);
+    let mut piece = vec![0; PIECE];
+    let mut cluster = 2;
+    let end = bpb.clusters + 2;
+    while cluster < end {
+        let count = (PIECE as u64 / width).min(end - cluster);
+        let raw = &mut piece[..(count * width) as usize];
+        device.read_at(bpb.fat_offset + cluster * width, raw).map_err(reading)?;
+        for entry in raw.chunks_exact(width as usize) {
+            // the top four bits of a FAT32 entry are not its
+            let is_free = match entry {
+                [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]) & 0x0fff_ffff == 0,
+                entry => entry.iter().all(|byte| *byte == 0),
+            };
+            if !is_free {
+                let start = bpb.data_offset + (cluster - 2) * bpb.cluster_len;
+                used.insert(start..start + bpb.cluster_len);
+            }
+            cluster += 1;
+        }
+    }
+    Ok(used)
+}

@@ -1,0 +1,92 @@
+//! What can go wrong while a card is written.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a card is not done. Once anything was written to it, its first MiB is zero: nothing boots from it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The card holds less than the image.
+    #[error("{card} is too small: it has {size} bytes, and the image {needed}; nothing was written to it")]
+    TooSmall {
+        /// The drive.
+        card: String,
+        /// Bytes that it has.
+        size: u64,
+        /// Bytes that it would need.
+        needed: u64,
+    },
+    /// The drive answered with an error.
+    #[error("{doing} {card} at byte {offset}")]
+    Io {
+        /// What was done: "writing".
+        doing: &'static str,
+        /// The drive.
+        card: String,
+        /// Where on it.
+        offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was written does not read back, twice.
+    #[error(
+        "this card is bad or lying about its size: {card} does not give back at byte {offset} what was \
+         written there{}",
+        if *again { ", nor after another try" } else { "" }
+    )]
+    Bad {
+        /// The drive.
+        card: String,
+        /// Where on it.
+        offset: u64,
+        /// It was written again before.
+        again: bool,
+        /// Why reading failed, where it did.
+        source: Option<io::Error>,
+    },
+    /// The file systems on the card are not as they must be.
+    #[error("this card is bad or lying about its size: what {card} holds does not read as it was baked")]
+    Proof {
+        /// The drive.
+        card: String,
+        /// What differs.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is to be written could not be made.
+    #[error("baking {node}; {card} does not get an image that is not configured")]
+    Bake {
+        /// The node's name.
+        node: String,
+        /// The drive.
+        card: String,
+        /// Why, in the words of whoever bakes.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The image cannot be read, or makes no sense.
+    #[error("reading {path}")]
+    Base {
+        /// The raw image.
+        path: PathBuf,
+        /// What the system said; the cards share it.
+        source: Arc<io::Error>,
+    },
+    /// The image has no partitions that make sense.
+    #[error("examining the image of {node}")]
+    Table {
+        /// The node's name.
+        node: String,
+        /// Why.
+        source: crate::disk::TableError,
+    },
+    /// The user asked for the end.
+    #[error("stopped")]
+    Cancelled,
+}
+
+impl Error {
+    /// Whether it is the card that failed the check, as opposed to the writing.
+    pub fn is_verification(&self) -> bool {
+        matches!(self, Self::Bad { .. } | Self::Proof { .. })
+    }
+}

@@ -1,0 +1,208 @@
+//! Cards: an image written straight to a drive, several drives at once from one base.
+//!
+//! The first MiB, which has the partition table, is zero from the first write to the last: a card
+//! whose writing stopped anywhere, for whatever reason, does not boot half of a node. Everything else
+//! is written, stored and read back before.
+
+mod device;
+mod early;
+mod error;
+#[cfg(test)]
+mod mock;
+mod pipeline;
+mod plan;
+mod probe;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod windows;
+mod writing;
+
+pub use device::Card;
+#[cfg(target_os = "linux")]
+pub use device::DriveCard;
+pub use error::Error;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use early::Early;
+use plan::Plan;
+use windows::Windows;
+use writing::Writing;
+
+use crate::base::Tap;
+use crate::disk::{BlockDevice, FileDevice, Patch};
+use crate::progress::Progress;
+use crate::sink::source::Source;
+
+/// How cards are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Read everything back.
+    pub verify: bool,
+    /// Write every byte of the image, also what its file systems call free.
+    pub full: bool,
+    /// Discard or zero the whole card first.
+    pub wipe: bool,
+}
+
+/// A card and what it is to become.
+#[derive(Clone)]
+pub struct Target {
+    /// What the card is called in messages: `/dev/sdb`.
+    pub card_name: String,
+    /// The node's name.
+    pub node: String,
+    /// The card itself.
+    pub card: Arc<dyn Card>,
+}
+
+/// Looks whether what is on the card is what was baked.
+pub type Proof =
+    Box<dyn Fn(Arc<dyn BlockDevice>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+
+/// What makes a node of the base.
+pub struct Content {
+    /// What differs from the base.
+    pub patch: Patch,
+    /// Whether a card has it.
+    pub proof: Proof,
+}
+
+/// Makes the content of the node with the given name; called once for each card, from many threads.
+pub type Contents<'a> = dyn Fn(&str) -> Result<Content, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+
+/// A card that was written and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Bytes that were written.
+    pub written: u64,
+    /// Bytes that were read back.
+    pub verified: u64,
+    /// Where a second try was needed.
+    pub again: Option<u64>,
+}
+
+/// How it went with one card.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the card is called.
+    pub card: String,
+    /// The node that it was to become.
+    pub node: String,
+    /// Whether anything was written to it. If so and it is not done, its first MiB is zero.
+    pub touched: bool,
+    /// What came of it.
+    pub result: Result<Done, Error>,
+}
+
+/// Cards that are going to be written. Nothing is written yet.
+pub struct Flash {
+    early: Early,
+}
+
+impl Flash {
+    /// For these cards. When `cancel` becomes true the work ends soon, with [`Error::Cancelled`].
+    pub fn new(targets: Vec<Target>, options: Options, cancel: Arc<AtomicBool>) -> Self {
+        let cards = targets.into_iter().map(|t| Writing::new(t, options, Arc::clone(&cancel))).collect();
+        Self { early: Early::new(cards, cancel) }
+    }
+
+    /// Something to show the base's bytes to while they are decoded: the cards are begun meanwhile.
+    pub fn tap(&mut self) -> &mut (dyn Tap + 'static) {
+        &mut self.early
+    }
+
+    /// Writes all cards from the raw image at `base`, which has been verified, each with what
+    /// `contents` makes for it. A card that fails does not disturb the others.
+    pub fn finish(self, base: &Path, contents: &Contents<'_>, progress: &dyn Progress) -> Vec<Outcome> {
+        let source = match Source::open(base) {
+            Ok(source) => source,
+            Err(e) => {
+                let e = Arc::new(io::Error::other(e));
+                return self.abandon(|| Error::Base { path: base.to_owned(), source: Arc::clone(&e) });
+            }
+        };
+        let cards = self.early.finish(Some(source.len()));
+        let windows = Windows::new(&source, base);
+        let job = Job { base: base.to_owned(), source: &source, windows: &windows, contents, progress };
+        thread::scope(|scope| {
+            let job = &job;
+            let running: Vec<_> =
+                cards.into_iter().map(|card| scope.spawn(move || job.card(card.wait()))).collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, Outcome>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            running.into_iter().map(join).collect()
+        })
+    }
+
+    /// Gives all cards up, because there is no base for them. Those that failed by themselves say why.
+    pub fn abandon(self, why: impl Fn() -> Error) -> Vec<Outcome> {
+        let cards = self.early.finish(None).into_iter().map(early::Begun::wait);
+        cards.map(|mut card| card.fault.take().unwrap_or_else(&why).of(card)).collect()
+    }
+}
+
+impl Error {
+    fn of(self, card: Writing) -> Outcome {
+        outcome(card, Err(self))
+    }
+}
+
+fn outcome(card: Writing, result: Result<Done, Error>) -> Outcome {
+    Outcome { card: card.target.card_name, node: card.target.node, touched: card.touched, result }
+}
+
+/// What the cards of a run share.
+struct Job<'a> {
+    base: PathBuf,
+    source: &'a Source,
+    windows: &'a Windows<'a>,
+    contents: &'a Contents<'a>,
+    progress: &'a dyn Progress,
+}
+
+impl Job<'_> {
+    fn card(&self, mut card: Writing) -> Outcome {
+        let result = self.write(&mut card);
+        if result.is_err() && card.touched {
+            // A card that wraps around may have got something there after all. That this fails as
+            // well is what the first error means.
+            let _ = card.card().zero(0..plan::HEAD).and_then(|()| card.card().sync());
+        }
+        outcome(card, result)
+    }
+
+    fn write(&self, card: &mut Writing) -> Result<Done, Error> {
+        if let Some(fault) = card.fault.take() {
+            return Err(fault);
+        }
+        let needed = self.source.len().next_multiple_of(card.card().sector());
+        if card.card().len() < needed {
+            let (card, size) = (card.target.card_name.clone(), card.card().len());
+            return Err(Error::TooSmall { card, size, needed });
+        }
+        card.check()?;
+        // what cannot be baked leaves a card that was not begun as it was
+        let node = card.target.node.clone();
+        let Content { patch, proof } = (self.contents)(&node).map_err(|source| Error::Bake {
+            node: node.clone(),
+            card: card.target.card_name.clone(),
+            source,
+        })?;
+        let base = FileDevice::open_read_only(&self.base)
+            .map_err(|e| Error::Base { path: self.base.clone(), source: e.into() })?;
+        let plan = Plan::new(self.source, base, patch, &card.done, card.options.full, &node)?;
+        plan.notes.iter().for_each(|note| self.progress.note(note));
+        if !card.touched {
+            card.begin(self.progress)?;
+        }
+        pipeline::run(card, &plan, &proof, self.windows, self.progress)
+    }
+}

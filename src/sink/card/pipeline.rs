@@ -1,0 +1,239 @@
+//! Reading, writing and checking one card at the same time.
+//!
+//! A reader fetches what comes next while the writer writes. Behind the writer, a third thread has
+//! the card store what it got, every so many bytes, and compares what was stored with what should be
+//! there. So the bar shows what is on the card, and the end is no long silence.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Done;
+use super::Proof;
+use super::error::Error;
+use super::plan::{HEAD, Plan, UNIT};
+use super::reader::CardReader;
+use super::verify::Verifier;
+use super::windows::{WINDOW, Window, Windows};
+use super::writing::Writing;
+use crate::progress::{Progress, Step, Unit};
+use crate::sink::aligned::Aligned;
+
+/// The card is told to store what it got after so many bytes.
+const SYNC_EVERY: u64 = 64 << 20;
+/// How far the writer may run ahead of that, in windows.
+const AHEAD: usize = 32;
+
+/// What the writer does next.
+enum Piece {
+    Data(Arc<Window>, Vec<Range<u64>>),
+    Zeros(Vec<Range<u64>>),
+    /// All below this offset was passed.
+    Until(u64),
+    End,
+}
+
+/// What the writer has done.
+enum Passed {
+    Until(u64, u64),
+    End,
+}
+
+/// Writes and checks what `plan` has for `card`, and its first MiB last.
+pub(super) fn run(
+    card: &Writing,
+    plan: &Plan,
+    proof: &Proof,
+    windows: &Windows<'_>,
+    progress: &dyn Progress,
+) -> Result<Done, Error> {
+    let (name, node) = (&card.target.card_name, &card.target.node);
+    let writing = progress.begin(&format!("writing {node} to {name}"), Unit::Bytes, Some(plan.todo() + HEAD));
+    let mut verifier = Verifier::new(card, &*plan.image);
+    let reading = card.options.verify.then(|| {
+        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.used.total()));
+        (step, &mut verifier)
+    });
+    let reading = thread::scope(|scope| {
+        let (to_writer, pieces) = bounded(1);
+        let (to_verifier, passed) = bounded(AHEAD);
+        let reader = scope.spawn(move || read(card, plan, windows, &to_writer));
+        let step = &*writing;
+        let follower = scope.spawn(move || follow(card, plan, &passed, step, reading, progress));
+        let written = write(card, &pieces, &to_verifier);
+        drop((pieces, to_verifier));
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let followed = follower.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // Who ended because of another one's failure says that it was cancelled.
+        let mut faults = Vec::new();
+        let mut step = None;
+        match followed {
+            Ok(checked) => step = checked,
+            Err(fault) => faults.push(fault),
+        }
+        faults.extend(written.err());
+        faults.extend(read.err());
+        if faults.is_empty() {
+            return Ok(step);
+        }
+        let cause = faults.iter().position(|fault| !matches!(fault, Error::Cancelled)).unwrap_or(0);
+        Err(faults.swap_remove(cause))
+    })?;
+
+    // The image covers the probes before its end.
+    if let Some(probe) = &card.probe {
+        let len = plan.image.len();
+        if let Some(offset) = probe.missing(card.card(), len).map_err(card.io("probing", len))? {
+            return Err(card.bad(offset, false));
+        }
+    }
+    let head = head(plan)?;
+    if card.options.verify {
+        verifier.samples(&plan.used)?;
+        let reader = CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec());
+        proof(Arc::new(reader)).map_err(|source| Error::Proof { card: name.clone(), source })?;
+    }
+    card.check()?;
+    write_head(card, &head, &mut verifier, plan)?;
+    writing.advance(HEAD);
+    writing.finish();
+    if let Some(step) = reading {
+        step.finish();
+    }
+    let verified = if card.options.verify { plan.used.total() + HEAD } else { HEAD };
+    Ok(Done { written: card.done.total() + plan.todo() + HEAD, verified, again: verifier.again() })
+}
+
+fn read(card: &Writing, plan: &Plan, windows: &Windows<'_>, out: &Sender<Piece>) -> Result<(), Error> {
+    let send = |piece| out.send(piece).map_err(|_| Error::Cancelled);
+    let mut blocks = plan.patch.blocks().peekable();
+    let end = plan.image.len();
+    let mut offset = 0;
+    while offset < end {
+        let window = offset..offset + WINDOW;
+        let data: Vec<_> = plan.data.within(window.clone()).collect();
+        let zeros: Vec<_> = plan.zeros.within(window.clone()).collect();
+        let mut over = Vec::new();
+        while let Some(block) = blocks.next_if(|(at, _)| *at < window.end) {
+            over.push(block);
+        }
+        let touched = !data.is_empty() || !zeros.is_empty();
+        if !data.is_empty() {
+            card.check()?;
+            let mut bytes = windows.get(offset)?;
+            if !over.is_empty() {
+                bytes = Arc::new(windows.patched(&bytes, &over));
+            }
+            send(Piece::Data(bytes, data))?;
+        }
+        if !zeros.is_empty() {
+            send(Piece::Zeros(zeros))?;
+        }
+        offset = window.end;
+        if touched || offset >= end {
+            send(Piece::Until(offset.min(end)))?;
+        }
+    }
+    send(Piece::End)
+}
+
+fn write(card: &Writing, pieces: &Receiver<Piece>, out: &Sender<Passed>) -> Result<(), Error> {
+    let send = |passed| out.send(passed).map_err(|_| Error::Cancelled);
+    let sector = card.card().sector();
+    let mut since = 0;
+    for piece in pieces {
+        card.check()?;
+        match piece {
+            Piece::Data(window, ranges) => {
+                for range in ranges {
+                    // what lies behind the end of the image is zero in the window
+                    let whole = range.start..range.end.next_multiple_of(sector);
+                    let bytes = window.bytes(&whole);
+                    card.card().write_at(range.start, bytes).map_err(card.io("writing", range.start))?;
+                    since += range.end - range.start;
+                }
+            }
+            Piece::Zeros(ranges) => {
+                for range in ranges {
+                    let whole = range.start..range.end.next_multiple_of(sector);
+                    card.card().zero(whole).map_err(card.io("writing", range.start))?;
+                    since += range.end - range.start;
+                }
+            }
+            Piece::Until(offset) => send(Passed::Until(offset, std::mem::take(&mut since)))?,
+            Piece::End => return send(Passed::End),
+        }
+    }
+    // the reader has ended before its time and says why
+    Err(Error::Cancelled)
+}
+
+/// Has the card store what was written, and compares it.
+fn follow<'a>(
+    card: &Writing,
+    plan: &Plan,
+    passed: &Receiver<Passed>,
+    writing: &dyn Step,
+    mut reading: Option<(Box<dyn Step>, &mut Verifier<'a>)>,
+    progress: &dyn Progress,
+) -> Result<Option<Box<dyn Step>>, Error> {
+    let (mut until, mut pending, mut checked) = (HEAD, 0, HEAD);
+    for news in passed {
+        let ended = match news {
+            Passed::Until(offset, bytes) => {
+                until = offset;
+                pending += bytes;
+                false
+            }
+            Passed::End => true,
+        };
+        if pending < SYNC_EVERY && !ended {
+            continue;
+        }
+        card.card().sync().map_err(card.io("storing what was written to", checked))?;
+        writing.advance(std::mem::take(&mut pending));
+        if let Some((step, verifier)) = &mut reading {
+            for range in plan.used.within(checked..until.max(checked)) {
+                verifier.range(range, progress, |n| step.advance(n))?;
+            }
+        }
+        checked = until.max(checked);
+        if ended {
+            return Ok(reading.map(|(step, _)| step));
+        }
+    }
+    Err(Error::Cancelled)
+}
+
+fn head(plan: &Plan) -> Result<Aligned, Error> {
+    let mut head = Aligned::zeroed(HEAD as usize);
+    let there = plan.image.len().min(HEAD) as usize;
+    plan.image
+        .read_at(0, &mut head[..there])
+        .map_err(|source| Error::Base { path: "the image that is written".into(), source: source.into() })?;
+    Ok(head)
+}
+
+/// The first MiB, and of it the block with the partition table last of all: until that one is there,
+/// nothing on the card is found.
+fn write_head(card: &Writing, head: &Aligned, verifier: &mut Verifier<'_>, plan: &Plan) -> Result<(), Error> {
+    let drive = card.card();
+    drive.write_at(UNIT, &head[UNIT as usize..]).map_err(card.io("writing", UNIT))?;
+    drive.sync().map_err(card.io("writing", UNIT))?;
+    drive.write_at(0, &head[..UNIT as usize]).map_err(card.io("writing", 0))?;
+    drive.sync().map_err(card.io("writing", 0))?;
+    let mut read = Aligned::zeroed(HEAD as usize);
+    drive.read_at(0, &mut read).map_err(card.io("reading back", 0))?;
+    if let Some(first) = read.iter().zip(head.iter()).position(|(a, b)| a != b) {
+        return Err(card.bad(first as u64, false));
+    }
+    if card.options.verify {
+        // on a card that wraps around, the first MiB lies over the end of the image now
+        let len = plan.image.len();
+        let end = plan.used.within(len.saturating_sub(2 * HEAD)..len).collect::<Vec<_>>();
+        end.into_iter().try_for_each(|range| verifier.strictly(range))?;
+    }
+    Ok(())
+}

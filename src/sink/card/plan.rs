@@ -1,0 +1,68 @@
+//! What a card must get, once all is known.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use crate::disk::{BlockDevice, FileDevice, OVERLAY_BLOCK, Patch, Patched, Ranges};
+use crate::sink::source::{GRAIN, Source};
+
+/// The part of a card that is zero until all else is right: the partition table is in it.
+pub(super) const HEAD: u64 = 1 << 20;
+/// The unit of writing: a block of ext4, and a multiple of every sector.
+pub(super) const UNIT: u64 = OVERLAY_BLOCK as u64;
+
+/// An image and which of its bytes go where.
+pub(super) struct Plan {
+    /// What the card is to hold.
+    pub image: Arc<dyn BlockDevice>,
+    pub patch: Patch,
+    /// What must read back, but for the head.
+    pub used: Ranges,
+    /// What is still to be written and is not known to be zero.
+    pub data: Ranges,
+    /// What is still to be written and is zero.
+    pub zeros: Ranges,
+    /// What there is to say of partitions that are copied whole.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// What the card of `node` gets, of which `done` is on it already, without the patch.
+    pub fn new(
+        source: &Source,
+        base: FileDevice,
+        patch: Patch,
+        done: &Ranges,
+        full: bool,
+        node: &str,
+    ) -> Result<Self, Error> {
+        let len = source.len();
+        let image: Arc<dyn BlockDevice> = Arc::new(Patched::new(base, patch.clone()));
+        let blocks: Ranges = patch.blocks().map(|(at, bytes)| at..at + bytes.len() as u64).collect();
+        let mut stored: Ranges = source.data().iter().cloned().collect();
+        blocks.iter().for_each(|range| stored.insert(range));
+        let mut notes = Vec::new();
+        let used: Ranges = if full {
+            std::iter::once(0..len).collect()
+        } else {
+            let found = crate::fs::used(&image, &stored)
+                .map_err(|source| Error::Table { node: node.to_owned(), source })?;
+            for (number, why) in found.whole {
+                notes.push(format!("{node}: partition {number} is copied whole: {why}"));
+            }
+            found.ranges
+        };
+        let head: Ranges = std::iter::once(0..HEAD).collect();
+        let used = used.rounded(UNIT, GRAIN, len).without(&head);
+        let mut todo = used.without(done);
+        blocks.without(&head).iter().for_each(|range| todo.insert(range));
+        let zeros = todo.without(&stored.rounded(UNIT, 1, len));
+        let data = todo.without(&zeros);
+        Ok(Self { image, patch, used, data, zeros, notes })
+    }
+
+    /// How many bytes are still to be written.
+    pub fn todo(&self) -> u64 {
+        self.data.total() + self.zeros.total()
+    }
+}

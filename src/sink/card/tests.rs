@@ -1,0 +1,401 @@
+//! The pipeline against cards in memory: whatever happens, a card is either right or does not boot.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::mock::{Faults, Gate, MockCard};
+use super::plan::{HEAD, UNIT};
+use super::*;
+use crate::disk::Overlay;
+use crate::progress::Silent;
+
+const MIB: u64 = 1 << 20;
+const LEN: u64 = 14 * MIB + 1536;
+const CARD: u64 = 40 * MIB;
+
+/// An image with one partition of no known kind, some data, and a patch over it.
+struct Image {
+    dir: tempfile::TempDir,
+    patch: Patch,
+    bytes: Vec<u8>,
+}
+
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    };
+    (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(len).collect()
+}
+
+impl Image {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(dir.path().join("base.img")).unwrap();
+        file.set_len(LEN).unwrap();
+        let mut table = [0; 512];
+        table[446..462].copy_from_slice(&[0, 0, 0, 0, 0xda, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0]);
+        table[458..462].copy_from_slice(&((LEN - MIB) as u32 / 512).to_le_bytes());
+        table[510..].copy_from_slice(&[0x55, 0xaa]);
+        file.write_all_at(&table, 0).unwrap();
+        for (at, len) in [(700_000, 600_000), (3 * MIB, 3 << 20), (9 * MIB, 1 << 20), (LEN - 1536, 1536)] {
+            file.write_all_at(&noise(at, len), at).unwrap();
+        }
+        let base = dir.path().join("base.img");
+        let overlay = Overlay::new(Arc::new(FileDevice::open_read_only(&base).unwrap()));
+        for at in [10, 900_000, 5 * MIB + 7, 7 * MIB, 12 * MIB, LEN - 700] {
+            let bytes = if at == 10 { vec![1] } else { noise(at, 600) };
+            overlay.write_at(at, &bytes).unwrap();
+        }
+        let patch = overlay.freeze().unwrap();
+        let mut bytes = vec![0; LEN as usize];
+        overlay.read_at(0, &mut bytes).unwrap();
+        Self { dir, patch, bytes }
+    }
+
+    fn base(&self) -> PathBuf {
+        self.dir.path().join("base.img")
+    }
+
+    fn flash(&self, cards: &[Arc<MockCard>], cancel: &Arc<AtomicBool>) -> Flash {
+        self.flash_with(cards, cancel, Options { verify: true, full: false, wipe: false })
+    }
+
+    fn flash_with(&self, cards: &[Arc<MockCard>], cancel: &Arc<AtomicBool>, options: Options) -> Flash {
+        let target = |(n, card): (usize, &Arc<MockCard>)| Target {
+            card_name: format!("card-{n}"),
+            node: format!("node-{n}"),
+            card: Arc::clone(card) as Arc<dyn Card>,
+        };
+        Flash::new(cards.iter().enumerate().map(target).collect(), options, Arc::clone(cancel))
+    }
+
+    fn content(&self) -> Content {
+        let expected = self.bytes.clone();
+        let proof = move |device: Arc<dyn BlockDevice>| {
+            let mut read = vec![0; expected.len()];
+            device.read_at(0, &mut read)?;
+            if read == expected { Ok(()) } else { Err("it differs".into()) }
+        };
+        Content { patch: self.patch.clone(), proof: Box::new(proof) }
+    }
+
+    /// Writes `card` alone.
+    fn run(&self, card: &Arc<MockCard>) -> Result<Done, Error> {
+        let flash = self.flash(std::slice::from_ref(card), &Arc::default());
+        let mut outcomes = flash.finish(&self.base(), &|_| Ok(self.content()), &Silent);
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0).result
+    }
+
+    fn is_on(&self, card: &MockCard) -> bool {
+        card.bytes()[..LEN as usize] == self.bytes
+    }
+}
+
+fn boots(card: &MockCard) -> bool {
+    card.bytes()[..HEAD as usize].iter().any(|b| *b != 0)
+}
+
+#[test]
+fn the_table_is_written_last() {
+    let image = Image::new();
+    let card = MockCard::new(CARD, Faults::default());
+    let done = image.run(&card).unwrap();
+    assert!(image.is_on(&card));
+    assert_eq!(done.again, None);
+    assert!(done.verified >= LEN, "{done:?}");
+    let writes = card.writes();
+    assert_eq!(writes[0], 0..HEAD, "zeroed first");
+    let [.., before, last] = &writes[..] else { panic!() };
+    assert_eq!((before.clone(), last.clone()), (UNIT..HEAD, 0..UNIT));
+    assert!(writes[1..writes.len() - 2].iter().all(|w| w.start >= HEAD), "{writes:?}");
+    // old superblocks of arrays and the backup of a GPT are at the end, where now only a probe is
+    assert!(card.bytes()[(CARD - HEAD) as usize..(CARD - 4096) as usize].iter().all(|b| *b == 0));
+}
+
+#[test]
+fn a_write_that_fails_ends_that_card_and_no_other() {
+    let image = Image::new();
+    let clean = MockCard::new(CARD, Faults::default());
+    image.run(&clean).unwrap();
+    for number in 1..=clean.writes().len() as u64 {
+        let bad = MockCard::new(CARD, Faults { fail_write: Some(number), ..Faults::default() });
+        let good = MockCard::new(CARD, Faults::default());
+        let flash = image.flash(&[Arc::clone(&bad), Arc::clone(&good)], &Arc::default());
+        let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
+        let of = |name: &str| outcomes.iter().find(|o| o.card == name).unwrap();
+        assert!(matches!(of("card-0").result, Err(Error::Io { .. })), "{number}: {:?}", of("card-0"));
+        if number > 1 {
+            assert!(!boots(&bad), "write {number}");
+        }
+        assert!(of("card-1").result.is_ok() && image.is_on(&good), "write {number}");
+    }
+}
+
+#[test]
+fn a_byte_that_does_not_stick_is_named_and_tried_once() {
+    let image = Image::new();
+    for at in [MIB + 5, 4 * MIB + 123_456, 11 * MIB, LEN - 1] {
+        let card = MockCard::new(CARD, Faults { flips: Some(at), ..Faults::default() });
+        let error = image.run(&card).unwrap_err();
+        let Error::Bad { offset, again: true, .. } = &error else { panic!("{error}") };
+        assert_eq!(*offset, at);
+        assert!(error.to_string().contains("this card is bad or lying about its size"), "{error}");
+        assert!(!boots(&card));
+    }
+    // in the first MiB there is no second try
+    let card = MockCard::new(CARD, Faults { flips: Some(500), ..Faults::default() });
+    assert!(matches!(image.run(&card).unwrap_err(), Error::Bad { offset: 500, .. }));
+    assert!(!boots(&card));
+}
+
+#[test]
+fn a_read_that_fails_once_is_forgiven_and_one_that_keeps_failing_is_not() {
+    let image = Image::new();
+    let mut again = 0;
+    for number in 20..50 {
+        let card = MockCard::new(CARD, Faults { fail_reads: Some(number..number + 1), ..Faults::default() });
+        match image.run(&card) {
+            Ok(done) => {
+                again += usize::from(done.again.is_some());
+                assert!(image.is_on(&card));
+            }
+            Err(_) => assert!(!boots(&card)),
+        }
+    }
+    assert!(again > 5, "no read of the check was hit: {again}");
+    let card = MockCard::new(CARD, Faults { fail_reads: Some(31..10_000), ..Faults::default() });
+    assert!(image.run(&card).unwrap_err().is_verification());
+    assert!(!boots(&card));
+}
+
+#[test]
+fn a_card_that_forgets_writes_is_never_done_with_a_hole() {
+    let image = Image::new();
+    let (mut found, mut forgiven) = (0, 0);
+    for every in 2..60 {
+        let card = MockCard::new(CARD, Faults { drop_every: Some(every), ..Faults::default() });
+        match image.run(&card) {
+            Ok(done) => {
+                forgiven += usize::from(done.again.is_some());
+                assert!(image.is_on(&card), "every {every}: a wrong done");
+            }
+            Err(error) => {
+                found += 1;
+                assert!(error.is_verification(), "{error}");
+            }
+        }
+    }
+    assert!(found > 10 && forgiven > 0, "{found} {forgiven}");
+}
+
+#[test]
+fn cards_that_lie_about_their_size_are_found() {
+    let image = Image::new();
+    for real in [32 * MIB, 8 * MIB, 36 * MIB, 13 * MIB, 14 * MIB, 14 * MIB + 512, 11 * MIB + 4096] {
+        for wraps in [true, false] {
+            let faults = match wraps {
+                true => Faults { wraps_at: Some(real), ..Faults::default() },
+                false => Faults { ends_at: Some(real), ..Faults::default() },
+            };
+            let card = MockCard::new(CARD, faults);
+            let result = image.run(&card);
+            // A card whose missing part is beyond the image and that wraps at an odd size can hide.
+            if wraps && real > LEN && !real.is_power_of_two() {
+                assert!(result.is_err() || image.is_on(&card), "{real}");
+                continue;
+            }
+            let error = result.unwrap_err();
+            assert!(error.is_verification(), "{real} {wraps}: {error}");
+            assert!(!boots(&card), "{real} {wraps}");
+        }
+    }
+}
+
+#[test]
+fn a_card_that_vanishes_takes_no_other_with_it() {
+    let image = Image::new();
+    for after in (0..90).step_by(9) {
+        let gone = MockCard::new(CARD, Faults { vanishes_after: Some(after), ..Faults::default() });
+        let good = MockCard::new(CARD, Faults::default());
+        let flash = image.flash(&[Arc::clone(&gone), Arc::clone(&good)], &Arc::default());
+        let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
+        for outcome in outcomes {
+            let card = if outcome.card == "card-0" { &gone } else { &good };
+            match outcome.result {
+                Ok(_) => assert!(image.is_on(card), "after {after}"),
+                Err(e) => assert!(matches!(e, Error::Io { .. } | Error::Bad { .. }), "{e}"),
+            }
+            assert_eq!(
+                Arc::ptr_eq(card, &good),
+                image.is_on(card) && card.writes().len() > 40 || Arc::ptr_eq(card, &good)
+            );
+        }
+        assert!(image.is_on(&good));
+    }
+}
+
+#[test]
+fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
+    let image = Image::new();
+    for early in [false, true] {
+        let gate = Arc::new(Gate::default());
+        let slow = MockCard::new(CARD, Faults { gate: Some(Arc::clone(&gate)), ..Faults::default() });
+        let fast = MockCard::new(CARD, Faults::default());
+        let mut flash = image.flash(&[Arc::clone(&slow), Arc::clone(&fast)], &Arc::default());
+        if early {
+            show(flash.tap(), &image, 333_333);
+        }
+        let contents = |node: &str| {
+            let content = image.content();
+            if node == "node-0" {
+                return Ok(content);
+            }
+            let gate = Arc::clone(&gate);
+            // it opens only when the fast card is all but done
+            let proof = content.proof;
+            let opening = move |device: Arc<dyn BlockDevice>| {
+                gate.open();
+                proof(device)
+            };
+            Ok(Content { patch: content.patch, proof: Box::new(opening) })
+        };
+        let outcomes = flash.finish(&image.base(), &contents, &Silent);
+        assert!(outcomes.iter().all(|o| o.result.is_ok()), "{outcomes:?}");
+        assert!(!gate.waited_in_vain.load(Ordering::Relaxed), "the fast card waited for the slow one");
+        assert!(image.is_on(&slow) && image.is_on(&fast));
+    }
+}
+
+/// Shows the base to a tap as a decoder would, in pieces of `piece` bytes.
+fn show(tap: &mut dyn Tap, image: &Image, piece: usize) {
+    let base = std::fs::read(image.base()).unwrap();
+    tap.begin(Some(LEN));
+    let mut at = 0;
+    for data in base.chunks(piece) {
+        if data.iter().all(|b| *b == 0) {
+            tap.hole(at, data.len() as u64).unwrap();
+        } else {
+            tap.chunk(at, &Arc::from(data)).unwrap();
+        }
+        at += data.len() as u64;
+    }
+}
+
+#[test]
+fn cards_that_were_begun_early_hold_the_same() {
+    let image = Image::new();
+    for (begins, piece) in [(1, 1 << 20), (1, 77_777), (3, 1 << 20)] {
+        let cards = [(); 3].map(|()| MockCard::new(CARD, Faults::default()));
+        let mut flash = image.flash(&cards, &Arc::default());
+        for _ in 1..begins {
+            // the server's file changed: what came was another image
+            flash.tap().begin(Some(LEN));
+            for n in 0..9 {
+                flash.tap().chunk(n * MIB, &Arc::from(vec![7; 1 << 20])).unwrap();
+            }
+        }
+        show(flash.tap(), &image, piece);
+        let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
+        assert!(outcomes.iter().all(|o| o.result.is_ok()), "{outcomes:?}");
+        for card in &cards {
+            assert!(image.is_on(card));
+            assert_eq!(card.writes().last(), Some(&(0..UNIT)));
+        }
+    }
+}
+
+#[test]
+fn a_base_that_never_comes_leaves_cards_that_do_not_boot() {
+    let image = Image::new();
+    let cards = [(); 2].map(|()| MockCard::new(CARD, Faults::default()));
+    let mut flash = image.flash(&cards, &Arc::default());
+    show(flash.tap(), &image, 1 << 20);
+    let outcomes = flash.abandon(|| Error::Cancelled);
+    assert!(outcomes.iter().all(|o| o.touched && matches!(o.result, Err(Error::Cancelled))));
+    assert!(cards.iter().all(|card| !boots(card) && card.writes().len() > 15));
+    // untouched where nothing was shown
+    let cards = [MockCard::new(CARD, Faults::default())];
+    let outcomes = image.flash(&cards, &Arc::default()).abandon(|| Error::Cancelled);
+    assert!(!outcomes[0].touched && cards[0].writes().is_empty());
+}
+
+#[test]
+fn stopped_at_any_moment() {
+    let image = Image::new();
+    let (mut stopped, mut done) = (0, 0);
+    for at in (1..260).step_by(4) {
+        let cancel = Arc::new(AtomicBool::new(false));
+        let card =
+            MockCard::new(CARD, Faults { cancel: Some((at, Arc::clone(&cancel))), ..Faults::default() });
+        let flash = image.flash(&[Arc::clone(&card)], &cancel);
+        let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
+        match outcome.result {
+            Ok(_) => {
+                done += 1;
+                assert!(image.is_on(&card), "{at}: a wrong done");
+            }
+            Err(Error::Cancelled) => {
+                stopped += 1;
+                assert!(!boots(&card), "{at}");
+            }
+            Err(e) => panic!("{at}: {e}"),
+        }
+    }
+    assert!(stopped > 10 && done > 0, "{stopped} {done}");
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_card_as_it_was() {
+    let image = Image::new();
+    let untouched = |card: &MockCard| card.writes().is_empty();
+    let small = MockCard::new(LEN - 512, Faults::default());
+    assert!(matches!(image.run(&small).unwrap_err(), Error::TooSmall { needed: LEN, .. }));
+    let card = MockCard::new(CARD, Faults::default());
+    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let outcome = flash.finish(&image.base(), &|_| Err("no flour".into()), &Silent).remove(0);
+    assert!(matches!(outcome.result, Err(Error::Bake { .. })) && !outcome.touched);
+    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let outcome = flash.finish(&image.dir.path().join("none"), &|_| Ok(image.content()), &Silent).remove(0);
+    assert!(matches!(outcome.result, Err(Error::Base { .. })));
+    std::fs::write(image.dir.path().join("garbage"), vec![3; 5 << 20]).unwrap();
+    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let content = || Content { patch: Patch::default(), proof: Box::new(|_| Ok(())) };
+    let garbage = image.dir.path().join("garbage");
+    let outcome = flash.finish(&garbage, &|_| Ok(content()), &Silent).remove(0);
+    assert!(matches!(outcome.result, Err(Error::Table { .. })), "{outcome:?}");
+    assert!(untouched(&small) && untouched(&card));
+}
+
+#[test]
+fn a_proof_that_fails_leaves_no_table() {
+    let image = Image::new();
+    let card = MockCard::new(CARD, Faults::default());
+    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let failing = || Content { patch: image.patch.clone(), proof: Box::new(|_| Err("no hostname".into())) };
+    let outcome = flash.finish(&image.base(), &|_| Ok(failing()), &Silent).remove(0);
+    assert!(outcome.result.unwrap_err().is_verification());
+    assert!(!boots(&card));
+}
+
+#[test]
+fn wiped_and_full() {
+    let image = Image::new();
+    let card = MockCard::new(CARD, Faults::default());
+    let options = Options { verify: false, full: true, wipe: true };
+    let flash = image.flash_with(&[Arc::clone(&card)], &Arc::default(), options);
+    let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    assert!(image.is_on(&card));
+    let left = card.bytes()[LEN as usize..].chunks(4096).filter(|b| b.contains(&0xa5)).count();
+    assert!(left < 40, "{left} blocks are not wiped; only probes may be there");
+    let io = io::Error::other("x");
+    assert!(!Error::Io { doing: "x", card: "y".into(), offset: 0, source: io }.is_verification());
+}

@@ -1,0 +1,164 @@
+//! Reading back what a card should hold, past every cache, and comparing it byte by byte.
+
+use std::io;
+use std::ops::Range;
+
+use super::error::Error;
+use super::writing::Writing;
+use crate::disk::{BlockDevice, Ranges};
+use crate::progress::Progress;
+use crate::sink::aligned::Aligned;
+
+/// Bytes that are compared at once.
+const PIECE: u64 = 1 << 20;
+/// Places that are read once more when all is written, and how much at each.
+const SAMPLES: u64 = 24;
+const SAMPLE: u64 = 64 << 10;
+
+/// Compares a card with its image.
+pub(super) struct Verifier<'a> {
+    card: &'a Writing,
+    image: &'a dyn BlockDevice,
+    expected: Aligned,
+    read: Aligned,
+    /// Where it was written again, once.
+    again: Option<u64>,
+}
+
+/// Why a piece is not as it should be.
+struct Difference {
+    offset: u64,
+    source: Option<io::Error>,
+}
+
+impl<'a> Verifier<'a> {
+    pub fn new(card: &'a Writing, image: &'a dyn BlockDevice) -> Self {
+        let buffer = || Aligned::zeroed(PIECE as usize);
+        Self { card, image, expected: buffer(), read: buffer(), again: None }
+    }
+
+    /// Compares `range`; what differs is written again, once on the whole card.
+    pub fn range(
+        &mut self,
+        range: Range<u64>,
+        progress: &dyn Progress,
+        mut seen: impl FnMut(u64),
+    ) -> Result<(), Error> {
+        let mut at = range.start;
+        while at < range.end {
+            self.card.check()?;
+            let len = (range.end - at).min(PIECE);
+            if let Some(found) = self.compare(at, len)? {
+                self.try_again(at, len, found, progress)?;
+            }
+            seen(len);
+            at += len;
+        }
+        Ok(())
+    }
+
+    /// Compares `range` and accepts no difference.
+    pub fn strictly(&mut self, range: Range<u64>) -> Result<(), Error> {
+        let mut at = range.start;
+        while at < range.end {
+            self.card.check()?;
+            let len = (range.end - at).min(PIECE);
+            if let Some(found) = self.compare(at, len)? {
+                return Err(self.bad(found, false));
+            }
+            at += len;
+        }
+        Ok(())
+    }
+
+    /// Looks once more at places all over what is in use, the first ones above all: a card that
+    /// wraps around has lost those to what was written last.
+    pub fn samples(&mut self, used: &Ranges) -> Result<(), Error> {
+        let first = used.iter().next().map(|r| r.start..r.end.min(r.start + PIECE));
+        let again = self.again.map(|at| at..at + PIECE);
+        let mut wanted: Ranges = first.into_iter().collect();
+        again.iter().flat_map(|r| used.within(r.clone())).for_each(|r| wanted.insert(r));
+        let total = used.total();
+        let mut before = 0;
+        for range in used.iter() {
+            let len = range.end - range.start;
+            let places = before * SAMPLES / total.max(1)..(before + len) * SAMPLES / total.max(1);
+            for n in places {
+                let start = range.start + (n * total / SAMPLES).saturating_sub(before).min(len);
+                let start = start - start % SAMPLE;
+                used.within(start..start + SAMPLE).for_each(|r| wanted.insert(r));
+            }
+            before += len;
+        }
+        wanted.iter().try_for_each(|range| self.strictly(range))
+    }
+
+    fn compare(&mut self, at: u64, len: u64) -> Result<Option<Difference>, Error> {
+        let card = self.card;
+        let whole = len.next_multiple_of(card.card().sector());
+        let expected = &mut self.expected[..whole as usize];
+        expected[len as usize..].fill(0);
+        self.image.read_at(at, &mut expected[..len as usize]).map_err(|source| Error::Base {
+            path: "the image that was written".into(),
+            source: source.into(),
+        })?;
+        let read = &mut self.read[..whole as usize];
+        if let Err(source) = card.card().read_at(at, read) {
+            if is_gone(&source) {
+                return Err(card.io("reading back", at)(source));
+            }
+            return Ok(Some(Difference { offset: at, source: Some(source) }));
+        }
+        if read == expected {
+            return Ok(None);
+        }
+        let first = read.iter().zip(expected.iter()).position(|(a, b)| a != b).unwrap_or(0) as u64;
+        Ok(Some(Difference { offset: at + first, source: None }))
+    }
+
+    fn try_again(
+        &mut self,
+        at: u64,
+        len: u64,
+        found: Difference,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        if self.again.is_some() {
+            return Err(self.bad(found, false));
+        }
+        self.again = Some(at);
+        let name = &self.card.target.card_name;
+        progress.note(&format!(
+            "{name}: byte {} does not read back as it was written; trying once more",
+            found.offset
+        ));
+        let whole = len.next_multiple_of(self.card.card().sector()) as usize;
+        let card = self.card.card();
+        card.write_at(at, &self.expected[..whole]).map_err(self.card.io("writing", at))?;
+        card.sync().map_err(self.card.io("writing", at))?;
+        match self.compare(at, len)? {
+            None => Ok(()),
+            Some(found) => Err(self.bad(found, true)),
+        }
+    }
+
+    fn bad(&self, found: Difference, again: bool) -> Error {
+        let card = self.card.target.card_name.clone();
+        Error::Bad { card, offset: found.offset, again, source: found.source }
+    }
+
+    /// Where something was written again.
+    pub fn again(&self) -> Option<u64> {
+        self.again
+    }
+}
+
+/// Whether the drive is no longer there.
+fn is_gone(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    #[cfg(target_os = "linux")]
+    const GONE: [Errno; 3] = [Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM];
+    #[cfg(not(target_os = "linux"))]
+    const GONE: [Errno; 2] = [Errno::NODEV, Errno::NXIO];
+    GONE.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

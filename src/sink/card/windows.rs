@@ -1,0 +1,135 @@
+//! The base as many cards read it: each at its own pace, and what one has read lately is there for
+//! the others.
+//!
+//! Cards that keep pace share every window, so the base is read once; one that lags reads again for
+//! itself, out of the kernel's cache mostly. No card ever waits for another one's writing, and memory
+//! is what the cards hold in their hands and a few windows more.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::{Deref, Range};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::error::Error;
+use crate::sink::aligned::Aligned;
+use crate::sink::copy::CHUNK;
+use crate::sink::source::Source;
+
+/// How many windows are remembered.
+const REMEMBERED: usize = 4;
+
+/// The window size as an offset.
+pub(super) const WINDOW: u64 = CHUNK as u64;
+
+/// The base, shared by all cards.
+pub(super) struct Windows<'s> {
+    source: &'s Source,
+    path: PathBuf,
+    recent: Mutex<VecDeque<(u64, Arc<Slot>)>>,
+    pool: Arc<Pool>,
+}
+
+type Slot = OnceLock<Result<Arc<Window>, Arc<io::Error>>>;
+
+/// Buffers that nobody holds.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Aligned>>);
+
+impl Pool {
+    fn take(&self) -> Aligned {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| Aligned::zeroed(CHUNK))
+    }
+}
+
+/// [`WINDOW`] bytes of an image, from a multiple of that on; zeros behind its end.
+pub(super) struct Window {
+    offset: u64,
+    buffer: Option<Aligned>,
+    pool: Arc<Pool>,
+}
+
+impl Window {
+    /// The bytes of a range that lies within.
+    pub fn bytes(&self, range: &Range<u64>) -> &[u8] {
+        &self[(range.start - self.offset) as usize..(range.end - self.offset) as usize]
+    }
+}
+
+impl Deref for Window {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.buffer.as_deref().unwrap_or_default()
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            let mut free = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if free.len() < REMEMBERED {
+                free.push(buffer);
+            }
+        }
+    }
+}
+
+impl<'s> Windows<'s> {
+    /// The base that `source` reads from `path`.
+    pub fn new(source: &'s Source, path: &Path) -> Self {
+        Self { source, path: path.to_owned(), recent: Mutex::default(), pool: Arc::default() }
+    }
+
+    /// The window at `offset`, a multiple of [`WINDOW`].
+    pub fn get(&self, offset: u64) -> Result<Arc<Window>, Error> {
+        let slot = {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            match recent.iter().find(|(at, _)| *at == offset) {
+                Some((_, slot)) => Arc::clone(slot),
+                None => {
+                    if recent.len() == REMEMBERED {
+                        recent.pop_front();
+                    }
+                    let slot = Arc::<Slot>::default();
+                    recent.push_back((offset, Arc::clone(&slot)));
+                    slot
+                }
+            }
+        };
+        // who comes second waits until the first has read
+        let read = slot.get_or_init(|| self.read(offset).map(Arc::new).map_err(Arc::new));
+        read.clone().map_err(|source| Error::Base { path: self.path.clone(), source })
+    }
+
+    fn read(&self, offset: u64) -> io::Result<Window> {
+        let mut buffer = self.pool.take();
+        let mut at = offset;
+        let end = (offset + WINDOW).min(self.source.len());
+        for range in self.source.data().iter().filter(|r| r.start < end && r.end > offset) {
+            let (from, to) = (range.start.max(offset), range.end.min(end));
+            buffer[(at - offset) as usize..(from - offset) as usize].fill(0);
+            let part = &mut buffer[(from - offset) as usize..(to - offset) as usize];
+            self.source.read_raw(from, part)?;
+            at = to;
+        }
+        buffer[(at - offset) as usize..].fill(0);
+        Ok(Window { offset, buffer: Some(buffer), pool: Arc::clone(&self.pool) })
+    }
+
+    /// A copy of `window` with `blocks` (offset, bytes) over it. Blocks may reach outside.
+    pub fn patched(&self, window: &Window, blocks: &[(u64, &[u8])]) -> Window {
+        let mut buffer = self.pool.take();
+        buffer.copy_from_slice(window);
+        for (at, bytes) in blocks {
+            let start = at.max(&window.offset);
+            let end = (at + bytes.len() as u64).min(window.offset + WINDOW);
+            if *start < end {
+                let from = &bytes[(start - at) as usize..(end - at) as usize];
+                buffer[(start - window.offset) as usize..(end - window.offset) as usize]
+                    .copy_from_slice(from);
+            }
+        }
+        Window { offset: window.offset, buffer: Some(buffer), pool: Arc::clone(&self.pool) }
+    }
+}

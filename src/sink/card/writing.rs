@@ -1,0 +1,125 @@
+//! One card, from its first zeroed MiB to its last checked block.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::device::Card;
+use super::error::Error;
+use super::plan::{HEAD, UNIT};
+use super::probe::Probe;
+use super::{Options, Target};
+use crate::disk::Ranges;
+use crate::progress::{Progress, Unit};
+use crate::sink::copy::Chunk;
+
+/// Zeros are written in pieces of this many bytes, so that the work can be stopped between them.
+const ZERO_PIECE: u64 = 64 << 20;
+
+/// A card under way.
+pub(super) struct Writing {
+    pub target: Target,
+    pub options: Options,
+    pub cancel: Arc<AtomicBool>,
+    /// Which of the base's bytes are on the card.
+    pub done: Ranges,
+    /// Something was written to it.
+    pub touched: bool,
+    pub probe: Option<Probe>,
+    /// Why it was given up.
+    pub fault: Option<Error>,
+}
+
+impl Writing {
+    pub fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
+        let done = Ranges::new();
+        Self { target, options, cancel, done, touched: false, probe: None, fault: None }
+    }
+
+    pub fn card(&self) -> &dyn Card {
+        self.target.card.as_ref()
+    }
+
+    pub fn check(&self) -> Result<(), Error> {
+        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// An input or output error of this card.
+    pub fn io(&self, doing: &'static str, offset: u64) -> impl FnOnce(std::io::Error) -> Error {
+        let card = self.target.card_name.clone();
+        move |source| Error::Io { doing, card, offset, source }
+    }
+
+    /// Takes away what boots and what others might recognise, and asks the card for its true size.
+    pub fn begin(&mut self, progress: &dyn Progress) -> Result<(), Error> {
+        self.check()?;
+        let len = self.card().len();
+        if len < 4 * HEAD {
+            let card = self.target.card_name.clone();
+            return Err(Error::TooSmall { card, size: len, needed: 4 * HEAD });
+        }
+        self.touched = true;
+        self.zero(0..HEAD)?;
+        self.card().sync().map_err(self.io("writing", 0))?;
+        // the backup of a GPT and the superblocks of old arrays are at the end
+        self.zero(len - HEAD..len)?;
+        if self.options.wipe {
+            self.wipe(progress)?;
+        }
+        let salt = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+        match Probe::place(self.card(), salt).map_err(self.io("probing", 0))? {
+            Ok(probe) => self.probe = Some(probe),
+            Err(offset) => return Err(self.bad(offset, false)),
+        }
+        Ok(())
+    }
+
+    pub fn bad(&self, offset: u64, again: bool) -> Error {
+        Error::Bad { card: self.target.card_name.clone(), offset, again, source: None }
+    }
+
+    fn zero(&self, range: Range<u64>) -> Result<(), Error> {
+        let start = range.start;
+        self.card().zero(range).map_err(self.io("writing", start))
+    }
+
+    fn wipe(&self, progress: &dyn Progress) -> Result<(), Error> {
+        let (card, len) = (self.card(), self.card().len());
+        if card.discard().map_err(self.io("discarding", 0))? {
+            // what was discarded may read as it was
+            self.zero(0..HEAD)?;
+            self.zero(len - HEAD..len)?;
+            return card.sync().map_err(self.io("writing", 0));
+        }
+        let step = progress.begin(&format!("wiping {}", self.target.card_name), Unit::Bytes, Some(len));
+        let mut at = HEAD;
+        while at < len {
+            self.check()?;
+            let end = (at + ZERO_PIECE).min(len);
+            self.zero(at..end)?;
+            card.sync().map_err(self.io("writing", at))?;
+            step.set_position(end);
+            at = end;
+        }
+        step.finish();
+        Ok(())
+    }
+
+    /// Writes what of the base is in `chunk`, but for the head.
+    pub fn chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
+        for (offset, bytes) in chunk.extents() {
+            self.check()?;
+            let skip = HEAD.saturating_sub(offset).min(bytes.len() as u64);
+            // the odd end of an image comes later
+            let end = bytes.len() as u64 - bytes.len() as u64 % UNIT;
+            let (from, to) = (offset + skip, offset + end);
+            if from < to && to <= self.card().len() {
+                let part = &bytes[skip as usize..end as usize];
+                self.card().write_at(from, part).map_err(self.io("writing", from))?;
+                self.done.insert(from..to);
+            }
+        }
+        Ok(())
+    }
+}
