@@ -13,6 +13,8 @@ pub enum Exit {
     Usage,
     /// A signature, a digest or a read-back did not match.
     Verification,
+    /// It would have put somebody's data in danger.
+    Refused,
 }
 
 impl From<Exit> for ExitCode {
@@ -21,6 +23,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Verification => 3,
+            Exit::Refused => 4,
         })
     }
 }
@@ -29,6 +32,21 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+/// What would put somebody's data in danger, and is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Some cards are not what they should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct CardsFailed {
+    /// Which, and why.
+    pub text: String,
+    /// Whether one of them does not hold what was written to it.
+    pub verification: bool,
+}
 
 /// What to print for an error, with all that it came from, and the exit code.
 pub fn describe(error: &anyhow::Error) -> (String, Exit) {
@@ -61,6 +79,12 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
             Some(base::Class::Usage) => return Some(Exit::Usage),
             Some(base::Class::Verification) => return Some(Exit::Verification),
             Some(base::Class::Failed) | None => {}
+        }
+        if cause.is::<Refused>() {
+            return Some(Exit::Refused);
+        }
+        if cause.downcast_ref::<CardsFailed>().is_some_and(|failed| failed.verification) {
+            return Some(Exit::Verification);
         }
         match cause.downcast_ref::<bake::Error>() {
             Some(bake::Error::ReadBack(_)) => Some(Exit::Verification),

@@ -8,6 +8,8 @@ mod description;
 mod drives;
 mod exit;
 mod fetch;
+#[cfg(target_os = "linux")]
+mod flash;
 mod init;
 mod inspect;
 mod logs;
@@ -67,6 +69,9 @@ enum Command {
     Fetch(fetch::Arguments),
     /// Write one image per node
     Build(build::Arguments),
+    /// Write nodes straight to SD cards
+    #[cfg(target_os = "linux")]
+    Flash(flash::Arguments),
     /// List the drives of this machine, and for each why it may or may not be written
     Drives(drives::Arguments),
     /// Look into an image or a card: its partitions, a directory, a file's content
@@ -95,6 +100,10 @@ impl Cli {
             }
             Command::Build(arguments) => {
                 build::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
+            }
+            #[cfg(target_os = "linux")]
+            Command::Flash(arguments) => {
+                flash::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
             }
             Command::Drives(arguments) => drives::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Inspect(arguments) => inspect::run(&arguments, &ui),

@@ -10,6 +10,7 @@ mod bases;
 mod fetching;
 #[path = "../recipe/fixture.rs"]
 mod fixture;
+mod flash;
 #[path = "../support/gpg.rs"]
 mod gpg;
 #[path = "../support/http.rs"]
@@ -29,7 +30,7 @@ mod support;
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials = [base::trials(), main_job::trials(), netns::trials(), sink::trials()];
+    let trials = [base::trials(), flash::trials(), main_job::trials(), netns::trials(), sink::trials()];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }

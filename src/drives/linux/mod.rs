@@ -3,6 +3,7 @@
 mod facts;
 mod graph;
 mod identify;
+mod leave;
 mod processes;
 mod tables;
 
@@ -12,6 +13,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::{By, DeviceNumber, Drive, Own, Use};
+pub use leave::{Off, unmount};
+
 use graph::Graph;
 use tables::Mount;
 

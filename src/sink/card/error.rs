@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The card holds less than the image.
-    #[error("{card} is too small: it has {size} bytes, and the image {needed}; nothing was written to it")]
+    #[error("{card} is too small: it has {size} bytes, and the image {needed}")]
     TooSmall {
         /// The drive.
         card: String,
@@ -54,7 +54,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What is to be written could not be made.
-    #[error("baking {node}; {card} does not get an image that is not configured")]
+    #[error("baking {node}: {card} does not get an image that is not configured")]
     Bake {
         /// The node's name.
         node: String,

@@ -1,0 +1,96 @@
+//! An image that was built before, to be written to a card.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::disk::{BlockDevice, Patch};
+use crate::image_path::ImagePath;
+use crate::opened::Opened;
+use crate::sink::card::Content;
+
+/// What every node has that pibake baked; a card without it would come up with the stock password.
+const MARK: &str = "/etc/pibake/node.env";
+/// What is read back from the card and compared.
+const COMPARED: [&str; 6] = [
+    MARK,
+    "/etc/hostname",
+    "/etc/pibake/kubeadm.yaml",
+    "/boot/firmware/cmdline.txt",
+    "/boot/firmware/user-data",
+    "/boot/firmware/network-config",
+];
+
+/// A raw image of a node.
+pub struct Image {
+    path: PathBuf,
+    len: u64,
+    node: String,
+    files: Vec<(ImagePath, Vec<u8>)>,
+}
+
+/// Opens the image of a node.
+pub fn open(path: &Path) -> anyhow::Result<Image> {
+    let opening = || format!("opening the image {}", path.display());
+    let image = Opened::open(path).with_context(opening)?;
+    let mut files = Vec::new();
+    for name in COMPARED {
+        let name = ImagePath::new(name)?;
+        if let Some(content) = read(&image, &name).with_context(opening)? {
+            files.push((name, content));
+        }
+    }
+    let text = |wanted: &str| {
+        let found = files.iter().find(|(name, _)| name.as_str() == wanted);
+        found.map(|(_, content)| String::from_utf8_lossy(content).trim().to_owned())
+    };
+    if text(MARK).is_none() {
+        bail!(
+            "{} is not the image of a node: it has no {MARK}. A card with it would not be configured; \
+             pibake build makes images of nodes",
+            path.display()
+        );
+    }
+    let node = text("/etc/hostname").unwrap_or_else(|| path.display().to_string());
+    Ok(Image { path: path.to_owned(), len: image.len, node, files })
+}
+
+fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
+    if image.metadata(name)?.is_none() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    image.read(name, &mut content)?;
+    Ok(Some(content))
+}
+
+impl Image {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The node that it is of.
+    pub fn name(&self) -> String {
+        self.node.clone()
+    }
+
+    /// Nothing over it; and that a card holds it.
+    pub fn content(&self) -> Content {
+        let files = self.files.clone();
+        let proof = move |card: Arc<dyn BlockDevice>| {
+            let card = Opened::of(card)?;
+            for (name, content) in &files {
+                if read(&card, name)?.as_ref() != Some(content) {
+                    return Err(format!("{name} is another one on the card").into());
+                }
+            }
+            Ok(())
+        };
+        Content { patch: Patch::default(), proof: Box::new(proof) }
+    }
+}

@@ -1,0 +1,190 @@
+//! `pibake flash`: nodes straight to cards.
+
+mod awake;
+mod confirm;
+mod image;
+mod report;
+mod targets;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+
+use super::base_flags::BaseFlags;
+use super::build::platform;
+use super::description::Description;
+use super::exit::Usage;
+use super::selector::NodeSelector;
+use crate::bake;
+use crate::disk::BlockDevice;
+use crate::drives::linux::{Machine, Off};
+use crate::project::Project;
+use crate::sink::card::{Content, Error, Flash, Options, Outcome};
+use crate::ui::Ui;
+use awake::Awake;
+use targets::{Asked, Held};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everything on the cards is lost. docs/flashing.md tells what keeps other drives safe."
+)]
+pub struct Arguments {
+    /// The drives of the cards: /dev/sdX with --node N, or several as /dev/sdX=N
+    #[arg(required = true, value_name = "DEVICE[=N]")]
+    devices: Vec<Asked>,
+    /// The node to write, by number or name; with one DEVICE
+    #[arg(long, value_name = "N", conflicts_with = "image")]
+    node: Option<NodeSelector>,
+    /// Write this image of a node, made by pibake build, instead of baking one
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    description: Description,
+    /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
+    #[arg(long)]
+    yes: bool,
+    /// Unmount what a desktop mounted from the cards under /media or /run/media
+    #[arg(long)]
+    unmount: bool,
+    /// Write also to drives that do not look like cards; never to one in use
+    #[arg(long)]
+    allow_fixed: bool,
+    /// Write every byte of the image, also what its file systems call free
+    #[arg(long)]
+    full: bool,
+    /// Discard or zero the whole card first
+    #[arg(long)]
+    wipe: bool,
+    /// Do not read back what was written, but for the first MiB
+    #[arg(long)]
+    no_verify: bool,
+    /// Leave the card readers switched on
+    #[arg(long)]
+    no_eject: bool,
+    #[command(flatten)]
+    base_flags: BaseFlags,
+}
+
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
+    let job = match &arguments.image {
+        Some(path) => Job::Image(image::open(path)?),
+        None => Job::Nodes(Box::new(project(arguments, config, ui)?)),
+    };
+    let machine = Machine::this();
+    let mut own = super::drives::own(config);
+    if let Some(path) = &arguments.image {
+        own.push(crate::drives::Own { what: "the image to be written", path: std::path::absolute(path)? });
+    }
+    let held = targets::hold(&machine, arguments, &job, &own, ui)?;
+    confirm::all(&held, arguments.yes, &job.needed())?;
+
+    let _awake = Awake::keep();
+    // not before: until here Ctrl-C just ends the program, and nothing was written
+    let cancel = super::signals::cancelled()?;
+    let options = Options { verify: !arguments.no_verify, full: arguments.full, wipe: arguments.wipe };
+    let flash = Flash::new(held.iter().map(Held::target).collect(), options, Arc::clone(&cancel));
+    let mut outcomes = match &job {
+        Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), ui.progress()),
+        Job::Nodes(project) => nodes(flash, project, arguments, offline, &cancel, ui)?,
+    };
+    outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
+    let off = leave(&machine, held, &outcomes, arguments.no_eject);
+    report::report(&outcomes, &off, ui)
+}
+
+/// What is written.
+enum Job {
+    Nodes(Box<Project>),
+    Image(image::Image),
+}
+
+impl Job {
+    /// Bytes that a card must have, where that is known already.
+    fn needed(&self) -> Option<u64> {
+        match self {
+            Self::Nodes(_) => None,
+            Self::Image(image) => Some(image.len()),
+        }
+    }
+}
+
+fn project(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Project> {
+    let project = arguments.description.open(config)?;
+    for warning in project.cluster.warnings() {
+        ui.progress().note(&format!("warning: {warning}"));
+    }
+    Ok(project)
+}
+
+fn nodes(
+    mut flash: Flash,
+    project: &Project,
+    arguments: &Arguments,
+    offline: bool,
+    cancel: &AtomicBool,
+    ui: &Ui,
+) -> anyhow::Result<Vec<Outcome>> {
+    let prepared = (|| -> anyhow::Result<_> {
+        let wanted = arguments.base_flags.wanted(project, offline)?;
+        // what cannot be built is refused before anything is written
+        if let Some(platform) = project.cluster.stated_platform() {
+            project.recipes(&platform)?;
+        }
+        let base = wanted.obtain(ui, Some(flash.tap()))?;
+        let recipes = project.recipes(&platform(project, &base)?)?;
+        Ok((base, recipes))
+    })();
+    let (base, recipes) = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => {
+            let outcomes = flash.abandon(|| Error::Cancelled);
+            // a fault of all the cards, or the user's wish, explains itself in what became of them
+            let explained = outcomes.iter().all(|o| !matches!(o.result, Err(Error::Cancelled)));
+            if explained || cancel.load(Ordering::Relaxed) {
+                return Ok(outcomes);
+            }
+            let touched: Vec<_> = outcomes.iter().filter(|o| o.touched).map(|o| o.card.as_str()).collect();
+            return Err(if touched.is_empty() {
+                fault.context("nothing was written to any card")
+            } else {
+                fault.context(format!("{}: begun and given up; {}", touched.join(", "), report::HARMLESS))
+            });
+        }
+    };
+    let contents = |name: &str| -> Result<Content, Box<dyn std::error::Error + Send + Sync>> {
+        let recipe = recipes.iter().find(|r| r.node == name).ok_or("the node has no recipe")?;
+        tracing::info!(name, changes = recipe.changes.len(), "baking");
+        let (patch, proof) = bake::bake_with_proof(base.device()?, recipe, project.build_time())?;
+        let proof = Box::new(move |card: Arc<dyn BlockDevice>| Ok(proof.check(&card)?));
+        Ok(Content { patch, proof })
+    };
+    let outcomes = flash.finish(base.path(), &contents, ui.progress());
+    base.unchanged()?;
+    Ok(outcomes)
+}
+
+/// Has the kernel look at the new partitions, and switches the readers off.
+fn leave(machine: &Machine, held: Vec<Held>, outcomes: &[Outcome], stay: bool) -> Vec<Option<Off>> {
+    let done: Vec<bool> =
+        held.iter().map(|h| outcomes.iter().any(|o| o.card == h.name() && o.result.is_ok())).collect();
+    for (held, done) in held.iter().zip(&done) {
+        // Only root may; udev does the same when the drive is closed.
+        if *done && let Err(e) = crate::disk::ioctl::reread_partitions(held.file()) {
+            tracing::debug!("{}: reading the partitions anew: {e}", held.name());
+        }
+    }
+    let numbers: Vec<_> = held.iter().map(|h| h.drive.number).collect();
+    let failed: Vec<_> = numbers.iter().zip(&done).filter(|(_, done)| !**done).map(|(n, _)| *n).collect();
+    drop(held);
+    let off = |(number, done): (&crate::drives::DeviceNumber, &bool)| {
+        (*done && !stay).then(|| machine.switch_off(*number, &failed))
+    };
+    numbers.iter().zip(&done).map(off).collect()
+}
+
+/// A device and a node that do not go together.
+fn usage(text: impl Into<String>) -> anyhow::Error {
+    Usage(text.into()).into()
+}

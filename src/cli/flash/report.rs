@@ -1,0 +1,73 @@
+//! What became of the cards.
+
+use serde_json::json;
+
+use crate::cli::exit::CardsFailed;
+use crate::drives::linux::Off;
+use crate::sink::card::{Error, Outcome};
+use crate::ui::{Table, Ui, human_bytes};
+
+/// Why a card that was begun does no harm.
+pub const HARMLESS: &str = "its first MiB is zero, so nothing boots from it: write it again";
+
+/// Prints what was written; an error if a card is not done.
+pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Result<()> {
+    let value: Vec<_> = outcomes
+        .iter()
+        .zip(off)
+        .map(|(outcome, off)| {
+            let done = outcome.result.as_ref().ok();
+            let error = outcome.result.as_ref().err().map(|e| why(e));
+            json!({ "node": outcome.node, "drive": outcome.card, "done": done.is_some(),
+                "written_bytes": done.map(|d| d.written), "verified_bytes": done.map(|d| d.verified),
+                "second_try_at": done.and_then(|d| d.again), "error": error,
+                "begun": outcome.touched, "switched_off": matches!(off, Some(Off::Done)) })
+        })
+        .collect();
+    let text = || {
+        let mut table = Table::new(["NODE", "DRIVE", "WRITTEN", "CHECKED", "READER"]);
+        let mut any = false;
+        for (outcome, off) in outcomes.iter().zip(off) {
+            let Ok(done) = &outcome.result else { continue };
+            any = true;
+            let reader = match off {
+                Some(Off::Done) => "off: pull the card".to_owned(),
+                Some(Off::Not(_)) | None => "on: the card may be pulled".to_owned(),
+            };
+            let sizes = [done.written, done.verified].map(human_bytes);
+            let [written, verified] = sizes;
+            table.row([outcome.node.clone(), outcome.card.clone(), written, verified, reader]);
+        }
+        if any { table.to_string() } else { String::new() }
+    };
+    ui.result(&value, text)?;
+    for (outcome, off) in outcomes.iter().zip(off) {
+        if let Some(Off::Not(reason)) = off {
+            tracing::debug!("{}: not switched off: {reason}", outcome.card);
+        }
+    }
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|o| o.result.is_err()).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = failed.iter().map(|outcome| line(outcome)).collect();
+    let verification = failed.iter().any(|o| o.result.as_ref().is_err_and(Error::is_verification));
+    Err(CardsFailed { text: lines.join("\n"), verification }.into())
+}
+
+fn line(outcome: &Outcome) -> String {
+    let reason = outcome.result.as_ref().err().map(|e| why(e)).unwrap_or_default();
+    let state = if outcome.touched { HARMLESS } else { "nothing was written to it" };
+    format!("{} ({}): {reason}; {state}", outcome.card, outcome.node)
+}
+
+/// An error with what it came from.
+fn why(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,263 @@
+//! From what was typed to drives that are safe to write, held open.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::{Arguments, Job, usage};
+use crate::cli::exit::Refused;
+use crate::cli::selector::NodeSelector;
+use crate::drives::linux::{Found, Machine, unmount};
+use crate::drives::{By, Drive, Own, Verdict, judge};
+use crate::sink::card::{DriveCard, Target};
+use crate::ui::Ui;
+
+/// Links here name the drive itself, wherever it is plugged in.
+const BY_ID: &str = "/dev/disk/by-id";
+
+/// How long a process may have a drive open without being taken for somebody who writes to it.
+const MOMENT: Duration = Duration::from_millis(200);
+const PATIENCE: u32 = 8;
+
+/// `/dev/sdb` or `/dev/sdb=2`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub path: PathBuf,
+    pub node: Option<NodeSelector>,
+}
+
+impl FromStr for Asked {
+    type Err = Infallible;
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.rsplit_once('=') {
+            // a link in by-id may have an equals sign in it
+            Some((path, node)) if !Path::new(text).exists() && !node.contains('/') => {
+                Self { path: path.into(), node: node.parse().ok() }
+            }
+            _ => Self { path: text.into(), node: None },
+        })
+    }
+}
+
+/// A drive that nobody else can open, and what it becomes.
+pub struct Held {
+    /// As it was typed.
+    pub asked: PathBuf,
+    pub drive: Drive,
+    pub node: String,
+    card: Arc<DriveCard>,
+}
+
+impl Held {
+    /// What it is called in messages.
+    pub fn name(&self) -> String {
+        self.drive.path.display().to_string()
+    }
+
+    pub fn file(&self) -> &File {
+        self.card.file()
+    }
+
+    pub fn target(&self) -> Target {
+        let card = Arc::clone(&self.card) as _;
+        Target { card_name: self.name(), node: self.node.clone(), card }
+    }
+}
+
+/// Finds the drives, judges them, opens them for this process alone and judges them again.
+pub fn hold(
+    machine: &Machine,
+    arguments: &Arguments,
+    job: &Job,
+    own: &[Own],
+    ui: &Ui,
+) -> anyhow::Result<Vec<Held>> {
+    let mut held: Vec<Held> = Vec::new();
+    for asked in &arguments.devices {
+        let node = node(asked, arguments, job)?;
+        if let Some(other) = held.iter().find(|h| h.node == node && matches!(job, Job::Nodes(_))) {
+            let (a, b) = (other.asked.display(), asked.path.display());
+            return Err(usage(format!("{a} and {b} are both to become {node}: every node is there once")));
+        }
+        let drive = safe(machine, &asked.path, arguments, job, own, ui)?;
+        if let Some(other) = held.iter().find(|h| h.drive.number == drive.number) {
+            let (a, b) = (other.asked.display(), asked.path.display());
+            return Err(usage(format!("{a} and {b} are the same drive, {}", drive.path.display())));
+        }
+        let card = open(&drive)?;
+        // Whoever came between the look and the opening is seen now; nobody can come any more.
+        let drive = judged(machine, &asked.path, arguments, job, own)?;
+        if drive.logical_sector > 512 {
+            ui.progress().note(&format!(
+                "warning: {} has sectors of {} bytes; the image counts in 512, and a Raspberry Pi may not find its partitions",
+                drive.path.display(),
+                drive.logical_sector
+            ));
+        }
+        held.push(Held { asked: asked.path.clone(), drive, node, card: Arc::new(card) });
+    }
+    Ok(held)
+}
+
+fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> anyhow::Result<String> {
+    let project = match job {
+        Job::Nodes(project) => project,
+        Job::Image(_) if asked.node.is_some() => {
+            let text = "--image writes one image: leave =N out";
+            return Err(usage(text));
+        }
+        Job::Image(image) => return Ok(image.name()),
+    };
+    let selector = match (&asked.node, &arguments.node) {
+        (Some(_), Some(_)) => return Err(usage("say the node by --node or by =N, not by both")),
+        (None, Some(_)) if arguments.devices.len() > 1 => {
+            return Err(usage("--node goes with one device; write several as DEVICE=N"));
+        }
+        (Some(selector), None) | (None, Some(selector)) => selector,
+        (None, None) => {
+            let path = asked.path.display();
+            return Err(usage(format!("which node is {path} to become? Add --node N, or write {path}=N")));
+        }
+    };
+    Ok(selector.find(&project.cluster)?.name.clone())
+}
+
+/// The drive at `path`, after unmounting what may be unmounted.
+fn safe(
+    machine: &Machine,
+    path: &Path,
+    arguments: &Arguments,
+    job: &Job,
+    own: &[Own],
+    ui: &Ui,
+) -> anyhow::Result<Drive> {
+    if arguments.unmount
+        && let Found::Drive(drive, _) = machine.find(path, own)?
+        && let Some(mounts) = judge(&drive, job.needed()).only_automounts()
+    {
+        for used in mounts {
+            let By::Mount(at) = &used.by else { continue };
+            let device = used.way.first().map_or_else(|| drive.path.clone(), |n| Path::new("/dev").join(n));
+            unmount(at, &device).with_context(|| {
+                format!("unmounting {}; close what uses it, nothing was written", at.display())
+            })?;
+            ui.progress().note(&format!("unmounted {}", at.display()));
+        }
+    }
+    judged(machine, path, arguments, job, own)
+}
+
+fn judged(
+    machine: &Machine,
+    path: &Path,
+    arguments: &Arguments,
+    job: &Job,
+    own: &[Own],
+) -> anyhow::Result<Drive> {
+    let shown = path.display();
+    let refuse = |why: String| -> anyhow::Error { Refused(why).into() };
+    let mut found = machine.find(path, own).with_context(|| format!("looking at {shown}"))?;
+    for _ in 0..PATIENCE {
+        // Programs that list drives open them for a moment; one that writes stays.
+        let Found::Drive(drive, _) = &found else { break };
+        if !drive.uses.iter().any(|used| matches!(used.by, By::Process { .. })) {
+            break;
+        }
+        std::thread::sleep(MOMENT);
+        found = machine.find(path, own)?;
+    }
+    let drive = match found {
+        Found::Drive(drive, _) => drive,
+        Found::Partition { drive } => {
+            let drive = drive.display();
+            return Err(refuse(format!("{shown} is a partition: a card is written as a whole, {drive}")));
+        }
+        Found::Missing => {
+            return Err(refuse(format!("{shown} is not there; pibake drives lists what is")));
+        }
+        Found::Other(what) => {
+            return Err(refuse(format!(
+                "{shown} is {what}, not a drive; images are written by pibake build"
+            )));
+        }
+        Found::Unknown => return Err(refuse(format!("{shown} is a drive that the kernel does not know"))),
+    };
+    if arguments.yes && !path.starts_with(BY_ID) {
+        let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
+        return Err(refuse(format!(
+            "--yes asks nothing, so {shown} must be named by its link in {BY_ID}, which stays the same{known}"
+        )));
+    }
+    match judge(&drive, job.needed()) {
+        Verdict::Allowed => Ok(*drive),
+        Verdict::NeedsAllowFixed(_) if arguments.allow_fixed => Ok(*drive),
+        verdict => {
+            let real =
+                if drive.path == path { String::new() } else { format!(" ({})", drive.path.display()) };
+            Err(refuse(format!("{shown}{real} is not written; may it be? {verdict}")))
+        }
+    }
+}
+
+fn open(drive: &Drive) -> anyhow::Result<DriveCard> {
+    let path = drive.path.as_path();
+    let shown = path.display();
+    let number = (drive.number.major, drive.number.minor);
+    DriveCard::open(path, number, drive.logical_sector).map_err(|e| match e.kind() {
+        io::ErrorKind::ResourceBusy => {
+            Refused(format!("{shown} is held by another program or by the kernel: close what uses it")).into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow::Error::new(e).context(format!("opening {shown} for writing; {}", who_may(path)))
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Refused(format!("{shown} is read-only (the lock switch of an SD card?)")).into()
+        }
+        _ => anyhow::Error::new(e).context(format!("opening {shown}")),
+    })
+}
+
+/// Who may write to the drive at `path`, and how to become one of them.
+fn who_may(path: &Path) -> String {
+    let rule = "or a udev rule with TAG+=\"uaccess\" gives it to whoever sits at the screen";
+    let group = std::fs::metadata(path).ok().filter(|m| m.mode() & 0o020 != 0).and_then(|m| group(m.gid()));
+    match group {
+        Some(group) => format!(
+            "members of the group {group} may: sudo usermod -aG {group} \"$USER\", then log in anew; {rule}"
+        ),
+        None => format!("root may; {rule}"),
+    }
+}
+
+fn group(id: u32) -> Option<String> {
+    let text = std::fs::read_to_string("/etc/group").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_may_name_its_node() {
+        let asked = |text: &str| text.parse::<Asked>().unwrap_or_else(|e| match e {});
+        assert_eq!(asked("/dev/sdb"), Asked { path: "/dev/sdb".into(), node: None });
+        assert_eq!(
+            asked("/dev/sdb=2"),
+            Asked { path: "/dev/sdb".into(), node: Some(NodeSelector::Number(2)) }
+        );
+        let by_name = asked("/dev/sdb=node-2");
+        assert_eq!(by_name.node, Some(NodeSelector::Name("node-2".into())));
+    }
+}
