@@ -66,9 +66,9 @@ impl Row {
         }
     }
 
-    /// Times with a limit of `limit` seconds.
-    pub fn limit_time(what: &str, limit: f64, ours: &[Run]) -> Self {
-        let measured = median(ours.iter().map(|r| r.wall));
+    /// Times with a limit of `limit` seconds; `of` says which.
+    pub fn limit_time(what: &str, limit: f64, ours: &[Run], of: fn(&Run) -> f64) -> Self {
+        let measured = median(ours.iter().map(of));
         Self::limited(what, limit, measured, seconds, json!({ "unit": "seconds", "pibake": ours }))
     }
 

@@ -5,14 +5,14 @@ mod command_line;
 
 pub use check::Mismatch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use check::Expected;
 
-use crate::disk::{self, BlockDevice, Overlay, Patch, Patched, TableError};
+use crate::disk::{self, BlockDevice, Cached, Overlay, Patch, Patched, TableError};
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
@@ -79,6 +79,7 @@ pub fn bake_with_proof(
 }
 
 fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
+    let base: Arc<dyn BlockDevice> = Arc::new(Cached::new(base));
     let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
     let device: Arc<dyn BlockDevice> = Arc::clone(&overlay) as _;
     let (_, partitions) = disk::partitions(&device)?;
@@ -116,6 +117,8 @@ struct Kitchen {
     boot: Box<dyn FileSystem>,
     root: Box<dyn FileSystem>,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
+    /// Directories that were seen or made, and not removed since: most changes share theirs.
+    directories: BTreeSet<(Volume, ImagePath)>,
     now: i64,
 }
 
@@ -129,6 +132,7 @@ impl Kitchen {
             boot: Box::new(boot.map_err(on(Volume::Boot))?),
             root: Box::new(root.map_err(on(Volume::Root))?),
             expected: BTreeMap::new(),
+            directories: BTreeSet::new(),
             now,
         })
     }
@@ -167,7 +171,9 @@ impl Kitchen {
             Action::Remove => {
                 fs::remove_all(fs, path)?;
                 let below = format!("{path}/");
-                self.expected.retain(|(v, p), _| v != volume || !p.as_str().starts_with(&below));
+                let stays = |v: &Volume, p: &ImagePath| v != volume || !p.as_str().starts_with(&below);
+                self.expected.retain(|(v, p), _| stays(v, p));
+                self.directories.retain(|(v, p)| stays(v, p) && (v, p) != (volume, path));
                 Expected::Absent
             }
             Action::KernelArguments { set, unset } => {
@@ -188,6 +194,9 @@ impl Kitchen {
     fn make_parents(&mut self, volume: Volume, path: &ImagePath) -> Result<(), fs::Error> {
         let access = Access::root(0o755);
         for parent in path.ancestors() {
+            if self.directories.contains(&(volume, parent.clone())) {
+                continue;
+            }
             let fs = match volume {
                 Volume::Boot => &self.boot,
                 Volume::Root => &self.root,
@@ -200,9 +209,10 @@ impl Kitchen {
                 }
                 None => {
                     fs.create_dir(&parent, self.attributes(access))?;
-                    self.expected.insert((volume, parent), Expected::Directory { access });
+                    self.expected.insert((volume, parent.clone()), Expected::Directory { access });
                 }
             }
+            self.directories.insert((volume, parent));
         }
         Ok(())
     }

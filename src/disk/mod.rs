@@ -1,5 +1,6 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
+mod cached;
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
@@ -11,6 +12,7 @@ mod stream;
 mod table;
 mod window;
 
+pub use cached::Cached;
 pub use file::FileDevice;
 pub use limited::Limited;
 pub use memory::MemoryDevice;

@@ -167,7 +167,7 @@ impl FileSystem for Ext4 {
         if inode.mode >> 12 == 0o12 {
             return put(&self.fs.read_link_ino(number).map_err(|e| explain(path, e))?);
         }
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; inode.size.min(PIECE as u64) as usize];
         let mut at = 0;
         while at < inode.size {
             let n = self.fs.read_ino(number, at, &mut piece).map_err(|e| explain(path, e))?;
@@ -184,15 +184,19 @@ impl FileSystem for Ext4 {
         self.vacate(path)?;
         let (parent, name) = self.place(path)?;
         let inode = self.fs.apply_create_at(parent, name, attributes.mode).map_err(|e| explain(path, e))?;
-        let mut piece = vec![0; PIECE];
+        // Grows with what there is to read: most files are far smaller than a piece.
+        let mut piece = Vec::new();
         let mut at = 0;
         loop {
-            let n = read_full(content, &mut piece)
+            piece.clear();
+            let n = content
+                .take(PIECE as u64)
+                .read_to_end(&mut piece)
                 .map_err(|e| Error::io(format!("reading what {path} is to hold"), e))?;
             if n == 0 {
                 break;
             }
-            self.fs.apply_pwrite_ino(inode, at, &piece[..n]).map_err(|e| explain(path, e))?;
+            self.fs.apply_pwrite_ino(inode, at, &piece).map_err(|e| explain(path, e))?;
             at += n as u64;
         }
         self.set(inode, path, attributes)
@@ -245,20 +249,6 @@ fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Vec<Range<u64>>> {
     };
     let ranges: Option<Vec<_>> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
     ranges.ok_or(fs_ext4::Error::CorruptExtentTree("the journal lies outside the file system"))
-}
-
-/// Reads until `buf` is full or the content ends.
-fn read_full(from: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
-    let mut n = 0;
-    while n < buf.len() {
-        match from.read(&mut buf[n..]) {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(n)
 }
 
 /// The editor's error, told apart by what the user can do about it.

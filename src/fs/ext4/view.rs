@@ -9,7 +9,7 @@ use crate::disk::BlockDevice;
 use crate::image_path::ImagePath;
 
 /// Files are copied in pieces of this many bytes.
-const PIECE: usize = 1 << 16;
+const PIECE: u64 = 1 << 16;
 
 /// An ext4 file system, for reading alone.
 pub struct Ext4View(Ext4);
@@ -74,7 +74,7 @@ impl Ext4View {
             return put(target.as_ref());
         }
         let mut file = self.0.open(path.as_str()).map_err(|e| damaged(path, &e))?;
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; file.metadata().len().clamp(1, PIECE) as usize];
         loop {
             match file.read_bytes(&mut piece).map_err(|e| damaged(path, &e))? {
                 0 => return Ok(()),
