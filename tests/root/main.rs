@@ -19,6 +19,7 @@ mod main_job;
 mod netns;
 #[path = "../support/nginx.rs"]
 mod nginx;
+mod opened;
 #[path = "../support/plan.rs"]
 mod plan;
 mod sink;
@@ -26,11 +27,19 @@ mod sink;
 mod standin;
 #[path = "../support/mod.rs"]
 mod support;
+mod variants;
 
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
-    let trials = [base::trials(), flash::trials(), main_job::trials(), netns::trials(), sink::trials()];
+    let trials = [
+        base::trials(),
+        flash::trials(),
+        main_job::trials(),
+        netns::trials(),
+        sink::trials(),
+        variants::trials(),
+    ];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
 }
