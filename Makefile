@@ -6,7 +6,7 @@ help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
 	@echo 'make test      install what the tests need (apt), run all tests'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
-	@echo 'make lint      formatting, clippy, shellcheck, the changelog'
+	@echo 'make lint      formatting, clippy, shellcheck, the changelog, the dependencies'
 	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
 
 demo:
@@ -28,6 +28,7 @@ lint:
 	cargo clippy --locked --all-targets -- -D warnings
 	tests/lint/shell
 	tests/lint/changelog
+	tests/lint/dependencies
 
 # the parts to run, `--rounds=N`, `--json`
 BENCH =
