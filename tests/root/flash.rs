@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", several),
         Trial::test("flash::an_image_that_was_built_before", an_image),
         Trial::test("flash::what_is_in_use_is_refused", in_use),
+        Trial::test("flash::what_a_desktop_mounted_is_unmounted", unmounted),
         Trial::test("flash::what_is_no_card_is_refused", no_card),
         Trial::test("flash::without_the_right_answer_nothing_happens", answers),
         Trial::test("flash::errors_of_the_drive", drive_errors),
@@ -336,6 +337,45 @@ fn in_use() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A folder in which a desktop mounts, removed when dropped.
+struct Media(PathBuf);
+
+impl Media {
+    fn new() -> Self {
+        let at = PathBuf::from(format!("/media/pibake-test-{}", std::process::id()));
+        std::fs::create_dir_all(&at).unwrap();
+        Self(at)
+    }
+}
+
+impl Drop for Media {
+    fn drop(&mut self) {
+        let _ = tool("umount", "mount").arg(&self.0).stderr(Stdio::null()).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+fn unmounted() -> Result<(), Failed> {
+    let work = Work::new();
+    let card = Loop::new(work.path(), "card", CARD, 512);
+    run(tool("mkfs.ext4", "e2fsprogs").arg("-qF").arg(&card.device));
+    let media = Media::new();
+    run(tool("mount", "mount").arg(&card.device).arg(&media.0));
+    let node = [card.name(), "--base", "sample", "--node", "1"];
+    failed(&work.flash(&[&card], &node), 4, "(--unmount unmounts it)");
+    // one that is busy stays, and nothing is written
+    let busy = File::create(media.0.join("busy"))?;
+    let out = work.flash(&[&card], &[&node[..], &["--unmount"]].concat());
+    failed(&out, 1, "nothing was written");
+    drop(busy);
+    assert!(media.0.join("busy").exists(), "it was unmounted by force");
+    succeeded(&work.flash(&[&card], &[&node[..], &["--unmount"]].concat()));
+    assert!(!media.0.join("busy").exists());
+    work.build(&["1"]);
+    assert_same(&card, &work.image("node-1"));
+    Ok(())
+}
+
 fn no_card() -> Result<(), Failed> {
     let work = Work::new();
     let card = Loop::new(work.path(), "card", 64 * MIB, 512);
@@ -454,6 +494,10 @@ fn ended() -> Result<(), Failed> {
     for n in 0..50 {
         // something that looks like a card that boots, so that leaving it alone is seen
         let before = card.head();
+        if n % 5 == 0 {
+            // without a cached base the card is begun while that is decoded
+            std::fs::remove_dir_all(work.path().join("cache"))?;
+        }
         let child = start();
         std::thread::sleep(whole.mul_f64((noise.next() % 1000) as f64 / 900.0));
         let signal = if n % 2 == 0 { rustix::process::Signal::KILL } else { rustix::process::Signal::INT };
