@@ -195,6 +195,10 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The one who asked wants it no more.
+    #[error("interrupted; what was downloaded is kept, and the next run takes it up")]
+    Cancelled,
+
     /// What was told of the image while it was decoded could not take it.
     #[error("writing what was decoded")]
     Tap(#[source] io::Error),
@@ -230,6 +234,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::NoSpace { .. }
             | Self::Offline { .. }
+            | Self::Cancelled
             | Self::Tap(_)
             | Self::Worker { .. } => Class::Failed,
         }

@@ -3,14 +3,19 @@
 use std::error::Error as _;
 use std::io::{self, Read};
 use std::sync::Once;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
 use reqwest::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
-use super::{Error, Patience, Result};
+use super::options::go_on;
+use super::{Error, Options, Patience, Result};
 use crate::progress::Progress;
+
+/// How often it is looked, while waiting, whether anybody still wants it.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// More redirects than this are a circle.
 const MOST_REDIRECTS: usize = 10;
@@ -19,11 +24,13 @@ const MOST_REDIRECTS: usize = 10;
 pub(super) struct Agent<'a> {
     client: Client,
     patience: Patience,
+    cancel: &'a AtomicBool,
     progress: &'a dyn Progress,
 }
 
 impl<'a> Agent<'a> {
-    pub(super) fn new(patience: Patience, progress: &'a dyn Progress) -> Result<Self> {
+    pub(super) fn new(options: &'a Options, progress: &'a dyn Progress) -> Result<Self> {
+        let patience = options.patience;
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // an error means that somebody else has installed one, which serves as well
@@ -41,7 +48,7 @@ impl<'a> Agent<'a> {
                 reason: format!("{}; is the package ca-certificates installed?", chain(&e)),
                 attempts: 1,
             })?;
-        Ok(Self { client, patience, progress })
+        Ok(Self { client, patience, cancel: &options.cancel, progress })
     }
 
     pub(super) fn backoff(&self) -> Backoff {
@@ -111,8 +118,12 @@ impl<'a> Agent<'a> {
     ) -> Result<()> {
         let Some(delay) = backoff.next(server_asks) else { return Err(fault) };
         self.progress.note(&format!("{reason}; trying again in {:.1} s", delay.as_secs_f64()));
-        std::thread::sleep(delay);
-        Ok(())
+        let end = Instant::now() + delay;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            go_on(self.cancel)?;
+            std::thread::sleep(left.min(LOOK));
+        }
+        go_on(self.cancel)
     }
 
     /// The content of a small file; `None` where the server has no such file.

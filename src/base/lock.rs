@@ -2,11 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::options::go_on;
 use super::{Error, Result};
 use crate::progress::Progress;
 
@@ -21,9 +23,15 @@ pub(super) struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
 impl Lock {
     /// Waits until nobody else holds the lock `path`, and takes it. The file stays for ever: were it
     /// removed, two processes could hold locks on two files of one name.
-    pub(super) fn take(path: &Path, what: &str, progress: &dyn Progress) -> Result<Self> {
+    pub(super) fn take(
+        path: &Path,
+        what: &str,
+        cancel: &AtomicBool,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let mut told = false;
         loop {
+            go_on(cancel)?;
             match Self::try_take(path)? {
                 Some(lock) => return Ok(lock),
                 None if !told => {
@@ -61,15 +69,18 @@ mod tests {
     fn one_holder_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");
-        let first = Lock::take(&path, "x", &Silent).unwrap();
+        let cancel = AtomicBool::new(false);
+        let first = Lock::take(&path, "x", &cancel, &Silent).unwrap();
         assert!(Lock::try_take(&path).unwrap().is_none());
         let waiting = std::thread::spawn({
             let path = path.clone();
-            move || Lock::take(&path, "x", &Silent).unwrap()
+            move || Lock::take(&path, "x", &AtomicBool::new(false), &Silent).unwrap()
         });
         drop(first);
         let second = waiting.join().unwrap();
         assert!(Lock::try_take(&path).unwrap().is_none());
+        cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(matches!(Lock::take(&path, "x", &cancel, &Silent), Err(Error::Cancelled)));
         drop(second);
         assert!(Lock::try_take(&path).unwrap().is_some());
     }

@@ -1,6 +1,7 @@
 //! From what was asked for to an image in the cache.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ use super::entry::Files;
 use super::http::{self, Agent};
 use super::lock::Lock;
 use super::memo;
+use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
@@ -168,7 +170,7 @@ impl Task<'_, '_> {
             return Ok(known);
         }
         let before = SystemTime::now();
-        let digest = hash(path, name, self.progress)?;
+        let digest = self.hash(path, name)?;
         if Stamp::at(path).map_err(|e| Error::io("examining", path, e))? != stamp {
             return Err(Error::Changed { path: path.to_owned() });
         }
@@ -186,7 +188,7 @@ impl Task<'_, '_> {
             None if self.options.offline && !self.options.insecure => return Err(offline()),
             None if self.options.offline => Expected { digest: None, trust: Trust::Nothing },
             None => {
-                let agent = agent.insert(Agent::new(self.options.patience, self.progress)?);
+                let agent = agent.insert(Agent::new(self.options, self.progress)?);
                 let evidence = judge.fetch(agent)?;
                 let expected = judge.judge(&evidence)?;
                 judge.keep(&self.cache.evidence(), &evidence)?;
@@ -213,7 +215,7 @@ impl Task<'_, '_> {
         }
         let agent = match agent {
             Some(agent) => agent,
-            None => Agent::new(self.options.patience, self.progress)?,
+            None => Agent::new(self.options, self.progress)?,
         };
         let work =
             Work { key, name: &name, len_hint: image.map(|i| i.raw_len_hint), expected: expected.digest };
@@ -337,6 +339,7 @@ impl Task<'_, '_> {
             path: &temporary.0,
             len_hint: work.len_hint,
             expected: work.expected,
+            cancel: &self.options.cancel,
         };
         let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
         let outcome = pipeline::run(&job, source, tap)?;
@@ -361,30 +364,30 @@ impl Task<'_, '_> {
     }
 
     fn lock(&self, key: &str, what: &str) -> Result<Lock> {
-        Lock::take(&self.cache.lock_path(key), what, self.progress)
+        Lock::take(&self.cache.lock_path(key), what, &self.options.cancel, self.progress)
     }
-}
 
-/// The digest of a file, found out by reading all of it.
-pub(super) fn hash(path: &Path, name: &str, progress: &dyn Progress) -> Result<Digest> {
-    use std::io::Read;
-    let io = |e| Error::io("reading", path, e);
-    let mut file = File::open(path).map_err(io)?;
-    let len = file.metadata().map_err(io)?.len();
-    let step = progress.begin(&format!("reading {name}"), Unit::Bytes, Some(len));
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => {
-                hasher.update(buffer.get(..n).unwrap_or_default());
-                step.advance(n as u64);
+    /// The digest of a file, found out by reading all of it.
+    fn hash(&self, path: &Path, name: &str) -> Result<Digest> {
+        let io = |e| Error::io("reading", path, e);
+        let mut file = File::open(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        let step = self.progress.begin(&format!("reading {name}"), Unit::Bytes, Some(len));
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            go_on(&self.options.cancel)?;
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => {
+                    hasher.update(buffer.get(..n).unwrap_or_default());
+                    step.advance(n as u64);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(io(e)),
             }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(io(e)),
         }
+        step.finish();
+        Ok(hasher.finish())
     }
-    step.finish();
-    Ok(hasher.finish())
 }

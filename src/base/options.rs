@@ -1,9 +1,11 @@
 //! What may be asked of obtaining a base image.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Digest;
+use super::{Digest, Error, Result};
 
 /// How a base image is obtained. The default is what a user without special needs wants.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +26,14 @@ pub struct Options {
     pub thorough: bool,
     /// How long to put up with a bad network.
     pub patience: Patience,
+    /// Becomes true where the one who asked wants it no more. What was downloaded is kept. It is looked
+    /// at between pieces and while waiting, not within a read from a connection that is silent.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// Ends what nobody wants any more.
+pub(super) fn go_on(cancel: &AtomicBool) -> Result<()> {
+    if cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// How long a bad network is put up with.

@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::decode::{self, Broken, DecodeError, Format, HEAD};
 use super::digest::{Digest, Hasher};
+use super::options::go_on;
 use super::sparse::{self, Writer, Written};
 use super::tap::Tap;
 use super::{Error, space, zero};
@@ -69,6 +71,8 @@ pub(super) struct Job<'a> {
     pub(super) len_hint: Option<u64>,
     /// What the packed bytes' digest must be.
     pub(super) expected: Option<Digest>,
+    /// Becomes true where nobody wants it any more.
+    pub(super) cancel: &'a AtomicBool,
 }
 
 enum Packed {
@@ -113,7 +117,7 @@ pub(super) fn run(
         let writer = scope.spawn(move || write(writer, &for_writer));
         let tap = tap.map(|tap| scope.spawn(move || show(tap, job.len_hint, &for_tap)));
 
-        let read = feed(source, to_decoder);
+        let read = feed(source, to_decoder, job.cancel);
         let lost = |_| Error::Worker { name: job.name.to_owned() };
         let unpacked = decoder.join().map_err(lost);
         let written = writer.join().map_err(lost);
@@ -121,6 +125,8 @@ pub(super) fn run(
         let shown = tap.map_or(Ok(Ok(())), |t| t.join().map_err(lost));
 
         let (digest, packed_len) = read?;
+        // whatever else failed, that is why
+        go_on(job.cancel)?;
         shown?.map_err(Error::Tap)?;
         let on_disk = |e| space::explain(e, "writing", job.path);
         flushed?.map_err(on_disk)?;
@@ -143,7 +149,11 @@ pub(super) fn run(
 }
 
 /// Reads all of the source; the digest is there only if it was read to its end.
-fn feed(source: &mut dyn Source, to_decoder: Sender<Packed>) -> Result<(Option<Digest>, u64), Stop> {
+fn feed(
+    source: &mut dyn Source,
+    to_decoder: Sender<Packed>,
+    cancel: &AtomicBool,
+) -> Result<(Option<Digest>, u64), Stop> {
     let mut hasher = Hasher::default();
     let mut len = 0;
     let mut to_decoder = Some(to_decoder);
@@ -152,6 +162,7 @@ fn feed(source: &mut dyn Source, to_decoder: Sender<Packed>) -> Result<(Option<D
         // small pieces, as networks bring them, are gathered
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|r| !r.is_empty()) {
+            go_on(cancel)?;
             match source.read(rest)? {
                 0 => break,
                 n => filled += n,

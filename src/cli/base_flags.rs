@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
@@ -58,12 +60,12 @@ impl BaseFlags {
             insecure: self.insecure_base,
             offline,
             keyring: base.keyring.clone(),
-            thorough: false,
             patience: Patience {
                 attempts: self.network_tries.get(),
                 stall: Duration::from_secs(self.network_timeout),
                 ..Patience::default()
             },
+            ..Options::default()
         };
         Ok(Wanted { spec, options, cache: Cache::open(&Cache::default_dir()?)? })
     }
@@ -73,6 +75,12 @@ impl Wanted {
     /// A cached image is read in full and compared with its checksum, instead of only its size and time.
     pub fn thoroughly(mut self) -> Self {
         self.options.thorough = true;
+        self
+    }
+
+    /// Ends with an error soon after `cancel` became true.
+    pub fn until(mut self, cancel: &Arc<AtomicBool>) -> Self {
+        self.options.cancel = Arc::clone(cancel);
         self
     }
 

@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
     let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref())?;
     let sources = if arguments.images.is_empty() {
-        Source::of_nodes(arguments, config, offline, ui)?
+        Source::of_nodes(arguments, config, offline, &cancel, ui)?
     } else {
         arguments.images.iter().map(|path| Source::of_image(path)).collect::<anyhow::Result<_>>()?
     };

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -51,7 +52,9 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     }
     let cancel = super::signals::cancelled()?;
     let names = nodes.iter().map(|n| n.name.clone()).collect();
-    let mut build = Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, cancel)?;
+    let mut build =
+        Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;
+    let wanted = wanted.until(&cancel);
     let tap = build.tap(wanted.cache_dir()).map(|tap| tap as &mut dyn Tap);
     let base = wanted.obtain(ui, tap)?;
 

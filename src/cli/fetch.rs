@@ -28,7 +28,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
     let overrides = Overrides { nodes: None, base: arguments.base.clone() };
     let project = Project::open(config, &overrides)?;
-    let wanted = arguments.flags.wanted(&project, offline)?;
+    let wanted = arguments.flags.wanted(&project, offline)?.until(&super::signals::cancelled()?);
     let wanted = if arguments.check { wanted.thoroughly() } else { wanted };
     report(&wanted.obtain(ui, None)?, ui)
 }

@@ -293,3 +293,53 @@ fn damage_to_what_is_kept_is_noticed() {
     case.fetch();
     assert_eq!(case.ranges()[1], (None, None));
 }
+
+/// Ctrl-C; panics unless the program ends soon, and says why.
+fn interrupt(child: Child) {
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    let asked = std::time::Instant::now();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let outcome = Outcome::of(child.wait_with_output().unwrap());
+    outcome.bad(1, "error: interrupted");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn interrupted_by_its_user() {
+    let case = Case::new(41);
+    let start = |command: &str| {
+        let mut command =
+            case.machine.command(&[command, "--base"][..if command == "fetch" { 1 } else { 2 }]);
+        command.args(case.arguments()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let slowly = Fault::Drip(case.packed.len().div_ceil(100), std::time::Duration::from_millis(100));
+    for command in ["fetch", "build"] {
+        let before = case.machine.partial();
+        case.server.fail(PATH, std::slice::from_ref(&slowly));
+        let child = start(command);
+        until("some of it is on the disk", || case.machine.partial() > before);
+        interrupt(child);
+        assert!(case.machine.partial() > before);
+        assert_eq!(case.machine.names("images"), [""; 0], "what is half goes at once");
+        let images = std::fs::read_dir(case.machine.path().join("images"));
+        assert_eq!(images.map_or(0, Iterator::count), 0);
+    }
+    // while it waits for a server that wants to be left alone for a minute
+    case.server.fail(PATH, &[Fault::Status(503, vec![("Retry-After", "60".to_owned())])]);
+    let requests = case.server.seen(PATH).len();
+    let child = start("fetch");
+    until("the server was asked", || case.server.seen(PATH).len() > requests);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    interrupt(child);
+    // while it waits for another one that works on the same image
+    case.server.fail(PATH, &[slowly]);
+    let mut first = start("fetch");
+    let before = case.machine.partial();
+    until("the first one works", || case.machine.partial() > before);
+    let second = start("fetch");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    interrupt(second);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    case.fetch();
+}

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use rustix::fs::FlockOperation;
@@ -59,11 +61,12 @@ impl Source {
         arguments: &Arguments,
         config: Option<&Path>,
         offline: bool,
+        cancel: &Arc<AtomicBool>,
         ui: &Ui,
     ) -> anyhow::Result<Vec<Self>> {
         let project = arguments.description.open(config)?;
         let nodes = super::super::build::chosen(&project, &arguments.node)?;
-        let base = arguments.base_flags.wanted(&project, offline)?.obtain(ui, None)?;
+        let base = arguments.base_flags.wanted(&project, offline)?.until(cancel).obtain(ui, None)?;
         let platform = super::super::build::platform(&project, &base)?;
         let recipes = project.recipes(&platform)?;
         let mut sources = Vec::with_capacity(nodes.len());

@@ -123,11 +123,11 @@ fn nodes(
     project: &Project,
     arguments: &Arguments,
     offline: bool,
-    cancel: &AtomicBool,
+    cancel: &Arc<AtomicBool>,
     ui: &Ui,
 ) -> anyhow::Result<Vec<Outcome>> {
     let prepared = (|| -> anyhow::Result<_> {
-        let wanted = arguments.base_flags.wanted(project, offline)?;
+        let wanted = arguments.base_flags.wanted(project, offline)?.until(cancel);
         // what cannot be built is refused before anything is written
         if let Some(platform) = project.cluster.stated_platform() {
             project.recipes(&platform)?;
