@@ -141,7 +141,7 @@ fn a_build_sees_a_restarted_download_from_its_beginning() {
     let (server, machine) = (Server::start(), Machine::new().env("SOURCE_DATE_EPOCH", "1700000000"));
     let path = machine.put("sample.img.xz", &sample);
     server.put(PATH, File::new(&sample));
-    let arguments = ["build", "--nodes", "2", "--base"];
+    let arguments = ["build", "--nodes", "1", "--base"];
     machine.run(&[&arguments[..], &[&path, "-o", "one"]].concat()).code_is(0);
     std::fs::remove_dir_all(machine.cache()).unwrap();
     // half of another file comes first, then the server has the right one
@@ -161,8 +161,6 @@ fn a_build_sees_a_restarted_download_from_its_beginning() {
     let outcome = end(child);
     outcome.code_is(0);
     assert!(outcome.stderr.contains("beginning anew"), "{}", outcome.stderr);
-    for node in ["node-1.img", "node-2.img"] {
-        let read = |dir: &str| std::fs::read(machine.path().join(dir).join(node)).unwrap();
-        assert!(read("one") == read("two"), "{node} differs");
-    }
+    let read = |dir: &str| std::fs::read(machine.path().join(dir).join("node-1.img")).unwrap();
+    assert!(read("one") == read("two"), "the images differ");
 }
