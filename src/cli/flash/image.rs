@@ -1,5 +1,6 @@
 //! An image that was built before, to be written to a card.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,11 +29,21 @@ pub struct Image {
     len: u64,
     node: String,
     files: Vec<(ImagePath, Vec<u8>)>,
+    seen: Stamp,
+}
+
+/// By what it is known that a file is another one: device, inode, size, and the time of its last change.
+type Stamp = (u64, u64, u64, i64, i64);
+
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 /// Opens the image of a node.
 pub fn open(path: &Path) -> anyhow::Result<Image> {
     let opening = || format!("opening the image {}", path.display());
+    let seen = stamp(path).with_context(opening)?;
     let image = Opened::open(path).with_context(opening)?;
     let mut files = Vec::new();
     for name in COMPARED {
@@ -53,7 +64,7 @@ pub fn open(path: &Path) -> anyhow::Result<Image> {
         );
     }
     let node = text("/etc/hostname").unwrap_or_else(|| path.display().to_string());
-    Ok(Image { path: path.to_owned(), len: image.len, node, files })
+    Ok(Image { path: path.to_owned(), len: image.len, node, files, seen })
 }
 
 fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
@@ -91,6 +102,11 @@ impl Image {
             }
             Ok(())
         };
-        Content { patch: Patch::default(), proof: Box::new(proof) }
+        let (path, seen) = (self.path.clone(), self.seen);
+        let still = move || match seen == stamp(&path)? {
+            true => Ok(()),
+            false => Err(format!("{} was written to", path.display()).into()),
+        };
+        Content { patch: Patch::default(), proof: Box::new(proof), still: Box::new(still) }
     }
 }

@@ -158,11 +158,10 @@ fn nodes(
         tracing::info!(name, changes = recipe.changes.len(), "baking");
         let (patch, proof) = bake::bake_with_proof(base.device()?, recipe, project.build_time())?;
         let proof = Box::new(move |card: Arc<dyn BlockDevice>| Ok(proof.check(&card)?));
-        Ok(Content { patch, proof })
+        let base = base.clone();
+        Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
     };
-    let outcomes = flash.finish(base.path(), &contents, ui.progress());
-    base.unchanged()?;
-    Ok(outcomes)
+    Ok(flash.finish(base.path(), &contents, ui.progress()))
 }
 
 /// Has the kernel look at the new partitions, and switches the readers off.

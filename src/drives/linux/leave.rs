@@ -53,6 +53,11 @@ impl Machine {
         let Some(reader) = usb_device(self, disk) else {
             return not("its reader cannot be switched off");
         };
+        // one that is built in would not come back before the next start
+        let port = fs::read_to_string(self.at(&reader).join("removable")).unwrap_or_default();
+        if port.trim() == "fixed" {
+            return not("its reader is built in");
+        }
         let Ok(uses) = self.uses(&graph, &[]) else { return not("the kernel does not tell who uses it") };
         for sibling in graph.disks().filter(|d| d.number != number && d.dir.starts_with(&reader)) {
             let used = graph.ways(sibling.number).iter().any(|(n, _)| uses.iter().any(|(used, _)| used == n));

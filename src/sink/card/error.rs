@@ -63,6 +63,14 @@ pub enum Error {
         /// Why, in the words of whoever bakes.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What was written changed meanwhile, so that nobody knows what the card has of it.
+    #[error("the image of {node} changed while it was written")]
+    Changed {
+        /// The node's name.
+        node: String,
+        /// How that is known.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The image cannot be read, or makes no sense.
     #[error("reading {path}")]
     Base {

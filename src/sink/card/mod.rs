@@ -66,12 +66,17 @@ pub struct Target {
 pub type Proof =
     Box<dyn Fn(Arc<dyn BlockDevice>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
 
+/// Looks whether the base is still the one that was verified.
+pub type Still = Box<dyn Fn() -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+
 /// What makes a node of the base.
 pub struct Content {
     /// What differs from the base.
     pub patch: Patch,
     /// Whether a card has it.
     pub proof: Proof,
+    /// Whether what all this was made from is still the same; asked before the table is written.
+    pub still: Still,
 }
 
 /// Makes the content of the node with the given name; called once for each card, from many threads.
@@ -191,7 +196,7 @@ impl Job<'_> {
         card.check()?;
         // what cannot be baked leaves a card that was not begun as it was
         let node = card.target.node.clone();
-        let Content { patch, proof } = (self.contents)(&node).map_err(|source| Error::Bake {
+        let Content { patch, proof, still } = (self.contents)(&node).map_err(|source| Error::Bake {
             node: node.clone(),
             card: card.target.card_name.clone(),
             source,
@@ -203,6 +208,6 @@ impl Job<'_> {
         if !card.touched {
             card.begin(self.progress)?;
         }
-        pipeline::run(card, &plan, &proof, self.windows, self.progress)
+        pipeline::run(card, &plan, &(proof, still), self.windows, self.progress)
     }
 }

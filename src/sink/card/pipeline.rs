@@ -7,22 +7,25 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Done;
-use super::Proof;
 use super::error::Error;
 use super::plan::{HEAD, Plan, UNIT};
 use super::reader::CardReader;
 use super::verify::Verifier;
 use super::windows::{WINDOW, Window, Windows};
 use super::writing::Writing;
+use super::{Proof, Still};
 use crate::progress::{Progress, Step, Unit};
 use crate::sink::aligned::Aligned;
 
-/// The card is told to store what it got after so many bytes.
+/// The card is told to store what it got after so many bytes, so that the check follows closely.
 const SYNC_EVERY: u64 = 64 << 20;
+/// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
+const SYNC_PAUSE: Duration = Duration::from_millis(500);
 /// How far the writer may run ahead of that, in windows.
 const AHEAD: usize = 32;
 
@@ -45,7 +48,7 @@ enum Passed {
 pub(super) fn run(
     card: &Writing,
     plan: &Plan,
-    proof: &Proof,
+    (proof, still): &(Proof, Still),
     windows: &Windows<'_>,
     progress: &dyn Progress,
 ) -> Result<Done, Error> {
@@ -95,6 +98,7 @@ pub(super) fn run(
         let reader = CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec());
         proof(Arc::new(reader)).map_err(|source| Error::Proof { card: name.clone(), source })?;
     }
+    still().map_err(|source| Error::Changed { node: node.clone(), source })?;
     card.check()?;
     write_head(card, &head, &mut verifier, plan)?;
     writing.advance(HEAD);
@@ -180,6 +184,7 @@ fn follow<'a>(
     progress: &dyn Progress,
 ) -> Result<Option<Box<dyn Step>>, Error> {
     let (mut until, mut pending, mut checked) = (HEAD, 0, HEAD);
+    let mut synced = Instant::now();
     for news in passed {
         let ended = match news {
             Passed::Until(offset, bytes) => {
@@ -189,11 +194,13 @@ fn follow<'a>(
             }
             Passed::End => true,
         };
-        if pending < SYNC_EVERY && !ended {
+        let is_time = pending >= SYNC_EVERY && (reading.is_some() || synced.elapsed() >= SYNC_PAUSE);
+        if !is_time && !ended {
             continue;
         }
         card.card().sync().map_err(card.io("storing what was written to", checked))?;
         writing.advance(std::mem::take(&mut pending));
+        synced = Instant::now();
         if let Some((step, verifier)) = &mut reading {
             for range in plan.used.within(checked..until.max(checked)) {
                 verifier.range(range, progress, |n| step.advance(n))?;

@@ -83,7 +83,7 @@ impl Image {
             device.read_at(0, &mut read)?;
             if read == expected { Ok(()) } else { Err("it differs".into()) }
         };
-        Content { patch: self.patch.clone(), proof: Box::new(proof) }
+        Content { patch: self.patch.clone(), proof: Box::new(proof), still: Box::new(|| Ok(())) }
     }
 
     /// Writes `card` alone.
@@ -260,12 +260,12 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
             }
             let gate = Arc::clone(&gate);
             // it opens only when the fast card is all but done
-            let proof = content.proof;
+            let Content { patch, proof, still } = content;
             let opening = move |device: Arc<dyn BlockDevice>| {
                 gate.open();
                 proof(device)
             };
-            Ok(Content { patch: content.patch, proof: Box::new(opening) })
+            Ok(Content { patch, proof: Box::new(opening), still })
         };
         let outcomes = flash.finish(&image.base(), &contents, &Silent);
         assert!(outcomes.iter().all(|o| o.result.is_ok()), "{outcomes:?}");
@@ -331,7 +331,7 @@ fn a_base_that_never_comes_leaves_cards_that_do_not_boot() {
 fn stopped_at_any_moment() {
     let image = Image::new();
     let (mut stopped, mut done) = (0, 0);
-    for at in (1..260).step_by(4) {
+    for at in (1..700).step_by(13) {
         let cancel = Arc::new(AtomicBool::new(false));
         let card =
             MockCard::new(CARD, Faults { cancel: Some((at, Arc::clone(&cancel))), ..Faults::default() });
@@ -367,7 +367,8 @@ fn what_cannot_be_written_leaves_the_card_as_it_was() {
     assert!(matches!(outcome.result, Err(Error::Base { .. })));
     std::fs::write(image.dir.path().join("garbage"), vec![3; 5 << 20]).unwrap();
     let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
-    let content = || Content { patch: Patch::default(), proof: Box::new(|_| Ok(())) };
+    let content =
+        || Content { patch: Patch::default(), proof: Box::new(|_| Ok(())), still: Box::new(|| Ok(())) };
     let garbage = image.dir.path().join("garbage");
     let outcome = flash.finish(&garbage, &|_| Ok(content()), &Silent).remove(0);
     assert!(matches!(outcome.result, Err(Error::Table { .. })), "{outcome:?}");
@@ -379,7 +380,7 @@ fn a_proof_that_fails_leaves_no_table() {
     let image = Image::new();
     let card = MockCard::new(CARD, Faults::default());
     let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
-    let failing = || Content { patch: image.patch.clone(), proof: Box::new(|_| Err("no hostname".into())) };
+    let failing = || Content { proof: Box::new(|_| Err("no hostname".into())), ..image.content() };
     let outcome = flash.finish(&image.base(), &|_| Ok(failing()), &Silent).remove(0);
     assert!(outcome.result.unwrap_err().is_verification());
     assert!(!boots(&card));
@@ -398,4 +399,18 @@ fn wiped_and_full() {
     assert!(left < 40, "{left} blocks are not wiped; only probes may be there");
     let io = io::Error::other("x");
     assert!(!Error::Io { doing: "x", card: "y".into(), offset: 0, source: io }.is_verification());
+}
+
+#[test]
+fn a_base_that_changes_meanwhile_leaves_no_table() {
+    let image = Image::new();
+    for verify in [true, false] {
+        let card = MockCard::new(CARD, Faults::default());
+        let options = Options { verify, full: false, wipe: false };
+        let flash = image.flash_with(&[Arc::clone(&card)], &Arc::default(), options);
+        let changed = || Content { still: Box::new(|| Err("another time".into())), ..image.content() };
+        let outcome = flash.finish(&image.base(), &|_| Ok(changed()), &Silent).remove(0);
+        assert!(matches!(outcome.result, Err(Error::Changed { .. })), "{outcome:?}");
+        assert!(!boots(&card));
+    }
 }
