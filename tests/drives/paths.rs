@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pibake::drives::linux::Found;
-use pibake::drives::{By, Refusal, Verdict, judge};
+use pibake::drives::linux::{Found, Off};
+use pibake::drives::{By, DeviceNumber, Refusal, Verdict, judge};
 
 use crate::recorded::*;
 
@@ -109,4 +109,39 @@ fn this_machine_keeps_its_own_root() {
             assert!(matches!(judge(&drive, None), Verdict::Refused(_)), "{drive:?}");
         }
     }
+}
+
+#[test]
+fn a_reader_is_switched_off_only_where_nothing_else_needs_it() {
+    let number = |text: &str| DeviceNumber::parse(text).unwrap();
+    let remove = "sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/remove";
+    let was_told = |m: &Recorded| std::fs::read_to_string(m.root().join(remove)).ok();
+
+    let m = machine();
+    assert_eq!(m.machine().switch_off(number("8:16"), &[]), Off::Done);
+    assert_eq!(was_told(&m).as_deref(), Some("1"));
+
+    // another card in the same reader is mounted, or was not finished
+    let two = || {
+        let mut m = machine();
+        m.disk("sdc", USB_LUN1, "8:32", CARD, &[("removable", "1")]);
+        m
+    };
+    let mut mounted = two();
+    mounted.mount("8:32", "/mnt", "vfat", "/dev/sdc");
+    let idle = two();
+    for (m, others, off) in
+        [(&mounted, vec![], false), (&idle, vec![number("8:32")], false), (&idle, vec![number("8:48")], true)]
+    {
+        assert_eq!(m.machine().switch_off(number("8:16"), &others) == Off::Done, off);
+        assert_eq!(was_told(m).is_some(), off);
+    }
+
+    let mut fixed = Recorded::new();
+    fixed.disk("sdb", USB, "8:16", CARD, &[("removable", "1"), ("usb/removable", "fixed")]);
+    assert!(matches!(fixed.machine().switch_off(number("8:16"), &[]), Off::Not(_)));
+    assert_eq!(was_told(&fixed), None);
+    let mut slot = Recorded::new();
+    slot.disk("mmcblk0", RTSX, "179:0", CARD, &[("device/type", "SD")]);
+    assert!(matches!(slot.machine().switch_off(number("179:0"), &[]), Off::Not(_)));
 }
