@@ -1,6 +1,9 @@
 //! Tests that need root: kernel mounts, loop devices, network namespaces. They run wherever root
 //! is there; elsewhere each is counted as ignored, by name.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use libtest_mimic::{Arguments, Trial};
 
 mod base;
@@ -32,6 +35,9 @@ mod variants;
 fn main() {
     let args = Arguments::from_args();
     let is_root = rustix::process::geteuid().is_root();
+    if is_root && std::env::var_os(IN_NAMESPACE).is_none() {
+        enter_namespace();
+    }
     let trials = [
         base::trials(),
         flash::trials(),
@@ -42,4 +48,17 @@ fn main() {
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
     libtest_mimic::run(&args, trials).exit();
+}
+
+/// Set for the tests in their own mount namespace.
+const IN_NAMESPACE: &str = "PIBAKE_TESTS_MOUNT_APART";
+
+/// Begins anew in a mount namespace of its own: what tests mount there is gone when they end, also
+/// when they are killed, and nobody else ever sees it.
+fn enter_namespace() -> ! {
+    let program = std::env::current_exe().unwrap();
+    let mut unshare = Command::new(support::tool_path("unshare", "util-linux"));
+    unshare.args(["--mount", "--propagation", "private", "--"]).arg(program);
+    let failed = unshare.args(std::env::args_os().skip(1)).env(IN_NAMESPACE, "1").exec();
+    panic!("unshare: {failed}");
 }
