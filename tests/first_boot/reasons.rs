@@ -45,6 +45,28 @@ fn what_a_stage_waits_for_is_said() {
 }
 
 #[test]
+fn what_was_waited_for_is_noticed() {
+    let mended = |role, stage: &str, spoil: &dyn Fn(&Node), mend: &dyn Fn(&Node)| {
+        let node = Node::new(role);
+        spoil(&node);
+        let mut running = node.start(&[]);
+        node.await_status(&mut running, &[&format!("name={stage}"), "state=waiting"]);
+        mend(&node);
+        assert!(running.end(&node).success(), "{stage}: {}", node.output());
+    };
+    let result = "run/cloud-init/result.json";
+    mended(Role::Worker, "cloud-init", &|n| std::fs::remove_file(n.root().join(result)).unwrap(), &|n| {
+        n.put(result, "{}")
+    });
+    mended(Role::Worker, "network", &|n| n.unset_state("link"), &|n| n.state("link", ""));
+    mended(Role::ControlPlane, "network", &|n| n.unset_state("uplink"), &|n| n.state("uplink", ""));
+    mended(Role::Worker, "clock", &|n| n.unset_state("clock"), &|n| n.state("clock", ""));
+    mended(Role::Worker, "join", &|n| n.unset_state("control-plane-up"), &|n| {
+        n.state("control-plane-up", "")
+    });
+}
+
+#[test]
 fn a_broken_node_env_is_said() {
     let node = Node::new(Role::Worker);
     let whole = node.read("etc/pibake/node.env");
