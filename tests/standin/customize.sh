@@ -68,7 +68,7 @@ rm -f "$root/var/lib/dbus/machine-id"
 rm -f "$root/etc/resolv.conf"
 ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 chroot "$root" systemctl -q enable systemd-networkd systemd-resolved systemd-timesyncd ssh
-chroot "$root" systemctl -q mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
+chroot "$root" systemctl -q mask e2scrub_reap.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
 
 # The tests offer their own package sources; this machine's mirror is no business of the image's.
 : >"$root/etc/apt/sources.list"
