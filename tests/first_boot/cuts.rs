@@ -237,3 +237,23 @@ fn a_slow_control_plane_is_completed() {
     assert!(!calls.iter().any(|call| call.starts_with("kubeadm reset")), "{calls:#?}");
     assert!(calls.iter().any(|call| call.starts_with("kubeadm init phase addon all")), "{calls:#?}");
 }
+
+#[test]
+fn cloud_init_begins_anew_where_it_was_cut_off_and_only_there() {
+    let cleaned = |node: &Node| node.calls().iter().filter(|call| *call == "cloud-init clean").count();
+    let node = Node::new(Role::Worker);
+    node.guard_cloud_init("start");
+    assert_eq!(cleaned(&node), 0, "there is nothing to clean at the very first start");
+    node.put("var/lib/cloud/instance/obj.pkl", "");
+    node.guard_cloud_init("start");
+    assert_eq!(cleaned(&node), 1, "a power cut");
+    // a restart that the user's cloud-config asks for, and a power cut after it
+    node.guard_cloud_init("stop");
+    node.guard_cloud_init("start");
+    assert_eq!(cleaned(&node), 1, "an orderly restart");
+    node.guard_cloud_init("start");
+    assert_eq!(cleaned(&node), 2, "a power cut after an orderly restart");
+    node.complete(&[]);
+    node.guard_cloud_init("start");
+    assert_eq!(cleaned(&node), 2, "cloud-init was through");
+}

@@ -216,6 +216,16 @@ impl Node {
         Running { child }
     }
 
+    /// What systemd runs before cloud-init (`start`) and when the machine is shut down (`stop`).
+    pub fn guard_cloud_init(&self, action: &str) {
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
+        let mut guard = Command::new("sh");
+        guard.arg(self.root().join("usr/lib/pibake/cloud-init-guard")).arg(action).env_clear();
+        guard.env("PATH", path).env("PIBAKE_ROOT", self.root()).env("STATE", self.path("state"));
+        let status = guard.env("TRACE", self.path("trace")).status().unwrap();
+        assert!(status.success(), "{action}: {status}");
+    }
+
     /// Runs the program to its end.
     pub fn run(&self, variables: &[(&str, &str)]) -> ExitStatus {
         self.start(variables).end(self)
