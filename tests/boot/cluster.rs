@@ -1,0 +1,139 @@
+//! A cluster's description with all that its machines need: package servers, a time server, cards.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::machine::Machine;
+use crate::nginx::Nginx;
+use crate::ntp::TimeServer;
+use crate::repository::Repositories;
+use crate::ssh::Ssh;
+use crate::support::images::put;
+use crate::support::run;
+use crate::{plan, standin};
+
+/// How a guest behind QEMU's user-mode network reaches this machine's loopback.
+const HOST: &str = "10.0.2.2";
+
+/// Two nodes, and the servers that their description names.
+pub struct Cluster {
+    dir: tempfile::TempDir,
+    /// Sockets: their paths must be short.
+    segment: tempfile::TempDir,
+    pub server: Nginx,
+    repositories: Repositories,
+    _time: TimeServer,
+    epoch: String,
+}
+
+impl Cluster {
+    pub fn new() -> Self {
+        // not in /tmp, which may be small and in memory: cards grow
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let repositories = Repositories::make();
+        let server = Nginx::serve(repositories.root());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let cluster = Self {
+            dir,
+            segment: tempfile::tempdir().unwrap(),
+            server,
+            repositories,
+            _time: TimeServer::start(),
+            epoch: now.as_secs().to_string(),
+        };
+        cluster.describe();
+        // the base is unpacked and the secrets are made once, before machines start side by side
+        cluster.output(&["build", "--node", "1", "-o", "images"]);
+        cluster
+    }
+
+    fn describe(&self) {
+        let base = standin::dir().join("standin.img.xz");
+        let (url, fingerprint) = (self.url(), self.repositories.fingerprint());
+        let dir = self.dir.path();
+        std::fs::write(dir.join("key.gpg"), self.repositories.key()).unwrap();
+        // of the mirror of the distribution: its key is in the distribution's own images
+        let trusted = dir.join("overlays/common/etc/apt/trusted.gpg.d");
+        std::fs::create_dir_all(&trusted).unwrap();
+        std::fs::write(trusted.join("mirror.gpg"), self.repositories.key()).unwrap();
+        put(
+            &dir.join("pibake.toml"),
+            &format!(
+                "nodes = 2\n\
+                 [base]\nimage = \"{base}\"\nplatform = \"debian-12\"\n\
+                 [kubernetes]\nversion = \"1.34\"\ncontainerd = \"1.7\"\n\
+                 [overlays]\ndir = \"overlays\"\n\
+                 [sources]\nubuntu = \"{url}/mirror\"\nntp = [\"{HOST}\"]\n\
+                 [sources.docker]\nurl = \"{url}/docker\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n\
+                 [sources.kubernetes]\nurl = \"{url}/kubernetes\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n",
+                base = base.display()
+            ),
+        );
+    }
+
+    /// Where a machine finds the package servers.
+    pub fn url(&self) -> String {
+        format!("http://{HOST}:{}", self.server.port())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
+        command.current_dir(self.dir.path()).args(arguments);
+        command.env("XDG_CACHE_HOME", self.dir.path().join("cache")).env("SOURCE_DATE_EPOCH", &self.epoch);
+        command
+    }
+
+    /// What pibake prints, called so in the project.
+    pub fn output(&self, arguments: &[&str]) -> String {
+        run(&mut self.command(arguments))
+    }
+
+    /// Switches a node on, with the card `cards` has for it, a new one at first.
+    pub fn boot(&self, node: &str, cards: &str, arguments: &[&str]) -> Machine {
+        let mut command = self.command(&["boot", "--node", node, "--keep", cards]);
+        Machine::start(node, command.args(arguments), self.dir.path())
+    }
+
+    /// Where the machines of this cluster are plugged in.
+    pub fn segment(&self) -> &str {
+        self.segment.path().to_str().unwrap()
+    }
+
+    /// The card of a machine that was booted with `--keep`, as a raw image.
+    pub fn card(&self, node: &str, cards: &str) -> PathBuf {
+        let (dir, raw) = (self.dir.path(), self.dir.path().join(format!("{cards}-{node}.img")));
+        let card = dir.join(cards).join(node).join("card.qcow2");
+        run(crate::support::tool("qemu-img", "qemu-utils")
+            .args(["convert", "-O", "raw"])
+            .arg(card)
+            .arg(&raw));
+        raw
+    }
+
+    /// A way into the machine behind this port, with the key that pibake made.
+    pub fn ssh(&self, port: u16) -> Ssh {
+        Ssh::new(&self.dir.path().join(".pibake/ssh_key"), port)
+    }
+
+    /// A secret of the cluster's.
+    pub fn secret(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(".pibake").join(name)).unwrap().trim().to_owned()
+    }
+
+    /// Fails unless `text` is what the plan has as `path` on `node`'s card.
+    pub fn assert_baked(&self, node: &str, path: &str, text: &str) {
+        let planned = self.output(&["plan", "--node", node, path]);
+        let baked = format!("{}\n", text.trim_end());
+        assert!(plan::shows(&planned, &baked), "{node}: {path} should be\n{planned}\nand is\n{baked}");
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// A port of loopback that nobody listens to.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}

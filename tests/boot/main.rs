@@ -1,0 +1,48 @@
+//! Baked images, booted in QEMU by `pibake boot`: a Pi alone, and a cluster from the first start
+//! to the end of first boot.
+//!
+//! All of it happens in a network namespace of its own, in which there is nothing but loopback:
+//! servers of a test are seen by its machines and by nobody else, and the machines see nothing else.
+
+mod cluster;
+#[path = "../support/gpg.rs"]
+mod gpg;
+mod isolation;
+mod machine;
+#[path = "../support/nginx.rs"]
+mod nginx;
+mod ntp;
+mod pair;
+mod pi;
+#[path = "../support/plan.rs"]
+mod plan;
+mod repository;
+mod ssh;
+#[path = "../support/standin.rs"]
+mod standin;
+mod state;
+#[path = "../support/mod.rs"]
+mod support;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut args = Arguments::from_args();
+    if !args.list {
+        isolation::enter();
+    }
+    // one machine takes all processors that there are
+    args.test_threads.get_or_insert(1);
+    let trials = vec![
+        trial("a_pi_alone_waits_for_its_uplink", pi::a_pi_alone_waits_for_its_uplink),
+        trial("two_machines_become_a_cluster", pair::two_machines_become_a_cluster),
+    ];
+    libtest_mimic::run(&args, trials).exit();
+}
+
+fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || -> Result<(), Failed> {
+        test();
+        Ok(())
+    })
+}

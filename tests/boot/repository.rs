@@ -1,0 +1,185 @@
+//! Signed apt repositories with what a node installs at its first boot: Debian's packages that lie
+//! beside the stand-in, and recorders in the place of Kubernetes' own programs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::gpg::{Gpg, pipe};
+use crate::standin;
+use crate::support::images::put;
+use crate::support::{run, tool};
+
+/// What cloud-init writes for a Debian mirror; the first is the release itself.
+const SUITES: [&str; 4] = ["bookworm", "bookworm-updates", "bookworm-security", "bookworm-backports"];
+
+/// The versions that the description's lines of versions choose.
+pub const KUBERNETES: &str = "1.34.2-1.1";
+pub const CONTAINERD: &str = "1.7.28-1";
+
+pub struct Repositories {
+    root: tempfile::TempDir,
+    gpg: Gpg,
+    fingerprint: String,
+}
+
+impl Repositories {
+    /// Three: the distribution's (`mirror`), Docker's (`docker`) and Kubernetes' (`kubernetes`).
+    pub fn make() -> Self {
+        let gpg = Gpg::new();
+        let fingerprint = gpg.key("packages", "rsa3072", "sign", "never", None);
+        let made = Self { root: tempfile::tempdir().unwrap(), gpg, fingerprint };
+        let of = |name: &str| made.root.path().join(name);
+        for repository in ["mirror", "docker", "kubernetes"] {
+            fs::create_dir_all(of(repository).join("pool")).unwrap();
+        }
+        distribution(&of("mirror/pool"));
+        containerd(&of("docker/pool"));
+        recorders(&of("kubernetes/pool"));
+        for suite in SUITES {
+            // the package lists of updates and the like are empty
+            let pool = if suite == SUITES[0] { "pool" } else { "none" };
+            made.suite(&of("mirror"), suite, "main", pool);
+        }
+        made.suite(&of("docker"), "bookworm", "stable", "pool");
+        made.flat(&of("kubernetes"));
+        made
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The key that signs all of them.
+    pub fn key(&self) -> Vec<u8> {
+        self.gpg.export("packages")
+    }
+
+    pub fn fingerprint(&self) -> String {
+        self.fingerprint.to_uppercase()
+    }
+
+    /// `dists/SUITE/COMPONENT/binary-arm64/Packages` of what is in the folder `pool`.
+    fn suite(&self, repository: &Path, suite: &str, component: &str, pool: &str) {
+        fs::create_dir_all(repository.join(pool)).unwrap();
+        let dist = repository.join("dists").join(suite);
+        put(&dist.join(component).join("binary-arm64/Packages"), &packages(repository, pool));
+        let fields =
+            [("Suite", suite), ("Codename", suite), ("Components", component), ("Architectures", "arm64")];
+        self.release(&dist, &fields);
+    }
+
+    /// A repository without suites, as Kubernetes' are.
+    fn flat(&self, repository: &Path) {
+        put(&repository.join("Packages"), &packages(repository, "pool"));
+        self.release(repository, &[("Architectures", "arm64")]);
+    }
+
+    fn release(&self, dir: &Path, fields: &[(&str, &str)]) {
+        let mut command = ftparchive(dir);
+        for (name, value) in [("Origin", "test"), ("Label", "test")].iter().chain(fields) {
+            command.args(["-o", &format!("APT::FTPArchive::Release::{name}={value}")]);
+        }
+        let release = run(command.args(["release", "."]));
+        let signed =
+            pipe(self.gpg.command().args(["--local-user", "packages", "--clearsign"]), release.as_bytes());
+        fs::write(dir.join("InRelease"), signed).unwrap();
+    }
+}
+
+fn ftparchive(dir: &Path) -> std::process::Command {
+    let mut command = tool("apt-ftparchive", "apt-utils");
+    command.current_dir(dir);
+    command
+}
+
+fn packages(repository: &Path, pool: &str) -> String {
+    run(ftparchive(repository).args(["packages", pool]))
+}
+
+/// Debian's own packages, all but containerd.
+fn distribution(pool: &Path) {
+    for deb in debs() {
+        let name = deb.file_name().unwrap().to_str().unwrap();
+        if !name.starts_with("containerd_") {
+            // apt's downloads have the epoch's colon escaped, and a URL would need that twice
+            fs::copy(&deb, pool.join(name.replace("%3a", "_"))).unwrap();
+        }
+    }
+}
+
+fn debs() -> Vec<PathBuf> {
+    let dir = standin::dir().join("debs");
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Debian's containerd under the name that Docker's has, packed so that it is quickly unpacked.
+fn containerd(pool: &Path) {
+    let deb = debs().into_iter().find(|deb| deb.to_str().unwrap().contains("/containerd_")).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let tree = work.path().join("tree");
+    run(tool("dpkg-deb", "dpkg").arg("--raw-extract").arg(deb).arg(&tree));
+    let control = fs::read_to_string(tree.join("DEBIAN/control")).unwrap();
+    let changed = control.lines().map(|line| match line.split_once(": ") {
+        Some(("Package", _)) => {
+            "Package: containerd.io\nProvides: containerd\nConflicts: containerd".to_owned()
+        }
+        Some(("Version", _)) => format!("Version: {CONTAINERD}"),
+        _ => line.to_owned(),
+    });
+    let changed: Vec<String> = changed.collect();
+    fs::write(tree.join("DEBIAN/control"), changed.join("\n") + "\n").unwrap();
+    pack(&tree, pool);
+}
+
+fn pack(tree: &Path, pool: &Path) {
+    run(tool("dpkg-deb", "dpkg")
+        .args(["--root-owner-group", "-Zgzip", "-z1", "--build"])
+        .arg(tree)
+        .arg(pool));
+}
+
+/// Where a file lands, what it is made of, and its mode.
+type Installed = (&'static str, &'static str, u32);
+
+/// kubelet, kubeadm and kubectl, which note how they are called and do what first boot can see.
+fn recorders(pool: &Path) {
+    let file = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boot/packages").join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let contents: [(&str, &str, &[Installed]); 3] = [
+        (
+            "kubelet",
+            // some of what the real one depends on
+            "conntrack, socat, iptables, iproute2",
+            &[
+                ("usr/bin/kubelet", "kubelet", 0o755),
+                ("lib/systemd/system/kubelet.service", "kubelet.service", 0o644),
+                ("usr/lib/recorder/api.py", "api.py", 0o755),
+            ],
+        ),
+        ("kubeadm", "kubelet, kubectl, curl, openssl", &[("usr/bin/kubeadm", "kubeadm", 0o755)]),
+        ("kubectl", "curl", &[("usr/bin/kubectl", "kubectl", 0o755)]),
+    ];
+    for (name, depends, files) in contents {
+        let work = tempfile::tempdir().unwrap();
+        let tree = work.path().join("tree");
+        for (path, source, mode) in files {
+            put(&tree.join(path), &file(source));
+            fs::set_permissions(tree.join(path), fs::Permissions::from_mode(*mode)).unwrap();
+        }
+        let control = format!(
+            "Package: {name}\nVersion: {KUBERNETES}\nArchitecture: arm64\nMaintainer: the tests <root@localhost>\n\
+             Depends: {depends}\nDescription: stands in for {name} in tests\n"
+        );
+        put(&tree.join("DEBIAN/control"), &control);
+        if name == "kubelet" {
+            // as debhelper's do
+            let postinst = "#!/bin/sh\nset -e\nsystemctl daemon-reload\nsystemctl enable kubelet\nsystemctl start --no-block kubelet\n";
+            put(&tree.join("DEBIAN/postinst"), postinst);
+            fs::set_permissions(tree.join("DEBIAN/postinst"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        pack(&tree, pool);
+    }
+}
