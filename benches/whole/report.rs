@@ -113,7 +113,9 @@ impl Report {
         Self { rounds, rows: Vec::new(), skipped: Vec::new() }
     }
 
+    /// Takes a line, and says it at once: all of them take a while.
     pub fn row(&mut self, row: Row) {
+        eprintln!("   {}: {}", row.what, (row.shown)(row.measured));
         self.rows.push(row);
     }
 
