@@ -9,7 +9,7 @@ use crate::support::tool;
 use crate::work::{Work, clear};
 
 /// The program under test, built in the same way as for a release.
-const PIBAKE: &str = env!("CARGO_BIN_EXE_pibake");
+pub const PIBAKE: &str = env!("CARGO_BIN_EXE_pibake");
 
 /// Four copies under their names, each on the disk before the end, as pibake's are.
 const COPY: &str =
@@ -23,7 +23,8 @@ pub fn build(dir: &Path, base: &Path, cache: &Path, nodes: u32, format: &str) ->
     process::run(dir, PIBAKE, &arguments, &[("XDG_CACHE_HOME", cache)])
 }
 
-fn shell(dir: &Path, script: &str, arguments: &[&Path]) -> Run {
+/// A script of a shell, with its arguments from `$1` on.
+pub fn shell(dir: &Path, script: &str, arguments: &[&Path]) -> Run {
     let mut all = vec!["-ec", script, "sh"];
     all.extend(arguments.iter().map(|path| path.to_str().expect("a path in UTF-8")));
     process::run(dir, "/bin/sh", &all, &[])
@@ -35,7 +36,7 @@ fn copy(dir: &Path, base: &Path) -> Run {
 }
 
 /// Runs both sides in turn, each beginning with an empty folder.
-fn in_turn(
+pub fn in_turn(
     work: &Work,
     mut ours: impl FnMut() -> Run,
     mut peer: impl FnMut() -> Run,

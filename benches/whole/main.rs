@@ -6,6 +6,7 @@
 
 mod bake;
 mod base;
+mod cards;
 mod copies;
 mod kernel;
 mod memory;
@@ -24,11 +25,12 @@ use work::Work;
 /// A part of the benchmark: its name, what it measures, and itself.
 type Part = (&'static str, &'static str, fn(&Work, &mut Report));
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("first", "the first build of four images, from the .xz", copies::first),
     ("later", "a later build of four images, from the cache", copies::later),
     ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
     ("bake", "one node, from recipe to checked overlay", bake::bake),
+    ("cards", "one card beside bmaptool and dd, eight at once (loop devices; needs root)", cards::cards),
     ("memory", "peak memory, by the size of the image and the number of nodes", memory::memory),
 ];
 
