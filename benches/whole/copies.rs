@@ -58,6 +58,14 @@ pub fn in_turn(
         .unzip()
 }
 
+/// A run that begins with `dir` empty and leaves it so.
+fn fresh(dir: &Path, run: impl FnOnce() -> Run) -> Run {
+    clear(dir);
+    let run = run();
+    clear(dir);
+    run
+}
+
 /// The first build: verify, decode, cache and write, beside decoding to a file and copying that.
 pub fn first(work: &Work, report: &mut Report) {
     let base = work.large();
@@ -67,18 +75,8 @@ pub fn first(work: &Work, report: &mut Report) {
     tool("xz", "xz-utils");
     let (a, b) = in_turn(
         work,
-        || {
-            clear(&ours);
-            let run = build(&ours, &base.packed, &ours.join("cache"), 4, "raw");
-            clear(&ours);
-            run
-        },
-        || {
-            clear(&peer);
-            let run = shell(&peer, &script, &[&peer.join("base.img"), &peer, &base.packed]);
-            clear(&peer);
-            run
-        },
+        || fresh(&ours, || build(&ours, &base.packed, &ours.join("cache"), 4, "raw")),
+        || fresh(&peer, || shell(&peer, &script, &[&peer.join("base.img"), &peer, &base.packed])),
     );
     report.row(Row::times("first build of four", "xz -T0 -dc, 4 cp --sparse=always, sync", 0.85, &a, &b));
 }
@@ -93,18 +91,8 @@ pub fn later(work: &Work, report: &mut Report) {
     build(&ours, &base.packed, &cache, 4, "raw");
     let (a, b) = in_turn(
         work,
-        || {
-            clear(&ours);
-            let run = build(&ours, &base.packed, &cache, 4, "raw");
-            clear(&ours);
-            run
-        },
-        || {
-            clear(&peer);
-            let run = copy(&peer, &base.raw);
-            clear(&peer);
-            run
-        },
+        || fresh(&ours, || build(&ours, &base.packed, &cache, 4, "raw")),
+        || fresh(&peer, || copy(&peer, &base.raw)),
     );
     report.row(Row::times("later build of four", "4 cp --sparse=always, sync", 1.0, &a, &b));
 }
@@ -125,20 +113,11 @@ pub fn reflink(work: &Work, report: &mut Report) {
     let mut on_xfs = Vec::new();
     let (a, b) = in_turn(
         work,
+        || fresh(&ours, || build(&ours, &base.packed, &cache, 4, "raw")),
         || {
-            clear(&ours);
-            let run = build(&ours, &base.packed, &cache, 4, "raw");
-            clear(&ours);
-            run
-        },
-        || {
-            clear(&peer);
-            let run = copy(&peer, &base.raw);
-            clear(&peer);
+            let run = fresh(&peer, || copy(&peer, &base.raw));
             // the same on the file system that is measured, to tell its share in the ratio
-            clear(&ours);
-            on_xfs.push(copy(&ours, &base.raw));
-            clear(&ours);
+            on_xfs.push(fresh(&ours, || copy(&ours, &base.raw)));
             run
         },
     );

@@ -1,6 +1,7 @@
 //! `pibake boot IMAGE | --node N`: runs images in QEMU, without touching them.
 
 mod prepare;
+mod scratch;
 mod terminal;
 mod view;
 
@@ -17,7 +18,7 @@ use super::base_flags::BaseFlags;
 use super::description::Description;
 use super::exit::Usage;
 use super::selector::NodeSelector;
-use crate::emulator::machine::{Accelerator, Machine, Setup};
+use crate::emulator::machine::{Machine, Setup};
 use crate::emulator::qemu::{self, Qemu};
 use crate::emulator::session::{self, Ending, Outcome};
 use crate::ui::{Ui, human_duration};
@@ -166,12 +167,4 @@ fn report(machines: &[(String, Setup)], outcome: &Outcome, ui: &Ui) -> anyhow::R
 /// How many processors an emulated machine has: a Pi's four, but not more than there are here.
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
-}
-
-/// What runs the guest's instructions.
-fn accelerator(machine: Machine) -> Accelerator {
-    match machine {
-        Machine::Raspi4b => Accelerator::Tcg,
-        Machine::Virt => Accelerator::best(),
-    }
 }

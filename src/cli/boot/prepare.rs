@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::super::exit::Usage;
 use super::Arguments;
+use super::scratch::Scratch;
 use crate::base::Cache;
 use crate::disk::{FileDevice, Patch, Patched};
 use crate::emulator::guest::{BootFiles, Guest};
-use crate::emulator::machine::{Cable, Files, Mac, Machine, Setup, UserNetwork};
+use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
 use crate::opened::Opened;
 use crate::sink::card_overlay;
@@ -192,7 +192,7 @@ impl Bench {
             }
             None => {
                 let scratch = Scratch::new(&Cache::default_dir()?.join("boot"))?;
-                (scratch.dir.path().to_owned(), Some(scratch))
+                (scratch.path().to_owned(), Some(scratch))
             }
         };
         Ok(Self { dir, sockets, segment: segment.map(Path::to_owned), throw_away })
@@ -233,7 +233,7 @@ impl Bench {
             adapters: plugged.collect(),
             throw_away: self.throw_away.is_some(),
             processors: super::processors(),
-            accelerator: super::accelerator(machine),
+            accelerator: Accelerator::best(),
         })
     }
 
@@ -282,45 +282,8 @@ impl Bench {
     }
 }
 
-/// A folder for cards that are thrown away: removed when dropped, or by the next run.
-struct Scratch {
-    dir: TempDir,
-    _lock: File,
-}
-
-impl Scratch {
-    fn new(above: &Path) -> anyhow::Result<Self> {
-        let making = || format!("making a folder for cards in {}", above.display());
-        private_dir(above).with_context(making)?;
-        // while it is held nobody else makes a folder, so one without a holder is a remnant
-        let _all = lock(&above.join("lock")).with_context(making)?;
-        for entry in std::fs::read_dir(above).with_context(making)?.filter_map(Result::ok) {
-            let path = entry.path();
-            if path.is_dir() && lock_now(&path.join("lock")).is_some() {
-                // a remnant that cannot be removed is in nobody's way
-                let _ = std::fs::remove_dir_all(&path);
-            }
-        }
-        let dir = tempfile::Builder::new().prefix("run-").tempdir_in(above).with_context(making)?;
-        let lock = lock_now(&dir.path().join("lock")).with_context(making)?;
-        Ok(Self { dir, _lock: lock })
-    }
-}
-
-fn lock(path: &Path) -> io::Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
-}
-
-/// Locks a file if nobody has it locked.
-fn lock_now(path: &Path) -> Option<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(path).ok()?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok().map(|()| file)
-}
-
 /// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
-fn private_dir(path: &Path) -> anyhow::Result<()> {
+pub(super) fn private_dir(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("making the folder {}", path.display()))
