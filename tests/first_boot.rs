@@ -231,3 +231,19 @@ fn a_worker_waits_for_its_control_plane() {
     assert!(running.end(&node).success());
     assert_eq!(node.read_state("joins"), "joined\n");
 }
+
+/// A card is often taken out while the node tries once more: it tells why it had to.
+#[test]
+fn while_it_tries_again_it_says_why() {
+    let node = Node::new(Role::ControlPlane);
+    let init = "kubeadm init --config /run/pibake/kubeadm.yaml --skip-token-print";
+    let (broken, cut) = (format!("{init} @manifests written"), "kubeadm init phase addon all");
+    let cut = format!("{cut} --config /run/pibake/kubeadm.yaml @start");
+    node.cut_off(&cut, &[("BREAK_AT", &broken)]);
+    let status = node.status();
+    assert!(status.contains("\nstate=working\n") && status.contains("\nattempt=2\n"), "{status}");
+    assert!(status.contains("\nmessage=the last attempt: "), "{status}");
+    assert!(status.contains("broken off by the test"), "{status}");
+    node.complete(&[]);
+    assert!(node.status().contains("\nmessage=node-1 is ready\n"), "{}", node.status());
+}
