@@ -1,18 +1,22 @@
 //! HTTP as patient as a bad network needs it.
 
+mod reply;
+
 use std::error::Error as _;
 use std::io::{self, Read};
-use std::sync::Once;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
-use reqwest::header::{ACCEPT_ENCODING, RETRY_AFTER};
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
 use super::options::go_on;
 use super::{Error, Options, Patience, Result};
 use crate::progress::Progress;
+
+pub(super) use reply::Reply;
 
 /// How often it is looked, while waiting, whether anybody still wants it.
 const LOOK: Duration = Duration::from_millis(100);
@@ -24,7 +28,7 @@ const MOST_REDIRECTS: usize = 10;
 pub(super) struct Agent<'a> {
     client: Client,
     patience: Patience,
-    cancel: &'a AtomicBool,
+    cancel: &'a Arc<AtomicBool>,
     progress: &'a dyn Progress,
 }
 
@@ -63,34 +67,34 @@ impl<'a> Agent<'a> {
         accept: &[StatusCode],
         backoff: &mut Backoff,
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Response> {
+    ) -> Result<Reply> {
         loop {
             // the digest is of the file as it lies on the server
             let request = prepare(self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity"));
-            let answer = request.send();
+            let answer = Reply::to(request, self.cancel)?;
             match &answer {
                 Ok(r) => {
                     tracing::debug!(
                         url = shown(url),
-                        status = r.status().as_u16(),
-                        from = shown(r.url()),
+                        status = r.status.as_u16(),
+                        from = shown(&r.url),
                         "answered"
                     );
-                    tracing::trace!(headers = ?r.headers());
+                    tracing::trace!(headers = ?r.headers);
                 }
                 Err(e) => tracing::debug!(url = shown(url), error = chain(e), "not answered"),
             }
             match answer {
-                Ok(r) if accept.contains(&r.status()) || r.status().as_u16() < 400 => return Ok(r),
-                Ok(response) => {
-                    let status = response.status();
+                Ok(r) if accept.contains(&r.status) || r.status.as_u16() < 400 => return Ok(r),
+                Ok(reply) => {
+                    let status = reply.status;
                     let fault = Error::Status { url: shown(url), status };
                     let passing = status.is_server_error()
                         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
                     if !passing {
                         return Err(fault);
                     }
-                    self.wait(backoff, retry_after(&response), &status.to_string(), fault)?;
+                    self.wait(backoff, retry_after(&reply.headers), &status.to_string(), fault)?;
                 }
                 Err(e) if is_permanent(&e) => {
                     let attempts = backoff.failures + 1;
@@ -116,6 +120,8 @@ impl<'a> Agent<'a> {
         reason: &str,
         fault: Error,
     ) -> Result<()> {
+        // what fails because it is not wanted any more is no failure of the network
+        go_on(self.cancel)?;
         let Some(delay) = backoff.next(server_asks) else { return Err(fault) };
         self.progress.note(&format!("{reason}; trying again in {:.1} s", delay.as_secs_f64()));
         let end = Instant::now() + delay;
@@ -131,12 +137,12 @@ impl<'a> Agent<'a> {
         let mut backoff = self.backoff();
         let missing = [StatusCode::NOT_FOUND, StatusCode::GONE];
         loop {
-            let response = self.get(url, &missing, &mut backoff, |r| r)?;
-            if missing.contains(&response.status()) {
+            let reply = self.get(url, &missing, &mut backoff, |r| r)?;
+            if missing.contains(&reply.status) {
                 return Ok(None);
             }
             let mut bytes = Vec::new();
-            match response.take(limit + 1).read_to_end(&mut bytes) {
+            match reply.take(limit + 1).read_to_end(&mut bytes) {
                 Ok(_) if bytes.len() as u64 > limit => {
                     return Err(Error::TooLarge { url: shown(url), limit });
                 }
@@ -225,8 +231,8 @@ pub(super) fn shown(url: &Url) -> String {
     url.into()
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }

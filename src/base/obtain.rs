@@ -255,7 +255,7 @@ impl Task<'_, '_> {
                     None => request,
                 }
             })?;
-            if answer.status() != StatusCode::NOT_MODIFIED {
+            if answer.status != StatusCode::NOT_MODIFIED {
                 return Ok(None);
             }
         }

@@ -26,8 +26,7 @@ pub struct Options {
     pub thorough: bool,
     /// How long to put up with a bad network.
     pub patience: Patience,
-    /// Becomes true where the one who asked wants it no more. What was downloaded is kept. It is looked
-    /// at between pieces and while waiting, not within a read from a connection that is silent.
+    /// Becomes true where the one who asked wants it no more. What was downloaded is kept.
     pub cancel: Arc<AtomicBool>,
 }
 

@@ -331,6 +331,15 @@ fn interrupted_by_its_user() {
     until("the server was asked", || case.server.seen(PATH).len() > requests);
     std::thread::sleep(std::time::Duration::from_millis(200));
     interrupt(child);
+    // while a server is silent: for half a minute, by default, each time
+    for bytes in [0, case.packed.len() as u64 / 2] {
+        let requests = case.server.seen(PATH).len();
+        case.server.fail(PATH, &[Fault::Stall(bytes)]);
+        let child = start("fetch");
+        until("the server was asked", || case.server.seen(PATH).len() > requests);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        interrupt(child);
+    }
     // while it waits for another one that works on the same image
     case.server.fail(PATH, &[slowly]);
     let mut first = start("fetch");

@@ -3,13 +3,12 @@
 
 use std::io::{Cursor, Read};
 
-use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE};
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use super::super::decode;
-use super::super::http::{self, Agent, Backoff};
+use super::super::http::{self, Agent, Backoff, Reply};
 use super::super::{Error, Result};
 
 /// Which file it is that an address gives, as far as its server says.
@@ -59,7 +58,7 @@ impl Version {
 /// The bytes of an answer; its first ones were looked at already.
 pub(super) struct Body {
     head: Cursor<Vec<u8>>,
-    rest: Response,
+    rest: Reply,
 }
 
 impl Read for Body {
@@ -101,27 +100,27 @@ pub(super) fn ask(
     let unsatisfiable = StatusCode::RANGE_NOT_SATISFIABLE;
     let accept: &[StatusCode] = if from > 0 { &[unsatisfiable] } else { &[] };
     loop {
-        let response = agent.get(url, accept, backoff, |request| {
+        let reply = agent.get(url, accept, backoff, |request| {
             let request = if from == 0 { request } else { request.header(RANGE, format!("bytes={from}-")) };
             match known.validator() {
                 Some(validator) if from > 0 => request.header(IF_RANGE, validator),
                 _ => request,
             }
         })?;
-        return match response.status() {
+        return match reply.status {
             status if status == unsatisfiable && from > 0 => {
                 // beyond the end: that is well if the end is here
-                let total = content_range(&response).and_then(|(_, total)| total);
+                let total = content_range(&reply.headers).and_then(|(_, total)| total);
                 let same = total == Some(from) && (resumable || known.validator().is_some());
                 let whole = same && known.total.is_none_or(|t| t == from);
                 Ok(if whole { Answer::Nothing } else { Answer::Different })
             }
-            StatusCode::PARTIAL_CONTENT if from > 0 => Ok(rest(url, from, known, resumable, response)),
+            StatusCode::PARTIAL_CONTENT if from > 0 => Ok(rest(url, from, known, resumable, reply)),
             StatusCode::PARTIAL_CONTENT => {
                 let reason = "it sends a part of the file, which was not asked for".to_owned();
                 Err(Error::Network { url: http::shown(url), reason, attempts: 1 })
             }
-            status if status.is_success() => match whole(url, response) {
+            status if status.is_success() => match whole(url, reply) {
                 Ok(answer) => answer,
                 Err(cut_off) => {
                     agent.wait_after(backoff, url, &http::io_chain(&cut_off))?;
@@ -133,34 +132,34 @@ pub(super) fn ask(
     }
 }
 
-fn rest(url: &Url, from: u64, known: &Version, resumable: bool, response: Response) -> Answer {
-    let Some((start, total)) = content_range(&response) else { return Answer::Different };
-    let part = Version::of(url, response.headers(), total);
+fn rest(url: &Url, from: u64, known: &Version, resumable: bool, reply: Reply) -> Answer {
+    let Some((start, total)) = content_range(&reply.headers) else { return Answer::Different };
+    let part = Version::of(url, &reply.headers, total);
     let named = known.validator().is_some();
     let nameless = resumable && !named && part.validator().is_none();
     if start != from || !known.agrees_with(&part) || !(named || nameless) {
         return Answer::Different;
     }
     let version = Version { total: known.total.or(total), ..known.clone() };
-    Answer::Rest(Box::new(Body { head: Cursor::default(), rest: response }), version)
+    Answer::Rest(Box::new(Body { head: Cursor::default(), rest: reply }), version)
 }
 
 /// `Err` where the connection broke at once. A web page is refused before what is kept of an
 /// earlier download gives way to it.
-fn whole(url: &Url, mut response: Response) -> std::io::Result<Result<Answer>> {
-    let version = Version::of(url, response.headers(), response.content_length());
+fn whole(url: &Url, mut reply: Reply) -> std::io::Result<Result<Answer>> {
+    let version = Version::of(url, &reply.headers, reply.len);
     let mut head = Vec::new();
-    Read::by_ref(&mut response).take(HEAD).read_to_end(&mut head)?;
+    Read::by_ref(&mut reply).take(HEAD).read_to_end(&mut head)?;
     if decode::is_web_page(&head) {
         return Ok(Err(Error::WebPage { url: http::shown(url), expected: "the image" }));
     }
-    let body = Body { head: Cursor::new(head), rest: response };
+    let body = Body { head: Cursor::new(head), rest: reply };
     Ok(Ok(Answer::Whole(Box::new(body), version)))
 }
 
 /// `Content-Range: bytes 5-9/10` or `bytes */10`: where it starts and how long the whole is.
-fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
-    parse_content_range(response.headers().get(CONTENT_RANGE)?.to_str().ok()?)
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    parse_content_range(headers.get(CONTENT_RANGE)?.to_str().ok()?)
 }
 
 fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
