@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cluster::platform::UnknownPlatform;
-use crate::cluster::{self, Cluster, Overrides, Platform};
+use crate::cluster::{self, Cluster, Node, Overrides, Platform};
 use crate::identity::{self, Identity, Store};
 use crate::recipe::{self, Extras, ExtrasError, Recipe};
 
@@ -102,12 +102,11 @@ impl Project {
         self.cluster.nodes.iter().map(of).collect()
     }
 
-    /// The same with every secret masked; makes nothing.
-    pub fn previews(&self, platform: &Platform) -> Result<Vec<Recipe>, Error> {
+    /// What is to change on one node's card, with every secret masked; makes nothing.
+    pub fn preview(&self, node: &Node, platform: &Platform) -> Result<Recipe, Error> {
         let extras = Extras::load(&self.cluster)?;
         let identity = self.existing_identity()?;
-        let of = |node| Ok(recipe::preview(&self.cluster, identity.as_ref(), node, platform, &extras)?);
-        self.cluster.nodes.iter().map(of).collect()
+        Ok(recipe::preview(&self.cluster, identity.as_ref(), node, platform, &extras)?)
     }
 
     /// Where the secrets are kept.

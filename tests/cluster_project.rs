@@ -59,10 +59,14 @@ fn the_same_project_gives_the_same_recipes() {
 fn previews_make_nothing_and_show_no_secret() {
     let dir = tempfile::tempdir().unwrap();
     let project = open(dir.path(), "");
-    assert_eq!(project.previews(&focal()).unwrap().len(), 4);
+    let previews = || -> Vec<Recipe> {
+        let nodes = project.cluster.nodes.iter();
+        nodes.map(|node| project.preview(node, &focal()).unwrap()).collect()
+    };
+    assert_eq!(previews().len(), 4);
     assert!(!project.store().dir().exists());
     let identity = project.identity().unwrap();
-    let shown = all_text(&project.previews(&focal()).unwrap());
+    let shown = all_text(&previews());
     let baked = all_text(&project.recipes(&focal()).unwrap());
     assert!(shown.contains(&identity.ca_hash) && baked.contains(identity.token.reveal()));
     for secret in [&identity.token, &identity.ca_key, &identity.admin_key, &identity.salt] {

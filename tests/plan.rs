@@ -51,7 +51,47 @@ fn wrong_descriptions_and_arguments_end_with_2_and_say_where() {
     pibake(dir.path(), &["plan", "--node", "1", "/none"])
         .code(1)
         .stderr(contains("nothing changes at /none"));
-    pibake(dir.path(), &["plan", "--node", "1", "--base", "./none.img"])
+    pibake(dir.path(), &["plan", "--node", "1", "--base", "./none.img"]).code(1).stderr(contains("none.img"));
+}
+
+/// What the user's own files do wrong is told alike, whoever reads them.
+#[test]
+fn plan_and_build_end_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, said) in [
+        ("[overlays]\ndir = \"none\"\n", "none"),
+        ("[cloud-init]\nextra = \"none.yaml\"\n", "none.yaml"),
+        ("[kubernetes]\nversion = \"1.36\"\n", "kubernetes.version"),
+    ] {
+        std::fs::write(dir.path().join("pibake.toml"), text).unwrap();
+        for command in [&["plan", "--node", "1"][..], &["build"]] {
+            pibake(dir.path(), command).code(2).stderr(contains(said));
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["pibake.toml"], "nothing was made");
+}
+
+/// What a packed image holds is looked up in the cache, which is filled where it is not yet.
+#[test]
+fn a_packed_image_is_planned_like_a_raw_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = |base: &str| {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        command.args(["plan", "--node", "1", "--base", base]).assert()
+    };
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/src/base/sample.img.xz");
+    std::fs::copy(packed, dir.path().join("base.img.xz")).unwrap();
+    let planned = plan("base.img.xz").success().get_output().stdout.clone();
+    assert_eq!(plan("sample").success().get_output().stdout, planned);
+    assert_eq!(plan("20.04.5").success().get_output().stdout, planned);
+
+    std::fs::write(dir.path().join("cut.img.xz"), &std::fs::read(packed).unwrap()[..1000]).unwrap();
+    plan("cut.img.xz").code(3).stderr(contains("truncated"));
+    // nothing is fetched for a plan
+    plan("https://127.0.0.1:9/other.img.xz")
         .code(2)
+        .stderr(contains("pibake fetch"))
         .stderr(contains("base.platform"));
 }

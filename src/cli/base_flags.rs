@@ -44,34 +44,40 @@ impl BaseFlags {
     /// The base image of `project`, got as its description and these flags have it. `offline`: from
     /// the cache or this machine's files alone.
     pub fn wanted(&self, project: &Project, offline: bool) -> anyhow::Result<Wanted> {
-        let base = &project.cluster.base;
-        let spec = Spec::parse(&base.image).map_err(|e| Usage(e.to_string()))?;
-        let described = |text: &String| text.parse().map_err(|e| Usage(format!("base.sha256: {e}")));
-        let sha256 = match self.sha256 {
-            Some(digest) => Some(digest),
-            None => base.sha256.as_ref().map(described).transpose()?,
-        };
-        if sha256.is_some() && spec == Spec::Sample {
+        let mut wanted = Wanted::here(project)?;
+        let options = &mut wanted.options;
+        options.sha256 = self.sha256.or(options.sha256);
+        if options.sha256.is_some() && wanted.spec == Spec::Sample {
             return Err(Usage("--sha256 does not go with the built-in sample".to_owned()).into());
         }
-        let options = Options {
-            mirror: base.mirror.clone(),
-            sha256,
-            insecure: self.insecure_base,
-            offline,
-            keyring: base.keyring.clone(),
-            patience: Patience {
-                attempts: self.network_tries.get(),
-                stall: Duration::from_secs(self.network_timeout),
-                ..Patience::default()
-            },
-            ..Options::default()
+        options.insecure = self.insecure_base;
+        options.offline = offline;
+        options.patience = Patience {
+            attempts: self.network_tries.get(),
+            stall: Duration::from_secs(self.network_timeout),
+            ..Patience::default()
         };
-        Ok(Wanted { spec, options, cache: Cache::open(&Cache::default_dir()?)? })
+        Ok(wanted)
     }
 }
 
 impl Wanted {
+    /// The base image of `project` as its description has it, from the cache or this machine's
+    /// files alone.
+    pub fn here(project: &Project) -> anyhow::Result<Self> {
+        let base = &project.cluster.base;
+        let spec = Spec::parse(&base.image).map_err(|e| Usage(e.to_string()))?;
+        let described = |text: &String| text.parse().map_err(|e| Usage(format!("base.sha256: {e}")));
+        let options = Options {
+            mirror: base.mirror.clone(),
+            sha256: base.sha256.as_ref().map(described).transpose()?,
+            offline: true,
+            keyring: base.keyring.clone(),
+            ..Options::default()
+        };
+        Ok(Self { spec, options, cache: Cache::open(&Cache::default_dir()?)? })
+    }
+
     /// A cached image is read in full and compared with its checksum, instead of only its size and time.
     pub fn thoroughly(mut self) -> Self {
         self.options.thorough = true;
@@ -82,6 +88,14 @@ impl Wanted {
     pub fn until(mut self, cancel: &Arc<AtomicBool>) -> Self {
         self.options.cancel = Arc::clone(cancel);
         self
+    }
+
+    /// The file of this machine that was asked for, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.spec {
+            Spec::Path(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// Where it will lie, unless it is used in place.

@@ -5,12 +5,10 @@ use std::path::Path;
 use anyhow::Context;
 use clap::Args;
 
-use super::exit::Usage;
-use crate::cluster::{Cluster, Overrides, Platform};
+use crate::cluster::{Overrides, Platform};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
 use crate::project::Project;
-use crate::recipe::{Extras, Overlays, read_key};
 
 #[derive(Debug, Args)]
 pub struct Description {
@@ -22,9 +20,6 @@ pub struct Description {
     base: Option<String>,
 }
 
-/// The platform of the built-in sample, as its os-release says.
-const SAMPLE: (&str, &str) = ("sample", "20.04");
-
 /// Both names of the file that says what system an image holds; the first is mostly a link.
 const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
 
@@ -33,25 +28,6 @@ impl Description {
     pub fn open(&self, config: Option<&Path>) -> anyhow::Result<Project> {
         let overrides = Overrides { nodes: self.nodes, base: self.base.clone() };
         Ok(Project::open(config, &overrides)?)
-    }
-
-    /// What system the nodes will run: as the description says, as the release's name says, or as
-    /// the image itself does.
-    pub fn platform(&self, cluster: &Cluster) -> anyhow::Result<Platform> {
-        let base = &cluster.base;
-        let image = base.image.as_str();
-        let named = if image == SAMPLE.0 { SAMPLE.1 } else { image };
-        if let Some(known) = Platform::named(base.platform.as_deref().unwrap_or(named)) {
-            return Ok(known);
-        }
-        let path = Path::new(image);
-        if !path.is_file() {
-            let why = format!(
-                "what system {image} holds is known only when it is here: name a file, or set base.platform"
-            );
-            return Err(Usage(why).into());
-        }
-        image_platform(path)
     }
 }
 
@@ -66,24 +42,4 @@ pub fn image_platform(path: &Path) -> anyhow::Result<Platform> {
         }
     }
     anyhow::bail!("{} has no os-release: set base.platform to the system that it holds", path.display())
-}
-
-/// The user's own files that go into recipes.
-pub fn extras(cluster: &Cluster) -> anyhow::Result<Extras> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
-    let key = |source: &crate::cluster::AptSource| -> anyhow::Result<Option<String>> {
-        let Some(path) = &source.key_file else { return Ok(None) };
-        let key = read_key(&read(path)?, &source.fingerprint);
-        key.map(Some).with_context(|| format!("reading the key in {}", path.display()))
-    };
-    let user_data = cluster.cloud_init_extra.as_deref().map(|path| {
-        let text = String::from_utf8(read(path)?);
-        text.with_context(|| format!("reading {}", path.display()))
-    });
-    Ok(Extras {
-        overlays: cluster.overlays.as_deref().map_or_else(|| Ok(Overlays::built_in()), Overlays::with_dir)?,
-        user_data: user_data.transpose()?,
-        docker_key: key(&cluster.sources.docker)?,
-        kubernetes_key: key(&cluster.sources.kubernetes)?,
-    })
 }

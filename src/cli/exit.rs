@@ -66,11 +66,10 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
             || cause.is::<cluster::SoftwareError>()
             || cause.is::<cluster::platform::UnknownPlatform>()
             || cause.is::<recipe::Error>()
-            || cause.is::<recipe::OverlayError>()
-            || cause.is::<recipe::KeyError>()
             || matches!(
                 cause.downcast_ref::<project::Error>(),
-                Some(project::Error::NoConfig { .. } | project::Error::Cluster(_) | project::Error::Epoch(_))
+                // the secrets and the clock are no part of the description
+                Some(error) if !matches!(error, project::Error::Identity(_) | project::Error::Clock)
             );
         if description {
             return Some(Exit::Usage);

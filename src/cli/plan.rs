@@ -1,16 +1,22 @@
 //! `pibake plan [--node N] [PATH]`
 
+use std::path::Path;
+
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::description::Description;
+use super::base_flags::Wanted;
+use super::description::{Description, image_platform};
 use super::exit::Usage;
 use super::selector::NodeSelector;
-use crate::cluster::Node;
+use crate::base;
+use crate::cluster::{Node, Platform};
 use crate::image_path::ImagePath;
+use crate::opened::Opened;
+use crate::project::Project;
+use crate::recipe::Recipe;
 use crate::recipe::show;
-use crate::recipe::{Recipe, preview};
 use crate::ui::{Table, Ui};
 
 #[derive(Debug, Args)]
@@ -25,19 +31,37 @@ pub struct Arguments {
     path: Option<String>,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&std::path::Path>, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
     let project = arguments.description.open(config)?;
     let Some(selector) = &arguments.node else {
         return nodes(&project.cluster.nodes, ui);
     };
     let node = selector.find(&project.cluster)?;
-    let platform = arguments.description.platform(&project.cluster)?;
-    let extras = super::description::extras(&project.cluster)?;
-    let identity = project.existing_identity()?;
-    let recipe = preview(&project.cluster, identity.as_ref(), node, &platform, &extras)?;
+    let recipe = project.preview(node, &platform(&project, ui)?)?;
     match &arguments.path {
         None => changes(&recipe, ui),
         Some(path) => file(&recipe, path, ui),
+    }
+}
+
+/// What system the nodes will run. A packed image says so once it is unpacked into the cache, which
+/// a build needs anyway; nothing is downloaded for a plan.
+fn platform(project: &Project, ui: &Ui) -> anyhow::Result<Platform> {
+    if let Some(platform) = project.cluster.stated_platform() {
+        return Ok(platform);
+    }
+    let wanted = Wanted::here(project)?.until(&super::signals::cancelled()?);
+    if let Some(path) = wanted.file().filter(|path| Opened::open(path).is_ok()) {
+        return image_platform(path);
+    }
+    match wanted.obtain(ui, None) {
+        Ok(base) => image_platform(base.path()),
+        Err(error) if matches!(error.downcast_ref(), Some(base::Error::Offline { .. })) => {
+            let why =
+                "what system it holds is known only when it is here: run pibake fetch, or set base.platform";
+            Err(Usage(format!("{} is not in the cache, and {why}", project.cluster.base.image)).into())
+        }
+        Err(error) => Err(error),
     }
 }
 
