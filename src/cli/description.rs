@@ -15,7 +15,7 @@ pub struct Description {
     /// How many nodes the cluster has
     #[arg(long, value_name = "N")]
     nodes: Option<u32>,
-    /// The image to make nodes from: a release (20.04.5), `sample`, or a path
+    /// The image to make nodes from: a release (20.04.5), `sample`, a path or a URL
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
 }

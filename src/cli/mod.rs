@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Global {
     /// The description of the cluster; without this flag ./pibake.toml, and none is needed
     #[arg(short = 'C', long, global = true, value_name = "FILE")]
