@@ -57,7 +57,7 @@ pub struct Arguments {
     /// node's name before the extension
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// End well once a line of the console matches, of every machine
+    /// End well once a line of the console matches, of every machine; any other end is a failure
     #[arg(long, value_name = "REGEX")]
     until: Option<Regex>,
     /// Fail after so many seconds

@@ -160,6 +160,14 @@ impl Drop for Running {
     }
 }
 
+/// How it ended, for people. The shell around it answers with 128 and the signal's number.
+pub(super) fn how(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code @ 129..=192) => format!("killed by signal {}", code - 128),
+        _ => status.to_string(),
+    }
+}
+
 fn collect(stderr: impl Read) -> String {
     let mut bytes = Vec::new();
     let mut stderr = stderr;

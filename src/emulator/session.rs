@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -40,9 +41,27 @@ pub enum Error {
     /// Not reached: the pattern that is built in is a good one.
     #[error(transparent)]
     Pattern(#[from] regex::Error),
+    /// Nothing can be typed on the console.
+    #[error("typing on the console of {name}")]
+    Typing {
+        /// The machine.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Whoever watches wanted it to end before it had begun.
     #[error("interrupted")]
     Left,
+    /// Whoever watches wanted it to end before every console had said what was waited for.
+    #[error("interrupted after {seconds} s: no console line with {until:?}: {}", names.join(", "))]
+    Interrupted {
+        /// The machines that were still waited for.
+        names: Vec<String>,
+        /// Seconds from the start.
+        seconds: u64,
+        /// What was waited for.
+        until: String,
+    },
     /// The emulator cannot be run.
     #[error(transparent)]
     Qemu(#[from] qemu::Error),
@@ -128,7 +147,10 @@ pub trait Viewer {
     fn show(&mut self, machine: usize, bytes: &[u8]) -> io::Result<()>;
 
     /// A machine is running; what is written to `console` is typed on it.
-    fn started(&mut self, machine: usize, console: &UnixStream);
+    ///
+    /// # Errors
+    /// Ends the run: a console on which nothing can be typed cannot be left either.
+    fn started(&mut self, machine: usize, console: Arc<UnixStream>) -> io::Result<()>;
 
     /// Whether the run is to end.
     fn wants_to_leave(&self) -> bool;
@@ -162,11 +184,13 @@ pub fn run(
     let mut started = Vec::with_capacity(machines.len());
     for (index, (name, setup)) in machines.iter().enumerate() {
         let (running, console) = start(qemu, name, setup, viewer)?;
-        viewer.started(index, &console);
+        let console = Arc::new(console);
+        let typing = |source| Error::Typing { name: name.clone(), source };
+        viewer.started(index, Arc::clone(&console)).map_err(typing)?;
         let events = events.clone();
         let reader = std::thread::Builder::new().name(format!("{name} console"));
         let spawned = reader.spawn(move || {
-            read(index, console, &events);
+            read(index, &console, &events);
         });
         spawned.map_err(Error::System)?;
         let watch = Watch::new(ending.until.clone())?;
@@ -199,7 +223,7 @@ fn start(
             Err(e) => return Err(failed(e)),
         }
         if let Some(status) = running.ended().map_err(failed)? {
-            let status = status.to_string();
+            let status = qemu::how(status);
             return Err(Error::Died { name: name.to_owned(), status, complaints: running.stop() });
         }
         if viewer.wants_to_leave() {
@@ -219,7 +243,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn read(index: usize, mut console: UnixStream, events: &Sender<Event>) {
+fn read(index: usize, mut console: &UnixStream, events: &Sender<Event>) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(n @ 1..) = console.read(&mut buffer) {
         let said = buffer.get(..n).unwrap_or_default().to_vec();
@@ -263,7 +287,7 @@ impl Session<'_> {
                 return Ok(Outcome::Reached(reached));
             }
             if viewer.wants_to_leave() {
-                return Ok(Outcome::Left);
+                return self.left();
             }
             if self.all_off()? {
                 return Ok(Outcome::Off);
@@ -315,7 +339,7 @@ impl Session<'_> {
             let complaints = machine.running.take().map(Running::stop).unwrap_or_default();
             let name = machine.name.clone();
             if !status.success() {
-                return Err(Error::Died { name, status: status.to_string(), complaints });
+                return Err(Error::Died { name, status: qemu::how(status), complaints });
             }
             if let Some(until) = self.ending.until.as_ref().filter(|_| machine.reached.is_none()) {
                 let seconds = self.begun.elapsed().as_secs();
@@ -325,19 +349,28 @@ impl Session<'_> {
         Ok(all)
     }
 
+    /// The end that whoever watches wanted: a good one where nothing was waited for.
+    fn left(&self) -> Result<Outcome, Error> {
+        let Some(until) = &self.ending.until else { return Ok(Outcome::Left) };
+        let seconds = self.begun.elapsed().as_secs();
+        Err(Error::Interrupted { names: self.missing(), seconds, until: until.to_string() })
+    }
+
     fn check_time(&self) -> Result<(), Error> {
         let passed = self.begun.elapsed();
         if self.ending.timeout.is_none_or(|timeout| passed < timeout) {
             return Ok(());
         }
-        let missing = |m: &&Machine| match self.ending.until {
+        let until = self.ending.until.as_ref().map(Regex::to_string);
+        Err(Error::TimedOut { names: self.missing(), seconds: passed.as_secs(), until })
+    }
+
+    /// The names of the machines that are still waited for.
+    fn missing(&self) -> Vec<String> {
+        let is_missing = |m: &&Machine| match self.ending.until {
             Some(_) => m.reached.is_none(),
             None => m.running.is_some(),
         };
-        Err(Error::TimedOut {
-            names: self.machines.iter().filter(missing).map(|m| m.name.clone()).collect(),
-            seconds: passed.as_secs(),
-            until: self.ending.until.as_ref().map(Regex::to_string),
-        })
+        self.machines.iter().filter(is_missing).map(|m| m.name.clone()).collect()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::{self, OptionalActions, Termios};
@@ -39,7 +38,7 @@ impl Drop for RawMode {
 
 /// Types what comes from standard input on `console`, until one of them ends. On a terminal, Ctrl-A X
 /// asks for the end by setting `leave`.
-pub fn type_on(mut console: UnixStream, is_terminal: bool, leave: Arc<AtomicBool>) {
+pub fn type_on(mut console: &UnixStream, is_terminal: bool, leave: &AtomicBool) {
     let mut keys = Keys::new(is_terminal);
     let mut buffer = [0; 1024];
     let mut stdin = io::stdin();

@@ -130,14 +130,15 @@ impl Viewer for View {
         self.consoles.get_mut(machine).map_or(Ok(()), |console| console.show(bytes, is_shown))
     }
 
-    fn started(&mut self, _machine: usize, console: &UnixStream) {
+    fn started(&mut self, _machine: usize, console: Arc<UnixStream>) -> io::Result<()> {
         if self.consoles.len() > 1 || !self.is_shown {
-            return;
+            return Ok(());
         }
-        let Ok(console) = console.try_clone() else { return };
         let (is_terminal, leave) = (io::stdin().is_terminal(), Arc::clone(&self.leave));
         // it ends with the program, at the latest: a read from a terminal cannot be broken off
-        std::thread::spawn(move || type_on(console, is_terminal, leave));
+        let typist = std::thread::Builder::new().name("keyboard".to_owned());
+        typist.spawn(move || type_on(&console, is_terminal, &leave))?;
+        Ok(())
     }
 
     fn wants_to_leave(&self) -> bool {
