@@ -72,6 +72,11 @@ impl Cluster {
         );
     }
 
+    /// Has the file on every card that is made from now on.
+    pub fn add_file(&self, path: &str, text: &str) {
+        put(&self.dir.path().join("overlays/common").join(path), text);
+    }
+
     /// Where a machine finds the package servers.
     pub fn url(&self) -> String {
         format!("http://{HOST}:{}", self.server.port())

@@ -93,6 +93,11 @@ impl Machine {
         }
     }
 
+    /// Whether the console has said `text` so far.
+    pub fn has_said(&self, text: &str) -> bool {
+        self.console.find(text).is_some()
+    }
+
     /// Fails where the machine has ended.
     pub fn assert_runs(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
@@ -117,6 +122,39 @@ impl Machine {
         };
         assert!(status.success(), "{}: {status}: {}", self.name, self.complaints());
         self.stop_reading();
+    }
+
+    /// Cuts the power: QEMU is killed with all that it has not written yet, and the guest learns nothing.
+    pub fn cut(mut self) {
+        let qemu = self.qemu();
+        rustix::process::kill_process(qemu, rustix::process::Signal::KILL).unwrap();
+        let status = self.child.wait().unwrap();
+        self.stop_reading();
+        self.note("the power is cut");
+        let said = self.complaints();
+        assert!(status.code() == Some(1) && said.contains("killed by signal 9"), "{status}: {said}");
+    }
+
+    /// QEMU's process: below the shell that pibake has around it.
+    fn qemu(&self) -> rustix::process::Pid {
+        let mut found = None;
+        for entry in std::fs::read_dir("/proc").unwrap() {
+            let path = entry.unwrap().path();
+            let parent = |path: &Path| {
+                // `PID (NAME) STATE PARENT …`; processes come and go
+                let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+                let (head, tail) = stat.rsplit_once(')')?;
+                let parent = tail.split_ascii_whitespace().nth(1)?;
+                Some((head.split_once('(')?.1.to_owned(), parent.to_owned()))
+            };
+            let Some((name, shell)) = parent(&path) else { continue };
+            let Some((_, pibake)) = parent(&Path::new("/proc").join(shell)) else { continue };
+            if name.starts_with("qemu-system") && pibake == self.child.id().to_string() {
+                let pid = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+                assert!(found.replace(pid).is_none(), "{} is two machines", self.name);
+            }
+        }
+        rustix::process::Pid::from_raw(found.expect("QEMU is running")).unwrap()
     }
 
     /// Ends `pibake boot`, which ends QEMU without a word to the guest.

@@ -1,10 +1,11 @@
-//! Baked images, booted in QEMU by `pibake boot`: a Pi alone, and a cluster from the first start
-//! to the end of first boot.
+//! Baked images, booted in QEMU by `pibake boot`: a Pi alone, a node whose power is cut, and a cluster
+//! from the first start to the end of first boot.
 //!
 //! All of it happens in a network namespace of its own, in which there is nothing but loopback:
 //! servers of a test are seen by its machines and by nobody else, and the machines see nothing else.
 
 mod cluster;
+mod cuts;
 #[path = "../support/gpg.rs"]
 mod gpg;
 mod isolation;
@@ -35,6 +36,7 @@ fn main() {
     args.test_threads.get_or_insert(1);
     let trials = vec![
         trial("a_pi_alone_waits_for_its_uplink", pi::a_pi_alone_waits_for_its_uplink),
+        trial("a_node_goes_on_after_power_cuts", cuts::a_node_goes_on_after_power_cuts),
         trial("two_machines_become_a_cluster", pair::two_machines_become_a_cluster),
     ];
     libtest_mimic::run(&args, trials).exit();
