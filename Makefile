@@ -1,11 +1,12 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test test-boot lint bench test-deps standin
+.PHONY: help demo test test-boot test-boot-pair lint bench test-deps standin
 
 help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
 	@echo 'make test      install what the tests need (apt), run all tests'
 	@echo 'make test-boot  the tests that boot images in QEMU, alone'
+	@echo 'make test-boot-pair  two Raspberry Pis at once, which takes longest and is in none of the others'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
 	@echo 'make lint      formatting, clippy, shellcheck, the changelog, the dependencies'
 	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
@@ -25,6 +26,9 @@ test: test-deps standin
 
 test-boot: test-deps standin
 	cargo test --locked --test boot
+
+test-boot-pair: test-deps standin
+	cargo test --locked --test boot -- --ignored
 
 lint:
 	@tests/install-packages

@@ -15,6 +15,7 @@ mod nginx;
 mod ntp;
 mod pair;
 mod pi;
+mod pis;
 #[path = "../support/plan.rs"]
 mod plan;
 mod repository;
@@ -38,6 +39,8 @@ fn main() {
         trial("a_pi_alone_waits_for_its_uplink", pi::a_pi_alone_waits_for_its_uplink),
         trial("a_node_goes_on_after_power_cuts", cuts::a_node_goes_on_after_power_cuts),
         trial("two_machines_become_a_cluster", pair::two_machines_become_a_cluster),
+        // by `make test-boot-pair` alone
+        trial("two_pis_find_each_other", pis::two_pis_find_each_other).with_ignored_flag(true),
     ];
     libtest_mimic::run(&args, trials).exit();
 }

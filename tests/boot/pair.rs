@@ -41,13 +41,13 @@ pub fn two_machines_become_a_cluster() {
 }
 
 /// Waits for what `machine` says, and fails where the other ends meanwhile.
-fn wait(machine: &mut Machine, other: &mut Machine, text: &str) {
+pub fn wait(machine: &mut Machine, other: &mut Machine, text: &str) {
     machine.wait_for(text);
     other.assert_runs();
 }
 
 /// node-2 has the address that is reserved for it, from node-1, and knows the others.
-fn assert_in_the_network(cluster: &Cluster, second: &Machine, ssh: &Ssh) {
+pub fn assert_in_the_network(cluster: &Cluster, second: &Machine, ssh: &Ssh) {
     let beyond = format!("{}/mirror/dists/bookworm/InRelease", cluster.url());
     let asked = cluster.server.requests().len();
     let answers = ssh.ask(&[
