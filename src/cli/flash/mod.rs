@@ -21,7 +21,7 @@ use crate::bake;
 use crate::disk::BlockDevice;
 use crate::drives::linux::{Machine, Off};
 use crate::project::Project;
-use crate::sink::card::{Content, Error, Flash, Options, Outcome};
+use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::ui::Ui;
 use awake::Awake;
 use targets::{Asked, Held};
@@ -145,12 +145,13 @@ fn nodes(
             if explained || cancel.load(Ordering::Relaxed) {
                 return Ok(outcomes);
             }
-            let touched: Vec<_> = outcomes.iter().filter(|o| o.touched).map(|o| o.card.as_str()).collect();
-            return Err(if touched.is_empty() {
-                fault.context("nothing was written to any card")
+            let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
+            let begun: Vec<_> = begun.map(|o| format!("{}: {}", o.card, report::state(o.head))).collect();
+            return Err(fault.context(if begun.is_empty() {
+                "nothing was written to any card".to_owned()
             } else {
-                fault.context(format!("{}: begun and given up; {}", touched.join(", "), report::HARMLESS))
-            });
+                format!("begun and given up: {}", begun.join("; "))
+            }));
         }
     };
     let contents = |name: &str| -> Result<Content, Box<dyn std::error::Error + Send + Sync>> {

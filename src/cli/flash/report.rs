@@ -4,11 +4,19 @@ use serde_json::json;
 
 use crate::cli::exit::CardsFailed;
 use crate::drives::linux::Off;
-use crate::sink::card::{Error, Outcome};
+use crate::sink::card::{Error, Head, Outcome};
 use crate::ui::{Table, Ui, human_bytes};
 
-/// Why a card that was begun does no harm.
-pub const HARMLESS: &str = "its first MiB is zero, so nothing boots from it: write it again";
+/// What is to be known of a card that is not done.
+pub fn state(head: Head) -> &'static str {
+    match head {
+        Head::AsItWas => "nothing was written to it",
+        Head::Zero => "its first MiB is zero, so nothing boots from it: write it again",
+        Head::Written | Head::Unknown => {
+            "its first MiB could not be zeroed, so it may boot and be wrong: do not use it as it is"
+        }
+    }
+}
 
 /// Prints what was written; an error if a card is not done.
 pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Result<()> {
@@ -21,7 +29,8 @@ pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Res
             json!({ "node": outcome.node, "drive": outcome.card, "done": done.is_some(),
                 "written_bytes": done.map(|d| d.written), "verified_bytes": done.map(|d| d.verified),
                 "second_try_at": done.and_then(|d| d.again), "error": error,
-                "begun": outcome.touched, "switched_off": matches!(off, Some(Off::Done)) })
+                "begun": outcome.head != Head::AsItWas, "blank": outcome.head == Head::Zero,
+                "switched_off": matches!(off, Some(Off::Done)) })
         })
         .collect();
     let text = || {
@@ -57,8 +66,7 @@ pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Res
 
 fn line(outcome: &Outcome) -> String {
     let reason = outcome.result.as_ref().err().map(|e| why(e)).unwrap_or_default();
-    let state = if outcome.touched { HARMLESS } else { "nothing was written to it" };
-    format!("{} ({}): {reason}; {state}", outcome.card, outcome.node)
+    format!("{} ({}): {reason}; {}", outcome.card, outcome.node, state(outcome.head))
 }
 
 /// An error with what it came from.

@@ -33,6 +33,10 @@ pub trait Card: Send + Sync {
 
     /// Tells the card that none of its content is needed; false where it knows no such thing.
     fn discard(&self) -> io::Result<bool>;
+
+    /// Whether it was not pulled out meanwhile. What a drive answers that is gone depends on who is
+    /// asked: no space left, the end of the file, an input or output error.
+    fn is_there(&self) -> bool;
 }
 
 #[cfg(target_os = "linux")]
@@ -90,7 +94,7 @@ mod linux {
             if !found.file_type().is_block_device() || there != number {
                 return Err(io::Error::other("it is another drive now than a moment ago"));
             }
-            let len = rustix::fs::seek(&file, SeekFrom::End(0))?;
+            let len = size(&file)?;
             Ok(Self { file, direct, len, sector: u64::from(sector.max(512)) })
         }
 
@@ -166,5 +170,14 @@ mod linux {
                 Err(e) => Err(e),
             }
         }
+
+        fn is_there(&self) -> bool {
+            // the kernel gives a drive that is gone the size 0
+            size(&self.file).is_ok_and(|len| len == self.len)
+        }
+    }
+
+    fn size(drive: &File) -> io::Result<u64> {
+        Ok(rustix::fs::seek(drive, SeekFrom::End(0))?)
     }
 }

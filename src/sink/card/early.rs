@@ -158,7 +158,7 @@ fn offer(
 
 fn write(mut card: Writing, chunks: &Receiver<Arc<Chunk>>, told: &Sender<()>) -> Writing {
     // Bars of their own would only hide that of the download.
-    if !card.touched
+    if !card.is_begun()
         && let Err(fault) = card.begin(&Silent)
     {
         card.fault = Some(fault);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Why a card is not done. Once anything was written to it, its first MiB is zero: nothing boots from it.
+/// Why a card is not done. What is known of its first MiB is told by [`super::Head`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The card holds less than the image.
@@ -26,6 +26,14 @@ pub enum Error {
         card: String,
         /// Where on it.
         offset: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The drive was pulled out.
+    #[error("{card} is no longer there: was it pulled out?")]
+    Gone {
+        /// The drive.
+        card: String,
         /// What the system said.
         source: io::Error,
     },

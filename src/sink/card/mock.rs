@@ -191,4 +191,9 @@ impl Card for MockCard {
     fn discard(&self) -> io::Result<bool> {
         Ok(false)
     }
+
+    fn is_there(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        self.transfer(state.reads + state.writes.len() as u64).is_ok()
+    }
 }

@@ -93,6 +93,19 @@ pub struct Done {
     pub again: Option<u64>,
 }
 
+/// What is known of a card's first MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// Nothing was written to the card.
+    AsItWas,
+    /// It is zero, so nothing boots.
+    Zero,
+    /// It is the node's.
+    Written,
+    /// The card does not let itself be written, or read: nobody knows.
+    Unknown,
+}
+
 /// How it went with one card.
 #[derive(Debug)]
 pub struct Outcome {
@@ -100,8 +113,8 @@ pub struct Outcome {
     pub card: String,
     /// The node that it was to become.
     pub node: String,
-    /// Whether anything was written to it. If so and it is not done, its first MiB is zero.
-    pub touched: bool,
+    /// Its first MiB, by which it boots or does not.
+    pub head: Head,
     /// What came of it.
     pub result: Result<Done, Error>,
 }
@@ -150,18 +163,20 @@ impl Flash {
     /// Gives all cards up, because there is no base for them. Those that failed by themselves say why.
     pub fn abandon(self, why: impl Fn() -> Error) -> Vec<Outcome> {
         let cards = self.early.finish(None).into_iter().map(early::Begun::wait);
-        cards.map(|mut card| card.fault.take().unwrap_or_else(&why).of(card)).collect()
+        let given_up = cards.map(|mut card| {
+            let fault = card.fault.take().unwrap_or_else(&why);
+            outcome(card, Err(fault))
+        });
+        given_up.collect()
     }
 }
 
-impl Error {
-    fn of(self, card: Writing) -> Outcome {
-        outcome(card, Err(self))
+fn outcome(mut card: Writing, result: Result<Done, Error>) -> Outcome {
+    match &result {
+        Ok(_) => card.head = Head::Written,
+        Err(fault) => card.blank(fault),
     }
-}
-
-fn outcome(card: Writing, result: Result<Done, Error>) -> Outcome {
-    Outcome { card: card.target.card_name, node: card.target.node, touched: card.touched, result }
+    Outcome { card: card.target.card_name, node: card.target.node, head: card.head, result }
 }
 
 /// What the cards of a run share.
@@ -176,11 +191,6 @@ struct Job<'a> {
 impl Job<'_> {
     fn card(&self, mut card: Writing) -> Outcome {
         let result = self.write(&mut card);
-        if result.is_err() && card.touched {
-            // A card that wraps around may have got something there after all. That this fails as
-            // well is what the first error means.
-            let _ = card.card().zero(0..plan::HEAD).and_then(|()| card.card().sync());
-        }
         outcome(card, result)
     }
 
@@ -205,7 +215,7 @@ impl Job<'_> {
             .map_err(|e| Error::Base { path: self.base.clone(), source: e.into() })?;
         let plan = Plan::new(self.source, base, patch, &card.done, card.options.full, &node)?;
         plan.notes.iter().for_each(|note| self.progress.note(note));
-        if !card.touched {
+        if !card.is_begun() {
             card.begin(self.progress)?;
         }
         pipeline::run(card, &plan, &(proof, still), self.windows, self.progress)

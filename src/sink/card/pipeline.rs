@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -227,6 +228,7 @@ fn head(plan: &Plan) -> Result<Aligned, Error> {
 /// nothing on the card is found.
 fn write_head(card: &Writing, head: &Aligned, verifier: &mut Verifier<'_>, plan: &Plan) -> Result<(), Error> {
     let drive = card.card();
+    card.is_last.store(true, Ordering::Relaxed);
     drive.write_at(UNIT, &head[UNIT as usize..]).map_err(card.io("writing", UNIT))?;
     drive.sync().map_err(card.io("writing", UNIT))?;
     drive.write_at(0, &head[..UNIT as usize]).map_err(card.io("writing", 0))?;

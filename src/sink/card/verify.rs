@@ -104,7 +104,7 @@ impl<'a> Verifier<'a> {
         })?;
         let read = &mut self.read[..whole as usize];
         if let Err(source) = card.card().read_at(at, read) {
-            if is_gone(&source) {
+            if card.is_gone(&source) {
                 return Err(card.io("reading back", at)(source));
             }
             return Ok(Some(Difference { offset: at, source: Some(source) }));
@@ -151,14 +151,4 @@ impl<'a> Verifier<'a> {
     pub fn again(&self) -> Option<u64> {
         self.again
     }
-}
-
-/// Whether the drive is no longer there.
-fn is_gone(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    #[cfg(target_os = "linux")]
-    const GONE: [Errno; 3] = [Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM];
-    #[cfg(not(target_os = "linux"))]
-    const GONE: [Errno; 2] = [Errno::NODEV, Errno::NXIO];
-    GONE.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

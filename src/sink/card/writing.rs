@@ -1,17 +1,21 @@
 //! One card, from its first zeroed MiB to its last checked block.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+
 use super::device::Card;
 use super::error::Error;
 use super::plan::{HEAD, UNIT};
 use super::probe::Probe;
-use super::{Options, Target};
+use super::{Head, Options, Target};
 use crate::disk::Ranges;
 use crate::progress::{Progress, Unit};
+use crate::sink::aligned::{Aligned, is_zero};
 use crate::sink::copy::Chunk;
 
 /// Zeros are written in pieces of this many bytes, so that the work can be stopped between them.
@@ -24,8 +28,9 @@ pub(super) struct Writing {
     pub cancel: Arc<AtomicBool>,
     /// Which of the base's bytes are on the card.
     pub done: Ranges,
-    /// Something was written to it.
-    pub touched: bool,
+    pub head: Head,
+    /// Its first MiB is about to become the node's.
+    pub is_last: AtomicBool,
     pub probe: Option<Probe>,
     /// Why it was given up.
     pub fault: Option<Error>,
@@ -34,7 +39,8 @@ pub(super) struct Writing {
 impl Writing {
     pub fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
         let done = Ranges::new();
-        Self { target, options, cancel, done, touched: false, probe: None, fault: None }
+        let (head, is_last) = (Head::AsItWas, AtomicBool::new(false));
+        Self { target, options, cancel, done, head, is_last, probe: None, fault: None }
     }
 
     pub fn card(&self) -> &dyn Card {
@@ -46,9 +52,23 @@ impl Writing {
     }
 
     /// An input or output error of this card.
-    pub fn io(&self, doing: &'static str, offset: u64) -> impl FnOnce(std::io::Error) -> Error {
-        let card = self.target.card_name.clone();
-        move |source| Error::Io { doing, card, offset, source }
+    pub fn io(&self, doing: &'static str, offset: u64) -> impl FnOnce(io::Error) -> Error {
+        move |source| {
+            let card = self.target.card_name.clone();
+            match self.is_gone(&source) {
+                true => Error::Gone { card, source },
+                false => Error::Io { doing, card, offset, source },
+            }
+        }
+    }
+
+    /// Whether an error means that the drive is no longer there.
+    pub fn is_gone(&self, error: &io::Error) -> bool {
+        #[cfg(target_os = "linux")]
+        const GONE: [Errno; 3] = [Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM];
+        #[cfg(not(target_os = "linux"))]
+        const GONE: [Errno; 2] = [Errno::NODEV, Errno::NXIO];
+        GONE.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) || !self.card().is_there()
     }
 
     /// Takes away what boots and what others might recognise, and asks the card for its true size.
@@ -59,9 +79,10 @@ impl Writing {
             let card = self.target.card_name.clone();
             return Err(Error::TooSmall { card, size: len, needed: 4 * HEAD });
         }
-        self.touched = true;
+        self.head = Head::Unknown;
         self.zero(0..HEAD)?;
         self.card().sync().map_err(self.io("writing", 0))?;
+        self.head = Head::Zero;
         // the backup of a GPT and the superblocks of old arrays are at the end
         self.zero(len - HEAD..len)?;
         if self.options.wipe {
@@ -73,6 +94,28 @@ impl Writing {
             Err(offset) => return Err(self.bad(offset, false)),
         }
         Ok(())
+    }
+
+    /// Whether anything was written to it.
+    pub fn is_begun(&self) -> bool {
+        self.head != Head::AsItWas
+    }
+
+    /// Takes away what boots, of a card that does not get done because of `fault`.
+    pub fn blank(&mut self, fault: &Error) {
+        if !self.is_begun() {
+            return;
+        }
+        let card = self.card();
+        let mut head = Aligned::zeroed(HEAD as usize);
+        let read = card.zero(0..HEAD).and_then(|()| card.sync()).and_then(|()| card.read_at(0, &mut head));
+        // A card that wraps around may have got something there after all, one that is worn out keeps
+        // what was there, and neither says so.
+        if read.is_ok() && is_zero(&head) {
+            self.head = Head::Zero;
+        } else if self.is_last.load(Ordering::Relaxed) || fault.is_verification() {
+            self.head = Head::Unknown;
+        }
     }
 
     pub fn bad(&self, offset: u64, again: bool) -> Error {
