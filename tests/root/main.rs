@@ -18,6 +18,7 @@ mod flash;
 mod gpg;
 #[path = "../support/http.rs"]
 mod http;
+mod loops;
 mod main_job;
 mod netns;
 #[path = "../support/nginx.rs"]

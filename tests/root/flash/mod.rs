@@ -1,0 +1,25 @@
+//! `pibake flash` on loop devices as cards.
+
+mod cards;
+mod ended;
+mod refused;
+mod work;
+
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("flash::a_card_holds_what_build_makes", || cards::same_as_build(512)),
+        Trial::test("flash::a_card_with_sectors_of_4096_bytes_too", || cards::same_as_build(4096)),
+        Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", cards::several),
+        Trial::test("flash::an_image_that_was_built_before", cards::an_image),
+        Trial::test("flash::what_is_in_use_is_refused", refused::in_use),
+        Trial::test("flash::what_a_desktop_mounted_is_unmounted", refused::unmounted),
+        Trial::test("flash::what_is_no_card_is_refused", refused::no_card),
+        Trial::test("flash::without_the_right_answer_nothing_happens", refused::answers),
+        Trial::test("flash::errors_of_the_drive", ended::drive_errors),
+        Trial::test("flash::killed_at_any_moment", || ended::at_any_moment(Signal::KILL)),
+        Trial::test("flash::stopped_at_any_moment", || ended::at_any_moment(Signal::INT)),
+    ]
+}

@@ -1,0 +1,115 @@
+//! Loop devices as drives.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::bases::Noise;
+use crate::support::{run, tool};
+
+const MIB: u64 = 1 << 20;
+
+/// Something that `pibake flash` may be told to write to.
+pub trait Drive {
+    fn device(&self) -> &Path;
+
+    fn size(&self) -> u64;
+
+    /// What is on it, whatever a cache says.
+    fn bytes(&self, at: u64, len: usize) -> Vec<u8>;
+
+    fn name(&self) -> &str {
+        self.device().to_str().unwrap()
+    }
+
+    /// The answer that `pibake flash` asks for: a loop device has no serial number.
+    fn answer(&self) -> String {
+        let size = self.size().to_string();
+        format!("{}\n", &size[size.len() - 4..])
+    }
+
+    fn head(&self) -> Vec<u8> {
+        self.bytes(0, MIB as usize)
+    }
+
+    /// Whether nothing is found on it, so that nothing boots.
+    fn is_blank(&self) -> bool {
+        self.head().iter().all(|b| *b == 0)
+    }
+}
+
+/// Has the kernel make a loop device of `file`.
+pub fn attach(file: &Path, options: &[&str]) -> PathBuf {
+    let device = run(tool("losetup", "mount").args(["--find", "--show"]).args(options).arg(file));
+    device.trim().into()
+}
+
+/// And lets go of it.
+pub fn detach(device: &Path) {
+    let done = tool("losetup", "mount").arg("--detach").arg(device).status();
+    if !done.is_ok_and(|status| status.success()) {
+        eprintln!("{} is still attached", device.display());
+    }
+}
+
+/// A loop device over a plain file, detached when dropped.
+pub struct Loop {
+    device: PathBuf,
+    pub file: PathBuf,
+    size: u64,
+}
+
+impl Loop {
+    pub fn new(dir: &Path, name: &str, size: u64, sector: u32) -> Self {
+        let file = dir.join(name);
+        let card = File::create(&file).unwrap();
+        card.set_len(size).unwrap();
+        // what was on the card before, everywhere: whatever is not written shows
+        let before: Vec<u8> = Noise(size).bytes(1 << 20);
+        for at in (0..size).step_by(1 << 20) {
+            let n = (size - at).min(1 << 20) as usize;
+            card.write_all_at(&before[..n], at).unwrap();
+        }
+        let device = attach(&file, &["--sector-size", &sector.to_string()]);
+        Self { device, file, size }
+    }
+
+    /// Somebody else writes to it.
+    pub fn put(&self, at: u64, bytes: &[u8]) {
+        let device = File::options().write(true).open(&self.device).unwrap();
+        device.write_all_at(bytes, at).unwrap();
+        device.sync_all().unwrap();
+    }
+
+    pub fn is_as_before(&self) -> bool {
+        let before = Noise(self.size).bytes(1 << 20);
+        (0..self.size).step_by(1 << 20).all(|at| {
+            let n = (self.size - at).min(1 << 20) as usize;
+            self.bytes(at, n) == before[..n]
+        })
+    }
+}
+
+impl Drive for Loop {
+    fn device(&self) -> &Path {
+        &self.device
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
+        let device = File::open(&self.device).unwrap();
+        rustix::fs::fadvise(&device, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let mut bytes = vec![0; len];
+        device.read_exact_at(&mut bytes, at).unwrap();
+        bytes
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        detach(&self.device);
+    }
+}
