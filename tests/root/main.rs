@@ -9,6 +9,7 @@ use libtest_mimic::{Arguments, Trial};
 mod base;
 #[path = "../support/bases.rs"]
 mod bases;
+mod disk;
 #[path = "../support/fetching.rs"]
 mod fetching;
 #[path = "../recipe/fixture.rs"]

@@ -2,6 +2,7 @@
 
 mod cards;
 mod ended;
+mod faulty;
 mod refused;
 mod work;
 
@@ -9,7 +10,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let trials = vec![
         Trial::test("flash::a_card_holds_what_build_makes", || cards::same_as_build(512)),
         Trial::test("flash::a_card_with_sectors_of_4096_bytes_too", || cards::same_as_build(4096)),
         Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", cards::several),
@@ -21,5 +22,6 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::errors_of_the_drive", ended::drive_errors),
         Trial::test("flash::killed_at_any_moment", || ended::at_any_moment(Signal::KILL)),
         Trial::test("flash::stopped_at_any_moment", || ended::at_any_moment(Signal::INT)),
-    ]
+    ];
+    trials.into_iter().chain(faulty::trials()).collect()
 }
