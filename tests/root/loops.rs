@@ -61,6 +61,11 @@ pub struct Loop {
 
 impl Loop {
     pub fn new(dir: &Path, name: &str, size: u64, sector: u32) -> Self {
+        Self::with(dir, name, size, &["--sector-size", &sector.to_string()])
+    }
+
+    /// `options` are those of losetup(8).
+    pub fn with(dir: &Path, name: &str, size: u64, options: &[&str]) -> Self {
         let file = dir.join(name);
         let card = File::create(&file).unwrap();
         card.set_len(size).unwrap();
@@ -70,7 +75,7 @@ impl Loop {
             let n = (size - at).min(1 << 20) as usize;
             card.write_all_at(&before[..n], at).unwrap();
         }
-        let device = attach(&file, &["--sector-size", &sector.to_string()]);
+        let device = attach(&file, options);
         Self { device, file, size }
     }
 

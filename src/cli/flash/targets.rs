@@ -93,7 +93,12 @@ pub fn hold(
         }
         let card = open(&drive)?;
         // Whoever came between the look and the opening is seen now; nobody can come any more.
+        let seen = drive.number;
         let drive = judged(machine, &asked.path, arguments, job, own)?;
+        if drive.number != seen {
+            let path = asked.path.display();
+            return Err(Refused(format!("{path} leads to another drive now than a moment ago")).into());
+        }
         if drive.logical_sector > 512 {
             ui.progress().note(&format!(
                 "warning: {} has sectors of {} bytes; the image counts in 512, and a Raspberry Pi may not find its partitions",
@@ -189,7 +194,8 @@ fn judged(
         }
         Found::Unknown => return Err(refuse(format!("{shown} is a drive that the kernel does not know"))),
     };
-    if arguments.yes && !path.starts_with(BY_ID) {
+    // not by a way that only begins there
+    if arguments.yes && path.parent() != Some(Path::new(BY_ID)) {
         let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
         return Err(refuse(format!(
             "--yes asks nothing, so {shown} must be named by its link in {BY_ID}, which stays the same{known}"

@@ -1,11 +1,14 @@
 //! Cards that are written as they should be.
 
+use std::fs::File;
+
 use libtest_mimic::Failed;
 
 use super::work::{CARD, MIB, Work, assert_same, failed, kernel_reads, places, said, succeeded};
 use crate::bases::Noise;
 use crate::loops::{Drive, Loop};
 use crate::support::images::assert_clean;
+use crate::support::{run, tool};
 
 pub fn same_as_build(sector: u32) -> Result<(), Failed> {
     let work = Work::new();
@@ -44,6 +47,31 @@ pub fn same_as_build(sector: u32) -> Result<(), Failed> {
         assert!(left < 10, "{left} blocks are not wiped");
         assert!(said(&out).contains("\"done\": true"), "{}", said(&out));
     }
+    Ok(())
+}
+
+/// The kernel knows the partitions of the new system, and none of the old one, when pibake has ended.
+pub fn partitions_are_read_anew() -> Result<(), Failed> {
+    let work = Work::new();
+    let card = Loop::with(work.path(), "card", CARD, &["--partscan"]);
+    let table = work.path().join("table");
+    std::fs::write(&table, "label: dos\nsize=50MiB\nsize=50MiB\nsize=50MiB\n")?;
+    run(tool("sfdisk", "fdisk").arg("-q").arg(card.device()).stdin(File::open(&table)?));
+    let name = card.name().trim_start_matches("/dev/");
+    let sizes = || -> Vec<u64> {
+        let size = |n| std::fs::read_to_string(format!("/sys/block/{name}/{name}p{n}/size")).ok();
+        (1..5).filter_map(size).filter_map(|text| text.trim().parse::<u64>().ok()).map(|n| n * 512).collect()
+    };
+    // not every kernel reads tables by itself, but each forgets what it was told when it is to read anew
+    let reads_itself = sizes().len() == 3;
+    if !reads_itself {
+        run(tool("partx", "util-linux").arg("--add").arg(card.device()));
+    }
+    assert_eq!(sizes(), [50 * MIB; 3]);
+    succeeded(&work.flash(&[&card], &[card.name(), "--base", "sample", "--node", "1"]));
+    work.build(&["1"]);
+    let image = places(&work.image("node-1"));
+    assert_eq!(sizes(), if reads_itself { vec![image.boot.1, image.root.1] } else { vec![] });
     Ok(())
 }
 

@@ -13,9 +13,12 @@ pub fn trials() -> Vec<Trial> {
     let trials = vec![
         Trial::test("flash::a_card_holds_what_build_makes", || cards::same_as_build(512)),
         Trial::test("flash::a_card_with_sectors_of_4096_bytes_too", || cards::same_as_build(4096)),
+        Trial::test("flash::the_kernel_reads_the_new_partitions", cards::partitions_are_read_anew),
         Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", cards::several),
         Trial::test("flash::an_image_that_was_built_before", cards::an_image),
         Trial::test("flash::what_is_in_use_is_refused", refused::in_use),
+        Trial::test("flash::what_is_in_use_in_part_or_elsewhere_is_refused", refused::in_use_below),
+        Trial::test("flash::who_may_not_write_is_told_who_may", refused::no_permission),
         Trial::test("flash::what_a_desktop_mounted_is_unmounted", refused::unmounted),
         Trial::test("flash::what_is_no_card_is_refused", refused::no_card),
         Trial::test("flash::without_the_right_answer_nothing_happens", refused::answers),

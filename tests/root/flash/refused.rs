@@ -1,9 +1,10 @@
 //! Drives that are never written, and how one is asked.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::Failed;
 
@@ -69,6 +70,117 @@ pub fn in_use() -> Result<(), Failed> {
     run(tool("umount", "mount").arg(&at));
     failed(&out?, 4, "holds pibake's cache");
     Ok(())
+}
+
+/// What lies on a part of a drive, or on several: found by the numbers of the devices.
+pub fn in_use_below() -> Result<(), Failed> {
+    let work = Work::new();
+    let card = Loop::with(work.path(), "card", 300 * MIB, &["--partscan"]);
+    let other = Loop::new(work.path(), "other", 300 * MIB, 512);
+    let node = [card.name(), "--base", "sample", "--node", "1"];
+    let refused = |card: &Loop, words: &str| {
+        let before = std::fs::read(&card.file).unwrap();
+        failed(&work.flash(&[card], &[&[card.name()], &node[1..]].concat()), 4, words);
+        assert!(std::fs::read(&card.file).unwrap() == before, "it was written to: {words}");
+    };
+    let at = work.path().join("mounted");
+    std::fs::create_dir(&at)?;
+    let table = work.path().join("table");
+    std::fs::write(&table, "label: dos\nsize=100MiB\nsize=100MiB\n")?;
+    run(tool("sfdisk", "fdisk").arg("-q").arg(card.device()).stdin(File::open(&table)?));
+    let parts = [1, 2].map(|n| format!("{}p{n}", card.name()));
+    if !Path::new(&parts[1]).exists() {
+        // not every kernel reads tables by itself
+        run(tool("partx", "util-linux").arg("--add").arg(card.device()));
+    }
+
+    // in a partition: a file system, and what memory is swapped to
+    run(tool("mkfs.ext4", "e2fsprogs").args(["-qF", &parts[1]]));
+    let mounted = Mounted::new(&parts[1], &at);
+    refused(&card, &format!("mounted on {} ({})", at.display(), parts[1].trim_start_matches("/dev/")));
+    drop(mounted);
+    run(tool("mkswap", "util-linux").arg(&parts[0]));
+    run(tool("swapon", "mount").arg(&parts[0]));
+    let listed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| refused(&card, "swap (")));
+    run(tool("swapoff", "mount").arg(&parts[0]));
+    listed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    failed(&work.flash(&[&card], &[&[&parts[0][..]], &node[1..]].concat()), 4, "is a partition");
+
+    // one file system on two drives: the table of mounts names one of them
+    run(tool("mkfs.btrfs", "btrfs-progs").arg("-qf").args([card.device(), other.device()]));
+    let mounted = Mounted::new(card.name(), &at);
+    refused(&card, &format!("mounted on {}", at.display()));
+    refused(&other, &format!("mounted on {}", at.display()));
+    drop(mounted);
+
+    // mounted where only others see it: nobody says so, but the kernel holds it
+    run(tool("mkfs.ext4", "e2fsprogs").arg("-qF").arg(card.device()));
+    let mut elsewhere = tool("unshare", "util-linux")
+        .args(["--mount", "sh", "-ec", "mount \"$0\" \"$1\"; echo there; read -r end", card.name()])
+        .arg(&at)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut said = [0; 6];
+    elsewhere.stdout.take().ok_or("no stdout")?.read_exact(&mut said)?;
+    let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        refused(&card, "is held by another program")
+    }));
+    drop(elsewhere.stdin.take());
+    elsewhere.wait()?;
+    tried.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Ok(())
+}
+
+/// Who may not write to the drive is told who may.
+pub fn no_permission() -> Result<(), Failed> {
+    let work = Work::new();
+    let card = Loop::new(work.path(), "card", 64 * MIB, 512);
+    let found = std::fs::metadata(card.device())?;
+    std::fs::set_permissions(work.path(), Permissions::from_mode(0o777))?;
+    let program = work.path().join("pibake");
+    run(Command::new("cp").arg(env!("CARGO_BIN_EXE_pibake")).arg(&program));
+    let flash = || -> std::io::Result<Output> {
+        let mut command = tool("setpriv", "util-linux");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        command.args(["flash", "--allow-fixed", card.name(), "--base", "sample", "--node", "1"]);
+        command.current_dir(work.path()).env("XDG_CACHE_HOME", work.path().join("cache")).output()
+    };
+    let rule = "or a udev rule with TAG+=\"uaccess\"";
+    for (mode, words) in
+        [(0o660, "members of the group disk may: sudo usermod -aG disk"), (0o600, "root may;")]
+    {
+        std::os::unix::fs::chown(card.device(), Some(0), Some(group("disk")))?;
+        std::fs::set_permissions(card.device(), Permissions::from_mode(mode))?;
+        let out = flash()?;
+        failed(&out, 1, words);
+        failed(&out, 1, rule);
+    }
+    std::os::unix::fs::chown(card.device(), Some(found.uid()), Some(found.gid()))?;
+    std::fs::set_permissions(card.device(), found.permissions())?;
+    assert!(card.is_as_before());
+    Ok(())
+}
+
+fn group(name: &str) -> u32 {
+    let found = run(tool("getent", "libc-bin").args(["group", name]));
+    found.split(':').nth(2).and_then(|id| id.parse().ok()).unwrap()
+}
+
+/// A mounted device, unmounted when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(device: &str, at: &Path) -> Self {
+        run(tool("mount", "mount").arg(device).arg(at));
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = tool("umount", "mount").arg(&self.0).status();
+    }
 }
 
 /// A folder in which a desktop mounts, removed when dropped.
@@ -146,6 +258,9 @@ pub fn answers() -> Result<(), Failed> {
     assert!(card.is_as_before());
     // scripts name the drive by a link that stays the same
     let link = Link::new(&card);
+    let roundabout = format!("/dev/disk/by-id/../../{}", card.name().trim_start_matches("/dev/"));
+    failed(&flash(&[&roundabout, "--yes"], ""), 4, "must be named by its link in /dev/disk/by-id");
+    assert!(card.is_as_before());
     let out = flash(&[link.0.to_str().unwrap(), "--yes"], "");
     succeeded(&out);
     assert!(said(&out).contains(&format!("{} ({})", card.name(), link.0.display())), "{}", said(&out));
