@@ -146,7 +146,7 @@ fn nodes(
                 return Ok(outcomes);
             }
             let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
-            let begun: Vec<_> = begun.map(|o| format!("{}: {}", o.card, report::state(o.head))).collect();
+            let begun: Vec<_> = begun.map(report::given_up).collect();
             return Err(fault.context(if begun.is_empty() {
                 "nothing was written to any card".to_owned()
             } else {

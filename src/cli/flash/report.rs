@@ -8,7 +8,7 @@ use crate::sink::card::{Error, Head, Outcome};
 use crate::ui::{Table, Ui, human_bytes};
 
 /// What is to be known of a card that is not done.
-pub fn state(head: Head) -> &'static str {
+fn state(head: Head) -> &'static str {
     match head {
         Head::AsItWas => "nothing was written to it",
         Head::Zero => "its first MiB is zero, so nothing boots from it: write it again",
@@ -62,6 +62,14 @@ pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Res
     let lines: Vec<String> = failed.iter().map(|outcome| line(outcome)).collect();
     let verification = failed.iter().any(|o| o.result.as_ref().is_err_and(Error::is_verification));
     Err(CardsFailed { text: lines.join("\n"), verification }.into())
+}
+
+/// What is to be said of a card for which there was nothing to write in the end, or that failed before.
+pub fn given_up(outcome: &Outcome) -> String {
+    match outcome.result {
+        Err(Error::Cancelled) => format!("{}: {}", outcome.card, state(outcome.head)),
+        _ => line(outcome),
+    }
 }
 
 fn line(outcome: &Outcome) -> String {

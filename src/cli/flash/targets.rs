@@ -147,6 +147,8 @@ fn safe(
         && let Found::Drive(drive, _) = machine.find(path, own)?
         && let Some(mounts) = judge(&drive, job.needed()).only_automounts()
     {
+        // nothing is unmounted from what would then be refused all the same
+        permitted(path, Drive { uses: Vec::new(), ..(*drive).clone() }, arguments, job)?;
         for used in mounts {
             let By::Mount(at) = &used.by else { continue };
             let device = used.way.first().map_or_else(|| drive.path.clone(), |n| Path::new("/dev").join(n));
@@ -194,6 +196,13 @@ fn judged(
         }
         Found::Unknown => return Err(refuse(format!("{shown} is a drive that the kernel does not know"))),
     };
+    permitted(path, *drive, arguments, job)
+}
+
+/// The drive, if it may be written by what was asked for.
+fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> anyhow::Result<Drive> {
+    let shown = path.display();
+    let refuse = |why: String| -> anyhow::Error { Refused(why).into() };
     // not by a way that only begins there
     if arguments.yes && path.parent() != Some(Path::new(BY_ID)) {
         let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
@@ -202,8 +211,8 @@ fn judged(
         )));
     }
     match judge(&drive, job.needed()) {
-        Verdict::Allowed => Ok(*drive),
-        Verdict::NeedsAllowFixed(_) if arguments.allow_fixed => Ok(*drive),
+        Verdict::Allowed => Ok(drive),
+        Verdict::NeedsAllowFixed(_) if arguments.allow_fixed => Ok(drive),
         verdict => {
             let real =
                 if drive.path == path { String::new() } else { format!(" ({})", drive.path.display()) };

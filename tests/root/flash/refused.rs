@@ -209,6 +209,12 @@ pub fn unmounted() -> Result<(), Failed> {
     run(tool("mount", "mount").arg(card.device()).arg(&media.0));
     let node = [card.name(), "--base", "sample", "--node", "1"];
     failed(&work.flash(&[&card], &node), 4, "(--unmount unmounts it)");
+    // from what would not be written all the same nothing is unmounted
+    let flags = ["flash", "--unmount"];
+    failed(&work.run(&[&flags[..], &node].concat(), ""), 4, "only with --allow-fixed");
+    let flags = ["flash", "--unmount", "--allow-fixed", "--yes"];
+    failed(&work.run(&[&flags[..], &node].concat(), ""), 4, "must be named by its link");
+    failed(&work.flash(&[&card], &node), 4, "(--unmount unmounts it)");
     // one that is busy stays, and nothing is written
     let busy = File::create(media.0.join("busy"))?;
     let out = work.flash(&[&card], &[&node[..], &["--unmount"]].concat());
