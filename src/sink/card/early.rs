@@ -2,7 +2,7 @@
 //!
 //! What is written here is the base's bytes before anyone has checked them, and without what makes a
 //! node of them: the first MiB stays zero. The fastest card sets the pace; one that lags misses
-//! windows and reads them from the cache later.
+//! windows and reads them from the cache later. What was written is read back meanwhile, too.
 
 use std::io;
 use std::sync::Arc;
@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
+use super::check_early::{self, Found, Written};
 use super::error::Error;
 use super::writing::Writing;
 use crate::base::Tap;
+use crate::disk::Ranges;
 use crate::progress::Silent;
 use crate::sink::assemble::Assembler;
 use crate::sink::copy::{Chunk, Ring};
@@ -35,7 +37,7 @@ pub(super) struct Early {
 
 /// A card that may still have to write what was shown to it.
 pub(super) enum Begun {
-    Idle(Writing),
+    Idle(Box<Writing>),
     /// Whether what was shown is a whole image.
     Running(JoinHandle<Writing>, bool),
 }
@@ -44,13 +46,14 @@ impl Begun {
     /// The card, when it has written what was shown to it.
     pub fn wait(self) -> Writing {
         let (thread, complete) = match self {
-            Self::Idle(card) => return card,
+            Self::Idle(card) => return *card,
             Self::Running(thread, complete) => (thread, complete),
         };
         // a panic of a writer is a fault of ours, not of the card
         let mut card = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if !complete {
-            card.done = crate::disk::Ranges::new();
+            card.done = Ranges::new();
+            card.checked = Found::default();
         }
         card
     }
@@ -72,7 +75,7 @@ impl Early {
     /// The cards, when no more comes. What they have of an image that was never whole is worth nothing.
     pub fn finish(mut self, whole: Option<u64>) -> Vec<Begun> {
         let running = self.end(whole);
-        self.idle.into_iter().map(Begun::Idle).chain(running).collect()
+        self.idle.into_iter().map(|card| Begun::Idle(Box::new(card))).chain(running).collect()
     }
 
     fn end(&mut self, whole: Option<u64>) -> Vec<Begun> {
@@ -164,14 +167,35 @@ fn write(mut card: Writing, chunks: &Receiver<Arc<Chunk>>, told: &Sender<()>) ->
         card.fault = Some(fault);
         return card;
     }
-    for chunk in chunks {
-        // one word waiting is enough
-        let _ = told.try_send(());
-        if let Err(fault) = card.chunk(&chunk) {
-            card.fault = Some(fault);
-            break;
+    let (drive, cancel, failed) =
+        (Arc::clone(&card.target.card), Arc::clone(&card.cancel), AtomicBool::new(false));
+    let go_on = &|| !cancel.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed);
+    let found = std::thread::scope(|scope| {
+        // it may lag as far as it likes: it holds up nobody, and remembers a few bytes of each range
+        let (follower, written) = if card.options.verify {
+            let (written, news) = unbounded();
+            let drive = &*drive;
+            (Some(scope.spawn(move || check_early::follow(drive, &news, go_on))), Some(written))
+        } else {
+            (None, None)
+        };
+        for chunk in chunks {
+            // one word waiting is enough
+            let _ = told.try_send(());
+            let writing = card.chunk(&chunk, |offset, bytes| {
+                // who has seen something wrong listens no more
+                let _ = written.as_ref().map(|to| to.send(Written::new(offset, bytes)));
+            });
+            if let Err(fault) = writing {
+                failed.store(true, Ordering::Relaxed);
+                card.fault = Some(fault);
+                break;
+            }
         }
-    }
+        drop(written);
+        follower.map(|f| f.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    card.checked = found.unwrap_or_default();
     card
 }
 

@@ -67,12 +67,13 @@ struct State {
     bytes: Vec<u8>,
     writes: Vec<Range<u64>>,
     reads: u64,
+    bytes_read: u64,
 }
 
 impl MockCard {
     /// A card full of what was on it before.
     pub fn new(len: u64, faults: Faults) -> Arc<Self> {
-        let state = State { bytes: vec![0xa5; len as usize], writes: Vec::new(), reads: 0 };
+        let state = State { bytes: vec![0xa5; len as usize], writes: Vec::new(), reads: 0, bytes_read: 0 };
         Arc::new(Self { len, faults, state: Mutex::new(state) })
     }
 
@@ -82,6 +83,10 @@ impl MockCard {
 
     pub fn writes(&self) -> Vec<Range<u64>> {
         self.state.lock().unwrap().writes.clone()
+    }
+
+    pub fn bytes_read(&self) -> u64 {
+        self.state.lock().unwrap().bytes_read
     }
 
     fn transfer(&self, transfers: u64) -> io::Result<()> {
@@ -164,6 +169,7 @@ impl Card for MockCard {
         assert!(offset + buffer.len() as u64 <= self.len, "a read outside");
         let mut state = self.state.lock().unwrap();
         state.reads += 1;
+        state.bytes_read += buffer.len() as u64;
         self.transfer(state.reads + state.writes.len() as u64)?;
         if self.faults.fail_reads.as_ref().is_some_and(|failing| failing.contains(&state.reads)) {
             return Err(Errno::IO.into());

@@ -4,6 +4,7 @@
 //! whose writing stopped anywhere, for whatever reason, does not boot half of a node. Everything else
 //! is written, stored and read back before.
 
+mod check_early;
 mod device;
 mod early;
 mod error;
@@ -213,7 +214,7 @@ impl Job<'_> {
         })?;
         let base = FileDevice::open_read_only(&self.base)
             .map_err(|e| Error::Base { path: self.base.clone(), source: e.into() })?;
-        let plan = Plan::new(self.source, base, patch, &card.done, card.options.full, &node)?;
+        let plan = Plan::new(self.source, base, patch, card)?;
         plan.notes.iter().for_each(|note| self.progress.note(note));
         if !card.is_begun() {
             card.begin(self.progress)?;

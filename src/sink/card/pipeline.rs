@@ -24,7 +24,7 @@ use crate::progress::{Progress, Step, Unit};
 use crate::sink::aligned::Aligned;
 
 /// The card is told to store what it got after so many bytes, so that the check follows closely.
-const SYNC_EVERY: u64 = 64 << 20;
+pub(super) const SYNC_EVERY: u64 = 64 << 20;
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
 /// How far the writer may run ahead of that, in windows.
@@ -55,9 +55,15 @@ pub(super) fn run(
 ) -> Result<Done, Error> {
     let (name, node) = (&card.target.card_name, &card.target.node);
     let writing = progress.begin(&format!("writing {node} to {name}"), Unit::Bytes, Some(plan.todo() + HEAD));
+    if let Some(wrong) = &card.checked.wrong {
+        progress.note(&format!(
+            "{name}: what was written at byte {} did not read back at first; it is compared once more",
+            wrong.start
+        ));
+    }
     let mut verifier = Verifier::new(card, &*plan.image);
     let reading = card.options.verify.then(|| {
-        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.used.total()));
+        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.unchecked.total()));
         (step, &mut verifier)
     });
     let reading = thread::scope(|scope| {
@@ -203,7 +209,7 @@ fn follow<'a>(
         writing.advance(std::mem::take(&mut pending));
         synced = Instant::now();
         if let Some((step, verifier)) = &mut reading {
-            for range in plan.used.within(checked..until.max(checked)) {
+            for range in plan.unchecked.within(checked..until.max(checked)) {
                 verifier.range(range, progress, |n| step.advance(n))?;
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::Error;
+use super::writing::Writing;
 use crate::disk::{BlockDevice, FileDevice, OVERLAY_BLOCK, Patch, Patched, Ranges};
 use crate::sink::source::{GRAIN, Source};
 
@@ -18,6 +19,8 @@ pub(super) struct Plan {
     pub patch: Patch,
     /// What must read back, but for the head.
     pub used: Ranges,
+    /// What of it was not read back yet.
+    pub unchecked: Ranges,
     /// What is still to be written and is not known to be zero.
     pub data: Ranges,
     /// What is still to be written and is zero.
@@ -27,15 +30,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What the card of `node` gets, of which `done` is on it already, without the patch.
-    pub fn new(
-        source: &Source,
-        base: FileDevice,
-        patch: Patch,
-        done: &Ranges,
-        full: bool,
-        node: &str,
-    ) -> Result<Self, Error> {
+    /// What `card` gets; some of `base` may be on it already, without the patch.
+    pub fn new(source: &Source, base: FileDevice, patch: Patch, card: &Writing) -> Result<Self, Error> {
+        let (node, full) = (&card.target.node, card.options.full);
         let len = source.len();
         let image: Arc<dyn BlockDevice> = Arc::new(Patched::new(base, patch.clone()));
         let blocks: Ranges = patch.blocks().map(|(at, bytes)| at..at + bytes.len() as u64).collect();
@@ -46,7 +43,7 @@ impl Plan {
             std::iter::once(0..len).collect()
         } else {
             let found = crate::fs::used(&image, &stored)
-                .map_err(|source| Error::Table { node: node.to_owned(), source })?;
+                .map_err(|source| Error::Table { node: node.clone(), source })?;
             for (number, why) in found.whole {
                 notes.push(format!("{node}: partition {number} is copied whole: {why}"));
             }
@@ -54,11 +51,12 @@ impl Plan {
         };
         let head: Ranges = std::iter::once(0..HEAD).collect();
         let used = used.rounded(UNIT, GRAIN, len).without(&head);
-        let mut todo = used.without(done);
+        let unchecked = used.without(&card.checked.right.without(&blocks));
+        let mut todo = used.without(&card.done);
         blocks.without(&head).iter().for_each(|range| todo.insert(range));
         let zeros = todo.without(&stored.rounded(UNIT, 1, len));
         let data = todo.without(&zeros);
-        Ok(Self { image, patch, used, data, zeros, notes })
+        Ok(Self { image, patch, used, unchecked, data, zeros, notes })
     }
 
     /// How many bytes are still to be written.

@@ -251,7 +251,7 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
         let fast = MockCard::new(CARD, Faults::default());
         let mut flash = image.flash(&[Arc::clone(&slow), Arc::clone(&fast)], &Arc::default());
         if early {
-            show(flash.tap(), &image, 333_333);
+            show(flash.tap(), &image, 333_333).unwrap();
         }
         let contents = |node: &str| {
             let content = image.content();
@@ -275,18 +275,19 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
 }
 
 /// Shows the base to a tap as a decoder would, in pieces of `piece` bytes.
-fn show(tap: &mut dyn Tap, image: &Image, piece: usize) {
+fn show(tap: &mut dyn Tap, image: &Image, piece: usize) -> io::Result<()> {
     let base = std::fs::read(image.base()).unwrap();
     tap.begin(Some(LEN));
     let mut at = 0;
     for data in base.chunks(piece) {
         if data.iter().all(|b| *b == 0) {
-            tap.hole(at, data.len() as u64).unwrap();
+            tap.hole(at, data.len() as u64)?;
         } else {
-            tap.chunk(at, &Arc::from(data)).unwrap();
+            tap.chunk(at, &Arc::from(data))?;
         }
         at += data.len() as u64;
     }
+    Ok(())
 }
 
 #[test]
@@ -302,7 +303,7 @@ fn cards_that_were_begun_early_hold_the_same() {
                 flash.tap().chunk(n * MIB, &Arc::from(vec![7; 1 << 20])).unwrap();
             }
         }
-        show(flash.tap(), &image, piece);
+        show(flash.tap(), &image, piece).unwrap();
         let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
         assert!(outcomes.iter().all(|o| o.result.is_ok()), "{outcomes:?}");
         for card in &cards {
@@ -313,11 +314,70 @@ fn cards_that_were_begun_early_hold_the_same() {
 }
 
 #[test]
+fn what_was_read_back_early_is_not_read_again() {
+    let image = Image::new();
+    let [late, early] = [false, true].map(|early| {
+        let card = MockCard::new(CARD, Faults::default());
+        let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
+        if early {
+            show(flash.tap(), &image, 1 << 20).unwrap();
+        }
+        let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
+        (card.bytes_read(), outcome.result.unwrap().verified)
+    });
+    assert_eq!(late.1, early.1);
+    // those of the patched blocks that have data of the base twice
+    assert!((late.0 + UNIT..late.0 + 64 * UNIT).contains(&early.0), "{late:?} {early:?}");
+}
+
+#[test]
+fn what_is_wrong_early_is_found_out_later() {
+    let image = Image::new();
+    let run = |faults: Faults| {
+        let card = MockCard::new(CARD, faults);
+        let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
+        let mut outcomes = match show(flash.tap(), &image, 1 << 20) {
+            Ok(()) => flash.finish(&image.base(), &|_| Ok(image.content()), &Silent),
+            // found out when it was probed
+            Err(_) => flash.abandon(|| Error::Cancelled),
+        };
+        (card, outcomes.remove(0).result)
+    };
+    for at in [MIB + 5, 4 * MIB + 123_456, 9 * MIB + 1, LEN - 1] {
+        let (card, result) = run(Faults { flips: Some(at), ..Faults::default() });
+        assert!(matches!(result, Err(Error::Bad { offset, again: true, .. }) if offset == at), "{result:?}");
+        assert!(!boots(&card));
+    }
+    for number in (9..45).step_by(3) {
+        let (card, result) = run(Faults { fail_reads: Some(number..number + 1), ..Faults::default() });
+        match result {
+            Ok(_) => assert!(image.is_on(&card), "read {number}"),
+            Err(_) => assert!(!boots(&card), "read {number}"),
+        }
+    }
+    let (mut found, mut forgiven) = (0, 0);
+    for every in 2..30 {
+        let (card, result) = run(Faults { drop_every: Some(every), ..Faults::default() });
+        match result {
+            Ok(done) => {
+                forgiven += usize::from(done.again.is_some());
+                assert!(image.is_on(&card), "every {every}: a wrong done");
+            }
+            Err(error) => {
+                found += 1;
+                assert!(error.is_verification(), "{error}");
+            }
+        }
+    }
+    assert!(found > 5 && forgiven > 0, "{found} {forgiven}");
+}
+
+#[test]
 fn a_base_that_never_comes_leaves_cards_that_do_not_boot() {
     let image = Image::new();
     let cards = [(); 2].map(|()| MockCard::new(CARD, Faults::default()));
     let mut flash = image.flash(&cards, &Arc::default());
-    show(flash.tap(), &image, 1 << 20);
+    show(flash.tap(), &image, 1 << 20).unwrap();
     let outcomes = flash.abandon(|| Error::Cancelled);
     assert!(outcomes.iter().all(|o| o.head == Head::Zero && matches!(o.result, Err(Error::Cancelled))));
     assert!(cards.iter().all(|card| !boots(card) && card.writes().len() > 15));

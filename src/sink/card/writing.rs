@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
+use super::check_early::Found;
 use super::device::Card;
 use super::error::Error;
 use super::plan::{HEAD, UNIT};
@@ -28,6 +29,8 @@ pub(super) struct Writing {
     pub cancel: Arc<AtomicBool>,
     /// Which of the base's bytes are on the card.
     pub done: Ranges,
+    /// What of it was read back already.
+    pub checked: Found,
     pub head: Head,
     /// Its first MiB is about to become the node's.
     pub is_last: AtomicBool,
@@ -38,9 +41,9 @@ pub(super) struct Writing {
 
 impl Writing {
     pub fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
-        let done = Ranges::new();
+        let (done, checked) = (Ranges::new(), Found::default());
         let (head, is_last) = (Head::AsItWas, AtomicBool::new(false));
-        Self { target, options, cancel, done, head, is_last, probe: None, fault: None }
+        Self { target, options, cancel, done, checked, head, is_last, probe: None, fault: None }
     }
 
     pub fn card(&self) -> &dyn Card {
@@ -149,8 +152,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Writes what of the base is in `chunk`, but for the head.
-    pub fn chunk(&mut self, chunk: &Chunk) -> Result<(), Error> {
+    /// Writes what of the base is in `chunk`, but for the head, and tells `written` of each range.
+    pub fn chunk(&mut self, chunk: &Chunk, mut written: impl FnMut(u64, &[u8])) -> Result<(), Error> {
         for (offset, bytes) in chunk.extents() {
             self.check()?;
             let skip = HEAD.saturating_sub(offset).min(bytes.len() as u64);
@@ -161,6 +164,7 @@ impl Writing {
                 let part = &bytes[skip as usize..end as usize];
                 self.card().write_at(from, part).map_err(self.io("writing", from))?;
                 self.done.insert(from..to);
+                written(from, part);
             }
         }
         Ok(())

@@ -1,0 +1,90 @@
+//! Reading back what was written to a card while the base is still being decoded.
+//!
+//! The bytes themselves are gone by then, so checksums are compared. What agrees need not be read
+//! once more later; whatever does not, or was not reached, is then compared byte by byte like
+//! everything else, and that comparison alone says whether a card is bad.
+
+use std::io;
+use std::ops::Range;
+
+use crossbeam_channel::Receiver;
+
+use super::device::Card;
+use super::pipeline::SYNC_EVERY;
+use crate::disk::Ranges;
+use crate::sink::aligned::Aligned;
+
+/// Bytes that are read at once.
+const PIECE: u64 = 1 << 20;
+
+/// A range that was written, and the checksum of what was written there.
+pub(super) struct Written {
+    range: Range<u64>,
+    sum: u32,
+}
+
+impl Written {
+    /// `bytes` were written from `offset` on.
+    pub fn new(offset: u64, bytes: &[u8]) -> Self {
+        Self { range: offset..offset + bytes.len() as u64, sum: crc32c::crc32c(bytes) }
+    }
+
+    /// Whether `card` gives it back. `buffer` has [`PIECE`] bytes.
+    fn is_on(&self, card: &dyn Card, buffer: &mut Aligned) -> io::Result<bool> {
+        let (mut at, mut sum) = (self.range.start, 0);
+        while at < self.range.end {
+            let piece = &mut buffer[..(self.range.end - at).min(PIECE) as usize];
+            card.read_at(at, piece)?;
+            sum = crc32c::crc32c_append(sum, piece);
+            at += piece.len() as u64;
+        }
+        Ok(sum == self.sum)
+    }
+}
+
+/// What was found on a card.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What was read back as it was written.
+    pub right: Ranges,
+    /// The first range that was not.
+    pub wrong: Option<Range<u64>>,
+}
+
+/// Has `card` store what it got and reads it back, until no more comes and all was read, something
+/// is wrong, or `go_on` says no.
+pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl Fn() -> bool) -> Found {
+    let mut found = Found::default();
+    let mut buffer = Aligned::zeroed(PIECE as usize);
+    let (mut waiting, mut bytes) = (Vec::new(), 0);
+    loop {
+        let news = written.recv();
+        let ended = news.is_err();
+        if let Ok(news) = news {
+            bytes += news.range.end - news.range.start;
+            waiting.push(news);
+            if bytes < SYNC_EVERY {
+                continue;
+            }
+        }
+        bytes = 0;
+        // an error is met again, and told, when the rest is written
+        if !go_on() || card.sync().is_err() {
+            return found;
+        }
+        for news in waiting.drain(..) {
+            if !go_on() {
+                return found;
+            }
+            // a drive that does not even read is no different
+            if !news.is_on(card, &mut buffer).unwrap_or(false) {
+                found.wrong = Some(news.range);
+                return found;
+            }
+            found.right.insert(news.range);
+        }
+        if ended {
+            return found;
+        }
+    }
+}
