@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::images::{self, Spec};
 use crate::support::{run, tool};
+use crate::work::Work;
 
 /// Goes into the names: raise it when bases are made in another way.
 const VERSION: u32 = 1;
@@ -39,14 +40,16 @@ pub struct Base {
 }
 
 impl Base {
-    /// The base of that kind below `dir`, made if it is not there yet.
-    pub fn get(dir: &Path, kind: &Kind) -> Self {
-        let home = dir.join(format!("base-{}-{VERSION}", kind.name));
+    /// The base of that kind, made if it is not there yet.
+    pub fn get(work: &Work, kind: &Kind) -> Self {
+        let home = work.dir().join(format!("base-{}-{VERSION}", kind.name));
         if !home.exists() {
             eprintln!("making {} of this machine's files, once", home.display());
-            let work = tempfile::Builder::new().prefix("base-").tempdir_in(dir).expect("a folder");
-            make(work.path(), kind);
-            fs::rename(work.keep(), &home).unwrap_or_else(|e| panic!("{}: {e}", home.display()));
+            let scratch = work.scratch();
+            let made = scratch.path().join("base");
+            fs::create_dir(&made).expect("a folder");
+            make(&made, kind);
+            fs::rename(&made, &home).unwrap_or_else(|e| panic!("{}: {e}", home.display()));
         }
         Self { packed: home.join("base.img.xz"), raw: home.join("base.img") }
     }

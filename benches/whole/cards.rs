@@ -1,103 +1,159 @@
-//! Cards, written by pibake and by the programs that people write cards with; the card is a loop
-//! device, so that no reader sets the pace.
+//! Cards, written by pibake and by the programs that people write cards with. The card is a loop
+//! device, so that no reader sets the pace; where several are written at once, each is as slow as
+//! a reader.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::copies::{PIBAKE, in_turn, shell};
-use crate::process::Run;
+use crate::copies::{PIBAKE, in_turn};
+use crate::limits::Limits;
+use crate::loops::{CARD, Card};
+use crate::packed;
+use crate::peers::Peer;
+use crate::process::{self, Run, shell};
 use crate::report::{Report, Row};
 use crate::support::{run, tool};
 use crate::work::{Work, clear};
 
-/// Size of a card in bytes: one that holds the large base.
-const CARD: u64 = 4 << 30;
+/// What a card of a good kind in a good reader takes and gives, in bytes a second.
+pub const RATE: u64 = 80_000_000;
+/// The limit of memory in bytes, whatever is written to however many cards.
+pub const MEMORY: u64 = 256 << 20;
+/// Cards for the peak of memory.
+pub const MANY: usize = 8;
 
-/// A loop device over a file.
-struct Card {
-    device: PathBuf,
+/// What `pibake flash` writes.
+#[derive(Clone, Copy)]
+pub enum What<'a> {
+    /// An image that was built before.
+    Image(&'a Path),
+    /// The nodes from the first on, of this base.
+    Nodes(&'a Path),
 }
 
-impl Card {
-    /// One whose blocks are all there, as those of a card are: times are taken with it.
-    fn whole(dir: &Path, name: &str) -> Self {
-        let card = File::create(dir.join(name)).expect("a file for a card");
-        rustix::fs::fallocate(&card, rustix::fs::FallocateFlags::empty(), 0, CARD).expect("room for a card");
-        Self::over(&dir.join(name))
+/// Where cards are written from: a folder with a cluster, a cache, an image of a node.
+pub struct Desk {
+    dir: PathBuf,
+    pub cache: PathBuf,
+    pub image: PathBuf,
+}
+
+impl Desk {
+    fn new(work: &Work, scratch: &Path) -> Self {
+        let dir = scratch.join("images");
+        let cache = scratch.join("cache");
+        clear(&dir);
+        // also puts down the digest of the base, which is read but once
+        crate::copies::build(&dir, &work.large().raw, &cache, 1, "raw");
+        Self { image: dir.join("images/node-1.img"), cache, dir }
     }
 
-    /// One that takes no more room than what is written to it.
-    fn sparse(dir: &Path, name: &str) -> Self {
-        let card = File::create(dir.join(name)).expect("a file for a card");
-        card.set_len(CARD).expect("the size of a card");
-        Self::over(&dir.join(name))
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
-    fn over(file: &Path) -> Self {
-        let device = run(tool("losetup", "mount").args(["--find", "--show", "--direct-io=on"]).arg(file));
-        Self { device: device.trim().into() }
+    /// Runs `pibake flash`, asked and answered: a loop device has no serial number, so the answer is
+    /// the end of its size. Where `limits` are given, it keeps to them.
+    pub fn flash(&self, what: What, cards: &[Card], flags: &str, limits: Option<&Limits>) -> Run {
+        let answers = format!("{:04}\\n", CARD % 10_000).repeat(cards.len());
+        let devices = cards.iter().enumerate().map(|(n, card)| match what {
+            What::Image(_) => card.device.display().to_string(),
+            What::Nodes(_) => format!("{}={}", card.device.display(), n + 1),
+        });
+        let devices = devices.collect::<Vec<_>>().join(" ");
+        let (source, path) = match what {
+            What::Image(path) => ("--image \"$2\"".to_owned(), path),
+            What::Nodes(path) => (format!("--nodes {} --base \"$2\"", cards.len()), path),
+        };
+        let enter = limits.map_or("", |_| "echo $$ > \"$3\"; ");
+        let script =
+            format!("{enter}printf '{answers}' | \"$1\" flash -q --allow-fixed {source} {flags} {devices}");
+        let processes = limits.map_or_else(PathBuf::new, Limits::processes);
+        let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let arguments =
+            ["-ec".to_owned(), script, "sh".to_owned(), PIBAKE.to_owned(), text(path), text(&processes)];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        process::run(&self.dir, "/bin/sh", &arguments, &[("XDG_CACHE_HOME", &self.cache)])
     }
 }
 
-impl Drop for Card {
-    fn drop(&mut self) {
-        let done = tool("losetup", "mount").arg("--detach").arg(&self.device).status();
-        if !done.is_ok_and(|status| status.success()) {
-            eprintln!("{} is still attached", self.device.display());
-        }
-    }
-}
-
-/// `pibake flash` of one image to some cards, asked and answered: a loop device has no serial number,
-/// so the answer is the end of its size.
-fn flash(dir: &Path, image: &Path, cards: &[Card], flags: &str) -> Run {
-    let answer = CARD % 10_000;
-    let devices: Vec<String> = cards.iter().map(|card| card.device.display().to_string()).collect();
-    let answers = format!("{answer:04}\n").repeat(cards.len());
-    let script = format!(
-        "printf '{}' | \"$1\" flash -q --allow-fixed --image \"$2\" {flags} {}",
-        answers.replace('\n', "\\n"),
-        devices.join(" ")
-    );
-    shell(dir, &script, &[Path::new(PIBAKE), image])
-}
-
-/// One card, and four at once.
+/// One card, four at once, eight at once.
 pub fn cards(work: &Work, report: &mut Report) {
-    const WRITE: &str = "one card, write only";
-    const CHECKED: &str = "one card, written and read back";
     if !rustix::process::geteuid().is_root() {
-        report.skip(WRITE, "loop devices need root");
+        report.skip("cards", "loop devices need root");
         return;
     }
-    let base = work.large();
     let scratch = work.scratch();
-    let dir = scratch.path().join("images");
-    clear(&dir);
-    crate::copies::build(&dir, &base.raw, &scratch.path().join("cache"), 1, "raw");
-    let image = dir.join("images/node-1.img");
+    let desk = Desk::new(work, scratch.path());
+    let peers = one(work, &desk, Peer::all(work, report), report);
+    several(work, &desk, report, scratch.path());
+    packed::packed(work, &desk, &peers, report, scratch.path());
+    many(work, &desk, report);
+}
+
+/// One card that is as fast as the disk. Returns which of `peers` write it.
+fn one(work: &Work, desk: &Desk, mut peers: Vec<Peer>, report: &mut Report) -> Vec<Peer> {
+    const WRITE: &str = "one card, write only";
+    const CHECKED: &str = "one card, written and read back";
+    let (dir, image) = (desk.dir(), &desk.image);
     let map = dir.join("node-1.bmap");
-    run(tool("bmaptool", "bmap-tools").arg("create").arg("-o").arg(&map).arg(&image));
-    let (ours, peer) = (Card::whole(&dir, "ours"), Card::whole(&dir, "peer"));
-    let (ours, peer) = ([ours], &peer.device);
-    let one = |flags: &str| flash(&dir, &image, &ours, flags);
+    run(tool("bmaptool", "bmap-tools").arg("create").arg("-o").arg(&map).arg(image));
+    let (ours, peer) = ([Card::whole(dir, "ours")], Card::whole(dir, "peer"));
+    let ours = |flags: &str| desk.flash(What::Image(image), &ours, flags, None);
+    let args: [&Path; 3] = [&map, image, &peer.device];
 
     let bmap = "bmaptool -q copy --bmap \"$1\" \"$2\" \"$3\"";
-    let args: [&Path; 3] = [&map, &image, peer];
-    let (a, b) = in_turn(work, || one("--no-verify"), || shell(&dir, bmap, &args));
+    let (a, b) = in_turn(work, || ours("--no-verify"), || shell(dir, bmap, &args));
     report.row(Row::times(WRITE, "bmaptool copy", 1.0, &a, &b));
 
     let dd = "dd if=\"$2\" of=\"$3\" bs=4M oflag=direct conv=fsync status=none";
-    let (a, b) = in_turn(work, || one("--no-verify"), || shell(&dir, dd, &args));
+    let (a, b) = in_turn(work, || ours("--no-verify"), || shell(dir, dd, &args));
     report.row(Row::times(WRITE, "dd bs=4M oflag=direct conv=fsync", 0.75, &a, &b));
 
     // past the cache, as pibake's own reading is
     let compared =
         format!("{bmap}; blockdev --flushbufs \"$3\"; cmp -n \"$(stat -c %s \"$2\")\" \"$2\" \"$3\"");
-    let (a, b) = in_turn(work, || one(""), || shell(&dir, &compared, &args));
+    let (a, b) = in_turn(work, || ours(""), || shell(dir, &compared, &args));
     report.row(Row::times(CHECKED, "bmaptool copy, then cmp", 1.1, &a, &b));
 
-    let many: Vec<Card> = (0..8).map(|n| Card::sparse(&dir, &format!("card-{n}"))).collect();
-    let peak: Vec<Run> = (0..work.rounds.min(2)).map(|_| flash(&dir, &image, &many, "")).collect();
-    report.row(Row::limit_memory("eight cards, written and read back", 256 << 20, &peak));
+    peers.retain(|program| program.is_able(dir, image, &peer.device, report));
+    for program in &peers {
+        let (what, flags) = if program.reads_back() { (CHECKED, "") } else { (WRITE, "--no-verify") };
+        let (a, b) = in_turn(work, || ours(flags), || program.write(dir, image, &peer.device));
+        report.row(Row::times(what, &program.name(), None, &a, &b));
+    }
+    peers
+}
+
+/// Four nodes to four cards, beside one, where the cards set the pace.
+fn several(work: &Work, desk: &Desk, report: &mut Report, scratch: &Path) {
+    const NAME: &str = "four cards of 80 MB/s at once, written and read back";
+    let four: Vec<Card> = (0..4).map(|n| Card::sparse(desk.dir(), &format!("slow-{n}"))).collect();
+    let limits = match Limits::new(scratch, &four, RATE) {
+        Ok(limits) => limits,
+        Err(why) => return report.skip(NAME, &why),
+    };
+    let base = What::Nodes(&work.large().raw);
+    let (a, b) = in_turn(
+        work,
+        || desk.flash(base, &four, "", Some(&limits)),
+        || desk.flash(base, &four[..1], "", Some(&limits)),
+    );
+    report.row(Row::times(NAME, "pibake, one of these cards", 1.3, &a, &b));
+}
+
+/// The peak of memory with many cards, from an image and from a packed base that is in no cache.
+fn many(work: &Work, desk: &Desk, report: &mut Report) {
+    let many: Vec<Card> = (0..MANY).map(|n| Card::sparse(desk.dir(), &format!("card-{n}"))).collect();
+    let rounds = work.rounds.min(2);
+    let peak: Vec<Run> = (0..rounds).map(|_| desk.flash(What::Image(&desk.image), &many, "", None)).collect();
+    report.row(Row::limit_memory("eight cards, written and read back", MEMORY, &peak));
+    let packed = What::Nodes(&work.large().packed);
+    let peak: Vec<Run> = (0..rounds)
+        .map(|_| {
+            clear(&desk.cache);
+            desk.flash(packed, &many, "", None)
+        })
+        .collect();
+    clear(&desk.cache);
+    report.row(Row::limit_memory("eight cards from the .xz, written and read back", MEMORY, &peak));
 }

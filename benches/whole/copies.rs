@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::mounted::Mounted;
-use crate::process::{self, Run};
+use crate::process::{self, Run, shell};
 use crate::report::{Report, Row};
 use crate::support::tool;
 use crate::work::{Work, clear};
@@ -21,13 +21,6 @@ pub fn build(dir: &Path, base: &Path, cache: &Path, nodes: u32, format: &str) ->
     let base = base.to_str().expect("a path in UTF-8");
     let arguments = ["build", "-q", "--base", base, "--nodes", &nodes, "--format", format, "-o", "images"];
     process::run(dir, PIBAKE, &arguments, &[("XDG_CACHE_HOME", cache)])
-}
-
-/// A script of a shell, with its arguments from `$1` on.
-pub fn shell(dir: &Path, script: &str, arguments: &[&Path]) -> Run {
-    let mut all = vec!["-ec", script, "sh"];
-    all.extend(arguments.iter().map(|path| path.to_str().expect("a path in UTF-8")));
-    process::run(dir, "/bin/sh", &all, &[])
 }
 
 /// Four `cp --sparse=always` of the raw base into `dir`.

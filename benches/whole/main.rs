@@ -9,15 +9,20 @@ mod base;
 mod cards;
 mod copies;
 mod kernel;
+mod limits;
+mod loops;
 mod memory;
 mod mounted;
+mod packed;
+mod peers;
 mod process;
 mod report;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod work;
 
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
 use report::Report;
 use work::Work;
@@ -30,7 +35,11 @@ const PARTS: [Part; 6] = [
     ("later", "a later build of four images, from the cache", copies::later),
     ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
     ("bake", "one node, from recipe to checked overlay", bake::bake),
-    ("cards", "one card beside bmaptool and dd, eight at once (loop devices; needs root)", cards::cards),
+    (
+        "cards",
+        "one card beside other programs, from the .xz, several at once (loop devices; needs root)",
+        cards::cards,
+    ),
     ("memory", "peak memory, by the size of the image and the number of nodes", memory::memory),
 ];
 
@@ -53,11 +62,16 @@ fn main() -> ExitCode {
         (_, Some(what)) => return usage(&format!("there is no part {what:?}")),
     };
 
+    if rustix::process::geteuid().is_root() && std::env::var_os(IN_NAMESPACE).is_none() {
+        enter_namespace();
+    }
+    process::end_on_signals();
     let work = Work::new(rounds);
     let mut report = Report::new(rounds);
     for (name, what, run) in PARTS {
         if names.is_empty() || names.iter().any(|n| *n == name) {
             eprintln!("== {name}: {what}");
+            process::go_on();
             run(&work, &mut report);
         }
     }
@@ -70,6 +84,19 @@ fn main() -> ExitCode {
         println!("{report}\nAs JSON: {}", path.display());
     }
     ExitCode::SUCCESS
+}
+
+/// Set where the benchmark is in a mount namespace of its own.
+const IN_NAMESPACE: &str = "PIBAKE_BENCH_MOUNT_APART";
+
+/// Begins anew in a mount namespace of its own: what is mounted there is gone when the benchmark
+/// ends, also when it is killed.
+fn enter_namespace() -> ! {
+    let program = std::env::current_exe().expect("the path of this program");
+    let mut unshare = Command::new(support::tool_path("unshare", "util-linux"));
+    unshare.args(["--mount", "--propagation", "private", "--"]).arg(program);
+    let failed = unshare.args(std::env::args_os().skip(1)).env(IN_NAMESPACE, "1").exec();
+    panic!("unshare: {failed}");
 }
 
 fn usage(why: &str) -> ExitCode {
