@@ -1,12 +1,13 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test test-boot test-boot-pair lint bench test-deps standin
+.PHONY: help demo test test-boot test-boot-pair test-kubeadm lint bench test-deps standin
 
 help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
 	@echo 'make test      install what the tests need (apt), run all tests'
 	@echo 'make test-boot  the tests that boot images in QEMU, alone'
 	@echo 'make test-boot-pair  two Raspberry Pis at once, which takes longest and is in none of the others'
+	@echo 'make test-kubeadm  make a real kubeadm (Debian 12) and have it read what is baked; no part of make test'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
 	@echo 'make lint      formatting, clippy, shellcheck, the changelog, the dependencies'
 	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
@@ -30,10 +31,16 @@ test-boot: test-deps standin
 test-boot-pair: test-deps standin
 	cargo test --locked --test boot -- --ignored
 
+test-kubeadm:
+	@tests/install-packages tests/kubeadm/packages.txt
+	@tests/kubeadm/build.sh >/dev/null
+	cargo test --locked --test kubeadm
+
 lint:
 	@tests/install-packages
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test kubeadm -- -D warnings # no part of --all-targets, since of no plain `cargo test`
 	tests/lint/shell
 	tests/lint/changelog
 	tests/lint/dependencies

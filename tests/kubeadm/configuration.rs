@@ -1,0 +1,153 @@
+//! kubeadm's own words for what it read.
+
+use serde_json::{Value, json};
+
+use crate::descriptions::Description;
+use crate::machine::{Project, Segment};
+
+/// What first boot does before it calls kubeadm on the control plane, by its own baked library;
+/// afterwards `$config` is what kubeadm gets.
+pub const SETTLE: &str = ". /pibake/lib/base\n. /pibake/lib/kubernetes\nprepare\nconfig=$(settle_version)\n";
+
+/// `kubeadm config migrate` prints all that it understood, and nothing of what it did not.
+pub fn read_as_meant(description: &Description) {
+    let project = Project::new(description);
+    let first = project.machine(description.control_plane.0);
+    let mut segment = Segment::new();
+    let version = segment.run(&first, "kubeadm version --output short").well();
+    let said =
+        segment.run(&first, &format!("{SETTLE}kubeadm config migrate --old-config \"$config\"")).well();
+    let documents = documents(&said);
+    let token = token_of(&project);
+    assert_eq!(document(&documents, "InitConfiguration"), &init_configuration(description, &token));
+    let cluster = cluster_configuration(description, version.trim_end());
+    assert_eq!(document(&documents, "ClusterConfiguration"), &cluster);
+    assert_eq!(documents.len(), 2);
+
+    // The token has the form of kubeadm's own.
+    let own = segment.run(&first, "kubeadm token generate").well();
+    assert_eq!(shape(&token), shape(own.trim_end()));
+
+    let images =
+        segment.run(&first, &format!("{SETTLE}kubeadm config images list --config \"$config\"")).well();
+    let images: Vec<&str> = images.lines().collect();
+    assert_eq!(images.len(), 7, "{images:?}");
+    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"] {
+        let image = format!("{}/{name}:{}", description.registry, version.trim_end());
+        assert!(images.contains(&image.as_str()), "{images:?}");
+    }
+    // The pause image that containerd is told is kubeadm's own.
+    let containerd: toml::Table =
+        project.baked(description.control_plane.0, "/etc/containerd/config.toml").parse().unwrap();
+    let pause = containerd["plugins"]["io.containerd.grpc.v1.cri"]["sandbox_image"].as_str().unwrap();
+    assert!(images.contains(&pause), "{images:?} has no {pause}");
+
+    let Some((worker, address)) = description.worker else { return };
+    let second = project.machine(worker);
+    let said = segment.run(&second, "kubeadm config migrate --old-config /etc/pibake/kubeadm.yaml").well();
+    let mut arguments = json!({ "node-ip": address });
+    if let Some(labels) = description.labels {
+        arguments["node-labels"] = labels.into();
+    }
+    let expected = json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta2",
+        "kind": "JoinConfiguration",
+        "caCertPath": "/etc/kubernetes/pki/ca.crt",
+        "discovery": {
+            "bootstrapToken": {
+                "apiServerEndpoint": format!("{}:6443", description.api_name),
+                "caCertHashes": [crate::certificates::pin(&first.path("/etc/kubernetes/pki/ca.crt"))],
+                "token": token,
+            },
+            "timeout": "30m0s",
+            "tlsBootstrapToken": token,
+        },
+        "nodeRegistration": {
+            "criSocket": "unix:///run/containerd/containerd.sock",
+            "kubeletExtraArgs": arguments,
+            "name": worker,
+            "taints": null,
+        },
+    });
+    let documents = self::documents(&said);
+    assert_eq!(documents, [expected]);
+}
+
+fn init_configuration(description: &Description, token: &str) -> Value {
+    let (name, address) = description.control_plane;
+    let taint = json!([{ "effect": "NoSchedule", "key": "node-role.kubernetes.io/master" }]);
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta2",
+        "kind": "InitConfiguration",
+        "bootstrapTokens": [{
+            "description": "lets the nodes that pibake made join",
+            "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+            "token": token,
+            "ttl": "0s",
+            "usages": ["signing", "authentication"],
+        }],
+        "localAPIEndpoint": { "advertiseAddress": address, "bindPort": 6443 },
+        "nodeRegistration": {
+            "criSocket": "unix:///run/containerd/containerd.sock",
+            "kubeletExtraArgs": { "node-ip": address },
+            "name": name,
+            "taints": if description.control_plane_works { json!([]) } else { taint },
+        },
+    })
+}
+
+/// With what kubeadm adds of its own.
+fn cluster_configuration(description: &Description, version: &str) -> Value {
+    let (name, address) = description.control_plane;
+    let single_leader = json!({ "extraArgs": { "leader-elect": "false" } });
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta2",
+        "kind": "ClusterConfiguration",
+        "apiServer": {
+            "certSANs": [
+                description.api_name,
+                format!("{name}.{}", description.domain),
+                name,
+                address,
+                "localhost",
+                "127.0.0.1",
+            ],
+            "timeoutForControlPlane": "20m0s",
+        },
+        "certificatesDir": "/etc/kubernetes/pki",
+        "clusterName": description.cluster,
+        "controlPlaneEndpoint": format!("{}:6443", description.api_name),
+        "controllerManager": single_leader,
+        "dns": { "type": "CoreDNS" },
+        "etcd": { "local": { "dataDir": "/var/lib/etcd" } },
+        "imageRepository": description.registry,
+        "kubernetesVersion": version,
+        "networking": {
+            "dnsDomain": "cluster.local",
+            "podSubnet": description.pods,
+            "serviceSubnet": description.services,
+        },
+        "scheduler": single_leader,
+    })
+}
+
+/// The token that the project keeps.
+pub fn token_of(project: &Project) -> String {
+    std::fs::read_to_string(project.dir.path().join(".pibake/token")).unwrap().trim_end().to_owned()
+}
+
+/// `x` for each letter and digit that a token may have.
+fn shape(token: &str) -> String {
+    token.chars().map(|c| if matches!(c, 'a'..='z' | '0'..='9') { 'x' } else { c }).collect()
+}
+
+pub fn documents(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+}
+
+pub fn document<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
+    let mut found = documents.iter().filter(|document| document["kind"] == kind);
+    let only = found.next().unwrap_or_else(|| panic!("no {kind} in {documents:?}"));
+    assert!(found.next().is_none(), "more than one {kind}");
+    only
+}
