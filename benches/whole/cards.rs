@@ -147,6 +147,8 @@ fn many(work: &Work, desk: &Desk, report: &mut Report) {
     let rounds = work.rounds.min(2);
     let peak: Vec<Run> = (0..rounds).map(|_| desk.flash(What::Image(&desk.image), &many, "", None)).collect();
     report.row(Row::limit_memory("eight cards, written and read back", MEMORY, &peak));
+    // no longer needed, and the room for the cards and the cache is
+    std::fs::remove_file(&desk.image).expect("the image of a node");
     let packed = What::Nodes(&work.large().packed);
     let peak: Vec<Run> = (0..rounds)
         .map(|_| {

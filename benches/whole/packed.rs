@@ -34,12 +34,9 @@ pub fn packed(work: &Work, desk: &Desk, peers: &[Peer], report: &mut Report, scr
     };
     pair(report, "one card from the .xz, write only", "--no-verify", None);
     pair(report, "one card from the .xz, written and read back", "", None);
-    const SLOW: &str = "one card of 80 MB/s from the .xz";
+    const SLOW: &str = "one card of 80 MB/s from the .xz, written and read back";
     match Limits::new(scratch, &card, RATE) {
-        Ok(limits) => {
-            pair(report, &format!("{SLOW}, write only"), "--no-verify", Some(&limits));
-            pair(report, &format!("{SLOW}, written and read back"), "", Some(&limits));
-        }
+        Ok(limits) => pair(report, SLOW, "", Some(&limits)),
         Err(why) => report.skip(SLOW, &why),
     }
     report.row(Row::limit_memory("one card from the .xz", MEMORY, &all));

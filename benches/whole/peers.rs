@@ -50,7 +50,7 @@ impl Peer {
         for kind in &KINDS {
             match kind.program(work) {
                 Ok(program) => all.push(Self { kind, program }),
-                Err(why) => report.skip(&format!("cards beside {}", kind.name), &why),
+                Err(why) => report.skip(&format!("cards beside {} {}", kind.name, kind.version), why.trim()),
             }
         }
         all
@@ -70,7 +70,8 @@ impl Peer {
     }
 
     fn try_write(&self, dir: &Path, image: &Path, device: &Path) -> Result<Run, String> {
-        try_shell(dir, self.kind.script, &[&self.program, image, device])
+        let script = format!("export RUST_BACKTRACE=0; {}", self.kind.script);
+        try_shell(dir, &script, &[&self.program, image, device])
     }
 
     /// Whether it does so unattended, and right; `report` tells what it said if not.
@@ -78,7 +79,12 @@ impl Peer {
         let compare = "cmp -n \"$(stat -c %s \"$1\")\" \"$1\" \"$2\"";
         let tried =
             self.try_write(dir, image, device).and_then(|_| try_shell(dir, compare, &[image, device]));
-        tried.map_err(|said| report.skip(&format!("cards beside {}", self.kind.name), &said)).is_ok()
+        let words = |said: &str| {
+            let error = said.lines().find_map(|line| line.strip_prefix("Error: "));
+            error.unwrap_or(said).trim().to_owned()
+        };
+        let skip = |said: String| report.skip(&format!("cards beside {}", self.name()), &words(&said));
+        tried.map_err(skip).is_ok()
     }
 }
 
