@@ -13,7 +13,7 @@ fn state(head: Head) -> &'static str {
         Head::AsItWas => "nothing was written to it",
         Head::Zero => "its first MiB is zero, so nothing boots from it: write it again",
         Head::Written | Head::Unknown => {
-            "its first MiB could not be zeroed, so it may boot and be wrong: do not use it as it is"
+            "its first MiB is not known to be zero, so it may boot and be wrong: do not use it as it is"
         }
     }
 }

@@ -44,7 +44,10 @@ pub fn drive_errors() -> Result<(), Failed> {
         }
         assert_eq!(out.status.code(), Some(code), "{call} {number}: {}", said(&out));
         assert!(card.head().iter().all(|b| *b == 0), "{call} {number}: it looks as if it would boot");
-        assert!(said(&out).contains("its first MiB is zero"), "{}", said(&out));
+        // of one that cannot be read nobody knows
+        let known =
+            if call == "pread64" { "its first MiB is not known to be zero" } else { "its first MiB is zero" };
+        assert!(said(&out).contains(known), "{call} {number}: {}", said(&out));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ pub const TABLE: u64 = 4096;
 /// What pibake says of a card from which nothing boots.
 pub const BLANK: &str = "its first MiB is zero";
 /// What it says of one of which it cannot know that.
-pub const UNSURE: &str = "its first MiB could not be zeroed";
+pub const UNSURE: &str = "its first MiB is not known to be zero";
 pub const BAD: &str = "this card is bad or lying about its size";
 
 /// A folder with a base in its cache, and the images of three nodes.

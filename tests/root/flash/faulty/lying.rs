@@ -31,8 +31,9 @@ pub fn found_before_the_long_write() -> Result<(), Failed> {
     for cached in [true, false] {
         for real in [CARD / 2, 256 * MIB, 64 * MIB, 32 * MIB, CARD - 512, 400 * MIB] {
             for wraps in [true, false] {
-                // what wraps behind the image at an odd size is seen only where two marks meet
-                if wraps && real > 385 * MIB {
+                // what wraps behind the image at an odd size is seen only where two marks meet; and once is
+                // enough without a cached base
+                if wraps && real > 385 * MIB || !cached && real != CARD / 2 {
                     continue;
                 }
                 if !cached {
