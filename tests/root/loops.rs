@@ -38,23 +38,31 @@ pub trait Drive {
     }
 }
 
-/// Has the kernel make a loop device of `file`.
-pub fn attach(file: &Path, options: &[&str]) -> PathBuf {
-    let device = run(tool("losetup", "mount").args(["--find", "--show"]).args(options).arg(file));
-    device.trim().into()
+/// A loop device, gone when dropped, and also when the tests are killed.
+pub struct Attached {
+    device: PathBuf,
+    _held: File,
 }
 
-/// And lets go of it.
-pub fn detach(device: &Path) {
-    let done = tool("losetup", "mount").arg("--detach").arg(device).status();
-    if !done.is_ok_and(|status| status.success()) {
-        eprintln!("{} is still attached", device.display());
+impl Attached {
+    /// `options` are those of losetup(8).
+    pub fn new(file: &Path, options: &[&str]) -> Self {
+        let device = run(tool("losetup", "mount").args(["--find", "--show"]).args(options).arg(file));
+        let device = PathBuf::from(device.trim());
+        let held = File::open(&device).unwrap();
+        // of one that is open the kernel notes it, and detaches it when nobody has it open any more
+        run(tool("losetup", "mount").arg("--detach").arg(&device));
+        Self { device, _held: held }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.device
     }
 }
 
 /// A loop device over a plain file, detached when dropped.
 pub struct Loop {
-    device: PathBuf,
+    device: Attached,
     pub file: PathBuf,
     size: u64,
 }
@@ -75,13 +83,13 @@ impl Loop {
             let n = (size - at).min(1 << 20) as usize;
             card.write_all_at(&before[..n], at).unwrap();
         }
-        let device = attach(&file, options);
+        let device = Attached::new(&file, options);
         Self { device, file, size }
     }
 
     /// Somebody else writes to it.
     pub fn put(&self, at: u64, bytes: &[u8]) {
-        let device = File::options().write(true).open(&self.device).unwrap();
+        let device = File::options().write(true).open(self.device.path()).unwrap();
         device.write_all_at(bytes, at).unwrap();
         device.sync_all().unwrap();
     }
@@ -97,7 +105,7 @@ impl Loop {
 
 impl Drive for Loop {
     fn device(&self) -> &Path {
-        &self.device
+        self.device.path()
     }
 
     fn size(&self) -> u64 {
@@ -105,16 +113,10 @@ impl Drive for Loop {
     }
 
     fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
-        let device = File::open(&self.device).unwrap();
+        let device = File::open(self.device.path()).unwrap();
         rustix::fs::fadvise(&device, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         let mut bytes = vec![0; len];
         device.read_exact_at(&mut bytes, at).unwrap();
         bytes
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        detach(&self.device);
     }
 }

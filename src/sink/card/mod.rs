@@ -173,6 +173,11 @@ impl Flash {
 }
 
 fn outcome(mut card: Writing, result: Result<Done, Error>) -> Outcome {
+    // what a drive gave back while it was pulled out says nothing of the card
+    let result = result.map_err(|fault| match fault.is_verification() && !card.card().is_there() {
+        true => Error::Gone { card: card.target.card_name.clone(), source: io::Error::other(fault) },
+        false => fault,
+    });
     match &result {
         Ok(_) => card.head = Head::Written,
         Err(fault) => card.blank(fault),
