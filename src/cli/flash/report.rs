@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::exit::CardsFailed;
+use crate::cli::exit::{CardsFailed, Refused};
 use crate::drives::linux::Off;
 use crate::sink::card::{Error, Head, Outcome};
 use crate::ui::{Table, Ui, human_bytes};
@@ -60,6 +60,10 @@ pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Res
         return Ok(());
     }
     let lines: Vec<String> = failed.iter().map(|outcome| line(outcome)).collect();
+    let is_refused = |o: &Outcome| matches!(o.result, Err(Error::TooSmall { .. })) && o.head == Head::AsItWas;
+    if failed.iter().all(|outcome| is_refused(outcome)) {
+        return Err(Refused(lines.join("\n")).into());
+    }
     let verification = failed.iter().any(|o| o.result.as_ref().is_err_and(Error::is_verification));
     Err(CardsFailed { text: lines.join("\n"), verification }.into())
 }
