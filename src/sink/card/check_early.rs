@@ -14,6 +14,8 @@ use super::pipeline::SYNC_EVERY;
 use crate::disk::Ranges;
 use crate::sink::aligned::Aligned;
 
+/// The card is told to store what it got after so many bytes. Cards of tests are small.
+const EVERY: u64 = if cfg!(test) { 1 << 20 } else { SYNC_EVERY };
 /// Bytes that are read at once.
 const PIECE: u64 = 1 << 20;
 
@@ -51,21 +53,17 @@ pub(super) struct Found {
     pub wrong: Option<Range<u64>>,
 }
 
-/// Has `card` store what it got and reads it back, until no more comes and all was read, something
-/// is wrong, or `go_on` says no.
+/// Has `card` store what it got and reads it back, until something is wrong or `go_on` says no. What is
+/// left when no more comes is left for later: then it is read while the rest is written.
 pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl Fn() -> bool) -> Found {
     let mut found = Found::default();
     let mut buffer = Aligned::zeroed(PIECE as usize);
     let (mut waiting, mut bytes) = (Vec::new(), 0);
-    loop {
-        let news = written.recv();
-        let ended = news.is_err();
-        if let Ok(news) = news {
-            bytes += news.range.end - news.range.start;
-            waiting.push(news);
-            if bytes < SYNC_EVERY {
-                continue;
-            }
+    for news in written {
+        bytes += news.range.end - news.range.start;
+        waiting.push(news);
+        if bytes < EVERY {
+            continue;
         }
         bytes = 0;
         // an error is met again, and told, when the rest is written
@@ -83,8 +81,6 @@ pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl F
             }
             found.right.insert(news.range);
         }
-        if ended {
-            return found;
-        }
     }
+    found
 }

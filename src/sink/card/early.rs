@@ -167,9 +167,9 @@ fn write(mut card: Writing, chunks: &Receiver<Arc<Chunk>>, told: &Sender<()>) ->
         card.fault = Some(fault);
         return card;
     }
-    let (drive, cancel, failed) =
+    let (drive, cancel, ended) =
         (Arc::clone(&card.target.card), Arc::clone(&card.cancel), AtomicBool::new(false));
-    let go_on = &|| !cancel.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed);
+    let go_on = &|| !cancel.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed);
     let found = std::thread::scope(|scope| {
         // it may lag as far as it likes: it holds up nobody, and remembers a few bytes of each range
         let (follower, written) = if card.options.verify {
@@ -187,11 +187,11 @@ fn write(mut card: Writing, chunks: &Receiver<Arc<Chunk>>, told: &Sender<()>) ->
                 let _ = written.as_ref().map(|to| to.send(Written::new(offset, bytes)));
             });
             if let Err(fault) = writing {
-                failed.store(true, Ordering::Relaxed);
                 card.fault = Some(fault);
                 break;
             }
         }
+        ended.store(true, Ordering::Relaxed);
         drop(written);
         follower.map(|f| f.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::mock::{Faults, Gate, MockCard};
 use super::plan::{HEAD, UNIT};
@@ -316,15 +317,22 @@ fn cards_that_were_begun_early_hold_the_same() {
 #[test]
 fn what_was_read_back_early_is_not_read_again() {
     let image = Image::new();
-    let [late, early] = [false, true].map(|early| {
+    let run = |early: bool| {
         let card = MockCard::new(CARD, Faults::default());
         let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
         if early {
             show(flash.tap(), &image, 1 << 20).unwrap();
+            // most of the base's data; what is not read by the end is read later
+            let begun = Instant::now();
+            while card.bytes_read() < 4 * MIB {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{} bytes read back", card.bytes_read());
+                std::thread::yield_now();
+            }
         }
         let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
         (card.bytes_read(), outcome.result.unwrap().verified)
-    });
+    };
+    let (late, early) = (run(false), run(true));
     assert_eq!(late.1, early.1);
     // those of the patched blocks that have data of the base twice
     assert!((late.0 + UNIT..late.0 + 64 * UNIT).contains(&early.0), "{late:?} {early:?}");
