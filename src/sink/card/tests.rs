@@ -1,17 +1,21 @@
 //! The pipeline against cards in memory: whatever happens, a card is either right or does not boot.
 
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+mod early;
+
 use super::mock::{Faults, Gate, MockCard};
 use super::plan::{HEAD, UNIT};
 use super::*;
 use crate::disk::Overlay;
 use crate::progress::Silent;
+use early::show;
 
 const MIB: u64 = 1 << 20;
 const LEN: u64 = 14 * MIB + 1536;
@@ -177,13 +181,16 @@ fn a_read_that_fails_once_is_forgiven_and_one_that_keeps_failing_is_not() {
     assert!(!boots(&card));
 }
 
-#[test]
-fn a_card_that_forgets_writes_is_never_done_with_a_hole() {
-    let image = Image::new();
+/// Runs cards that forget each n-th write. How many were found out, and how many right after a second try.
+fn forgetful(
+    numbers: Range<u64>,
+    image: &Image,
+    run: impl Fn(Faults) -> (Arc<MockCard>, Result<Done, Error>),
+) -> (usize, usize) {
     let (mut found, mut forgiven) = (0, 0);
-    for every in 2..60 {
-        let card = MockCard::new(CARD, Faults { drop_every: Some(every), ..Faults::default() });
-        match image.run(&card) {
+    for every in numbers {
+        let (card, result) = run(Faults { drop_every: Some(every), ..Faults::default() });
+        match result {
             Ok(done) => {
                 forgiven += usize::from(done.again.is_some());
                 assert!(image.is_on(&card), "every {every}: a wrong done");
@@ -194,6 +201,17 @@ fn a_card_that_forgets_writes_is_never_done_with_a_hole() {
             }
         }
     }
+    (found, forgiven)
+}
+
+#[test]
+fn a_card_that_forgets_writes_is_never_done_with_a_hole() {
+    let image = Image::new();
+    let (found, forgiven) = forgetful(2..60, &image, |faults| {
+        let card = MockCard::new(CARD, faults);
+        let result = image.run(&card);
+        (card, result)
+    });
     assert!(found > 10 && forgiven > 0, "{found} {forgiven}");
 }
 
@@ -273,126 +291,6 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
         assert!(!gate.waited_in_vain.load(Ordering::Relaxed), "the fast card waited for the slow one");
         assert!(image.is_on(&slow) && image.is_on(&fast));
     }
-}
-
-/// Shows the base to a tap as a decoder would, in pieces of `piece` bytes.
-fn show(tap: &mut dyn Tap, image: &Image, piece: usize) -> io::Result<()> {
-    let base = std::fs::read(image.base()).unwrap();
-    tap.begin(Some(LEN));
-    let mut at = 0;
-    for data in base.chunks(piece) {
-        if data.iter().all(|b| *b == 0) {
-            tap.hole(at, data.len() as u64)?;
-        } else {
-            tap.chunk(at, &Arc::from(data))?;
-        }
-        at += data.len() as u64;
-    }
-    Ok(())
-}
-
-#[test]
-fn cards_that_were_begun_early_hold_the_same() {
-    let image = Image::new();
-    for (begins, piece) in [(1, 1 << 20), (1, 77_777), (3, 1 << 20)] {
-        let cards = [(); 3].map(|()| MockCard::new(CARD, Faults::default()));
-        let mut flash = image.flash(&cards, &Arc::default());
-        for _ in 1..begins {
-            // the server's file changed: what came was another image
-            flash.tap().begin(Some(LEN));
-            for n in 0..9 {
-                flash.tap().chunk(n * MIB, &Arc::from(vec![7; 1 << 20])).unwrap();
-            }
-        }
-        show(flash.tap(), &image, piece).unwrap();
-        let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
-        assert!(outcomes.iter().all(|o| o.result.is_ok()), "{outcomes:?}");
-        for card in &cards {
-            assert!(image.is_on(card));
-            assert_eq!(card.writes().last(), Some(&(0..UNIT)));
-        }
-    }
-}
-
-#[test]
-fn what_was_read_back_early_is_not_read_again() {
-    let image = Image::new();
-    let run = |early: bool| {
-        let card = MockCard::new(CARD, Faults::default());
-        let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
-        if early {
-            show(flash.tap(), &image, 1 << 20).unwrap();
-            // most of the base's data; what is not read by the end is read later
-            let begun = Instant::now();
-            while card.bytes_read() < 4 * MIB {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{} bytes read back", card.bytes_read());
-                std::thread::yield_now();
-            }
-        }
-        let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
-        (card.bytes_read(), outcome.result.unwrap().verified)
-    };
-    let (late, early) = (run(false), run(true));
-    assert_eq!(late.1, early.1);
-    // those of the patched blocks that have data of the base twice
-    assert!((late.0 + UNIT..late.0 + 64 * UNIT).contains(&early.0), "{late:?} {early:?}");
-}
-
-#[test]
-fn what_is_wrong_early_is_found_out_later() {
-    let image = Image::new();
-    let run = |faults: Faults| {
-        let card = MockCard::new(CARD, faults);
-        let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
-        let mut outcomes = match show(flash.tap(), &image, 1 << 20) {
-            Ok(()) => flash.finish(&image.base(), &|_| Ok(image.content()), &Silent),
-            // found out when it was probed
-            Err(_) => flash.abandon(|| Error::Cancelled),
-        };
-        (card, outcomes.remove(0).result)
-    };
-    for at in [MIB + 5, 4 * MIB + 123_456, 9 * MIB + 1, LEN - 1] {
-        let (card, result) = run(Faults { flips: Some(at), ..Faults::default() });
-        assert!(matches!(result, Err(Error::Bad { offset, again: true, .. }) if offset == at), "{result:?}");
-        assert!(!boots(&card));
-    }
-    for number in (9..45).step_by(3) {
-        let (card, result) = run(Faults { fail_reads: Some(number..number + 1), ..Faults::default() });
-        match result {
-            Ok(_) => assert!(image.is_on(&card), "read {number}"),
-            Err(_) => assert!(!boots(&card), "read {number}"),
-        }
-    }
-    let (mut found, mut forgiven) = (0, 0);
-    for every in 2..30 {
-        let (card, result) = run(Faults { drop_every: Some(every), ..Faults::default() });
-        match result {
-            Ok(done) => {
-                forgiven += usize::from(done.again.is_some());
-                assert!(image.is_on(&card), "every {every}: a wrong done");
-            }
-            Err(error) => {
-                found += 1;
-                assert!(error.is_verification(), "{error}");
-            }
-        }
-    }
-    assert!(found > 5 && forgiven > 0, "{found} {forgiven}");
-}
-
-#[test]
-fn a_base_that_never_comes_leaves_cards_that_do_not_boot() {
-    let image = Image::new();
-    let cards = [(); 2].map(|()| MockCard::new(CARD, Faults::default()));
-    let mut flash = image.flash(&cards, &Arc::default());
-    show(flash.tap(), &image, 1 << 20).unwrap();
-    let outcomes = flash.abandon(|| Error::Cancelled);
-    assert!(outcomes.iter().all(|o| o.head == Head::Zero && matches!(o.result, Err(Error::Cancelled))));
-    assert!(cards.iter().all(|card| !boots(card) && card.writes().len() > 15));
-    // untouched where nothing was shown
-    let cards = [MockCard::new(CARD, Faults::default())];
-    let outcomes = image.flash(&cards, &Arc::default()).abandon(|| Error::Cancelled);
-    assert!(outcomes[0].head == Head::AsItWas && cards[0].writes().is_empty());
 }
 
 #[test]
