@@ -21,8 +21,11 @@ use super::{Error, space, zero};
 
 /// A piece of the raw image, a multiple of every block size.
 const PIECE: usize = 1 << 20;
-/// How many pieces may wait for the writer or the tap.
-const PIECES_WAITING: usize = 12;
+/// How many pieces may wait for the writer or the tap: how far unpacking may be ahead of a slow one.
+const PIECES_WAITING: usize = 32;
+/// Zeros that are handed out at once. Unpacking them takes a quarter of a second on a slow machine: so
+/// long nobody hears that somebody has given up.
+const MOST_ZEROS: u64 = 256 << 20;
 /// A piece of the packed image.
 const PACKED_PIECE: usize = 256 << 10;
 const PACKED_WAITING: usize = 16;
@@ -206,7 +209,7 @@ fn try_unpack(packed: Receiver<Packed>, outputs: &[Sender<Piece>]) -> io::Result
     let format = Format::detect(queue.head()?)?;
     let mut raw = format.reader(queue)?;
     let mut pool = Pool::default();
-    let mut offset = 0;
+    let mut outlet = Outlet { outputs, passed: 0, zeros: 0 };
     loop {
         let mut slot = pool.take();
         // nobody else has it: that is how the pool chose it
@@ -214,22 +217,64 @@ fn try_unpack(packed: Receiver<Packed>, outputs: &[Sender<Piece>]) -> io::Result
         let filled = fill(&mut raw, buffer)?;
         let Some(data) = buffer.get(..filled) else { return Ok(Unpacked::Abandoned) };
         if filled == 0 {
-            // who is no longer there to hear of the end has an error of its own to tell
-            outputs.iter().for_each(|o| drop(o.send(Piece::End)));
+            outlet.end();
             return Ok(Unpacked::Whole);
         }
-        let piece = if zero::is_zero(data) {
-            Piece::Hole(offset, filled as u64)
+        let is_taken = if zero::is_zero(data) {
+            outlet.zeros(filled as u64)
         } else if filled == PIECE {
-            Piece::Data(offset, Arc::clone(&slot))
+            outlet.data(Arc::clone(&slot))
         } else {
-            Piece::Data(offset, Arc::from(data))
+            outlet.data(Arc::from(data))
         };
         pool.give_back(slot);
-        offset += filled as u64;
-        if outputs.iter().any(|o| o.send(piece.clone()).is_err()) {
+        if !is_taken {
             return Ok(Unpacked::Abandoned);
         }
+    }
+}
+
+/// Hands out what was unpacked. Zeros that follow each other are one piece, with one place in the
+/// queues: who is slow with the data does not hold up the unpacking of the zeros behind them.
+struct Outlet<'a> {
+    outputs: &'a [Sender<Piece>],
+    /// How much was handed out.
+    passed: u64,
+    /// How many zeros come next.
+    zeros: u64,
+}
+
+impl Outlet<'_> {
+    /// Takes data; false where somebody has given up.
+    fn data(&mut self, data: Arc<[u8]>) -> bool {
+        if !self.pass_zeros() {
+            return false;
+        }
+        let offset = self.passed;
+        self.passed += data.len() as u64;
+        self.send(&Piece::Data(offset, data))
+    }
+
+    /// Takes zeros; false where somebody has given up.
+    fn zeros(&mut self, len: u64) -> bool {
+        self.zeros += len;
+        self.zeros < MOST_ZEROS || self.pass_zeros()
+    }
+
+    fn end(&mut self) {
+        // who is no longer there to hear of the end has an error of its own to tell
+        let _ = self.pass_zeros();
+        self.outputs.iter().for_each(|o| drop(o.send(Piece::End)));
+    }
+
+    fn pass_zeros(&mut self) -> bool {
+        let (offset, len) = (self.passed, std::mem::take(&mut self.zeros));
+        self.passed += len;
+        len == 0 || self.send(&Piece::Hole(offset, len))
+    }
+
+    fn send(&self, piece: &Piece) -> bool {
+        self.outputs.iter().all(|o| o.send(piece.clone()).is_ok())
     }
 }
 
@@ -326,5 +371,33 @@ impl Read for Queue {
         let n = here.read(buf)?;
         self.consume(n);
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_that_follow_each_other_take_one_place() {
+        let (sender, pieces) = bounded(3);
+        let outputs = [sender];
+        let mut outlet = Outlet { outputs: &outputs, passed: 0, zeros: 0 };
+        let data: Arc<[u8]> = Arc::from(vec![1; 4096]);
+        assert!(outlet.zeros(10) && outlet.zeros(20) && pieces.is_empty());
+        assert!(outlet.data(Arc::clone(&data)));
+        assert!(matches!(pieces.recv(), Ok(Piece::Hole(0, 30))));
+        assert!(matches!(pieces.recv(), Ok(Piece::Data(30, bytes)) if bytes == data));
+        assert!(outlet.data(data) && matches!(pieces.recv(), Ok(Piece::Data(4126, _))));
+        // not without an end
+        assert!(outlet.zeros(MOST_ZEROS - 1) && pieces.is_empty());
+        assert!(outlet.zeros(5) && outlet.zeros(7));
+        assert!(matches!(pieces.recv(), Ok(Piece::Hole(8222, len)) if len == MOST_ZEROS + 4));
+        outlet.end();
+        let behind = 8222 + MOST_ZEROS + 4;
+        assert!(matches!(pieces.recv(), Ok(Piece::Hole(offset, 7)) if offset == behind));
+        assert!(matches!(pieces.recv(), Ok(Piece::End)));
+        drop(pieces);
+        assert!(outlet.zeros(1) && !outlet.data(Arc::from([1])));
     }
 }
