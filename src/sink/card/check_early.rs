@@ -6,8 +6,9 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::device::Card;
 use super::pipeline::SYNC_EVERY;
@@ -16,6 +17,8 @@ use crate::sink::aligned::Aligned;
 
 /// The card is told to store what it got after so many bytes. Cards of tests are small.
 const EVERY: u64 = if cfg!(test) { 1 << 20 } else { SYNC_EVERY };
+/// When nothing more was written for so long, the card has time to read what it got.
+const IDLE: Duration = Duration::from_millis(200);
 /// Bytes that are read at once.
 const PIECE: u64 = 1 << 20;
 
@@ -59,11 +62,18 @@ pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl F
     let mut found = Found::default();
     let mut buffer = Aligned::zeroed(PIECE as usize);
     let (mut waiting, mut bytes) = (Vec::new(), 0);
-    for news in written {
-        bytes += news.range.end - news.range.start;
-        waiting.push(news);
-        if bytes < EVERY {
-            continue;
+    loop {
+        match written.recv_timeout(IDLE) {
+            Ok(news) => {
+                bytes += news.range.end - news.range.start;
+                waiting.push(news);
+                if bytes < EVERY {
+                    continue;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) if waiting.is_empty() => continue,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return found,
         }
         bytes = 0;
         // an error is met again, and told, when the rest is written
@@ -82,5 +92,32 @@ pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl F
             found.right.insert(news.range);
         }
     }
-    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::mock::{Faults, MockCard};
+    use super::*;
+
+    #[test]
+    fn while_nothing_comes_what_came_is_read() {
+        let card = MockCard::new(EVERY, Faults::default());
+        let (to, written) = crossbeam_channel::unbounded();
+        let bytes = Aligned::zeroed(4096);
+        card.write_at(8192, &bytes).unwrap();
+        to.send(Written::new(8192, &bytes)).unwrap();
+        let found = std::thread::scope(|scope| {
+            let follower = scope.spawn(|| follow(&*card, &written, || true));
+            let begun = Instant::now();
+            while card.bytes_read() == 0 {
+                assert!(begun.elapsed() < Duration::from_secs(60), "nothing was read");
+                std::thread::yield_now();
+            }
+            drop(to);
+            follower.join().unwrap()
+        });
+        assert!(found.right.iter().eq([8192..12288]) && found.wrong.is_none(), "{found:?}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A reader fetches what comes next while the writer writes. Behind the writer, a third thread has
 //! the card store what it got, every so many bytes, and compares what was stored with what should be
-//! there. So the bar shows what is on the card, and the end is no long silence.
+//! there. It begins with what was on the card before and was not read back yet. So the bar shows what
+//! is on the card, and the end is no long silence.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +26,11 @@ use crate::sink::aligned::Aligned;
 
 /// The card is told to store what it got after so many bytes, so that the check follows closely.
 pub(super) const SYNC_EVERY: u64 = 64 << 20;
+/// Towards the end it is told sooner, down to this, so that little is left to be read back when all is
+/// written.
+const SYNC_LEAST: u64 = 4 << 20;
+/// It is told then after this part of what is left.
+const SYNC_PART: u64 = 4;
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
 /// How far the writer may run ahead of that, in windows.
@@ -54,7 +60,8 @@ pub(super) fn run(
     progress: &dyn Progress,
 ) -> Result<Done, Error> {
     let (name, node) = (&card.target.card_name, &card.target.node);
-    let writing = progress.begin(&format!("writing {node} to {name}"), Unit::Bytes, Some(plan.todo() + HEAD));
+    let writing =
+        progress.begin(&format!("writing {node} to {name}"), Unit::Bytes, Some(plan.todo.total() + HEAD));
     if let Some(wrong) = &card.checked.wrong {
         progress.note(&format!(
             "{name}: what was written at byte {} did not read back at first; it is compared once more",
@@ -63,7 +70,7 @@ pub(super) fn run(
     }
     let mut verifier = Verifier::new(card, &*plan.image);
     let reading = card.options.verify.then(|| {
-        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.unchecked.total()));
+        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.to_check()));
         (step, &mut verifier)
     });
     let reading = thread::scope(|scope| {
@@ -114,7 +121,7 @@ pub(super) fn run(
         step.finish();
     }
     let verified = if card.options.verify { plan.used.total() + HEAD } else { HEAD };
-    Ok(Done { written: card.done.total() + plan.todo() + HEAD, verified, again: verifier.again() })
+    Ok(Done { written: card.done.total() + plan.todo.total() + HEAD, verified, again: verifier.again() })
 }
 
 fn read(card: &Writing, plan: &Plan, windows: &Windows<'_>, out: &Sender<Piece>) -> Result<(), Error> {
@@ -191,7 +198,16 @@ fn follow<'a>(
     progress: &dyn Progress,
 ) -> Result<Option<Box<dyn Step>>, Error> {
     let (mut until, mut pending, mut checked) = (HEAD, 0, HEAD);
+    let mut left = plan.todo.total();
     let mut synced = Instant::now();
+    if let Some((step, verifier)) = &mut reading
+        && !plan.unchecked.is_empty()
+    {
+        card.card().sync().map_err(card.io("storing what was written to", HEAD))?;
+        for range in plan.unchecked.iter() {
+            verifier.range(range, progress, |n| step.advance(n))?;
+        }
+    }
     for news in passed {
         let ended = match news {
             Passed::Until(offset, bytes) => {
@@ -201,15 +217,19 @@ fn follow<'a>(
             }
             Passed::End => true,
         };
-        let is_time = pending >= SYNC_EVERY && (reading.is_some() || synced.elapsed() >= SYNC_PAUSE);
+        let is_time = match &reading {
+            Some(_) => pending >= (left / SYNC_PART).clamp(SYNC_LEAST, SYNC_EVERY),
+            None => pending >= SYNC_EVERY && synced.elapsed() >= SYNC_PAUSE,
+        };
         if !is_time && !ended {
             continue;
         }
         card.card().sync().map_err(card.io("storing what was written to", checked))?;
+        left = left.saturating_sub(pending);
         writing.advance(std::mem::take(&mut pending));
         synced = Instant::now();
         if let Some((step, verifier)) = &mut reading {
-            for range in plan.unchecked.within(checked..until.max(checked)) {
+            for range in plan.todo.within(checked..until.max(checked)) {
                 verifier.range(range, progress, |n| step.advance(n))?;
             }
         }

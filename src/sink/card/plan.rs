@@ -19,11 +19,13 @@ pub(super) struct Plan {
     pub patch: Patch,
     /// What must read back, but for the head.
     pub used: Ranges,
-    /// What of it was not read back yet.
+    /// What of it is on the card already, and was not read back yet.
     pub unchecked: Ranges,
-    /// What is still to be written and is not known to be zero.
+    /// What is still to be written.
+    pub todo: Ranges,
+    /// What of it is not known to be zero.
     pub data: Ranges,
-    /// What is still to be written and is zero.
+    /// What of it is zero.
     pub zeros: Ranges,
     /// What there is to say of partitions that are copied whole.
     pub notes: Vec<String>,
@@ -51,16 +53,16 @@ impl Plan {
         };
         let head: Ranges = std::iter::once(0..HEAD).collect();
         let used = used.rounded(UNIT, GRAIN, len).without(&head);
-        let unchecked = used.without(&card.checked.right.without(&blocks));
         let mut todo = used.without(&card.done);
         blocks.without(&head).iter().for_each(|range| todo.insert(range));
         let zeros = todo.without(&stored.rounded(UNIT, 1, len));
         let data = todo.without(&zeros);
-        Ok(Self { image, patch, used, unchecked, data, zeros, notes })
+        let unchecked = used.without(&todo).without(&card.checked.right);
+        Ok(Self { image, patch, used, unchecked, todo, data, zeros, notes })
     }
 
-    /// How many bytes are still to be written.
-    pub fn todo(&self) -> u64 {
-        self.data.total() + self.zeros.total()
+    /// How many bytes are still to be read back.
+    pub fn to_check(&self) -> u64 {
+        self.unchecked.total() + self.todo.total()
     }
 }
