@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use crate::copies::{PIBAKE, in_turn};
 use crate::limits::Limits;
 use crate::loops::{CARD, Card};
-use crate::packed;
 use crate::peers::Peer;
 use crate::process::{self, Run, shell};
 use crate::report::{Report, Row};
@@ -38,7 +37,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    fn new(work: &Work, scratch: &Path) -> Self {
+    pub fn new(work: &Work, scratch: &Path) -> Self {
         let dir = scratch.join("images");
         let cache = scratch.join("cache");
         clear(&dir);
@@ -84,14 +83,13 @@ pub fn cards(work: &Work, report: &mut Report) {
     }
     let scratch = work.scratch();
     let desk = Desk::new(work, scratch.path());
-    let peers = one(work, &desk, Peer::all(work, report), report);
+    one(work, &desk, report);
     several(work, &desk, report, scratch.path());
-    packed::packed(work, &desk, &peers, report, scratch.path());
     many(work, &desk, report);
 }
 
-/// One card that is as fast as the disk. Returns which of `peers` write it.
-fn one(work: &Work, desk: &Desk, mut peers: Vec<Peer>, report: &mut Report) -> Vec<Peer> {
+/// One card that is as fast as the disk.
+fn one(work: &Work, desk: &Desk, report: &mut Report) {
     const WRITE: &str = "one card, write only";
     const CHECKED: &str = "one card, written and read back";
     let (dir, image) = (desk.dir(), &desk.image);
@@ -115,13 +113,11 @@ fn one(work: &Work, desk: &Desk, mut peers: Vec<Peer>, report: &mut Report) -> V
     let (a, b) = in_turn(work, || ours(""), || shell(dir, &compared, &args));
     report.row(Row::times(CHECKED, "bmaptool copy, then cmp", 1.1, &a, &b));
 
-    peers.retain(|program| program.is_able(dir, image, &peer.device, report));
-    for program in &peers {
+    for program in Peer::able(work, dir, image, &peer.device, report) {
         let (what, flags) = if program.reads_back() { (CHECKED, "") } else { (WRITE, "--no-verify") };
         let (a, b) = in_turn(work, || ours(flags), || program.write(dir, image, &peer.device));
         report.row(Row::times(what, &program.name(), None, &a, &b));
     }
-    peers
 }
 
 /// Four nodes to four cards, beside one, where the cards set the pace.

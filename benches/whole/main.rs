@@ -30,16 +30,13 @@ use work::Work;
 /// A part of the benchmark: its name, what it measures, and itself.
 type Part = (&'static str, &'static str, fn(&Work, &mut Report));
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("first", "the first build of four images, from the .xz", copies::first),
     ("later", "a later build of four images, from the cache", copies::later),
     ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
     ("bake", "one node, from recipe to checked overlay", bake::bake),
-    (
-        "cards",
-        "one card beside other programs, from the .xz, several at once (loop devices; needs root)",
-        cards::cards,
-    ),
+    ("cards", "one card beside other programs, several at once (loop devices; needs root)", cards::cards),
+    ("packed", "one card from the .xz, in no cache (loop devices; needs root)", packed::packed),
     ("memory", "peak memory, by the size of the image and the number of nodes", memory::memory),
 ];
 

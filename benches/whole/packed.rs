@@ -1,8 +1,6 @@
 //! A card from a packed base that is in no cache: decoded, hashed, put into the cache and written at
 //! the same time, so that it should take no longer than the longer of decoding and writing alone.
 
-use std::path::Path;
-
 use crate::cards::{Desk, MEMORY, RATE, What};
 use crate::copies::in_turn;
 use crate::limits::Limits;
@@ -15,7 +13,13 @@ use crate::work::{Work, clear};
 
 const TARGET: f64 = 1.05;
 
-pub fn packed(work: &Work, desk: &Desk, peers: &[Peer], report: &mut Report, scratch: &Path) {
+pub fn packed(work: &Work, report: &mut Report) {
+    if !rustix::process::geteuid().is_root() {
+        report.skip("packed", "loop devices need root");
+        return;
+    }
+    let scratch = work.scratch();
+    let desk = Desk::new(work, scratch.path());
     let card = [Card::whole(desk.dir(), "packed")];
     let packed = &work.large().packed;
     tool("xz", "xz-utils");
@@ -35,12 +39,12 @@ pub fn packed(work: &Work, desk: &Desk, peers: &[Peer], report: &mut Report, scr
     pair(report, "one card from the .xz, write only", "--no-verify", None);
     pair(report, "one card from the .xz, written and read back", "", None);
     const SLOW: &str = "one card of 80 MB/s from the .xz, written and read back";
-    match Limits::new(scratch, &card, RATE) {
+    match Limits::new(scratch.path(), &card, RATE) {
         Ok(limits) => pair(report, SLOW, "", Some(&limits)),
         Err(why) => report.skip(SLOW, &why),
     }
     report.row(Row::limit_memory("one card from the .xz", MEMORY, &all));
-    for peer in peers {
+    for peer in Peer::able(work, desk.dir(), &desk.image, &card[0].device, report) {
         let (what, flags) = match peer.reads_back() {
             true => ("one card from the .xz, written and read back", ""),
             false => ("one card from the .xz, write only", "--no-verify"),
@@ -49,5 +53,4 @@ pub fn packed(work: &Work, desk: &Desk, peers: &[Peer], report: &mut Report, scr
         let (a, b) = in_turn(work, || ours(flags, None), theirs);
         report.row(Row::times(what, &peer.name(), None, &a, &b));
     }
-    clear(&desk.cache);
 }

@@ -44,8 +44,14 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// All that can be compiled here; `report` tells of the others.
-    pub fn all(work: &Work, report: &mut Report) -> Vec<Self> {
+    /// All that can be compiled here and write `image` to `device`; `report` tells of the others.
+    pub fn able(work: &Work, dir: &Path, image: &Path, device: &Path, report: &mut Report) -> Vec<Self> {
+        let mut able = Self::all(work, report);
+        able.retain(|peer| peer.is_able(dir, image, device, report));
+        able
+    }
+
+    fn all(work: &Work, report: &mut Report) -> Vec<Self> {
         let mut all = Vec::new();
         for kind in &KINDS {
             match kind.program(work) {
@@ -75,7 +81,7 @@ impl Peer {
     }
 
     /// Whether it does so unattended, and right; `report` tells what it said if not.
-    pub fn is_able(&self, dir: &Path, image: &Path, device: &Path, report: &mut Report) -> bool {
+    fn is_able(&self, dir: &Path, image: &Path, device: &Path, report: &mut Report) -> bool {
         let compare = "cmp -n \"$(stat -c %s \"$1\")\" \"$1\" \"$2\"";
         let tried =
             self.try_write(dir, image, device).and_then(|_| try_shell(dir, compare, &[image, device]));

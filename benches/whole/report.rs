@@ -121,8 +121,11 @@ impl Report {
 
     /// Says what could not be measured here.
     pub fn skip(&mut self, what: &str, why: &str) {
-        eprintln!("   skipped: {what}: {why}");
-        self.skipped.push((what.to_owned(), why.to_owned()));
+        let skipped = (what.to_owned(), why.to_owned());
+        if !self.skipped.contains(&skipped) {
+            eprintln!("   skipped: {what}: {why}");
+            self.skipped.push(skipped);
+        }
     }
 
     pub fn json(&self) -> String {
