@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::Secret;
+
 /// Every address that a node fetches from. All URLs are checked: http or https, a host, no
 /// blanks, quotes or control characters, no `/` at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +41,10 @@ pub struct AptSource {
 /// A proxy for the nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// For http://, a URL.
-    pub http: Option<String>,
-    /// For https://, a URL.
-    pub https: Option<String>,
+    /// For http://, a URL; it may hold a password.
+    pub http: Option<Secret>,
+    /// For https://, a URL; it may hold a password.
+    pub https: Option<Secret>,
     /// Hosts, domains and networks that are reached without it. The cluster's own networks and
     /// domain are always among them.
     pub bypass: Vec<String>,

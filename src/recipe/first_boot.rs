@@ -51,8 +51,8 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         settings.push(("SECRETS", PASSWORD_FILE.to_owned()));
     }
     if let Some(proxy) = &cluster.sources.proxy {
-        settings.extend(proxy.http.iter().map(|url| ("HTTP_PROXY", hidden.url(url))));
-        settings.extend(proxy.https.iter().map(|url| ("HTTPS_PROXY", hidden.url(url))));
+        settings.extend(proxy.http.iter().map(|url| ("HTTP_PROXY", hidden.url(url.reveal()))));
+        settings.extend(proxy.https.iter().map(|url| ("HTTPS_PROXY", hidden.url(url.reveal()))));
     }
     settings.into_iter().map(|(name, value)| Setting { name, value }).collect()
 }

@@ -19,8 +19,8 @@ pub(super) struct ProxySettings {
 /// The proxy that the cluster's nodes use, where they use one.
 pub(super) fn settings(cluster: &Cluster, hidden: &Hidden) -> Option<ProxySettings> {
     let proxy = cluster.sources.proxy.as_ref()?;
-    let http = proxy.http.as_ref().map(|url| hidden.url(url));
-    let https = proxy.https.as_ref().map(|url| hidden.url(url));
+    let http = proxy.http.as_ref().map(|url| hidden.url(url.reveal()));
+    let https = proxy.https.as_ref().map(|url| hidden.url(url.reveal()));
     let mut direct = vec![
         "localhost".to_owned(),
         "127.0.0.0/8".to_owned(),
@@ -54,5 +54,5 @@ pub(super) fn settings(cluster: &Cluster, hidden: &Hidden) -> Option<ProxySettin
 /// Whether the proxy's address holds a password.
 pub(super) fn has_password(cluster: &Cluster) -> bool {
     let addresses = cluster.sources.proxy.iter().flat_map(|proxy| [&proxy.http, &proxy.https]);
-    addresses.flatten().any(|url| url.contains('@'))
+    addresses.flatten().any(|url| url.reveal().contains('@'))
 }

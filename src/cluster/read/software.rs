@@ -8,8 +8,8 @@ use ipnet::Ipv4Net;
 use super::{default, existing};
 use crate::cluster::toml::Table;
 use crate::cluster::{
-    AptSource, Cgroup, ContainerdVersion, Flannel, Kubernetes, KubernetesVersion, Proxy, Sources, check,
-    defaults, software,
+    AptSource, Cgroup, ContainerdVersion, Flannel, Kubernetes, KubernetesVersion, Proxy, Secret, Sources,
+    check, defaults, software,
 };
 
 pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
@@ -115,8 +115,8 @@ fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
 }
 
 fn proxy(mut table: Table<'_, '_>) -> Option<Proxy> {
-    let http = table.text("http").and_then(|f| f.check(|t| check::proxy(t)));
-    let https = table.text("https").and_then(|f| f.check(|t| check::proxy(t)));
+    let http = table.text("http").and_then(|f| f.check(|t| check::proxy(t)).map(Secret::new));
+    let https = table.text("https").and_then(|f| f.check(|t| check::proxy(t)).map(Secret::new));
     let hosts = table.texts("bypass").unwrap_or_default();
     let bypass = hosts.into_iter().filter_map(|f| f.check(|t| check::proxy_bypass(t))).collect();
     table.finish();
