@@ -1,4 +1,5 @@
-//! The raw image on the disk: without its zeros, and with a checksum of its content.
+//! The raw image on the disk: without its zeros, past the page cache where that is possible, and with a
+//! checksum of its content.
 
 use std::fs::File;
 use std::io;
@@ -9,9 +10,14 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::digest::{Digest, Hasher};
 use super::zero;
+use crate::disk::Direct;
+use crate::disk::aligned::Aligned;
 
 /// Begin to write to the disk after so many bytes, so that not all of it is left for the end.
 const FLUSH_AFTER: u64 = 64 << 20;
+
+/// Bytes that are written at once.
+const WRITE: usize = 1 << 20;
 
 /// The unit of [`Content`].
 const BLOCK: usize = 64 * 1024;
@@ -53,6 +59,9 @@ impl Content {
 /// Writes an image in order, leaving out what is zero.
 pub(super) struct Writer<'a> {
     file: &'a File,
+    direct: Direct,
+    /// What is about to be written, where direct writes may begin.
+    buffer: Aligned,
     content: Content,
     len: u64,
     unflushed: u64,
@@ -70,14 +79,20 @@ impl<'a> Writer<'a> {
     /// Writes into `file`, which is empty. What the returned receiver is for: see [`flush`].
     pub(super) fn new(file: &'a File) -> (Self, Receiver<()>) {
         let (flusher, wishes) = bounded(1);
-        (Self { file, content: Content::new(), len: 0, unflushed: 0, flusher }, wishes)
+        let (direct, buffer) = (Direct::default(), Aligned::zeroed(WRITE));
+        (Self { file, direct, buffer, content: Content::new(), len: 0, unflushed: 0, flusher }, wishes)
     }
 
     pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
         for part in zero::parts_to_write(data) {
-            let bytes = data.get(part.clone()).unwrap_or_default();
-            self.file.write_all_at(bytes, self.len + part.start as u64)?;
-            self.unflushed += bytes.len() as u64;
+            let mut offset = self.len + part.start as u64;
+            for bytes in data.get(part).unwrap_or_default().chunks(WRITE) {
+                let copy = &mut self.buffer[..bytes.len()];
+                copy.copy_from_slice(bytes);
+                self.direct.write(self.file, offset, copy)?;
+                offset += bytes.len() as u64;
+                self.unflushed += bytes.len() as u64;
+            }
         }
         self.content.update(self.len, data);
         self.len += data.len() as u64;

@@ -1,7 +1,7 @@
 //! Pieces of any length, put together to windows of [`CHUNK`] bytes.
 
-use super::aligned::Aligned;
 use super::copy::{CHUNK, Chunk, Ring};
+use crate::disk::aligned::Aligned;
 
 /// Takes an image in order and makes chunks of it.
 pub(super) struct Assembler {

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Error;
-use super::aligned::{Aligned, is_zero};
 use super::source::{GRAIN, Source};
+use crate::disk::aligned::{Aligned, is_zero};
 
 /// Size of a chunk in bytes. Large enough that a write of one keeps any disk busy.
 pub(super) const CHUNK: usize = 4 << 20;

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use super::aligned::{Aligned, is_zero};
 use super::copy::Chunk;
 use super::source::GRAIN;
 use crate::disk::Patch;
+use crate::disk::aligned::{Aligned, is_zero};
 
 /// What is written from front to back.
 pub(super) trait Sequential {

@@ -5,7 +5,6 @@
 //! it is written under a temporary name in the same folder, synced and renamed. A file that was
 //! there before is replaced in that one step.
 
-mod aligned;
 mod assemble;
 mod build;
 pub mod card;

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::device::Card;
 use super::pipeline::SYNC_EVERY;
 use crate::disk::Ranges;
-use crate::sink::aligned::Aligned;
+use crate::disk::aligned::Aligned;
 
 /// The card is told to store what it got after so many bytes. Cards of tests are small.
 const EVERY: u64 = if cfg!(test) { 1 << 20 } else { SYNC_EVERY };
@@ -118,6 +118,6 @@ mod tests {
             drop(to);
             follower.join().unwrap()
         });
-        assert!(found.right.iter().eq([8192..12288]) && found.wrong.is_none(), "{found:?}");
+        assert!(found.right.iter().eq(std::iter::once(8192..12288)) && found.wrong.is_none(), "{found:?}");
     }
 }

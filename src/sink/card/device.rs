@@ -55,7 +55,7 @@ mod linux {
     use rustix::io::Errno;
 
     use super::Card;
-    use crate::sink::aligned::{Aligned, is_aligned};
+    use crate::disk::aligned::{Aligned, is_aligned};
 
     /// Zeros are written in pieces of this many bytes, where the kernel does not do it itself.
     const PIECE: usize = 1 << 20;

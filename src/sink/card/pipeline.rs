@@ -21,8 +21,8 @@ use super::verify::Verifier;
 use super::windows::{WINDOW, Window, Windows};
 use super::writing::Writing;
 use super::{Proof, Still};
+use crate::disk::aligned::Aligned;
 use crate::progress::{Progress, Step, Unit};
-use crate::sink::aligned::Aligned;
 
 /// The card is told to store what it got after so many bytes, so that the check follows closely.
 pub(super) const SYNC_EVERY: u64 = 64 << 20;

@@ -9,7 +9,7 @@
 use std::io;
 
 use super::device::Card;
-use crate::sink::aligned::Aligned;
+use crate::disk::aligned::Aligned;
 
 /// Bytes of one probe: a multiple of every sector size.
 const BLOCK: u64 = 4096;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::error::Error;
 use super::writing::Writing;
+use crate::disk::aligned::Aligned;
 use crate::disk::{BlockDevice, Ranges};
 use crate::progress::Progress;
-use crate::sink::aligned::Aligned;
 
 /// Bytes that are compared at once.
 const PIECE: u64 = 1 << 20;

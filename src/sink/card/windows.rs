@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
-use crate::sink::aligned::Aligned;
+use crate::disk::aligned::Aligned;
 use crate::sink::copy::CHUNK;
 use crate::sink::source::Source;
 

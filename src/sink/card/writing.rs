@@ -15,8 +15,8 @@ use super::plan::{HEAD, UNIT};
 use super::probe::Probe;
 use super::{Head, Options, Target};
 use crate::disk::Ranges;
+use crate::disk::aligned::{Aligned, is_zero};
 use crate::progress::{Progress, Unit};
-use crate::sink::aligned::{Aligned, is_zero};
 use crate::sink::copy::Chunk;
 
 /// Zeros are written in pieces of this many bytes, so that the work can be stopped between them.

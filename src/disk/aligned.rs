@@ -4,10 +4,10 @@ use std::ops::{Deref, DerefMut};
 
 /// What direct I/O asks of addresses, offsets and lengths: a multiple of the device's logical
 /// block, which is at most a page (`queue/logical_block_size` under /sys/block).
-pub(super) const ALIGNMENT: usize = 4096;
+pub(crate) const ALIGNMENT: usize = 4096;
 
 /// A buffer of fixed size that begins at a multiple of [`ALIGNMENT`].
-pub(super) struct Aligned {
+pub(crate) struct Aligned {
     memory: Vec<u8>,
     start: usize,
     len: usize,
@@ -38,14 +38,14 @@ impl DerefMut for Aligned {
 }
 
 /// Whether a direct write of `bytes` to `offset` is allowed.
-pub(super) fn is_aligned(offset: u64, bytes: &[u8]) -> bool {
+pub(crate) fn is_aligned(offset: u64, bytes: &[u8]) -> bool {
     offset.is_multiple_of(ALIGNMENT as u64)
         && bytes.len().is_multiple_of(ALIGNMENT)
         && bytes.as_ptr().addr().is_multiple_of(ALIGNMENT)
 }
 
 /// Whether every byte is zero.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     // Comparing a buffer with itself, shifted, is one memcmp: fast in every build profile.
     match bytes {
         [] => true,
