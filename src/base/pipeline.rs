@@ -23,7 +23,7 @@ use super::{Error, space, zero};
 const PIECE: usize = 1 << 20;
 /// How many pieces may wait for the writer or the tap: how far unpacking may be ahead of a slow one.
 const PIECES_WAITING: usize = 32;
-/// Zeros that are handed out at once. Unpacking them takes a quarter of a second on a slow machine: so
+/// Zeros that are handed out at once. Unpacking them takes a third of a second on two processors: so
 /// long nobody hears that somebody has given up.
 const MOST_ZEROS: u64 = 256 << 20;
 /// A piece of the packed image.

@@ -2,20 +2,14 @@
 
 use std::ops::Range;
 
+pub(super) use crate::disk::aligned::is_zero;
+
 /// The unit in which zeros are looked for: the block size of most file systems.
 const GRAIN: usize = 4096;
 
 /// Shorter runs of zeros are written out: a hole costs an extent and a system call more, for its
 /// writer and for everyone who copies the file.
 const SHORTEST_HOLE: usize = 64 * 1024;
-
-static ZEROS: [u8; GRAIN] = [0; GRAIN];
-
-/// Whether every byte is zero. Compares with zeros, which the C library does many bytes at a time
-/// and which ends at the first difference.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(GRAIN).all(|c| ZEROS.get(..c.len()).is_some_and(|zeros| zeros == c))
-}
 
 /// The parts of `data` that have to be written where what is not written reads as zero.
 ///
