@@ -44,7 +44,7 @@ EOF
 # Differences that only make emulated boots work or shorter: locales are stripped, so setting one
 # fails; one kind of host key costs seconds, three cost a minute.
 cat >"$root/etc/cloud/cloud.cfg.d/96-standin-emulation.cfg" <<'EOF'
-locale: false
+locale: "false"
 ssh_genkeytypes: [ed25519]
 EOF
 # Debian's cloud-init leaves the package sources alone, Ubuntu's writes them, with the mirror that

@@ -5,10 +5,8 @@
 # shellcheck disable=SC2034  # used by the scripts that source this
 SUITE=bookworm
 
-die() {
-    printf '%s: %s\n' "${0##*/}" "$*" >&2
-    exit 1
-}
+# shellcheck source=../support/kept.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../support/kept.sh"
 
 # The entries of a list file: one a line, '#' begins a comment.
 entries() {
