@@ -18,6 +18,7 @@ pub mod emulator;
 pub mod fs;
 pub mod identity;
 pub mod image_path;
+pub mod io;
 pub mod opened;
 pub mod progress;
 pub mod project;

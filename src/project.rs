@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::cluster::platform::UnknownPlatform;
 use crate::cluster::{self, Cluster, Node, Overrides, Platform};
 use crate::identity::{self, Identity, Store};
+use crate::io::Waiting;
 use crate::recipe::{self, Extras, ExtrasError, Recipe};
 
 /// The description's name, where none is given.
@@ -71,6 +72,12 @@ impl Project {
         let clock = clock()?;
         let build_time = source_date_epoch()?.unwrap_or(clock);
         Ok(Self { cluster, store: Store::new(dir.join(STATE)), clock, build_time, file })
+    }
+
+    /// Says where a wait for another pibake that makes or changes the secrets is told, and what ends it.
+    pub fn waiting(mut self, waiting: Waiting) -> Self {
+        self.store.set_waiting(waiting);
+        self
     }
 
     /// The secrets, made once where there are none yet. Certificates begin at the clock's time and

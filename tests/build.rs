@@ -1,8 +1,13 @@
-//! `pibake build` on the built-in sample: whole images, clean file systems, the same bytes each time.
+//! `pibake build` on the built-in sample: whole images, clean file systems, the same bytes each time,
+//! and one build at a time in a project.
 
 mod support;
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use pibake::disk::{FileDevice, partitions};
@@ -69,4 +74,55 @@ fn what_cannot_be_built_leaves_no_image() {
     pibake(dir.path(), &["build", "--base", "./garbage.img"]).failure();
     let left = std::fs::read_dir(dir.path().join("images")).map(Iterator::count).unwrap_or(0);
     assert_eq!(left, 0, "something was left in images/");
+}
+
+#[test]
+fn a_build_that_waits_for_another_says_so_and_ends_on_the_first_signal() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = File::create(dir.path().join(".pibake.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pibake"))
+        .current_dir(dir.path())
+        .env("XDG_CACHE_HOME", dir.path().join("cache"))
+        .args(["build", "--base", "sample", "--node", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("another pibake is using .pibake; waiting for it (Ctrl-C cancels)") {
+        let mut line = String::new();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended and said: {said}");
+        said += &line;
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    let asked = Instant::now();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{said}");
+    assert!(
+        said.contains("cancelled while another pibake was using .pibake: nothing in it was changed"),
+        "{said}"
+    );
+    assert!(!dir.path().join(".pibake").exists());
+}
+
+#[test]
+fn whoever_calls_may_hold_a_lock_on_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = File::open(dir.path()).unwrap();
+    folder.lock().unwrap();
+    for arguments in
+        [&["build", "--base", "sample", "--node", "1"][..], &["plan", "--base", "sample", "--node", "1"]]
+    {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        command.timeout(Duration::from_secs(60)).args(arguments).assert().success();
+    }
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".pibake", "cache", "images"]);
 }

@@ -18,9 +18,9 @@ use std::time::{Duration, SystemTime};
 
 use super::download::Place;
 use super::entry::{Files, NEW};
-use super::lock::Lock;
 use super::memo::Memos;
 use super::{Base, Digest, Error, Options, Result, Spec, Stamp, Tap, Trust, entry, obtain};
+use crate::io::FileLock;
 use crate::progress::{Progress, Unit};
 
 /// A download that nobody took up again for this long is given up.
@@ -199,7 +199,7 @@ impl Cache {
     }
 
     fn remove_unlocked(&self, key: &str, remove: impl FnOnce()) -> Result<()> {
-        if let Some(_lock) = Lock::try_take(&self.lock_path(key))? {
+        if let Some(_lock) = FileLock::try_take(&self.lock_path(key))? {
             tracing::info!(key, "clearing away what an ended process left");
             remove();
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{DecodeError, Digest, InvalidSpec, SignatureError};
+use crate::io::LockError;
 
 /// What a failure means for the one who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+
+    /// The lock of an image in the cache cannot be used.
+    #[error(transparent)]
+    Lock(LockError),
 
     /// A path that is no regular file.
     #[error("the base image {path} is {what}: give a file such as an .img or .img.xz")]
@@ -229,6 +234,7 @@ impl Error {
             | Self::Decode { .. }
             | Self::Changed { .. } => Class::Verification,
             Self::Io { .. }
+            | Self::Lock(_)
             | Self::Status { .. }
             | Self::Network { .. }
             | Self::TooLarge { .. }
@@ -243,6 +249,15 @@ impl Error {
     /// Wraps an I/O error with what was being done to `path`.
     pub(super) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing: format!("{doing} {}", path.display()), source }
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Cancelled { .. } => Self::Cancelled,
+            other => Self::Lock(other),
+        }
     }
 }
 

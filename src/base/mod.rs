@@ -17,7 +17,6 @@ mod entry;
 mod error;
 mod http;
 mod keyring;
-mod lock;
 mod memo;
 mod obtain;
 mod options;

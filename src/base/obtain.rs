@@ -14,13 +14,13 @@ use super::digest::{Digest, Hasher};
 use super::download::Download;
 use super::entry::Files;
 use super::http::{self, Agent};
-use super::lock::Lock;
 use super::memo;
 use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
 use super::{Base, Error, Options, Result, Spec, Stamp, Tap, Trust, space};
+use crate::io::FileLock;
 use crate::progress::{Progress, Unit};
 
 /// The built-in image.
@@ -363,8 +363,12 @@ impl Task<'_, '_> {
         Ok(Found { path: files.image, stamp, digest, packed_len: outcome.packed_len })
     }
 
-    fn lock(&self, key: &str, what: &str) -> Result<Lock> {
-        Lock::take(&self.cache.lock_path(key), what, &self.options.cancel, self.progress)
+    fn lock(&self, key: &str, what: &str) -> Result<FileLock> {
+        let waits = || {
+            self.progress
+                .note(&format!("another pibake is preparing {what}; waiting for it (Ctrl-C cancels)"))
+        };
+        Ok(FileLock::take(&self.cache.lock_path(key), &self.options.cancel, waits)?)
     }
 
     /// The digest of a file, found out by reading all of it.

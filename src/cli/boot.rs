@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let cancel = super::signals::cancelled()?;
     // before anything is downloaded or written; --print is for machines without QEMU, too
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
-    let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref())?;
+    let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref(), &cancel, ui)?;
     let sources = if arguments.images.is_empty() {
         Source::of_nodes(arguments, config, offline, &cancel, ui)?
     } else {

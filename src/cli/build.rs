@@ -40,7 +40,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
-    let project = arguments.description.open(config)?;
+    let cancel = super::signals::cancelled()?;
+    let project = arguments.description.open(config)?.waiting(ui.waiting(&cancel));
     for warning in project.cluster.warnings() {
         ui.progress().note(&format!("warning: {warning}"));
     }
@@ -50,7 +51,6 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     if let Some(platform) = project.cluster.stated_platform() {
         project.recipes(&platform)?;
     }
-    let cancel = super::signals::cancelled()?;
     let names = nodes.iter().map(|n| n.name.clone()).collect();
     let mut build =
         Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;

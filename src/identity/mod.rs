@@ -58,6 +58,15 @@ pub enum Error {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The lock beside the directory cannot be used.
+    #[error(transparent)]
+    Lock(crate::io::LockError),
+    /// Another pibake was at work, and the one who asked did not want to wait for it.
+    #[error("cancelled while another pibake was using {}: nothing in it was changed", dir.display())]
+    Cancelled {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Others may read what is secret.
     #[error(
         "{} may be read or changed by others (mode {mode:03o}): run chmod {fix} {}; if others had \

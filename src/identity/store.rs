@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 
 use super::check::{Fault, Parts, check};
 use super::{Error, Identity, SshKeyPair, token};
 use crate::cluster::{Cluster, Secret};
+use crate::io::{FileLock, LockError, Waiting};
 
 /// No part of an identity comes near this size; a larger file is none.
 const FILE_MAX: u64 = 64 * 1024;
@@ -21,6 +22,7 @@ const FORMAT: u32 = 1;
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    waiting: Waiting,
 }
 
 /// What `identity.toml` says.
@@ -33,9 +35,6 @@ struct Label {
     not_after: i64,
 }
 
-/// Held while the directory is looked at or changed; let go when dropped.
-struct Lock(#[allow(dead_code)] File);
-
 fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let doing = format!("{doing} {}", path.display());
     move |source| Error::Io { doing, source }
@@ -44,7 +43,12 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 impl Store {
     /// The store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), waiting: Waiting::default() }
+    }
+
+    /// Says where a wait for another process is told, and what ends it.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
     }
 
     /// The directory.
@@ -82,12 +86,12 @@ impl Store {
         Ok(identity)
     }
 
-    /// The identity, if there is one already; makes and changes nothing.
+    /// The identity, if there is one already; makes and changes nothing, and waits for nobody: the
+    /// directory appears whole under its name, and so does each file that is changed later.
     pub fn peek(&self, cluster: &Cluster, now: i64) -> Result<Option<Identity>, Error> {
         if !self.exists()? {
             return Ok(None);
         }
-        let _lock = self.lock()?;
         self.read(&cluster.name, now).map(Some)
     }
 
@@ -103,12 +107,23 @@ impl Store {
         self.dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    /// Locks the directory around, which is there whether the store is or not.
-    fn lock(&self) -> Result<Lock, Error> {
-        let parent = self.parent();
-        let file = File::open(parent).map_err(failed("opening", parent))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|e| failed("locking", parent)(e.into()))?;
-        Ok(Lock(file))
+    /// Held while the directory is made or changed. It lies beside, where it can be whether the store
+    /// is there or not.
+    fn lock(&self) -> Result<FileLock, Error> {
+        let mut name = self.dir.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let waits = || {
+            let dir = self.dir.display();
+            self.waiting.say(&format!("another pibake is using {dir}; waiting for it (Ctrl-C cancels)"));
+        };
+        FileLock::take(&self.parent().join(name), self.waiting.cancel(), waits).map_err(|error| match error {
+            LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
+            LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                failed("opening", self.parent())(source)
+            }
+            LockError::Io { path, source } => failed("opening the lock", &path)(source),
+            other => Error::Lock(other),
+        })
     }
 
     /// Writes a whole new directory beside, then gives it its name: a half-written one never has it.

@@ -5,13 +5,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 use super::Format;
+use crate::io::lock::{is_at, try_hold};
 
 const RANDOM_CHARACTERS: usize = 8;
 const SUFFIX: &str = ".tmp";
@@ -33,9 +34,9 @@ impl Temp {
                 .rand_bytes(RANDOM_CHARACTERS)
                 .suffix(SUFFIX)
                 .tempfile_in(dir)?;
-            match rustix::fs::flock(file.as_file(), FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if is_still(file.path(), file.as_file()) => {}
-                Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => continue,
+            match try_hold(file.as_file()) {
+                Ok(true) if is_at(file.as_file(), file.path()) => {}
+                Ok(_) => continue,
                 // No locks on this file system: nobody will take the file for a remnant either,
                 // for that takes a lock.
                 Err(_) => {}
@@ -64,12 +65,6 @@ impl Temp {
         }
         Ok(file)
     }
-}
-
-fn is_still(path: &Path, file: &File) -> bool {
-    let identity = |m: io::Result<std::fs::Metadata>| m.ok().map(|m| (m.dev(), m.ino()));
-    let named = identity(std::fs::symlink_metadata(path));
-    named.is_some() && named == identity(file.metadata())
 }
 
 /// Removes what killed runs left in `dir`; files that a living process still writes stay.
@@ -103,9 +98,7 @@ fn remove_if_abandoned(path: &Path) -> bool {
     let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else {
         return false;
     };
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-        && is_still(path, &file)
-        && std::fs::remove_file(path).is_ok()
+    try_hold(&file).is_ok_and(|held| held) && is_at(&file, path) && std::fs::remove_file(path).is_ok()
 }
 
 #[cfg(test)]

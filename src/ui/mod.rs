@@ -13,7 +13,9 @@ pub use table::Table;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use crate::io::Waiting;
 use crate::progress::{Progress, Silent};
 
 /// How a command talks, as the flags that all commands share have it.
@@ -46,6 +48,12 @@ impl Ui {
     /// Where long work reports to.
     pub fn progress(&self) -> &dyn Progress {
         self.progress.as_ref()
+    }
+
+    /// A wait for another process that is told where progress is, and ended by `cancel`.
+    pub fn waiting(&self, cancel: &Arc<AtomicBool>) -> Waiting {
+        let progress = Arc::clone(&self.progress);
+        Waiting::new(Arc::clone(cancel), move |text| progress.note(text))
     }
 
     /// Whether results go out as JSON.

@@ -31,7 +31,7 @@ fn several_at_once_share_one_download() {
         let first = start(&machine, arguments);
         gate.reached();
         let others = [(); 3].map(|()| start(&machine, arguments));
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(800));
         gate.open();
         end(first).good();
         for other in others {

@@ -64,7 +64,7 @@ impl Source {
         cancel: &Arc<AtomicBool>,
         ui: &Ui,
     ) -> anyhow::Result<Vec<Self>> {
-        let project = arguments.description.open(config)?;
+        let project = arguments.description.open(config)?.waiting(ui.waiting(cancel));
         let nodes = super::super::build::chosen(&project, &arguments.node)?;
         let base = arguments.base_flags.wanted(&project, offline)?.until(cancel).obtain(ui, None)?;
         let platform = super::super::build::platform(&project, &base)?;
@@ -175,7 +175,12 @@ pub struct Bench {
 
 impl Bench {
     /// Makes ready to keep cards in `keep`, or for a run whose cards are thrown away.
-    pub fn open(keep: Option<&Path>, segment: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn open(
+        keep: Option<&Path>,
+        segment: Option<&Path>,
+        cancel: &AtomicBool,
+        ui: &Ui,
+    ) -> anyhow::Result<Self> {
         let sockets =
             tempfile::Builder::new().prefix("pibake-").tempdir().context("making a folder for sockets")?;
         if let Some(segment) = segment {
@@ -191,7 +196,7 @@ impl Bench {
                 (keep, None)
             }
             None => {
-                let scratch = Scratch::new(&Cache::default_dir()?.join("boot"))?;
+                let scratch = Scratch::new(&Cache::default_dir()?.join("boot"), cancel, ui.progress())?;
                 (scratch.path().to_owned(), Some(scratch))
             }
         };

@@ -83,6 +83,10 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let _awake = Awake::keep();
     // not before: until here Ctrl-C just ends the program, and nothing was written
     let cancel = super::signals::cancelled()?;
+    let job = match job {
+        Job::Nodes(project) => Job::Nodes(Box::new(project.waiting(ui.waiting(&cancel)))),
+        image @ Job::Image(_) => image,
+    };
     let options = Options { verify: !arguments.no_verify, full: arguments.full, wipe: arguments.wipe };
     let flash = Flash::new(held.iter().map(Held::target).collect(), options, Arc::clone(&cancel));
     let mut outcomes = match &job {
