@@ -210,7 +210,9 @@ fn the_uplink_is_the_radio_or_a_second_card() {
     let wifi = parse("[network.wifi]\nssid = \"home\"\nopen = true\n");
     assert_eq!(wifi.network.gateway().unwrap().uplink.interface, "wlan0");
     assert_eq!(wifi.network.wifi().unwrap().key, WifiKey::Open);
-    assert!(wifi.warnings().is_empty());
+    let warnings = wifi.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("network.wifi.country"), "{warnings:?}");
+    assert!(parse("[network.wifi]\nssid = \"home\"\nopen = true\ncountry = \"DE\"\n").warnings().is_empty());
 }
 
 #[test]

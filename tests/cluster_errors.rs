@@ -99,6 +99,15 @@ zzz = 1
 }
 
 #[test]
+fn a_text_that_is_not_utf8_is_told_by_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pibake.toml");
+    std::fs::write(&file, b"[network.wifi]\nssid = \"caf\xe9\"\n").unwrap();
+    let said = Cluster::read(Some(&file), &Overrides::default()).unwrap_err().to_string();
+    assert!(said.contains("pibake.toml:2:12: is not UTF-8"), "{said}");
+}
+
+#[test]
 fn nodes_that_cannot_be() {
     insta::assert_snapshot!(told(include_str!("descriptions/nodes.txt")));
 }

@@ -81,7 +81,7 @@ fn what_cannot_be_built_leaves_no_secrets_behind() {
     let project = open(dir.path(), "[kubernetes]\nversion = \"1.36\"\n");
     let refused = project.recipes(&focal()).unwrap_err();
     assert!(matches!(refused, Error::Recipe(_)), "{refused:?}");
-    assert!(refused.to_string().contains(":2: kubernetes.version: "), "{refused}");
+    assert!(refused.to_string().contains(":2:11: kubernetes.version: "), "{refused}");
     assert!(!project.store().dir().exists());
 }
 

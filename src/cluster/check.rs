@@ -26,8 +26,12 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return Err("must hold a letter: a number alone reads as an address".to_owned());
     }
-    // The API server's alias and the loopback name stand in every node's /etc/hosts.
-    if matches!(text, "kubernetes" | "localhost") {
+    // inet_aton(3), which the C library asks before any name server, also reads hexadecimal.
+    if text.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Err("must not be a hexadecimal number: it reads as an address".to_owned());
+    }
+    // These stand in every node's /etc/hosts already.
+    if matches!(text, "kubernetes" | "localhost") || text.starts_with("ip6-") {
         return Err(format!("must not be {text:?}: that name stands for something else on every node"));
     }
     Ok(text.to_owned())
@@ -52,8 +56,9 @@ pub(super) fn domain(text: &str) -> Result<String, String> {
 pub(super) fn interface(text: &str) -> Result<String, String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     // 15: IFNAMSIZ of linux/if.h, without its NUL.
-    if (1..=15).contains(&text.len()) && text.bytes().all(good) && !matches!(text, "." | "..") && text != "lo"
-    {
+    // "all" and "default" are folders of /proc/sys/net/ipv4/conf beside those of the interfaces.
+    let reserved = matches!(text, "." | ".." | "lo" | "all" | "default");
+    if (1..=15).contains(&text.len()) && text.bytes().all(good) && !reserved {
         return Ok(text.to_owned());
     }
     Err("must be the name of a network interface, such as eth0: at most 15 letters, digits, '-', '_', '.'"
@@ -150,20 +155,6 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// A login name as useradd and cloud-init take it.
-pub(super) fn user(text: &str) -> Result<String, String> {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
-    let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
-    // 32: LOGIN_NAME_MAX of useradd.
-    if !first || text.len() > 32 || !text.bytes().all(good) {
-        return Err("must be 1 to 32 lower case letters, digits, '_', '-', beginning with a letter".into());
-    }
-    if text == "root" {
-        return Err("must not be \"root\": Ubuntu's images lock that login".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 pub(super) fn password(text: &str) -> Result<Secret, String> {
     match text {
         "" => Err("must not be empty; leave the key out for no password".to_owned()),
@@ -233,34 +224,6 @@ fn plain_url(text: &str, placeholders: &[&str]) -> Result<String, String> {
         return Err(format!("must not hold {bad:?}; write it as in a browser's address bar, with %"));
     }
     Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// A registry with an optional port and path: `registry.k8s.io`, `10.0.0.9:5000/k8s`.
-pub(super) fn registry(text: &str) -> Result<String, String> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:/".contains(c);
-    let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if text.chars().all(good) && text.starts_with(edge) && text.ends_with(edge) && !text.contains("//") {
-        return Ok(text.to_owned());
-    }
-    Err("must be a registry without http://, such as registry.k8s.io or 10.0.0.9:5000/k8s".to_owned())
-}
-
-/// A whole reference of an image, with a tag or a digest.
-pub(super) fn image(text: &str) -> Result<String, String> {
-    let form = || "must be an image with its tag or digest, such as registry.k8s.io/pause:3.10".to_owned();
-    let (name, digest) = text.split_once('@').map_or((text, None), |(n, d)| (n, Some(d)));
-    let after_path = name.rsplit('/').next().unwrap_or_default();
-    let (path, tag) = match after_path.split_once(':') {
-        Some((_, tag)) => (&name[..name.len() - tag.len() - 1], Some(tag)),
-        None => (name, None),
-    };
-    let tag_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    let tag_good = tag.is_none_or(|t| (1..=128).contains(&t.len()) && t.bytes().all(tag_char));
-    let digest_good = digest.is_none_or(|d| d.strip_prefix("sha256:").is_some_and(|h| sha256(h).is_ok()));
-    if registry(path).is_err() || !tag_good || !digest_good || (tag.is_none() && digest.is_none()) {
-        return Err(form());
-    }
-    Ok(text.to_owned())
 }
 
 /// A time server: a host name or an address.

@@ -6,14 +6,17 @@ mod check;
 mod consistency;
 mod country;
 pub mod defaults;
+mod interface;
 mod kubernetes;
 mod labels;
+mod login;
 mod network;
 mod node;
 mod plan;
 pub mod platform;
 mod problem;
 mod read;
+mod reference;
 mod secret;
 mod software;
 mod sources;
@@ -23,6 +26,7 @@ use std::path::PathBuf;
 
 pub use access::{Access, Password};
 pub use kubernetes::{Cgroup, ContainerdVersion, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
+pub use login::{Accounts, TakenName};
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Uplink, UplinkAddressing, Wifi, WifiKey,
 };
@@ -113,6 +117,15 @@ impl Cluster {
                  on a second Ethernet adapter, {}",
                 gateway.uplink.interface
             ));
+        }
+        if let Some(wifi) = self.network.wifi()
+            && wifi.country.is_none()
+        {
+            warnings.push(
+                "network.wifi.country is not given: until it is, the radio keeps to what every country allows, \
+                 and may not see networks on channels 12, 13 and most of those at 5 GHz"
+                    .to_owned(),
+            );
         }
         warnings
     }

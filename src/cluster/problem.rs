@@ -44,8 +44,8 @@ pub enum Origin {
         file: String,
         /// From 1.
         line: usize,
-        /// From 1, in characters; given where the line alone does not tell.
-        column: Option<usize>,
+        /// From 1, in characters.
+        column: usize,
     },
     /// On the command line, by this option.
     Flag(&'static str),
@@ -58,9 +58,7 @@ impl fmt::Display for Problem {
         let Self { origin, key, message } = self;
         match origin {
             Origin::File { file, line, column } => {
-                write!(f, "{file}:{line}:")?;
-                column.map_or(Ok(()), |column| write!(f, "{column}:"))?;
-                f.write_str(" ")?;
+                write!(f, "{file}:{line}:{column}: ")?;
             }
             Origin::Flag(flag) => return write!(f, "{flag}: {message}"),
             Origin::Default => {}
@@ -73,7 +71,8 @@ impl fmt::Display for Problem {
 #[derive(Clone, Default)]
 pub(super) struct Origins {
     pub(super) file: String,
-    pub(super) lines: BTreeMap<String, usize>,
+    /// Line and column, from 1.
+    pub(super) places: BTreeMap<String, (usize, usize)>,
     pub(super) flags: BTreeMap<String, &'static str>,
 }
 
@@ -95,7 +94,7 @@ impl Eq for Origins {}
 impl Origins {
     /// Whether the user gave `key`.
     pub(super) fn given(&self, key: &str) -> bool {
-        self.flags.contains_key(key) || self.lines.contains_key(key)
+        self.flags.contains_key(key) || self.places.contains_key(key)
     }
 
     /// Where `key`, or the nearest table around it, was written.
@@ -105,8 +104,8 @@ impl Origins {
             if let Some(flag) = self.flags.get(around) {
                 return Origin::Flag(flag);
             }
-            if let Some(&line) = self.lines.get(around) {
-                return Origin::File { file: self.file.clone(), line, column: None };
+            if let Some(&(line, column)) = self.places.get(around) {
+                return Origin::File { file: self.file.clone(), line, column };
             }
             match around.rfind(['.', '[']) {
                 Some(end) => around = &around[..end],

@@ -101,8 +101,8 @@ impl<'t> Document<'t> {
         let State { origins, mut problems, .. } = self.state.into_inner();
         problems.sort_by_key(|p| match p.origin {
             Origin::File { line, column, .. } => (0, line, column),
-            Origin::Flag(_) => (1, 0, None),
-            Origin::Default => (2, 0, None),
+            Origin::Flag(_) => (1, 0, 0),
+            Origin::Default => (2, 0, 0),
         });
         (origins, problems)
     }
@@ -110,7 +110,7 @@ impl<'t> Document<'t> {
     fn complain_at(&self, at: usize, key: String, message: String) {
         let (line, column) = self.position(at);
         let mut state = self.state.borrow_mut();
-        let origin = Origin::File { file: state.origins.file.clone(), line, column: Some(column) };
+        let origin = Origin::File { file: state.origins.file.clone(), line, column };
         state.problems.push(Problem { origin, key, message });
     }
 
@@ -122,8 +122,8 @@ impl<'t> Document<'t> {
     }
 
     fn value<'d>(&'d self, path: String, value: Spanned<DeValue<'t>>) -> Value<'d, 't> {
-        let line = self.position(value.span().start).0;
-        self.state.borrow_mut().origins.lines.insert(path.clone(), line);
+        let place = self.position(value.span().start);
+        self.state.borrow_mut().origins.places.insert(path.clone(), place);
         Value { document: self, path, value }
     }
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Overrides, existing, path};
 use crate::cluster::toml::{Document, Field, Table};
-use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, platform};
+use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, login, platform};
 
 pub(super) fn access(root: &mut Table<'_, '_>, document: &Document<'_>, dir: &Path) -> Access {
     let mut table = root.table("access");
-    let user = table.text("user").and_then(|f| f.check(|t| check::user(t)));
+    let user = table.text("user").and_then(|f| f.check(|t| login::user(t)));
     let user = user.unwrap_or_else(|| defaults::USER.to_owned());
     let lines = table.texts("ssh-keys").unwrap_or_default();
     let mut ssh_keys: Vec<String> =

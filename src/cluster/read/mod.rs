@@ -7,7 +7,7 @@ mod software;
 
 use std::path::{Path, PathBuf};
 
-use super::problem::Error;
+use super::problem::{Error, Origin, Problem};
 use super::toml::{Document, Field};
 use super::{Cluster, check, consistency, defaults};
 
@@ -26,7 +26,8 @@ impl Cluster {
     pub fn read(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
         let Some(path) = path else { return Self::parse("pibake.toml", "", Path::new(""), overrides) };
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|e| not_utf8(path, &e))?;
         let dir = path.parent().unwrap_or(Path::new(""));
         Self::parse(&path.display().to_string(), &text, dir, overrides)
     }
@@ -47,6 +48,18 @@ impl Cluster {
             problems => Err(Error::Invalid(problems)),
         }
     }
+}
+
+/// Where the text stops being UTF-8, which TOML files are, and netplan's and cloud-init's.
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {
+    let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = sound.iter().filter(|b| **b == b'\n').count() + 1;
+    let before = sound.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    let column = String::from_utf8_lossy(before).chars().count() + 1;
+    let message = "is not UTF-8: save the file in that encoding. A radio network whose name is not UTF-8 \
+                   cannot be described: rename it";
+    let origin = Origin::File { file: path.display().to_string(), line, column };
+    Error::Invalid(vec![Problem { origin, key: String::new(), message: message.to_owned() }])
 }
 
 fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {

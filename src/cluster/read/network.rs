@@ -180,7 +180,12 @@ fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, node
         let message = format!("must lie between {lowest} and {highest}, in network.subnet");
         document.complain("network.dhcp.range", message);
     }
+    let given = range.is_some();
     let range = range.or_else(|| plan::usual_pool(subnet));
     let pool = range.map_or_else(Vec::new, |range| plan::without(range, nodes.iter().map(|n| n.address)));
+    if given && pool.is_empty() {
+        document
+            .complain("network.dhcp.range", "leaves nothing to hand out: all of it is nodes' own addresses");
+    }
     Dhcp { pool, default_lease_seconds, max_lease_seconds }
 }

@@ -9,7 +9,7 @@ use super::{default, existing};
 use crate::cluster::toml::Table;
 use crate::cluster::{
     AptSource, Cgroup, ContainerdVersion, Flannel, Kubernetes, KubernetesVersion, Proxy, Secret, Sources,
-    check, defaults, software,
+    check, defaults, reference, software,
 };
 
 pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
@@ -28,7 +28,7 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
             software::check_containerd(text.parse::<ContainerdVersion>().map_err(form)?)
         })
     });
-    let pause_image = table.text("pause-image").and_then(|f| f.check(|t| check::image(t)));
+    let pause_image = table.text("pause-image").and_then(|f| f.check(|t| reference::image(t)));
     let cgroup = table.text("cgroup").and_then(|f| {
         f.check(|text| match text.as_str() {
             "v1" => Ok(Cgroup::V1),
@@ -39,7 +39,7 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
     let mut flannel = table.table("flannel");
     let mut image = |key, usual: &str| {
-        flannel.text(key).and_then(|f| f.check(|t| check::image(t))).unwrap_or_else(|| usual.to_owned())
+        flannel.text(key).and_then(|f| f.check(|t| reference::image(t))).unwrap_or_else(|| usual.to_owned())
     };
     let images = Flannel {
         image: image("image", defaults::FLANNEL_IMAGE),
@@ -66,7 +66,7 @@ pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path) -> Sources {
     let docker = apt(table.table("docker"), docker, &[], dir);
     let kubernetes = [defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT];
     let kubernetes = apt(table.table("kubernetes"), kubernetes, &["{minor}"], dir);
-    let image_registry = table.text("image-registry").and_then(|f| f.check(|t| check::registry(t)));
+    let image_registry = table.text("image-registry").and_then(|f| f.check(|t| reference::registry(t)));
     let registry_mirrors = mirrors(table.table("registry-mirrors"));
     let servers = table.texts("ntp").unwrap_or_default();
     let ntp = servers.into_iter().filter_map(|f| f.check(|t| check::server(t))).collect();
@@ -104,7 +104,7 @@ fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
     for (registry, endpoints) in table.rest() {
         let Some(endpoints) = endpoints.list() else { continue };
         for endpoint in endpoints.into_iter().filter_map(crate::cluster::toml::Value::text) {
-            let checked = endpoint.check(|text| match check::registry(&registry) {
+            let checked = endpoint.check(|text| match reference::registry(&registry) {
                 Ok(host) if !host.contains('/') => check::web_address(text, &[]),
                 _ => Err(format!("{registry:?} must be the host of a registry, such as docker.io")),
             });

@@ -1,0 +1,103 @@
+//! The networks of a cluster: how large each may be, and that no two share an address.
+
+use ipnet::Ipv4Net;
+
+use crate::cluster::{Cluster, UplinkAddressing};
+
+/// kube-controller-manager cuts a network of this prefix length out of the pods' for each node
+/// (`--node-cidr-mask-size`).
+const NODE_PREFIX: u8 = 24;
+
+/// The most bits between a pod network's prefix and a node's (`PodSubnetNodeMaskMaxDiff` of
+/// kubeadm's constants).
+const MOST_NODE_BITS: u8 = 16;
+
+/// Each network that the cluster's machines and pods are in, with the key that says it.
+fn all(cluster: &Cluster) -> Vec<(&'static str, Ipv4Net)> {
+    let mut all = vec![
+        ("network.subnet", cluster.network.subnet),
+        ("kubernetes.pods", cluster.kubernetes.pods),
+        ("kubernetes.services", cluster.kubernetes.services),
+    ];
+    if let Some(gateway) = cluster.network.gateway()
+        && let UplinkAddressing::Static { address, .. } = gateway.uplink.addressing
+    {
+        all.push(("network.uplink.address", address.trunc()));
+    }
+    all
+}
+
+/// Two networks with an address in common could not both be reached.
+pub(super) fn overlaps(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+    let all = all(cluster);
+    for (n, (key, net)) in all.iter().enumerate() {
+        for (other_key, other) in all.iter().take(n) {
+            if !net.contains(other) && !other.contains(net) {
+                continue;
+            }
+            // The one that the user wrote is the one to change.
+            let (key, net, other_key, other) =
+                if cluster.origins.given(key) || !cluster.origins.given(other_key) {
+                    (key, net, other_key, other)
+                } else {
+                    (other_key, other, key, net)
+                };
+            say(key, format!("{net} overlaps {other_key} {other}: give one of the two another network"));
+        }
+    }
+    for (key, net) in all {
+        if let Some(what) = unusable(net) {
+            say(key, format!("{net} {what}"));
+        }
+    }
+}
+
+/// What kubeadm and the API server ask of the size of a network.
+pub(super) fn sizes(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+    let (pods, services) = (cluster.kubernetes.pods, cluster.kubernetes.services);
+    let widest = NODE_PREFIX - MOST_NODE_BITS;
+    let slices = NODE_PREFIX.checked_sub(pods.prefix_len()).map_or(0, |bits| 1_u64 << bits);
+    if pods.prefix_len() < widest {
+        say(
+            "kubernetes.pods",
+            format!(
+                "{pods} is too large: kubeadm takes a /{widest} at most where every node gets a /{NODE_PREFIX}; \
+                 perhaps {}",
+                narrowed(pods, widest)
+            ),
+        );
+    } else if slices < cluster.nodes.len() as u64 {
+        let nodes = cluster.nodes.len();
+        say(
+            "kubernetes.pods",
+            format!(
+                "{pods} is too small: every node needs a /{NODE_PREFIX} of it, and there are {nodes} nodes"
+            ),
+        );
+    }
+    // kube-apiserver takes at most 20 bits of host part; kubeadm gives DNS the tenth address.
+    if !(12..=27).contains(&services.prefix_len()) {
+        say("kubernetes.services", format!("{services} must have a prefix length from /12 to /27"));
+    }
+}
+
+fn narrowed(net: Ipv4Net, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new(net.network(), prefix).unwrap_or(net)
+}
+
+/// Networks that no machine can be reached in.
+fn unusable(net: Ipv4Net) -> Option<&'static str> {
+    let within = |text: &str| text.parse::<Ipv4Net>().is_ok_and(|n| n.contains(&net) || net.contains(&n));
+    // IANA's registry of special-purpose addresses (RFC 6890).
+    if within("127.0.0.0/8") {
+        Some("holds loopback addresses")
+    } else if within("224.0.0.0/3") {
+        Some("holds multicast or reserved addresses")
+    } else if within("0.0.0.0/8") {
+        Some("holds addresses that mean \"this network\"")
+    } else if within("169.254.0.0/16") {
+        Some("holds link-local addresses")
+    } else {
+        None
+    }
+}

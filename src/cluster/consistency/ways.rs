@@ -1,0 +1,147 @@
+//! The ways into and out of the cluster: ports, routers, name servers.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::cluster::interface::{self, Kind};
+use crate::cluster::{Cluster, Mode, UplinkAddressing, plan};
+
+/// Every name server is handed to all nodes, and CoreDNS passes the pods' questions on to it.
+pub(super) fn name_servers(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+    for (n, address) in cluster.network.dns.iter().enumerate() {
+        if let Some(fault) = no_name_server(cluster, *address) {
+            say(&format!("network.dns[{}]", n + 1), format!("{address} {fault}"));
+        }
+    }
+}
+
+/// Why no name server can have this address.
+fn no_name_server(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
+    let [first, ..] = address.octets();
+    let kind = if address.is_loopback() {
+        "is a loopback address: each node would ask itself"
+    } else if address.is_multicast() {
+        "is a multicast address"
+    } else if address.is_broadcast() {
+        "is the broadcast address"
+    } else if first == 0 {
+        "means \"this network\""
+    } else if first >= 240 {
+        "is a reserved address"
+    } else if address.is_link_local() {
+        "is a link-local address, which is not routed"
+    } else {
+        return within_the_cluster(cluster, address);
+    };
+    Some(format!("{kind}. Give the address of a DNS server, such as your router's"))
+}
+
+fn within_the_cluster(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
+    let (network, kubernetes) = (&cluster.network, &cluster.kubernetes);
+    if let Some(node) = cluster.nodes.iter().find(|node| node.address == address) {
+        return Some(format!("is {}'s own address, and pibake installs no DNS server there", node.name));
+    }
+    for (key, net) in [("services", kubernetes.services), ("pods", kubernetes.pods)] {
+        if net.contains(&address) {
+            return Some(format!(
+                "lies in kubernetes.{key} {net}: the nodes need a DNS server that is there before the cluster is"
+            ));
+        }
+    }
+    if let Some(end) = end_of(network.subnet, address) {
+        return Some(format!("is the {end} address of network.subnet {}", network.subnet));
+    }
+    if let Some(gateway) = network.gateway()
+        && let UplinkAddressing::Static { address: own, .. } = gateway.uplink.addressing
+    {
+        if own.addr() == address {
+            return Some("is the uplink's own address, and pibake installs no DNS server there".to_owned());
+        }
+        if let Some(end) = end_of(own, address) {
+            return Some(format!("is the {end} address of the uplink's network {}", own.trunc()));
+        }
+    }
+    None
+}
+
+/// Which end of a network an address is; a /31 and a /32 have none (RFC 3021).
+fn end_of(net: Ipv4Net, address: Ipv4Addr) -> Option<&'static str> {
+    match address {
+        _ if net.prefix_len() > 30 => None,
+        a if a == net.network() => Some("network"),
+        a if a == net.broadcast() => Some("broadcast"),
+        _ => None,
+    }
+}
+
+/// Only what hardware brings is there without somebody who creates it, and netplan configures each
+/// kind in a way of its own.
+pub(super) fn ports(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+    let network = &cluster.network;
+    let not_made = |name: &str, what: &str| {
+        format!(
+            "{name} is the name of {what}, which pibake does not create: name a port of the board, such as eth0"
+        )
+    };
+    match interface::kind(&network.interface) {
+        Kind::Virtual(what) => say("network.interface", not_made(&network.interface, what)),
+        Kind::Radio => say(
+            "network.interface",
+            format!(
+                "{} is a radio, but the nodes are on this network by cable: name the Ethernet port, such as \
+                 eth0. A radio can be node-1's uplink: describe its network in [network.wifi]",
+                network.interface
+            ),
+        ),
+        Kind::Cable | Kind::Other => {}
+    }
+    let Some(gateway) = network.gateway() else { return };
+    let uplink = &gateway.uplink;
+    let mut fault = |message| say("network.uplink.interface", message);
+    if uplink.interface == network.interface {
+        fault(format!("must differ from network.interface, which is {}", network.interface));
+    }
+    match (interface::kind(&uplink.interface), &uplink.wifi) {
+        (Kind::Virtual(what), _) => fault(not_made(&uplink.interface, what)),
+        (Kind::Radio, None) => fault(format!(
+            "{} is a radio: describe its network in [network.wifi]; by cable, name the Ethernet port, such as eth1",
+            uplink.interface
+        )),
+        (Kind::Cable, Some(_)) => fault(format!(
+            "{} is an Ethernet port, but [network.wifi] describes a radio network: name the radio, such as \
+             wlan0, or remove [network.wifi]",
+            uplink.interface
+        )),
+        _ => {}
+    }
+}
+
+/// A router is a host of the network that it leads out of, and another machine than the node.
+pub(super) fn routers(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+    let (network, subnet) = (&cluster.network, cluster.network.subnet);
+    match &network.mode {
+        Mode::Gateway(gateway) => {
+            let UplinkAddressing::Static { address, router } = gateway.uplink.addressing else { return };
+            let mut fault = |message| say("network.uplink.router", message);
+            if !address.contains(&router) {
+                fault(format!("{router} must lie in the uplink's network {}", address.trunc()));
+            } else if router == address.addr() {
+                fault("must not be the uplink's own address".to_owned());
+            } else if let Some(end) = end_of(address, router) {
+                fault(format!("{router} is the {end} address of the uplink's network {}", address.trunc()));
+            }
+        }
+        Mode::Lan(lan) => {
+            let router = lan.router;
+            if let Some(end) = end_of(subnet, router) {
+                say("network.router", format!("{router} is the {end} address of network.subnet {subnet}"));
+            } else if !plan::hosts(subnet).is_some_and(|(first, last)| (first..=last).contains(&router)) {
+                say("network.router", format!("must lie in network.subnet {subnet}"));
+            }
+            if let Some(node) = cluster.nodes.iter().find(|n| n.address == router) {
+                say("network.router", format!("{router} is the address of {} already", node.name));
+            }
+        }
+    }
+}
