@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use super::download::Place;
 use super::entry::{Files, NEW};
 use super::memo::Memos;
-use super::{Base, Digest, Error, Options, Result, Spec, Stamp, Tap, Trust, entry, obtain};
+use super::{Base, Checked, Digest, Error, Options, Result, Spec, Stamp, Tap, Trust, entry, guard, obtain};
 use crate::io::FileLock;
 use crate::progress::{Progress, Unit};
 
@@ -27,6 +27,9 @@ use crate::progress::{Progress, Unit};
 const PART_IS_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Small files are written in less.
 const NEW_IS_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// The folders in it.
+const SUBS: [&str; 5] = ["images", "downloads", "evidence", "notes", "locks"];
 
 /// Marks the folder for backup programs: <https://bford.info/cachedir/>.
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of pibake.\n";
@@ -54,11 +57,12 @@ impl Cache {
     /// Opens the cache in `dir` and creates it where it is not there.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be created.
+    /// [`Error::Io`] where it cannot be created; [`Error::Writable`] and [`Error::NotOurs`] where others
+    /// could change what is in it.
     pub fn open(dir: &Path) -> Result<Self> {
         let cache =
             Self { dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))? };
-        for sub in ["images", "downloads", "evidence", "notes", "locks"] {
+        for sub in SUBS {
             let path = cache.dir.join(sub);
             // 0700 as the XDG rules have it
             DirBuilder::new()
@@ -66,6 +70,10 @@ impl Cache {
                 .mode(0o700)
                 .create(&path)
                 .map_err(|e| Error::io("creating the cache (XDG_CACHE_HOME says where)", &path, e))?;
+        }
+        for path in SUBS.map(|sub| cache.dir.join(sub)).iter().chain([&cache.dir]) {
+            let found = std::fs::metadata(path).map_err(|e| Error::io("examining", path, e))?;
+            guard::check(path, &found, &cache.dir)?;
         }
         let tag = cache.dir.join("CACHEDIR.TAG");
         if !tag.exists() {
@@ -127,6 +135,9 @@ impl Cache {
 
     /// The image with this digest, if it is here and passes its check. One that does not is removed;
     /// the caller holds its lock.
+    ///
+    /// A file that was touched since it was verified (its time of change is another, which no program
+    /// can put back) is read in full, and so is any file if that is asked for.
     pub(super) fn find(
         &self,
         digest: &Digest,
@@ -135,23 +146,40 @@ impl Cache {
     ) -> Result<Option<Found>> {
         let files = Files::new(&self.images(), digest);
         let Some(entry) = files.load() else { return Ok(None) };
-        let fault = if options.thorough {
-            let step = progress.begin("checking the cached image", Unit::Bytes, Some(entry.raw_len));
-            let fault = entry.check_thoroughly(&files.image, |n| step.advance(n));
-            step.finish();
-            fault
-        } else {
-            entry.check(&files.image)
-        };
-        if let Err(reason) = fault {
-            let path = files.image.display();
-            progress.note(&format!("the cached image {path} is damaged ({reason}); removing it"));
-            files.discard()?;
-            return Ok(None);
+        for path in [&files.entry, &files.image] {
+            if let Ok(found) = std::fs::symlink_metadata(path) {
+                guard::check(path, &found, &self.dir)?;
+            }
         }
-        tracing::info!(image = %files.image.display(), options.thorough, "found in the cache");
-        let stamp = Stamp::at(&files.image).map_err(|e| Error::io("examining", &files.image, e))?;
-        Ok(Some(Found { path: files.image, stamp, digest: *digest, packed_len: entry.packed_len }))
+        let path = files.image.display();
+        let checked = entry.look(&files.image).and_then(|(stamp, same)| {
+            if same && !options.thorough {
+                return Ok((stamp, Checked::Unchanged));
+            }
+            if !same {
+                progress.note(&format!(
+                    "the cached image {path} was touched since it was verified: reading it in full"
+                ));
+            }
+            let step = progress.begin("checking the cached image", Unit::Bytes, Some(entry.raw_len));
+            entry.check_content(&files.image, |n| step.advance(n))?;
+            step.finish();
+            Ok((stamp, Checked::Content))
+        });
+        let (stamp, checked) = match checked {
+            Ok(checked) => checked,
+            Err(reason) => {
+                progress.note(&format!("the cached image {path} is damaged ({reason}); removing it"));
+                files.discard()?;
+                return Ok(None);
+            }
+        };
+        tracing::info!(image = %path, checked = checked.as_str(), "found in the cache");
+        let packed_len = entry.packed_len;
+        if checked == Checked::Content {
+            files.renew(entry, stamp)?;
+        }
+        Ok(Some(Found { path: files.image, stamp, checked, digest: *digest, packed_len }))
     }
 
     /// Whether an image was made from a packed file of this size, so that hashing a file of unknown
@@ -216,15 +244,16 @@ impl Cache {
 pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) stamp: Stamp,
+    pub(super) checked: Checked,
     pub(super) digest: Digest,
     pub(super) packed_len: u64,
 }
 
 impl Found {
     pub(super) fn into_base(self, name: String, release: Option<&str>, trust: Trust) -> Base {
-        let Self { path, stamp, digest, packed_len } = self;
+        let Self { path, stamp, checked, digest, packed_len } = self;
         let release = release.map(str::to_owned);
-        Base { name, release, len: stamp.len, packed_len, digest, trust, path, stamp }
+        Base { name, release, len: stamp.len, packed_len, digest, trust, checked, path, stamp }
     }
 }
 

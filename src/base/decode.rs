@@ -45,6 +45,12 @@ pub enum DecodeError {
     /// The compressed data contradict themselves.
     #[error("it is damaged, {1} bytes of the image on: {0}")]
     Corrupt(String, u64),
+    /// It unpacks to more than is granted.
+    #[error(
+        "it unpacks to more than {} MiB, which is more than it should be; if it is meant to be as large, say so with --max-base-size",
+        .0 >> 20
+    )]
+    TooLarge(u64),
     /// It was packed with a window that takes more memory than is granted.
     #[error(
         "it was packed so that unpacking takes more than {0} MiB of memory: pack it with a smaller dictionary"

@@ -34,7 +34,7 @@ impl Place {
 
     /// Of which version of `url` the `len` bytes are that are here, if that is known.
     fn load(&self, url: &Url, len: u64) -> Option<Version> {
-        let version: Version = serde_json::from_slice(&std::fs::read(&self.version).ok()?).ok()?;
+        let version: Version = serde_json::from_slice(&entry::read_whole(&self.version)?).ok()?;
         let fits = version.url == http::shown(url) && version.total.is_none_or(|t| len <= t);
         (len > 0 && fits).then_some(version)
     }

@@ -1,17 +1,20 @@
 //! What is written down about a cached image, and files that are either whole or not there.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::pipeline::Outcome;
-use super::{Digest, Error, Result, space, sparse};
+use super::{Digest, Error, Result, Stamp, space, sparse};
 
 /// Of what follows: an entry of another version is obtained again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Larger than any file of the cache's but images and downloads: a SHA256SUMS has at most 1 MiB.
+const LARGEST_FILE: u64 = 1 << 20;
 
 /// Temporary files begin with this, so that what a killed process left is known by its name.
 pub(super) const NEW: &str = ".new-";
@@ -30,8 +33,8 @@ pub(super) struct Entry {
     pub(super) raw_len: u64,
     /// [`sparse::Content`] of the raw image.
     content: String,
-    /// When the raw image was last written to, in seconds since 1970 and nanoseconds.
-    modified: (i64, i64),
+    /// The raw image's file when it was last known to be right.
+    stamp: Stamp,
 }
 
 /// Where a digest's image and its entry are.
@@ -47,7 +50,7 @@ impl Files {
 
     /// The entry, if there is one that can be read and is meant for this name.
     pub(super) fn load(&self) -> Option<Entry> {
-        let entry: Entry = serde_json::from_slice(&std::fs::read(&self.entry).ok()?).ok()?;
+        let entry: Entry = serde_json::from_slice(&read_whole(&self.entry)?).ok()?;
         let named = self.entry.file_stem().is_some_and(|s| *s == *entry.digest.to_string());
         (entry.version == VERSION && named).then_some(entry)
     }
@@ -59,7 +62,8 @@ impl Files {
         // nobody writes to it by mistake
         std::fs::set_permissions(temporary, Permissions::from_mode(0o444)).map_err(io)?;
         std::fs::rename(temporary, &self.image).map_err(io)?;
-        let meta = std::fs::metadata(&self.image).map_err(io)?;
+        // after the last change of mode and name: both move the time of change
+        let stamp = Stamp::at(&self.image).map_err(io)?;
         let entry = Entry {
             version: VERSION,
             source: source.to_owned(),
@@ -67,11 +71,21 @@ impl Files {
             packed_len: outcome.packed_len,
             raw_len: outcome.raw.len,
             content: outcome.raw.content.clone(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
+            stamp,
         };
-        let json = serde_json::to_vec_pretty(&entry).map_err(|e| io(e.into()))?;
-        write_whole(&self.entry, &json)?;
+        self.save(&entry)?;
         Ok(entry)
+    }
+
+    fn save(&self, entry: &Entry) -> Result<()> {
+        let json =
+            serde_json::to_vec_pretty(entry).map_err(|e| Error::io("finishing", &self.image, e.into()))?;
+        write_whole(&self.entry, &json)
+    }
+
+    /// Writes down that the image was found to be right as it is now.
+    pub(super) fn renew(&self, entry: Entry, stamp: Stamp) -> Result<()> {
+        self.save(&Entry { stamp, ..entry })
     }
 
     /// Removes the entry and then the image.
@@ -87,27 +101,31 @@ impl Files {
 }
 
 impl Entry {
-    /// Whether the image has the size and the time that it had when it was whole. `Err` says why not.
-    pub(super) fn check(&self, image: &Path) -> Result<(), String> {
-        let meta = std::fs::metadata(image).map_err(|e| e.to_string())?;
-        if meta.len() != self.raw_len {
-            return Err(format!("it has {} bytes instead of {}", meta.len(), self.raw_len));
+    /// The image's file as it is now, and whether it is the one that was verified. `Err` says why it
+    /// cannot be.
+    pub(super) fn look(&self, image: &Path) -> Result<(Stamp, bool), String> {
+        let now = Stamp::at(image).map_err(|e| e.to_string())?;
+        if now.len != self.raw_len {
+            return Err(format!("it has {} bytes instead of {}", now.len, self.raw_len));
         }
-        if (meta.mtime(), meta.mtime_nsec()) != self.modified {
-            return Err("it was written to after it was finished".to_owned());
-        }
-        Ok(())
+        Ok((now, now == self.stamp))
     }
 
     /// Reads all of the image. `Err` says what is wrong.
-    pub(super) fn check_thoroughly(&self, image: &Path, seen: impl FnMut(u64)) -> Result<(), String> {
-        self.check(image)?;
+    pub(super) fn check_content(&self, image: &Path, seen: impl FnMut(u64)) -> Result<(), String> {
         match sparse::content_of(image, seen) {
             Ok(content) if content == self.content => Ok(()),
             Ok(_) => Err("its content is not what was written".to_owned()),
             Err(e) => Err(e.to_string()),
         }
     }
+}
+
+/// Reads a small file of the cache; none of ours is as large as what is not read.
+pub(super) fn read_whole(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(LARGEST_FILE + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= LARGEST_FILE).then_some(bytes)
 }
 
 /// Writes a small file so that it is either the old one or whole, also after a loss of power.

@@ -15,6 +15,8 @@ pub enum Class {
     Failed,
     /// Something came that is not what it should be.
     Verification,
+    /// It would not be safe.
+    Refused,
 }
 
 /// Why there is no base image.
@@ -36,6 +38,34 @@ pub enum Error {
     /// The lock of an image in the cache cannot be used.
     #[error(transparent)]
     Lock(LockError),
+
+    /// Others can write to what is in the cache.
+    #[error(
+        "{} can be written to by others (mode {mode:04o}), who could put an image of their own there: run chmod -R go-w {}, or remove it and fetch again",
+        path.display(), cache.display()
+    )]
+    Writable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The cache.
+        cache: PathBuf,
+    },
+
+    /// What is in the cache belongs to another user.
+    #[error(
+        "{} belongs to another user (uid {owner}), who could put an image of their own there: run chown -R {} {}, or set XDG_CACHE_HOME to a folder of your own",
+        path.display(), rustix::process::geteuid().as_raw(), cache.display()
+    )]
+    NotOurs {
+        /// The folder or file.
+        path: PathBuf,
+        /// Numeric owner.
+        owner: u32,
+        /// The cache.
+        cache: PathBuf,
+    },
 
     /// A path that is no regular file.
     #[error("the base image {path} is {what}: give a file such as an .img or .img.xz")]
@@ -225,6 +255,7 @@ impl Error {
             | Self::NoCacheDir
             | Self::Mirror { .. }
             | Self::Keyring { .. } => Class::Usage,
+            Self::Writable { .. } | Self::NotOurs { .. } => Class::Refused,
             Self::WebPage { .. }
             | Self::Sums { .. }
             | Self::Untrusted { .. }

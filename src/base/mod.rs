@@ -10,13 +10,16 @@ use std::sync::Arc;
 
 mod cache;
 pub mod catalog;
+mod checked;
 mod decode;
 mod digest;
 mod download;
 mod entry;
 mod error;
+mod guard;
 mod http;
 mod keyring;
+mod limit;
 mod memo;
 mod obtain;
 mod options;
@@ -33,6 +36,7 @@ mod trust;
 mod zero;
 
 pub use cache::Cache;
+pub use checked::Checked;
 pub use decode::{DecodeError, Format, xz_raw_len};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Class, Error};
@@ -65,6 +69,8 @@ pub struct Base {
     pub digest: Digest,
     /// Why its bytes are believed to be the right ones.
     pub trust: Trust,
+    /// What was looked at before it was used.
+    pub checked: Checked,
     path: PathBuf,
     stamp: Stamp,
 }

@@ -19,7 +19,7 @@ use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
-use super::{Base, Error, Options, Result, Spec, Stamp, Tap, Trust, space};
+use super::{Base, Checked, Error, Options, Result, Spec, Stamp, Tap, Trust, limit, space};
 use crate::io::FileLock;
 use crate::progress::{Progress, Unit};
 
@@ -72,6 +72,10 @@ struct Work<'a> {
     key: String,
     name: &'a str,
     len_hint: Option<u64>,
+    /// The release, if the catalog knows it.
+    image: Option<&'a Image>,
+    /// Size of the packed file, where it is known.
+    packed_len: Option<u64>,
     expected: Option<Digest>,
 }
 
@@ -93,7 +97,14 @@ impl Task<'_, '_> {
             Some(found) => found,
             None => {
                 let len_hint = decode::xz_raw_len(&mut std::io::Cursor::new(SAMPLE)).ok().flatten();
-                let work = Work { key: digest.to_string(), name, len_hint, expected: Some(digest) };
+                let work = Work {
+                    key: digest.to_string(),
+                    name,
+                    len_hint,
+                    image: None,
+                    packed_len: None,
+                    expected: Some(digest),
+                };
                 self.produce(&work, &mut Bytes(SAMPLE))?
             }
         };
@@ -124,14 +135,15 @@ impl Task<'_, '_> {
             _ => Ok(()),
         };
         if format == Format::Raw {
-            let digest = self.local_digest(&path, &name, file.stamp())?;
+            let (digest, checked) = self.local_digest(&path, &name, file.stamp())?;
             compare(digest)?;
-            let found = Found { path, stamp: file.stamp(), digest, packed_len: file.stamp().len };
+            let packed_len = file.stamp().len;
+            let found = Found { path, stamp: file.stamp(), checked, digest, packed_len };
             return Ok(found.into_base(name, None, trust));
         }
         let mut digest = self.remembered(&path, file.stamp());
         if digest.is_none() && self.cache.has_packed_len(file.stamp().len) {
-            digest = Some(self.local_digest(&path, &name, file.stamp())?);
+            digest = Some(self.local_digest(&path, &name, file.stamp())?.0);
         }
         if let Some(digest) = digest {
             compare(digest)?;
@@ -147,9 +159,12 @@ impl Task<'_, '_> {
         }
         let before = SystemTime::now();
         let len_hint = file.raw_len_hint(format)?;
+        let packed_len = Some(file.stamp().len);
+        limit::check(len_hint, limit::limit(None, packed_len, self.options))
+            .map_err(|source| Error::Decode { name: name.clone(), source })?;
         space::check(&self.cache.images(), len_hint.unwrap_or(file.stamp().len))?;
         let expected = expected.or(digest);
-        let work = Work { key, name: &name, len_hint, expected };
+        let work = Work { key, name: &name, len_hint, image: None, packed_len, expected };
         let found = self.produce(&work, &mut file)?;
         self.cache.with_memos(|m| m.remember(&path, file.stamp(), found.digest, before));
         Ok(found.into_base(name, None, trust))
@@ -165,9 +180,9 @@ impl Task<'_, '_> {
     }
 
     /// The digest of a file: remembered, or found out by reading all of it.
-    fn local_digest(&self, path: &Path, name: &str, stamp: Stamp) -> Result<Digest> {
+    fn local_digest(&self, path: &Path, name: &str, stamp: Stamp) -> Result<(Digest, Checked)> {
         if let Some(known) = self.remembered(path, stamp) {
-            return Ok(known);
+            return Ok((known, Checked::Remembered));
         }
         let before = SystemTime::now();
         let digest = self.hash(path, name)?;
@@ -175,7 +190,7 @@ impl Task<'_, '_> {
             return Err(Error::Changed { path: path.to_owned() });
         }
         self.cache.with_memos(|m| m.remember(path, stamp, digest, before));
-        Ok(digest)
+        Ok((digest, Checked::Hashed))
     }
 
     fn remote(&mut self, url: &Url, name: String, image: Option<&Image>) -> Result<Base> {
@@ -217,9 +232,11 @@ impl Task<'_, '_> {
             Some(agent) => agent,
             None => Agent::new(self.options, self.progress)?,
         };
-        let work =
-            Work { key, name: &name, len_hint: image.map(|i| i.raw_len_hint), expected: expected.digest };
-        let found = self.download(&agent, url, &work)?;
+        let len_hint = image.map(|i| i.raw_len_hint);
+        let expected_digest = expected.digest;
+        let mut work =
+            Work { key, name: &name, len_hint, image, packed_len: None, expected: expected_digest };
+        let found = self.download(&agent, url, &mut work)?;
         Ok(found.into_base(name, release, expected.trust))
     }
 
@@ -262,12 +279,13 @@ impl Task<'_, '_> {
         self.cache.find(&known.digest, self.options, self.progress)
     }
 
-    fn download(&mut self, agent: &Agent<'_>, url: &Url, work: &Work<'_>) -> Result<Found> {
+    fn download(&mut self, agent: &Agent<'_>, url: &Url, work: &mut Work<'_>) -> Result<Found> {
         let place = self.cache.place(&work.key);
         let mut restarts = 0;
         loop {
             let resumable = work.expected.is_some();
             let mut download = Download::open(agent, url, &place, resumable, self.progress)?;
+            work.packed_len = download.total();
             if let Some(total) = download.total() {
                 let raw = work.len_hint.unwrap_or(total);
                 let needed = (total - download.kept().min(total)).saturating_add(raw);
@@ -338,6 +356,7 @@ impl Task<'_, '_> {
             file: &file,
             path: &temporary.0,
             len_hint: work.len_hint,
+            limit: limit::limit(work.image, work.packed_len, self.options),
             expected: work.expected,
             cancel: &self.options.cancel,
         };
@@ -354,13 +373,14 @@ impl Task<'_, '_> {
             _ => None,
         };
         let files = Files::new(&self.cache.images(), &digest);
-        let there = files.load().is_some_and(|e| e.check(&files.image).is_ok());
+        let there = files.load().is_some_and(|e| e.look(&files.image).is_ok_and(|(_, same)| same));
         if !there {
             files.commit(temporary, work.name, outcome)?;
         }
         tracing::info!(name = work.name, %digest, bytes = outcome.raw.len, "put into the cache");
         let stamp = Stamp::at(&files.image).map_err(|e| Error::io("examining", &files.image, e))?;
-        Ok(Found { path: files.image, stamp, digest, packed_len: outcome.packed_len })
+        let checked = Checked::Unpacked;
+        Ok(Found { path: files.image, stamp, checked, digest, packed_len: outcome.packed_len })
     }
 
     fn lock(&self, key: &str, what: &str) -> Result<FileLock> {

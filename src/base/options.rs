@@ -24,6 +24,9 @@ pub struct Options {
     /// Read a cached image in full and compare it with its checksum, instead of only its size and
     /// time; a damaged one is obtained again.
     pub thorough: bool,
+    /// The most bytes that an image may unpack to, instead of what is sane for its packed size or
+    /// known of its release.
+    pub max_raw_len: Option<u64>,
     /// How long to put up with a bad network.
     pub patience: Patience,
     /// Becomes true where the one who asked wants it no more. What was downloaded is kept.

@@ -72,6 +72,8 @@ pub(super) struct Job<'a> {
     pub(super) path: &'a Path,
     /// Size of the raw image, where it is known.
     pub(super) len_hint: Option<u64>,
+    /// The most bytes that it may unpack to.
+    pub(super) limit: u64,
     /// What the packed bytes' digest must be.
     pub(super) expected: Option<Digest>,
     /// Becomes true where nobody wants it any more.
@@ -114,7 +116,7 @@ pub(super) fn run(
     let has_tap = tap.is_some();
     std::thread::scope(|scope| {
         let outputs = if has_tap { vec![to_writer, to_tap] } else { vec![to_writer] };
-        let decoder = scope.spawn(move || unpack(packed, &outputs));
+        let decoder = scope.spawn(move || unpack(packed, job.limit, &outputs));
         let (writer, wishes) = Writer::new(job.file);
         let flusher = scope.spawn(move || sparse::flush(job.file, &wishes));
         let writer = scope.spawn(move || write(writer, &for_writer));
@@ -193,8 +195,8 @@ fn feed(
     }
 }
 
-fn unpack(packed: Receiver<Packed>, outputs: &[Sender<Piece>]) -> Unpacked {
-    match try_unpack(packed, outputs) {
+fn unpack(packed: Receiver<Packed>, limit: u64, outputs: &[Sender<Piece>]) -> Unpacked {
+    match try_unpack(packed, limit, outputs) {
         Ok(whole) => whole,
         Err(e) if decode::is_broken(&e) => Unpacked::Abandoned,
         Err(e) => match e.get_ref().and_then(|e| e.downcast_ref::<DecodeError>()) {
@@ -204,7 +206,7 @@ fn unpack(packed: Receiver<Packed>, outputs: &[Sender<Piece>]) -> Unpacked {
     }
 }
 
-fn try_unpack(packed: Receiver<Packed>, outputs: &[Sender<Piece>]) -> io::Result<Unpacked> {
+fn try_unpack(packed: Receiver<Packed>, limit: u64, outputs: &[Sender<Piece>]) -> io::Result<Unpacked> {
     let mut queue = Queue { packed, current: Vec::new(), used: 0, ended: false };
     let format = Format::detect(queue.head()?)?;
     let mut raw = format.reader(queue)?;
@@ -219,6 +221,9 @@ fn try_unpack(packed: Receiver<Packed>, outputs: &[Sender<Piece>]) -> io::Result
         if filled == 0 {
             outlet.end();
             return Ok(Unpacked::Whole);
+        }
+        if outlet.len().saturating_add(filled as u64) > limit {
+            return Err(DecodeError::TooLarge(limit).into());
         }
         let is_taken = if zero::is_zero(data) {
             outlet.zeros(filled as u64)
@@ -245,6 +250,11 @@ struct Outlet<'a> {
 }
 
 impl Outlet<'_> {
+    /// How much was taken.
+    fn len(&self) -> u64 {
+        self.passed.saturating_add(self.zeros)
+    }
+
     /// Takes data; false where somebody has given up.
     fn data(&mut self, data: Arc<[u8]>) -> bool {
         if !self.pass_zeros() {

@@ -114,7 +114,7 @@ impl Judge<'_> {
     /// The evidence that an earlier run kept in `dir`.
     pub(super) fn kept(&self, dir: &Path) -> Option<Evidence> {
         let (sums, signature) = self.files(dir).ok()?;
-        Some(Evidence { sums: Some(std::fs::read(sums).ok()?), signature: std::fs::read(signature).ok() })
+        Some(Evidence { sums: Some(entry::read_whole(&sums)?), signature: entry::read_whole(&signature) })
     }
 
     pub(super) fn keep(&self, dir: &std::path::Path, evidence: &Evidence) -> Result<()> {

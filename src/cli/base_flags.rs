@@ -23,6 +23,10 @@ pub struct BaseFlags {
     /// Accept a base image from the network that nothing vouches for
     #[arg(long)]
     insecure_base: bool,
+    /// The most GiB that the base image may unpack to; without it what its release or its packed size
+    /// makes likely
+    #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    max_base_size: Option<u64>,
     /// How many times in a row a request is tried without one byte of progress
     #[arg(long, value_name = "N", default_value = "6")]
     network_tries: NonZeroU32,
@@ -51,6 +55,7 @@ impl BaseFlags {
             return Err(Usage("--sha256 does not go with the built-in sample".to_owned()).into());
         }
         options.insecure = self.insecure_base;
+        options.max_raw_len = self.max_base_size.map(|gib| gib << 30);
         options.offline = offline;
         options.patience = Patience {
             attempts: self.network_tries.get(),

@@ -77,6 +77,7 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
         match cause.downcast_ref::<base::Error>().map(base::Error::class) {
             Some(base::Class::Usage) => return Some(Exit::Usage),
             Some(base::Class::Verification) => return Some(Exit::Verification),
+            Some(base::Class::Refused) => return Some(Exit::Refused),
             Some(base::Class::Failed) | None => {}
         }
         if cause.is::<Refused>() {

@@ -41,7 +41,8 @@ fn report(base: &Base, ui: &Ui) -> anyhow::Result<()> {
     let digest = base.digest.to_string();
     let value = json!({
         "base": base.name, "release": base.release, "sha256": digest,
-        "trust": trust(&base.trust), "signed_by": signer(&base.trust), "path": path,
+        "trust": trust(&base.trust), "signed_by": signer(&base.trust),
+        "checked": base.checked.as_str(), "path": path,
         "bytes": base.len, "stored_bytes": stored, "packed_bytes": base.packed_len,
     });
     ui.result(&value, || {
@@ -49,6 +50,7 @@ fn report(base: &Base, ui: &Ui) -> anyhow::Result<()> {
         let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
         row("SHA-256", digest);
         row("trust", base.trust.to_string());
+        row("checked", base.checked.to_string());
         row("path", path.display().to_string());
         row("size", human_bytes(base.len));
         row("on disk", human_bytes(stored));

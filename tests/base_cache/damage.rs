@@ -1,7 +1,7 @@
 //! What happens to the cache behind pibake's back.
 
 use std::fs::{File as OsFile, OpenOptions, Permissions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -45,6 +45,17 @@ impl Case {
         file.set_modified(modified).unwrap();
     }
 
+    /// Has the entry vouch for the file as it is now: as if a failing disk had changed it, which moves
+    /// no time.
+    fn vouch(&self) {
+        let image = self.machine.cached(&self.packed);
+        let found = std::fs::metadata(&image).unwrap();
+        let path = image.with_extension("json");
+        let mut entry: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        entry["stamp"]["changed"] = serde_json::json!([found.ctime(), found.ctime_nsec()]);
+        std::fs::write(&path, serde_json::to_vec(&entry).unwrap()).unwrap();
+    }
+
     /// Panics unless a fetch finds the damage, says so and gets the image again.
     fn repaired(&self, options: &[&str], said: &str) {
         let before = self.downloads();
@@ -74,7 +85,7 @@ fn an_image_that_was_cut_off() {
 fn an_image_that_was_written_to() {
     let case = Case::new(111);
     writable(&case.machine.cached(&case.packed)).write_all_at(b"x", 700_000).unwrap();
-    case.repaired(&[], "it was written to after it was finished");
+    case.repaired(&[], "was touched since it was verified: reading it in full");
 }
 
 #[test]
@@ -86,10 +97,14 @@ fn a_bit_that_flipped_on_the_disk() {
     };
     // in noise, in a hole, in the last block
     for at in [500_000, 1_900_000, (2 << 20) - 1] {
+        // whoever changes it and puts the time back is found out by the time of change
         flip(at);
-        // size and time are what is looked at each time; who wants to know has all of it read
+        case.repaired(&[], "its content is not what was written");
+        flip(at);
+        case.vouch();
+        // size, times and inode are what is looked at each time; who wants to know has all of it read
         let before = case.downloads();
-        case.fetch(&[]).good();
+        assert_eq!(case.fetch(&[]).good()["checked"], "unchanged");
         assert_eq!(case.downloads(), before);
         case.repaired(&["--check"], "its content is not what was written");
     }
@@ -104,7 +119,7 @@ fn a_bit_that_flipped_on_the_disk() {
 fn a_sound_image_passes_the_thorough_check() {
     let case = Case::new(113);
     let outcome = case.fetch(&["--check"]);
-    outcome.good();
+    assert_eq!(outcome.good()["checked"], "content");
     assert!(outcome.stderr.contains("checking the cached image: done"), "{}", outcome.stderr);
     assert_eq!(case.downloads(), 1);
     // also where a backup program has filled its holes
@@ -115,12 +130,45 @@ fn a_sound_image_passes_the_thorough_check() {
 }
 
 #[test]
+fn a_sound_image_that_was_touched_is_read_once() {
+    let case = Case::new(117);
+    // copied back by a backup program, say
+    let path = case.machine.cached(&case.packed);
+    std::fs::copy(&path, path.with_extension("copy")).unwrap();
+    std::fs::rename(path.with_extension("copy"), &path).unwrap();
+    for checked in ["content", "unchanged"] {
+        let outcome = case.fetch(&[]);
+        assert_eq!(outcome.good()["checked"], checked);
+        assert_eq!(outcome.stderr.contains("reading it in full"), checked == "content", "{}", outcome.stderr);
+    }
+    assert_eq!(case.downloads(), 1);
+}
+
+#[test]
+fn what_others_can_write_to_is_not_used() {
+    let case = Case::new(118);
+    let image = case.machine.cached(&case.packed);
+    let cache = case.machine.cache();
+    let folders = ["", "images", "downloads", "evidence", "notes", "locks"].map(|name| cache.join(name));
+    for path in folders.iter().chain([&image, &image.with_extension("json")]) {
+        let mode = std::fs::metadata(path).unwrap().mode() & 0o777;
+        for wide in [0o020, 0o002] {
+            std::fs::set_permissions(path, Permissions::from_mode(mode | wide)).unwrap();
+            case.fetch(&[]).bad(4, &format!("run chmod -R go-w {}", cache.display()));
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        case.fetch(&[]).good();
+    }
+    assert_eq!(case.downloads(), 1);
+}
+
+#[test]
 fn what_vouches_for_an_image_is_gone_or_nonsense() {
     let case = Case::new(114);
     let entry = case.machine.cached(&case.packed).with_extension("json");
     let good = std::fs::read_to_string(&entry).unwrap();
     let other = good.replace(&sha256(&case.packed), &sha256(b"another"));
-    let newer = good.replace("\"version\": 1", "\"version\": 2");
+    let newer = good.replace("\"version\": 2", "\"version\": 3");
     assert!(newer != good && other != good);
     for bad in ["", "{", "null", &good[..good.len() / 2], &other, &newer] {
         std::fs::write(&entry, bad).unwrap();

@@ -35,9 +35,25 @@ fn every_way_of_packing_gives_the_same_image() {
         // the name does not matter
         let renamed = machine.put("another.bin", &packed);
         assert_eq!(machine.fetch(&[&renamed]).good()["sha256"], sha256(&packed));
-        assert_eq!(machine.fetch(&[&format!("file://{path}"), "--check"]).good(), fetched);
-        assert_eq!(machine.fetch(&["--offline", &path]).good(), fetched);
+        machine.fetch(&[&format!("file://{path}"), "--check"]).good_as(&fetched);
+        machine.fetch(&["--offline", &path]).good_as(&fetched);
     }
+}
+
+#[test]
+fn what_unpacks_to_more_than_it_should_is_refused_on_the_way() {
+    let machine = Machine::new();
+    // more than a GiB, in some ten thousand to a million bytes
+    let mut raw = vec![0; (1 << 30) + (1 << 20)];
+    raw[510..512].copy_from_slice(&[0x55, 0xaa]);
+    for (name, packed) in [("a.img.gz", gz(&raw)), ("a.img.zst", zst(&raw))] {
+        let path = machine.put(name, &packed);
+        let outcome = machine.fetch(&[&path, "--max-base-size", "1"]);
+        outcome.bad(3, "it unpacks to more than 1024 MiB");
+        machine.assert_nothing_kept();
+    }
+    let path = machine.path().join("a.img.zst");
+    assert_eq!(machine.fetch(&[path.to_str().unwrap()]).good()["bytes"], raw.len());
 }
 
 #[test]

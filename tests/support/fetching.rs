@@ -88,6 +88,13 @@ impl Outcome {
         serde_json::from_str(&self.stdout).unwrap()
     }
 
+    /// Panics unless it succeeded and printed the same as an earlier run, but for what was looked at.
+    pub fn good_as(&self, first: &serde_json::Value) {
+        let mut again = self.good();
+        again["checked"] = first["checked"].clone();
+        assert_eq!(again, *first);
+    }
+
     /// Panics unless it ended with this code.
     pub fn code_is(&self, code: i32) {
         assert_eq!(self.code, code, "{}", self.stderr);
