@@ -1,6 +1,6 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test test-boot test-boot-pair test-kubeadm lint bench test-deps standin
+.PHONY: help demo test test-boot test-boot-pair test-kubeadm test-cluster lint bench test-deps standin
 
 help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
@@ -8,6 +8,7 @@ help:
 	@echo 'make test-boot  the tests that boot images in QEMU, alone'
 	@echo 'make test-boot-pair  two Raspberry Pis at once, which takes longest and is in none of the others'
 	@echo 'make test-kubeadm  make a real kubeadm (Debian 12) and have it read what is baked; no part of make test'
+	@echo 'make test-cluster  compile Kubernetes for arm64 and form a real cluster of two emulated machines; most of an hour'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
 	@echo 'make lint      formatting, clippy, shellcheck, the changelog, the dependencies'
 	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
@@ -36,11 +37,18 @@ test-kubeadm:
 	@tests/kubeadm/build.sh >/dev/null
 	cargo test --locked --test kubeadm
 
+# CLUSTER=name for one of the tests, which forms the cluster first
+CLUSTER =
+test-cluster: test-deps standin
+	@tests/install-packages tests/real_cluster/packages.txt
+	@tests/real_cluster/build.sh >/dev/null
+	cargo test --locked --test real_cluster -- $(CLUSTER)
+
 lint:
 	@tests/install-packages
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --test kubeadm -- -D warnings # no part of --all-targets, since of no plain `cargo test`
+	cargo clippy --locked --test kubeadm --test real_cluster -- -D warnings # no part of --all-targets, since of no plain `cargo test`
 	tests/lint/shell
 	tests/lint/changelog
 	tests/lint/dependencies

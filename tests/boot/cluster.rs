@@ -1,4 +1,5 @@
 //! A cluster's description with all that its machines need: package servers, a time server, cards.
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -7,14 +8,14 @@ use std::process::Command;
 use crate::machine::Machine;
 use crate::nginx::Nginx;
 use crate::ntp::TimeServer;
-use crate::repository::Repositories;
+use crate::repository::{self, Repositories};
 use crate::ssh::Ssh;
 use crate::support::images::put;
 use crate::support::run;
 use crate::{plan, standin};
 
 /// How a guest behind QEMU's user-mode network reaches this machine's loopback.
-const HOST: &str = "10.0.2.2";
+pub const HOST: &str = "10.0.2.2";
 
 /// Two nodes, and the servers that their description names.
 pub struct Cluster {
@@ -27,11 +28,29 @@ pub struct Cluster {
     epoch: String,
 }
 
+/// What the nodes of a test's cluster run, and where they get it.
+pub struct Software<'a> {
+    pub repositories: Repositories,
+    /// Lines of the description's section `[kubernetes]`.
+    pub kubernetes: &'a str,
+    /// Sections at the end of the description.
+    pub more: &'a str,
+}
+
 impl Cluster {
+    /// With recorders in the place of Kubernetes' programs.
     pub fn new() -> Self {
+        Self::of(Software {
+            repositories: Repositories::make(repository::CONTAINERD, repository::recorders),
+            kubernetes: "version = \"1.34\"\ncontainerd = \"1.7\"\n",
+            more: "",
+        })
+    }
+
+    pub fn of(software: Software<'_>) -> Self {
         // not in /tmp, which may be small and in memory: cards grow
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let repositories = Repositories::make();
+        let Software { repositories, kubernetes, more } = software;
         let server = Nginx::serve(repositories.root());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let cluster = Self {
@@ -42,13 +61,13 @@ impl Cluster {
             _time: TimeServer::start(),
             epoch: now.as_secs().to_string(),
         };
-        cluster.describe();
+        cluster.describe(kubernetes, more);
         // the base is unpacked and the secrets are made once, before machines start side by side
         cluster.output(&["build", "--node", "1", "-o", "images"]);
         cluster
     }
 
-    fn describe(&self) {
+    fn describe(&self, kubernetes: &str, more: &str) {
         let base = standin::dir().join("standin.img.xz");
         let (url, fingerprint) = (self.url(), self.repositories.fingerprint());
         let dir = self.dir.path();
@@ -62,11 +81,11 @@ impl Cluster {
             &format!(
                 "nodes = 2\n\
                  [base]\nimage = \"{base}\"\nplatform = \"debian-12\"\n\
-                 [kubernetes]\nversion = \"1.34\"\ncontainerd = \"1.7\"\n\
+                 [kubernetes]\n{kubernetes}\
                  [overlays]\ndir = \"overlays\"\n\
                  [sources]\nubuntu = \"{url}/mirror\"\nntp = [\"{HOST}\"]\n\
                  [sources.docker]\nurl = \"{url}/docker\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n\
-                 [sources.kubernetes]\nurl = \"{url}/kubernetes\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n",
+                 [sources.kubernetes]\nurl = \"{url}/kubernetes\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n{more}",
                 base = base.display()
             ),
         );

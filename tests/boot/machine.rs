@@ -1,10 +1,11 @@
 //! One machine that `pibake boot` runs, and what its console says.
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -36,6 +37,9 @@ const LAST_WORDS: usize = 100;
 pub struct Machine {
     name: String,
     child: Child,
+    keyboard: ChildStdin,
+    /// How much of the console's log is answered, in bytes.
+    answered: usize,
     console: Arc<Console>,
     reader: Option<JoinHandle<()>>,
     complaints: PathBuf,
@@ -62,8 +66,8 @@ impl Machine {
         guarded.args(["--pdeathsig", "TERM"]).arg(command.get_program()).args(command.get_args());
         guarded.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
         guarded.current_dir(command.get_current_dir().expect("a project's folder")).arg("--log").arg(&log);
-        guarded.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        let child = guarded.stderr(File::create(&complaints).unwrap()).spawn().unwrap();
+        guarded.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = guarded.stderr(File::create(&complaints).unwrap()).spawn().unwrap();
         let console = Arc::new(Console {
             name: name.to_owned(),
             log,
@@ -74,7 +78,12 @@ impl Machine {
         let following = Arc::clone(&console);
         let reader = Some(std::thread::spawn(move || following.follow()));
         println!("[{name}] switched on");
-        Self { name: name.to_owned(), child, console, reader, complaints, begun }
+        let keyboard = child.stdin.take().unwrap();
+        Self { name: name.to_owned(), child, keyboard, answered: 0, console, reader, complaints, begun }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Waits until the console says `text`, and returns the line. Fails where the machine ends first.
@@ -90,6 +99,23 @@ impl Machine {
             }
             assert!(Instant::now() < end, "{} has not said {text:?} in {PATIENCE:?}", self.name);
             std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until the console asks for input with `prompt`, after what was typed before, and types
+    /// `line`.
+    pub fn answer(&mut self, prompt: &str, line: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let log = std::fs::read(&self.console.log).unwrap();
+            let text = String::from_utf8_lossy(log.get(self.answered..).unwrap_or_default()).into_owned();
+            if text.contains(prompt) {
+                self.answered = log.len();
+                return self.keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
+            }
+            self.assert_runs();
+            assert!(Instant::now() < end, "{} does not ask {prompt:?}: {text}", self.name);
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

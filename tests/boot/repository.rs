@@ -1,5 +1,6 @@
 //! Signed apt repositories with what a node installs at its first boot: Debian's packages that lie
 //! beside the stand-in, and recorders in the place of Kubernetes' own programs.
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,8 +25,9 @@ pub struct Repositories {
 }
 
 impl Repositories {
-    /// Three: the distribution's (`mirror`), Docker's (`docker`) and Kubernetes' (`kubernetes`).
-    pub fn make() -> Self {
+    /// Three: the distribution's (`mirror`), Docker's (`docker`) with this version of containerd.io,
+    /// and Kubernetes' (`kubernetes`), whose pool is filled as told.
+    pub fn make(containerd_version: &str, fill_kubernetes: impl FnOnce(&Path)) -> Self {
         let gpg = Gpg::new();
         let fingerprint = gpg.key("packages", "rsa3072", "sign", "never", None);
         let made = Self { root: tempfile::tempdir().unwrap(), gpg, fingerprint };
@@ -34,8 +36,8 @@ impl Repositories {
             fs::create_dir_all(of(repository).join("pool")).unwrap();
         }
         distribution(&of("mirror/pool"));
-        containerd(&of("docker/pool"));
-        recorders(&of("kubernetes/pool"));
+        containerd(&of("docker/pool"), containerd_version);
+        fill_kubernetes(&of("kubernetes/pool"));
         for suite in SUITES {
             // the package lists of updates and the like are empty
             let pool = if suite == SUITES[0] { "pool" } else { "none" };
@@ -114,7 +116,7 @@ fn debs() -> Vec<PathBuf> {
 }
 
 /// Debian's containerd under the name that Docker's has, packed so that it is quickly unpacked.
-fn containerd(pool: &Path) {
+fn containerd(pool: &Path, version: &str) {
     let deb = debs().into_iter().find(|deb| deb.to_str().unwrap().contains("/containerd_")).unwrap();
     let work = tempfile::tempdir().unwrap();
     let tree = work.path().join("tree");
@@ -124,7 +126,7 @@ fn containerd(pool: &Path) {
         Some(("Package", _)) => {
             "Package: containerd.io\nProvides: containerd\nConflicts: containerd".to_owned()
         }
-        Some(("Version", _)) => format!("Version: {CONTAINERD}"),
+        Some(("Version", _)) => format!("Version: {version}"),
         _ => line.to_owned(),
     });
     let changed: Vec<String> = changed.collect();
@@ -143,7 +145,7 @@ fn pack(tree: &Path, pool: &Path) {
 type Installed = (&'static str, &'static str, u32);
 
 /// kubelet, kubeadm and kubectl, which note how they are called and do what first boot can see.
-fn recorders(pool: &Path) {
+pub fn recorders(pool: &Path) {
     let file = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boot/packages").join(name);
         fs::read_to_string(path).unwrap()

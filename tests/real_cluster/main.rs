@@ -1,0 +1,93 @@
+//! Two emulated machines with the cards that pibake bakes, and real Kubernetes: from the first start
+//! to a cluster, and through what happens to a cluster at home. Nothing is typed on a machine.
+//!
+//! The tests go on where the one before left the cluster, and each can be asked for alone: then the
+//! cluster is formed first. As in the boot tests everything is in a network namespace of its own.
+
+mod asks;
+mod cards;
+#[path = "../boot/cluster.rs"]
+mod cluster;
+mod forming;
+#[path = "../support/gpg.rs"]
+mod gpg;
+#[path = "../boot/isolation.rs"]
+mod isolation;
+#[path = "../boot/machine.rs"]
+mod machine;
+#[path = "../support/nginx.rs"]
+mod nginx;
+#[path = "../boot/ntp.rs"]
+mod ntp;
+mod outside;
+#[path = "../support/plan.rs"]
+mod plan;
+mod power;
+mod real;
+mod registry;
+#[path = "../boot/repository.rs"]
+mod repository;
+#[path = "../boot/ssh.rs"]
+mod ssh;
+#[path = "../support/standin.rs"]
+mod standin;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use real::Real;
+
+/// The cluster that the tests share.
+type Shared = Arc<Mutex<Place>>;
+
+#[derive(Default)]
+enum Place {
+    #[default]
+    New,
+    Running(Box<Real>),
+    /// A test failed with it, or it never came to be.
+    Lost,
+}
+
+fn main() {
+    let mut args = Arguments::from_args();
+    if !args.list {
+        isolation::enter();
+    }
+    // in their order, and in the thread that machines end with
+    args.test_threads = Some(1);
+    let shared = Shared::default();
+    let trials = vec![
+        trial(&shared, "two_machines_form_a_cluster", forming::two_machines_form_a_cluster),
+        trial(
+            &shared,
+            "a_power_cut_after_a_pull_loses_nothing",
+            power::a_power_cut_after_a_pull_loses_nothing,
+        ),
+        trial(&shared, "pods_go_on_while_node_1_is_off", power::pods_go_on_while_node_1_is_off),
+        trial(&shared, "a_card_that_is_made_again_joins", cards::a_card_that_is_made_again_joins),
+        trial(&shared, "a_join_that_is_cut_off_is_finished", cards::a_join_that_is_cut_off_is_finished),
+    ];
+    let conclusion = libtest_mimic::run(&args, trials);
+    // machines and servers end with it, which `exit` would not see to
+    drop(std::mem::take(&mut *shared.lock().unwrap_or_else(|e| e.into_inner())));
+    conclusion.exit();
+}
+
+fn trial(shared: &Shared, name: &str, test: fn(&mut Real)) -> Trial {
+    let shared = Arc::clone(shared);
+    Trial::test(name, move || -> Result<(), Failed> {
+        let mut place = shared.lock().unwrap_or_else(|e| e.into_inner());
+        // A test that fails leaves nothing to go on with, and ends the machines.
+        let mut real = match std::mem::replace(&mut *place, Place::Lost) {
+            Place::New => Box::new(Real::form()),
+            Place::Running(real) => real,
+            Place::Lost => return Err("an earlier test lost the cluster; run this one alone".into()),
+        };
+        test(&mut real);
+        *place = Place::Running(real);
+        Ok(())
+    })
+}

@@ -1,0 +1,228 @@
+//! A running cluster of two machines, with all that it fetches from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Cluster, HOST, Software, free_port};
+use crate::machine::Machine;
+use crate::outside::{Node, Outside};
+use crate::registry::Registry;
+use crate::repository::Repositories;
+use crate::ssh::Ssh;
+
+/// How long anything may take: on a machine with nothing else to do all of a cluster takes ten minutes.
+pub const PATIENCE: Duration = Duration::from_secs(3000);
+
+/// As the newest package of the line that kubelet 1.20 can speak with.
+const CONTAINERD: &str = "1.6.33-1";
+
+/// How long a lease lasts here, in seconds: so that a test can wait for the end of one.
+pub const LEASE: u64 = 180;
+
+/// kubeadm's own names for what it does not make itself (cmd/kubeadm/app/constants of 1.20.2).
+const ETCD: &str = "etcd:3.4.13-0";
+const COREDNS: &str = "coredns:1.7.0";
+
+pub struct Real {
+    // machines first: they end before what they fetch from
+    pub first: Option<Machine>,
+    pub second: Option<Machine>,
+    pub outside: Outside,
+    pub cluster: Cluster,
+    port: u16,
+    cards: BTreeMap<&'static str, String>,
+    begun: Instant,
+    _registry: Registry,
+}
+
+impl Real {
+    /// Switches both machines on with new cards, and waits for what their owner waits for.
+    pub fn form() -> Self {
+        let mut real = Self::prepare();
+        real.switch_on_both();
+        real.wait_until_ready(&BTreeMap::new());
+        for machine in [real.first.as_mut(), real.second.as_mut()] {
+            let machine = machine.unwrap();
+            let text = format!("first boot of {} is complete", machine.name());
+            machine.wait_for(&text);
+        }
+        real.note("first boot is complete on both");
+        real
+    }
+
+    fn prepare() -> Self {
+        let parts = parts();
+        let registry = Registry::start();
+        let mirror = format!("http://{HOST}:{}", registry.port());
+        let repositories = Repositories::make(CONTAINERD, |pool| {
+            for package in std::fs::read_dir(parts.join("packages")).unwrap() {
+                let package = package.unwrap();
+                std::fs::copy(package.path(), pool.join(package.file_name())).unwrap();
+            }
+        });
+        let cluster = Cluster::of(Software {
+            repositories,
+            kubernetes: "version = \"1.20\"\ncontainerd = \"1.6\"\n",
+            more: &format!(
+                "[sources.registry-mirrors]\n\
+                 \"registry.k8s.io\" = [\"{mirror}\"]\n\
+                 \"ghcr.io\" = [\"{mirror}\"]\n\
+                 \"docker.io\" = [\"{mirror}\"]\n\
+                 [network.dhcp]\ndefault-lease-time = {LEASE}\nmax-lease-time = {LEASE}\n"
+            ),
+        });
+        offer(&registry, &parts, &cluster);
+        let port = free_port();
+        let admin = cluster.path().join(".pibake/admin.conf");
+        let outside = Outside::new(&admin, cluster.ssh(port));
+        Self {
+            first: None,
+            second: None,
+            outside,
+            cluster,
+            port,
+            cards: ["node-1", "node-2"].into_iter().map(|node| (node, "cards".to_owned())).collect(),
+            begun: Instant::now(),
+            _registry: registry,
+        }
+    }
+
+    /// The way into a node.
+    pub fn ssh(&self, node: &str) -> Ssh {
+        let first = self.cluster.ssh(self.port);
+        if node == "node-1" { first } else { first.beyond("10.0.0.2") }
+    }
+
+    /// node-1 with the uplink, node-2 with nothing but the segment; each with its card.
+    pub fn switch_on(&mut self, node: &str) {
+        let port = self.port.to_string();
+        let mut arguments = vec!["--machine", "virt", "--net", self.cluster.segment()];
+        if node == "node-1" {
+            arguments.extend(["--uplink", "--ssh", &port]);
+        }
+        let machine = self.cluster.boot(node, &self.cards[node], &arguments);
+        *self.place(node) = Some(machine);
+    }
+
+    pub fn switch_on_both(&mut self) {
+        self.begun = Instant::now();
+        self.switch_on("node-1");
+        self.switch_on("node-2");
+    }
+
+    /// Cuts the power of these, one right after the other.
+    pub fn cut(&mut self, nodes: &[&str]) {
+        let machines: Vec<_> = nodes.iter().map(|node| self.place(node).take().unwrap()).collect();
+        machines.into_iter().for_each(Machine::cut);
+    }
+
+    /// The node's card is thrown away, and the next one is a new one of the same image.
+    pub fn take_a_new_card(&mut self, node: &'static str) {
+        let folder = self.cards.get_mut(node).unwrap();
+        std::fs::remove_dir_all(self.cluster.path().join(&*folder).join(node)).unwrap();
+        folder.push_str("-again");
+    }
+
+    fn place(&mut self, node: &str) -> &mut Option<Machine> {
+        if node == "node-1" { &mut self.first } else { &mut self.second }
+    }
+
+    /// From here on times are counted anew.
+    pub fn begin(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    pub fn note(&self, what: &str) {
+        println!("[cluster] {:>6.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    /// Asks until the answer is `Ok`. Fails with the last answer, and where a machine ends meanwhile.
+    pub fn until<T>(&mut self, what: &str, mut ask: impl FnMut(&mut Self) -> Result<T, String>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            for machine in [self.first.as_mut(), self.second.as_mut()].into_iter().flatten() {
+                machine.assert_runs();
+            }
+            match ask(self) {
+                Ok(answer) => return answer,
+                Err(answer) if Instant::now() > end => {
+                    panic!("waited {PATIENCE:?} for {what}: {answer}\n{}", self.outside.explain())
+                }
+                Err(_) => std::thread::sleep(Duration::from_secs(3)),
+            }
+        }
+    }
+
+    /// Which start of each machine the API server knows.
+    pub fn boots(&mut self) -> BTreeMap<String, String> {
+        let nodes = self.until("the nodes", |real| real.outside.nodes());
+        nodes.into_iter().map(|node| (node.name, node.boot)).collect()
+    }
+
+    /// Waits until both nodes are Ready, each after another start than the ones in `before`.
+    pub fn wait_until_ready(&mut self, before: &BTreeMap<String, String>) {
+        for name in ["node-1", "node-2"] {
+            let is_ready =
+                |node: &Node| node.name == name && node.ready && before.get(name) != Some(&node.boot);
+            self.until(&format!("{name} to be Ready"), |real| {
+                let nodes = real.outside.nodes()?;
+                nodes.iter().any(is_ready).then_some(()).ok_or_else(|| format!("{nodes:?}"))
+            });
+            self.note(&format!("{name} is Ready, as kubectl says from outside"));
+        }
+    }
+}
+
+/// Says more of a cluster that a test failed with.
+impl Drop for Real {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.first.is_some() {
+            eprintln!("--- what the API server says\n{}", self.outside.explain());
+            for node in ["node-1", "node-2"] {
+                let script =
+                    "tail -n 30 /var/log/pibake/first-boot.log; journalctl --no-pager -n 30 -u kubelet";
+                let out = self.ssh(node).run(script);
+                eprintln!("--- {node}'s first boot and kubelet\n{}", String::from_utf8_lossy(&out.stdout));
+            }
+        }
+    }
+}
+
+/// The folder with packages and images. `make test-cluster` makes it.
+fn parts() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real_cluster/build.sh");
+    let out = Command::new(script).arg("--if-cached").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    PathBuf::from(String::from_utf8(out.stdout).unwrap().trim_end())
+}
+
+/// Offers each image under the name that it has where it comes from, without the registry's host.
+/// Those that the cards name are named as there; the others are kubeadm's choice.
+fn offer(registry: &Registry, parts: &Path, cluster: &Cluster) {
+    let version = std::fs::read_to_string(parts.join("version")).unwrap();
+    let offer = |layout: &str, name: &str| registry.offer(&parts.join("images").join(layout), name);
+    for program in ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"] {
+        offer(program, &format!("{program}:{}", version.trim()));
+    }
+    offer("etcd", ETCD);
+    offer("coredns", COREDNS);
+    offer("busybox", "library/busybox:1");
+    offer("late", "library/late:1");
+    let pause = baked(cluster, "/etc/containerd/config.toml", "registry.k8s.io/", "pause:");
+    offer("pause", &pause);
+    for layout in ["flannel", "flannel-cni-plugin"] {
+        let name = baked(cluster, "/etc/pibake/flannel.yaml", "ghcr.io/", &format!("flannel-io/{layout}:"));
+        offer(layout, &name);
+    }
+}
+
+/// The name of an image that node-1's file `path` has, without the registry's host.
+fn baked(cluster: &Cluster, path: &str, host: &str, image: &str) -> String {
+    let text = cluster.output(&["plan", "--node", "1", path]);
+    let (_, rest) =
+        text.split_once(&format!("{host}{image}")).unwrap_or_else(|| panic!("no {image} in {text}"));
+    let tag: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect();
+    format!("{image}{tag}")
+}
