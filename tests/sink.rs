@@ -15,7 +15,7 @@ use proptest::prelude::*;
 mod bases;
 mod support;
 
-use bases::{expected, hidden, nodes, patch, sparse_base, writes};
+use bases::{expected, hidden, nodes, patch, sparse_base, stream, writes};
 use support::{run, tool};
 
 type Writes = Vec<(u64, Vec<u8>)>;
@@ -178,25 +178,6 @@ fn no_nodes_make_no_images_and_an_empty_base_empty_ones() {
     }
 }
 
-/// Shows `bytes` to the tap of a build as a decoder would, zero runs as holes, in odd pieces.
-fn show(build: &mut Build, cache: &Path, bytes: &[u8], hint: Option<u64>) -> bool {
-    let Some(tap) = build.tap(cache) else { return false };
-    tap.begin(hint);
-    let mut at = 0;
-    let mut sizes = [70_000_usize, 1 << 20, 3, 5 << 20, 4096].into_iter().cycle();
-    while at < bytes.len() {
-        let end = (at + sizes.next().unwrap()).min(bytes.len());
-        let piece = &bytes[at..end];
-        if piece.iter().all(|b| *b == 0) {
-            tap.hole(at as u64, piece.len() as u64).unwrap();
-        } else {
-            tap.chunk(at as u64, &Arc::from(piece)).unwrap();
-        }
-        at = end;
-    }
-    true
-}
-
 fn early(count: usize, hint: Option<u64>, cut: usize) -> (tempfile::TempDir, PathBuf, Vec<Written>, bool) {
     let work = tempfile::tempdir().unwrap();
     let cache = work.path().join("cache");
@@ -207,11 +188,14 @@ fn early(count: usize, hint: Option<u64>, cut: usize) -> (tempfile::TempDir, Pat
     let mut build =
         Build::prepare(&dir, Format::Raw, nodes(count), None, Arc::new(AtomicBool::new(false))).unwrap();
     let bytes = std::fs::read(&base).unwrap();
-    let tapped = show(&mut build, &cache, &bytes[..bytes.len() - cut], hint);
+    let early = build.observer(&cache).is_some_and(|observer| {
+        stream(observer, &bytes[..bytes.len() - cut], hint);
+        true
+    });
     let bake = |node: &str| -> Result<Patch, _> { Ok(patch(&base, &writes(node, 40 * MIB))) };
     let written = build.finish(&base, &bake, &Silent).unwrap();
     assert_eq!(hidden(&dir), [""; 0]);
-    (work, base, written, tapped)
+    (work, base, written, early)
 }
 
 #[test]
@@ -243,7 +227,9 @@ fn a_base_that_is_refused_leaves_no_image() {
     let work = tempfile::tempdir().unwrap();
     let dir = work.path().join("images");
     let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, Arc::default()).unwrap();
-    show(&mut build, work.path(), &bases::Noise(1).bytes(9 << 20), None);
+    if let Some(observer) = build.observer(work.path()) {
+        stream(observer, &bases::Noise(1).bytes(9 << 20), None);
+    }
     drop(build);
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
 }
@@ -255,12 +241,9 @@ fn a_base_that_is_started_over_counts_once() {
     sparse_base(&base, 9 * MIB, &[(0, 9 << 20)]);
     let dir = work.path().join("images");
     let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, Arc::default()).unwrap();
-    if let Some(tap) = build.tap(work.path()) {
-        tap.begin(None);
-        tap.chunk(0, &Arc::from(vec![0xee; 5 << 20])).unwrap();
-        let bytes = std::fs::read(&base).unwrap();
-        tap.begin(Some(9 * MIB));
-        tap.chunk(0, &Arc::from(bytes)).unwrap();
+    if let Some(observer) = build.observer(work.path()) {
+        stream(observer, &[0xee; 5 << 20], None);
+        stream(observer, &std::fs::read(&base).unwrap(), Some(9 * MIB));
     }
     let written = build.finish(&base, &|_| Ok(patch(&base, &[])), &Silent).unwrap();
     for image in written {

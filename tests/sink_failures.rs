@@ -14,7 +14,7 @@ use pibake::sink::{Build, Error, Format};
 #[path = "support/bases.rs"]
 mod bases;
 
-use bases::{Noise, expected, hidden, nodes, patch, sparse_base, writes};
+use bases::{Noise, expected, hidden, nodes, patch, sparse_base, stream, writes};
 
 const MIB: u64 = 1 << 20;
 const LEN: u64 = 96 * MIB;
@@ -263,13 +263,13 @@ fn interrupted_before_between_and_within() {
     }
     let cancel = Arc::new(AtomicBool::new(false));
     let mut build = Build::prepare(&dir, Format::Raw, nodes(3), None, Arc::clone(&cancel)).unwrap();
-    if let Some(tap) = build.tap(work.path()) {
-        tap.begin(Some(LEN));
-        tap.chunk(0, &Arc::from(vec![1; 9 << 20])).unwrap();
+    if let Some(observer) = build.observer(work.path()) {
+        stream(observer, &[1; 9 << 20], Some(LEN));
         cancel.store(true, Ordering::Relaxed);
-        tap.hole(9 << 20, 100).unwrap_err();
-        assert_eq!(hidden(&dir), [""; 0]);
+        stream(observer, &[1; 9 << 20], Some(LEN));
     }
+    drop(build);
+    assert_eq!(hidden(&dir), [""; 0]);
 }
 
 #[test]

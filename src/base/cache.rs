@@ -19,7 +19,9 @@ use std::time::{Duration, SystemTime};
 use super::download::Place;
 use super::entry::{Files, NEW};
 use super::memo::Memos;
-use super::{Base, Checked, Digest, Error, Options, Result, Spec, Stamp, Tap, Trust, entry, guard, obtain};
+use super::{
+    Base, Checked, Digest, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, entry, guard, obtain,
+};
 use crate::io::FileLock;
 use crate::progress::{Progress, Unit};
 
@@ -87,7 +89,7 @@ impl Cache {
         &self.dir
     }
 
-    /// Gets the image that `spec` names: from the cache, from where it lies, or from the network. `tap`
+    /// Gets the image that `spec` names: from the cache, from where it lies, or from the network. `observer`
     /// sees it while it is decoded, which is only where it was not in the cache.
     ///
     /// Several processes may ask for the same image at once: one works, the others wait for it. What
@@ -100,9 +102,9 @@ impl Cache {
         spec: &Spec,
         options: &Options,
         progress: &dyn Progress,
-        tap: Option<&mut dyn Tap>,
+        observer: Option<&mut dyn ImageObserver>,
     ) -> Result<Base> {
-        obtain::obtain(self, spec, options, progress, tap)
+        obtain::obtain(self, spec, options, progress, observer)
     }
 
     pub(super) fn images(&self) -> PathBuf {

@@ -236,7 +236,7 @@ pub enum Error {
 
     /// What was told of the image while it was decoded could not take it.
     #[error("writing what was decoded")]
-    Tap(#[source] io::Error),
+    Observer(#[source] io::Error),
 
     /// A thread of the pipeline ended without a result: a fault in pibake.
     #[error("decompressing {name}: a worker thread ended without a result; please report this")]
@@ -272,7 +272,7 @@ impl Error {
             | Self::NoSpace { .. }
             | Self::Offline { .. }
             | Self::Cancelled
-            | Self::Tap(_)
+            | Self::Observer(_)
             | Self::Worker { .. } => Class::Failed,
         }
     }

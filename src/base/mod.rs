@@ -2,7 +2,7 @@
 //! in a cache, and never written to afterwards.
 //!
 //! [`Cache::obtain`] is the whole of it. On its way from the network the image is hashed, kept for
-//! an interrupted download to be resumed, decoded, written to the cache and shown to a [`Tap`], all
+//! an interrupted download to be resumed, decoded, written to the cache and to an [`ImageObserver`]'s targets, all
 //! at the same time; it stands under its name in the cache only after its digest was right.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ mod http;
 mod keyring;
 mod limit;
 mod memo;
+mod observer;
 mod obtain;
 mod options;
 mod pipeline;
@@ -31,9 +32,7 @@ mod sparse;
 mod spec;
 mod stamp;
 mod sums;
-mod tap;
 mod trust;
-mod zero;
 
 pub use cache::Cache;
 pub use checked::Checked;
@@ -41,11 +40,11 @@ pub use decode::{DecodeError, Format, xz_raw_len};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Class, Error};
 pub use keyring::{Keyring, UBUNTU_CD_IMAGE_KEY};
+pub use observer::ImageObserver;
 pub use options::{Options, Patience};
 pub use signature::SignatureError;
 pub use spec::{InvalidSpec, Spec};
 pub use sums::{InvalidSums, Sums};
-pub use tap::Tap;
 pub use trust::Trust;
 
 use crate::disk::FileDevice;

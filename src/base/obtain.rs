@@ -19,7 +19,7 @@ use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
-use super::{Base, Checked, Error, Options, Result, Spec, Stamp, Tap, Trust, limit, space};
+use super::{Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, space};
 use crate::io::FileLock;
 use crate::progress::{Progress, Unit};
 
@@ -35,10 +35,10 @@ pub(super) fn obtain(
     spec: &Spec,
     options: &Options,
     progress: &dyn Progress,
-    tap: Option<&mut dyn Tap>,
+    observer: Option<&mut dyn ImageObserver>,
 ) -> Result<Base> {
     cache.sweep()?;
-    let mut task = Task { cache, options, progress, tap };
+    let mut task = Task { cache, options, progress, observer };
     match spec {
         Spec::Sample => task.sample(),
         Spec::Path(path) => task.local(path),
@@ -64,7 +64,7 @@ struct Task<'a, 't> {
     cache: &'a Cache,
     options: &'a Options,
     progress: &'a dyn Progress,
-    tap: Option<&'t mut dyn Tap>,
+    observer: Option<&'t mut dyn ImageObserver>,
 }
 
 /// An image under way: where the raw bytes go and what they will be called.
@@ -360,8 +360,8 @@ impl Task<'_, '_> {
             expected: work.expected,
             cancel: &self.options.cancel,
         };
-        let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
-        let outcome = pipeline::run(&job, source, tap)?;
+        let observer = self.observer.as_mut().map(|o| &mut **o as &mut dyn ImageObserver);
+        let outcome = pipeline::run(&job, source, observer)?;
         Ok(self.commit(work, &temporary.0, &outcome)?)
     }
 

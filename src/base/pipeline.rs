@@ -1,31 +1,28 @@
-//! Hashing, decoding, writing and showing an image at the same time.
+//! Hashing, decoding and writing an image at the same time.
 //!
-//! One thread reads and hashes the packed bytes, one unpacks them (xz with helpers of its own), one
-//! writes the raw image, one shows it to the tap. Between them lie short queues, so that memory stays
-//! flat and the slowest sets the pace. Of the raw image there are never more than the queues' pieces.
+//! One thread reads and hashes the packed bytes, one decodes them (xz with helpers of its own) into
+//! the chunks that everybody writes: one thread those of the cache, and whoever the observer starts.
+//! Between them lie short queues, so that memory stays flat.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::decode::{self, Broken, DecodeError, Format, HEAD};
 use super::digest::{Digest, Hasher};
+use super::observer::ImageObserver;
 use super::options::go_on;
 use super::sparse::{self, Writer, Written};
-use super::tap::Tap;
-use super::{Error, space, zero};
+use super::{Error, space};
+use crate::io::chunk::{CHUNK, Chunk};
+use crate::io::pool::BufferPool;
+use crate::io::stream::{Delivery, ImageStream, Stopped, Subscriber};
 
-/// A piece of the raw image, a multiple of every block size.
-const PIECE: usize = 1 << 20;
-/// How many pieces may wait for the writer or the tap: how far unpacking may be ahead of a slow one.
-const PIECES_WAITING: usize = 32;
-/// Zeros that are handed out at once. Unpacking them takes a third of a second on two processors: so
-/// long nobody hears that somebody has given up.
-const MOST_ZEROS: u64 = 256 << 20;
+/// How many chunks may wait to be written: how far decoding may be ahead of the disk and of a slow card.
+const CHUNKS_WAITING: usize = 8;
 /// A piece of the packed image.
 const PACKED_PIECE: usize = 256 << 10;
 const PACKED_WAITING: usize = 16;
@@ -85,15 +82,7 @@ enum Packed {
     End,
 }
 
-#[derive(Clone)]
-enum Piece {
-    Data(u64, Arc<[u8]>),
-    Hole(u64, u64),
-    /// The image is whole. Without it the pieces just end where something failed.
-    End,
-}
-
-enum Unpacked {
+enum Decoded {
     Whole,
     Bad(DecodeError),
     System(io::Error),
@@ -101,38 +90,44 @@ enum Unpacked {
     Abandoned,
 }
 
-/// Runs `source` through to the file and the tap. The file is whole and on the disk afterwards.
+/// Runs `source` through to the file and to whatever `observer` writes. The file is whole and on the
+/// disk afterwards.
 ///
 /// # Errors
 /// The first cause, not what followed from it.
 pub(super) fn run(
     job: &Job<'_>,
     source: &mut dyn Source,
-    tap: Option<&mut dyn Tap>,
+    mut observer: Option<&mut dyn ImageObserver>,
 ) -> Result<Outcome, Stop> {
     let (to_decoder, packed) = bounded(PACKED_WAITING);
-    let (to_writer, for_writer) = bounded(PIECES_WAITING);
-    let (to_tap, for_tap) = bounded(PIECES_WAITING);
-    let has_tap = tap.is_some();
+    let image = ImageStream::new(CHUNKS_WAITING);
+    let for_writer = image.subscribe(Delivery::Every);
+    if let Some(observer) = &mut observer {
+        observer.begin(job.len_hint, &image);
+    }
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let outputs = if has_tap { vec![to_writer, to_tap] } else { vec![to_writer] };
-        let decoder = scope.spawn(move || unpack(packed, job.limit, &outputs));
-        let (writer, wishes) = Writer::new(job.file);
-        let flusher = scope.spawn(move || sparse::flush(job.file, &wishes));
-        let writer = scope.spawn(move || write(writer, &for_writer));
-        let tap = tap.map(|tap| scope.spawn(move || show(tap, job.len_hint, &for_tap)));
+        let stop = &stop;
+        let decoder = scope.spawn(move || decode(packed, image, job.limit, stop));
+        let (writer, flush_requests) = Writer::new(job.file);
+        let flusher = scope.spawn(move || sparse::flush(job.file, &flush_requests));
+        let writer = scope
+            .spawn(move || write(writer, for_writer).inspect_err(|_| stop.store(true, Ordering::Relaxed)));
 
-        let read = feed(source, to_decoder, job.cancel);
+        let check = || {
+            go_on(job.cancel)?;
+            observer.as_ref().map_or(Ok(()), |observer| observer.check().map_err(Error::Observer))
+        };
+        let read = feed(source, to_decoder, &check).inspect_err(|_| stop.store(true, Ordering::Relaxed));
         let lost = |_| Error::Worker { name: job.name.to_owned() };
-        let unpacked = decoder.join().map_err(lost);
+        let decoded = decoder.join().map_err(lost);
         let written = writer.join().map_err(lost);
         let flushed = flusher.join().map_err(lost);
-        let shown = tap.map_or(Ok(Ok(())), |t| t.join().map_err(lost));
 
         let (digest, packed_len) = read?;
         // whatever else failed, that is why
-        go_on(job.cancel)?;
-        shown?.map_err(Error::Tap)?;
+        check()?;
         let on_disk = |e| space::explain(e, "writing", job.path);
         flushed?.map_err(on_disk)?;
         let written = written?.map_err(on_disk)?;
@@ -142,10 +137,10 @@ pub(super) fn run(
             return Err(Error::WrongDigest { name: job.name.to_owned(), expected, actual }.into());
         }
         let name = || job.name.to_owned();
-        match (unpacked?, digest, written) {
-            (Unpacked::Whole, Some(digest), Some(raw)) => Ok(Outcome { digest, packed_len, raw }),
-            (Unpacked::Bad(source), ..) => Err(Error::Decode { name: name(), source }.into()),
-            (Unpacked::System(e), ..) => {
+        match (decoded?, digest, written) {
+            (Decoded::Whole, Some(digest), Some(raw)) => Ok(Outcome { digest, packed_len, raw }),
+            (Decoded::Bad(source), ..) => Err(Error::Decode { name: name(), source }.into()),
+            (Decoded::System(e), ..) => {
                 Err(Error::Io { doing: format!("decompressing {}", name()), source: e }.into())
             }
             _ => Err(Error::Worker { name: name() }.into()),
@@ -157,7 +152,7 @@ pub(super) fn run(
 fn feed(
     source: &mut dyn Source,
     to_decoder: Sender<Packed>,
-    cancel: &AtomicBool,
+    check: &dyn Fn() -> Result<(), Error>,
 ) -> Result<(Option<Digest>, u64), Stop> {
     let mut hasher = Hasher::default();
     let mut len = 0;
@@ -167,7 +162,7 @@ fn feed(
         // small pieces, as networks bring them, are gathered
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|r| !r.is_empty()) {
-            go_on(cancel)?;
+            check()?;
             match source.read(rest)? {
                 0 => break,
                 n => filled += n,
@@ -195,96 +190,50 @@ fn feed(
     }
 }
 
-fn unpack(packed: Receiver<Packed>, limit: u64, outputs: &[Sender<Piece>]) -> Unpacked {
-    match try_unpack(packed, limit, outputs) {
+fn decode(packed: Receiver<Packed>, image: ImageStream, limit: u64, stop: &AtomicBool) -> Decoded {
+    match try_decode(packed, image, limit, stop) {
         Ok(whole) => whole,
-        Err(e) if decode::is_broken(&e) => Unpacked::Abandoned,
+        Err(e) if decode::is_broken(&e) => Decoded::Abandoned,
         Err(e) => match e.get_ref().and_then(|e| e.downcast_ref::<DecodeError>()) {
-            Some(known) => Unpacked::Bad(known.clone()),
-            None => Unpacked::System(e),
+            Some(known) => Decoded::Bad(known.clone()),
+            None => Decoded::System(e),
         },
     }
 }
 
-fn try_unpack(packed: Receiver<Packed>, limit: u64, outputs: &[Sender<Piece>]) -> io::Result<Unpacked> {
+fn try_decode(
+    packed: Receiver<Packed>,
+    image: ImageStream,
+    limit: u64,
+    stop: &AtomicBool,
+) -> io::Result<Decoded> {
     let mut queue = Queue { packed, current: Vec::new(), used: 0, ended: false };
     let format = Format::detect(queue.head()?)?;
     let mut raw = format.reader(queue)?;
-    let mut pool = Pool::default();
-    let mut outlet = Outlet { outputs, passed: 0, zeros: 0 };
+    let pool = BufferPool::new(CHUNK, CHUNKS_WAITING);
+    let mut offset = 0;
     loop {
-        let mut slot = pool.take();
-        // nobody else has it: that is how the pool chose it
-        let Some(buffer) = Arc::get_mut(&mut slot) else { return Ok(Unpacked::Abandoned) };
-        let filled = fill(&mut raw, buffer)?;
-        let Some(data) = buffer.get(..filled) else { return Ok(Unpacked::Abandoned) };
-        if filled == 0 {
-            outlet.end();
-            return Ok(Unpacked::Whole);
+        let mut buffer = pool.take();
+        let filled = fill(&mut raw, &mut buffer)?;
+        if filled > 0 {
+            let chunk = Chunk::filled(offset, buffer, filled);
+            offset += filled as u64;
+            if offset > limit {
+                return Err(DecodeError::TooLarge(limit).into());
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Decoded::Abandoned);
+            }
+            if !chunk.is_zero()
+                && let Err(Stopped) = image.publish(chunk, || stop.load(Ordering::Relaxed))
+            {
+                return Ok(Decoded::Abandoned);
+            }
         }
-        if outlet.len().saturating_add(filled as u64) > limit {
-            return Err(DecodeError::TooLarge(limit).into());
+        if filled < CHUNK {
+            image.finish(offset);
+            return Ok(Decoded::Whole);
         }
-        let is_taken = if zero::is_zero(data) {
-            outlet.zeros(filled as u64)
-        } else if filled == PIECE {
-            outlet.data(Arc::clone(&slot))
-        } else {
-            outlet.data(Arc::from(data))
-        };
-        pool.give_back(slot);
-        if !is_taken {
-            return Ok(Unpacked::Abandoned);
-        }
-    }
-}
-
-/// Hands out what was unpacked. Zeros that follow each other are one piece, with one place in the
-/// queues: who is slow with the data does not hold up the unpacking of the zeros behind them.
-struct Outlet<'a> {
-    outputs: &'a [Sender<Piece>],
-    /// How much was handed out.
-    passed: u64,
-    /// How many zeros come next.
-    zeros: u64,
-}
-
-impl Outlet<'_> {
-    /// How much was taken.
-    fn len(&self) -> u64 {
-        self.passed.saturating_add(self.zeros)
-    }
-
-    /// Takes data; false where somebody has given up.
-    fn data(&mut self, data: Arc<[u8]>) -> bool {
-        if !self.pass_zeros() {
-            return false;
-        }
-        let offset = self.passed;
-        self.passed += data.len() as u64;
-        self.send(&Piece::Data(offset, data))
-    }
-
-    /// Takes zeros; false where somebody has given up.
-    fn zeros(&mut self, len: u64) -> bool {
-        self.zeros += len;
-        self.zeros < MOST_ZEROS || self.pass_zeros()
-    }
-
-    fn end(&mut self) {
-        // who is no longer there to hear of the end has an error of its own to tell
-        let _ = self.pass_zeros();
-        self.outputs.iter().for_each(|o| drop(o.send(Piece::End)));
-    }
-
-    fn pass_zeros(&mut self) -> bool {
-        let (offset, len) = (self.passed, std::mem::take(&mut self.zeros));
-        self.passed += len;
-        len == 0 || self.send(&Piece::Hole(offset, len))
-    }
-
-    fn send(&self, piece: &Piece) -> bool {
-        self.outputs.iter().all(|o| o.send(piece.clone()).is_ok())
     }
 }
 
@@ -303,42 +252,9 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Nothing where the image never became whole: then its bytes need not get to the disk.
-fn write(mut writer: Writer<'_>, pieces: &Receiver<Piece>) -> io::Result<Option<Written>> {
-    for piece in pieces {
-        match piece {
-            Piece::Data(_, data) => writer.write(&data)?,
-            Piece::Hole(_, len) => writer.skip(len),
-            Piece::End => return writer.finish().map(Some),
-        }
-    }
-    Ok(None)
-}
-
-fn show(tap: &mut dyn Tap, len_hint: Option<u64>, pieces: &Receiver<Piece>) -> io::Result<()> {
-    tap.begin(len_hint);
-    pieces.iter().try_for_each(|piece| match piece {
-        Piece::Data(offset, data) => tap.chunk(offset, &data),
-        Piece::Hole(offset, len) => tap.hole(offset, len),
-        Piece::End => Ok(()),
-    })
-}
-
-/// Buffers that are used again once everybody has let go of them. There are as many as can be in the
-/// queues and in the hands of the writer and the tap.
-#[derive(Default)]
-struct Pool(Vec<Arc<[u8]>>);
-
-impl Pool {
-    /// A buffer that nobody else has.
-    fn take(&mut self) -> Arc<[u8]> {
-        let free = self.0.iter_mut().position(|b| Arc::get_mut(b).is_some());
-        free.map_or_else(|| Arc::from(vec![0; PIECE]), |index| self.0.swap_remove(index))
-    }
-
-    /// Takes it back to wait until the others have let go of it.
-    fn give_back(&mut self, buffer: Arc<[u8]>) {
-        self.0.push(buffer);
-    }
+fn write(mut writer: Writer<'_>, mut image: Subscriber) -> io::Result<Option<Written>> {
+    image.by_ref().try_for_each(|chunk| writer.write(&chunk))?;
+    image.whole().map(|len| writer.finish(len)).transpose()
 }
 
 /// The packed bytes as the decoders want them.
@@ -381,33 +297,5 @@ impl Read for Queue {
         let n = here.read(buf)?;
         self.consume(n);
         Ok(n)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zeros_that_follow_each_other_take_one_place() {
-        let (sender, pieces) = bounded(3);
-        let outputs = [sender];
-        let mut outlet = Outlet { outputs: &outputs, passed: 0, zeros: 0 };
-        let data: Arc<[u8]> = Arc::from(vec![1; 4096]);
-        assert!(outlet.zeros(10) && outlet.zeros(20) && pieces.is_empty());
-        assert!(outlet.data(Arc::clone(&data)));
-        assert!(matches!(pieces.recv(), Ok(Piece::Hole(0, 30))));
-        assert!(matches!(pieces.recv(), Ok(Piece::Data(30, bytes)) if bytes == data));
-        assert!(outlet.data(data) && matches!(pieces.recv(), Ok(Piece::Data(4126, _))));
-        // not without an end
-        assert!(outlet.zeros(MOST_ZEROS - 1) && pieces.is_empty());
-        assert!(outlet.zeros(5) && outlet.zeros(7));
-        assert!(matches!(pieces.recv(), Ok(Piece::Hole(8222, len)) if len == MOST_ZEROS + 4));
-        outlet.end();
-        let behind = 8222 + MOST_ZEROS + 4;
-        assert!(matches!(pieces.recv(), Ok(Piece::Hole(offset, 7)) if offset == behind));
-        assert!(matches!(pieces.recv(), Ok(Piece::End)));
-        drop(pieces);
-        assert!(outlet.zeros(1) && !outlet.data(Arc::from([1])));
     }
 }

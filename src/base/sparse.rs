@@ -9,18 +9,16 @@ use std::path::Path;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::digest::{Digest, Hasher};
-use super::zero;
-use crate::disk::Direct;
-use crate::disk::aligned::Aligned;
+use crate::io::chunk::{Chunk, GRAIN};
+use crate::io::{Direct, is_zero};
 
 /// Begin to write to the disk after so many bytes, so that not all of it is left for the end.
 const FLUSH_AFTER: u64 = 64 << 20;
 
-/// Bytes that are written at once.
-const WRITE: usize = 1 << 20;
-
-/// The unit of [`Content`].
+/// The unit of [`Content`]: it is a part of the checksum's definition.
 const BLOCK: usize = 64 * 1024;
+// What a chunk calls data has no block that is all zeros.
+const _: () = assert!(BLOCK as u64 == GRAIN);
 
 /// A checksum of an image's content that costs little and is the same however its zeros are stored:
 /// the SHA-256 over the position and the CRC-32C of every block of 64 KiB that is not all zeros, and
@@ -37,14 +35,13 @@ impl Content {
         Self { hasher: Hasher::default() }
     }
 
-    /// Takes the bytes from `offset` on, a multiple of 64 KiB. All but the last piece are whole blocks.
+    /// Takes the bytes from `offset` on, a multiple of 64 KiB, of which no block is all zeros. All but
+    /// the image's last block are whole.
     pub(super) fn update(&mut self, offset: u64, data: &[u8]) {
         let mut at = offset;
         for block in data.chunks(BLOCK) {
-            if !zero::is_zero(block) {
-                self.hasher.update(&at.to_le_bytes());
-                self.hasher.update(&crc32c::crc32c(block).to_le_bytes());
-            }
+            self.hasher.update(&at.to_le_bytes());
+            self.hasher.update(&crc32c::crc32c(block).to_le_bytes());
             at += block.len() as u64;
         }
     }
@@ -60,10 +57,7 @@ impl Content {
 pub(super) struct Writer<'a> {
     file: &'a File,
     direct: Direct,
-    /// What is about to be written, where direct writes may begin.
-    buffer: Aligned,
     content: Content,
-    len: u64,
     unflushed: u64,
     flusher: Sender<()>,
 }
@@ -78,24 +72,17 @@ pub(super) struct Written {
 impl<'a> Writer<'a> {
     /// Writes into `file`, which is empty. What the returned receiver is for: see [`flush`].
     pub(super) fn new(file: &'a File) -> (Self, Receiver<()>) {
-        let (flusher, wishes) = bounded(1);
-        let (direct, buffer) = (Direct::default(), Aligned::zeroed(WRITE));
-        (Self { file, direct, buffer, content: Content::new(), len: 0, unflushed: 0, flusher }, wishes)
+        let (flusher, requests) = bounded(1);
+        (Self { file, direct: Direct::default(), content: Content::new(), unflushed: 0, flusher }, requests)
     }
 
-    pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        for part in zero::parts_to_write(data) {
-            let mut offset = self.len + part.start as u64;
-            for bytes in data.get(part).unwrap_or_default().chunks(WRITE) {
-                let copy = &mut self.buffer[..bytes.len()];
-                copy.copy_from_slice(bytes);
-                self.direct.write(self.file, offset, copy)?;
-                offset += bytes.len() as u64;
-                self.unflushed += bytes.len() as u64;
-            }
+    /// Writes what is not zero. Chunks come in order; those that are all zero may be left out.
+    pub(super) fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
+        for (offset, bytes) in chunk.extents() {
+            self.direct.write(self.file, offset, bytes)?;
+            self.content.update(offset, bytes);
+            self.unflushed += bytes.len() as u64;
         }
-        self.content.update(self.len, data);
-        self.len += data.len() as u64;
         if self.unflushed >= FLUSH_AFTER {
             match self.flusher.try_send(()) {
                 // still busy with the last time: it will do these as well
@@ -106,20 +93,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    pub(super) fn skip(&mut self, len: u64) {
-        self.len += len;
-    }
-
-    pub(super) fn finish(self) -> io::Result<Written> {
-        self.file.set_len(self.len)?;
+    /// The image is whole and has `len` bytes.
+    pub(super) fn finish(self, len: u64) -> io::Result<Written> {
+        self.file.set_len(len)?;
         self.file.sync_all()?;
-        Ok(Written { len: self.len, content: self.content.finish(self.len) })
+        Ok(Written { len, content: self.content.finish(len) })
     }
 }
 
-/// Flushes whenever the writer wishes it, beside the writer, until the writer is gone.
-pub(super) fn flush(file: &File, wishes: &Receiver<()>) -> io::Result<()> {
-    wishes.iter().try_for_each(|()| file.sync_data())
+/// Flushes whenever the writer asks for it, beside the writer, until the writer is gone.
+pub(super) fn flush(file: &File, requests: &Receiver<()>) -> io::Result<()> {
+    requests.iter().try_for_each(|()| file.sync_data())
 }
 
 /// The checksum of a file, reading all of it that is not a hole.
@@ -139,7 +123,13 @@ pub(super) fn content_of(path: &Path, mut seen: impl FnMut(u64)) -> io::Result<S
         let most = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
         let Some(part) = buffer.get_mut(..most) else { break };
         file.read_exact_at(part, at)?;
-        content.update(at, part);
+        let mut block = at;
+        for data in part.chunks(BLOCK) {
+            if !is_zero(data) {
+                content.update(block, data);
+            }
+            block += data.len() as u64;
+        }
         at += most as u64;
         seen(most as u64);
     }
@@ -159,22 +149,24 @@ fn next_data(file: &File, at: u64, len: u64) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::MetadataExt;
 
-    fn write(pieces: &[&[u8]]) -> (tempfile::NamedTempFile, Written) {
+    use super::*;
+    use crate::io::chunk::CHUNK;
+    use crate::io::pool::BufferPool;
+
+    fn write(image: &[u8]) -> (tempfile::NamedTempFile, Written) {
         let file = tempfile::NamedTempFile::new().unwrap();
+        let pool = BufferPool::new(CHUNK, 1);
         let written = {
-            let (mut writer, wishes) = Writer::new(file.as_file());
-            for piece in pieces {
-                if zero::is_zero(piece) {
-                    writer.skip(piece.len() as u64);
-                } else {
-                    writer.write(piece).unwrap();
-                }
+            let (mut writer, requests) = Writer::new(file.as_file());
+            for (bytes, at) in image.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+                let mut buffer = pool.take();
+                buffer[..bytes.len()].copy_from_slice(bytes);
+                writer.write(&Chunk::filled(at, buffer, bytes.len())).unwrap();
             }
-            let written = writer.finish().unwrap();
-            flush(file.as_file(), &wishes).unwrap();
+            let written = writer.finish(image.len() as u64).unwrap();
+            flush(file.as_file(), &requests).unwrap();
             written
         };
         (file, written)
@@ -185,12 +177,12 @@ mod tests {
         let mut full = vec![0_u8; 1 << 20];
         full[700_000] = 1;
         let (empty, tail) = (vec![0_u8; 1 << 20], vec![9_u8; 5000]);
-        let (file, written) = write(&[&full, &empty, &empty, &full, &tail]);
         let whole = [&full[..], &empty, &empty, &full, &tail].concat();
+        let (file, written) = write(&whole);
         assert!(std::fs::read(file.path()).unwrap() == whole);
         assert_eq!(written.len, whole.len() as u64);
         let blocks = file.as_file().metadata().unwrap().blocks() * 512;
-        assert!(blocks <= 128 << 10, "{blocks} bytes are in use");
+        assert!(blocks <= 256 << 10, "{blocks} bytes are in use");
 
         let mut seen = 0;
         assert_eq!(content_of(file.path(), |n| seen += n).unwrap(), written.content);
@@ -203,7 +195,7 @@ mod tests {
     #[test]
     fn any_difference_is_seen() {
         let image: Vec<u8> = (0..300_000_u32).map(|i| (i / 1000) as u8).collect();
-        let (file, written) = write(&[&image]);
+        let (file, written) = write(&image);
         let differs = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut other = image.clone();
             change(&mut other);

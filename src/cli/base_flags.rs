@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::Usage;
-use crate::base::{Base, Cache, Digest, Options, Patience, Spec, Tap};
+use crate::base::{Base, Cache, Digest, ImageObserver, Options, Patience, Spec};
 use crate::project::Project;
 use crate::ui::Ui;
 
@@ -108,8 +108,8 @@ impl Wanted {
         self.cache.dir()
     }
 
-    /// Gets it: from the cache, from where it lies, or from the network. `tap` sees it while it is decoded.
-    pub fn obtain(&self, ui: &Ui, tap: Option<&mut dyn Tap>) -> anyhow::Result<Base> {
-        Ok(self.cache.obtain(&self.spec, &self.options, ui.progress(), tap)?)
+    /// Gets it: from the cache, from where it lies, or from the network. `observer` writes it elsewhere while it is decoded.
+    pub fn obtain(&self, ui: &Ui, observer: Option<&mut dyn ImageObserver>) -> anyhow::Result<Base> {
+        Ok(self.cache.obtain(&self.spec, &self.options, ui.progress(), observer)?)
     }
 }

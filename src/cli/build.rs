@@ -13,7 +13,7 @@ use super::description::{Description, image_platform};
 use super::exit::Usage;
 use super::selector::NodeSelector;
 use crate::bake;
-use crate::base::{Base, Tap};
+use crate::base::{Base, ImageObserver};
 use crate::cluster::{Node, Platform};
 use crate::project::Project;
 use crate::sink::{Build, Format, Written};
@@ -55,8 +55,8 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let mut build =
         Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;
     let wanted = wanted.until(&cancel);
-    let tap = build.tap(wanted.cache_dir()).map(|tap| tap as &mut dyn Tap);
-    let base = wanted.obtain(ui, tap)?;
+    let observer = build.observer(wanted.cache_dir()).map(|o| o as &mut dyn ImageObserver);
+    let base = wanted.obtain(ui, observer)?;
 
     let platform = platform(&project, &base)?;
     let recipes = project.recipes(&platform)?;

@@ -1,8 +1,7 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
-pub(crate) mod aligned;
 mod cached;
-mod direct;
+
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
@@ -15,7 +14,7 @@ mod table;
 mod window;
 
 pub use cached::Cached;
-pub(crate) use direct::Direct;
+
 pub use file::FileDevice;
 pub use limited::Limited;
 pub use memory::MemoryDevice;

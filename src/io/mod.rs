@@ -1,8 +1,17 @@
-//! Mechanisms that several rooms share. This room knows nobody: no file system inside an image, no
-//! Pi, no cluster, and nothing of who asks.
+//! Mechanisms that several rooms share, each of which exists once. This room knows nobody: no file
+//! system inside an image, no Pi, no cluster, and nothing of who asks.
 
+pub(crate) mod aligned;
+pub mod chunk;
+mod direct;
 pub mod lock;
+pub mod pool;
+pub mod stream;
 mod waiting;
+mod zero;
 
+pub(crate) use aligned::{AlignedBuf, is_aligned};
+pub(crate) use direct::Direct;
 pub use lock::{FileLock, LockError};
 pub use waiting::Waiting;
+pub(crate) use zero::is_zero;

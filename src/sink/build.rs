@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::{fs, io, thread};
 
-use crossbeam_channel::Receiver;
-
 use super::compressed::Compressed;
-use super::copy::{self, Fan, Item, Stop};
-use super::early::{self, Early};
+use super::copy::{self, Stop};
+use super::early_image::{self, EarlyImage};
 use super::image::{self, Image};
 use super::merge::{Merge, Sequential};
 use super::qcow2::Qcow2;
 use super::source::Source;
+use super::streaming::{Pending, StreamingWriter};
 use super::temp::{self, Temp};
 use super::{Error, Format, room};
+use crate::base::ImageObserver;
 use crate::disk::Patch;
+use crate::io::stream::{Delivery, ImageStream, Subscriber};
 use crate::progress::{Progress, Step, Unit};
 
 /// How many images are written at once, unless told otherwise: enough to read the base seldom, few
@@ -50,7 +51,7 @@ pub struct Build {
     nodes: Vec<String>,
     width: usize,
     stop: Arc<Stop>,
-    early: Option<Early>,
+    early: Option<StreamingWriter<EarlyImage>>,
 }
 
 /// Where a node's bytes come from.
@@ -60,7 +61,7 @@ enum Feed {
     /// From the base, by sharing its blocks.
     Clone,
     /// From the pipeline.
-    Stream(Receiver<Item>),
+    Stream(Subscriber),
 }
 
 /// What all nodes of a run share.
@@ -108,15 +109,21 @@ impl Build {
         Ok(Self { dir: dir.to_owned(), format, nodes, width, stop, early: None })
     }
 
-    /// Something to show the base's bytes to while they are being decoded into `cache`: the first
-    /// images are written meanwhile. `None` where that wins nothing.
-    pub fn tap(&mut self, cache: &Path) -> Option<&mut (dyn crate::base::Tap + 'static)> {
-        if !early::is_worth_it(self.format, cache, &self.dir) {
+    /// Writes the first images while the base is being decoded into `cache`. `None` where that wins
+    /// nothing.
+    pub fn observer(&mut self, cache: &Path) -> Option<&mut (dyn ImageObserver + 'static)> {
+        if !early_image::is_worth_it(self.format, cache, &self.dir) {
             return None;
         }
-        let names = self.nodes.iter().take(self.width).map(|node| self.format.file_name(node)).collect();
-        let early = Early::new(&self.dir, names, cache, Arc::clone(&self.stop));
-        Some(self.early.insert(early))
+        let shared = Arc::new(early_image::Shared {
+            dir: self.dir.clone(),
+            cache: cache.to_owned(),
+            stop: Arc::clone(&self.stop),
+            failed: AtomicBool::new(false),
+        });
+        let first = self.nodes.iter().take(self.width);
+        let images = first.map(|node| EarlyImage::new(&shared, self.format.file_name(node))).collect();
+        Some(self.early.insert(StreamingWriter::new(images)))
     }
 
     /// Writes all images from the raw image at `base`, which has been verified, each with the
@@ -133,11 +140,10 @@ impl Build {
     ) -> Result<Vec<Written>, Error> {
         let source = Source::open(base)?;
         self.refuse_base(&source)?;
-        let (early, fault) =
-            self.early.take().map_or_else(Default::default, |early| early.finish(source.len()));
-        if let Some(fault) = fault {
-            progress.note(&format!("images are copied from the cache: writing them early failed: {fault}"));
-        }
+        let early = self.early_images(source.len()).unwrap_or_else(|fault| {
+            progress.note(&format!("copying images from the cache: writing them early failed: {fault}"));
+            Vec::new()
+        });
         self.stop.check()?;
         let Some(first) = self.nodes.first() else { return Ok(Vec::new()) };
 
@@ -163,19 +169,31 @@ impl Build {
         let mut early = early.into_iter().map(Feed::Early).peekable();
         while written.len() < self.nodes.len() {
             let rest = self.nodes.len() - written.len();
-            let (feeds, fan) = if early.peek().is_some() {
+            let (feeds, image) = if early.peek().is_some() {
                 (early.by_ref().collect(), None)
             } else if cloned {
                 ((0..rest.min(self.width)).map(|_| Feed::Clone).collect(), None)
             } else {
-                let (fan, streams) = Fan::new(rest.min(self.width));
-                (streams.into_iter().map(Feed::Stream).collect::<Vec<_>>(), Some(fan))
+                let image = ImageStream::new(copy::CHUNKS_WAITING);
+                let readers = (0..rest.min(self.width)).map(|_| image.subscribe(Delivery::Every));
+                (readers.map(Feed::Stream).collect::<Vec<_>>(), Some(image))
             };
             let group = self.nodes.iter().skip(written.len()).zip(feeds);
-            written.extend(run.group(group.collect(), fan, first_patch.take())?);
+            written.extend(run.group(group.collect(), image, first_patch.take())?);
         }
         step.finish();
         Ok(written)
+    }
+
+    /// The images that hold all `len` bytes of the base: those of the first nodes, in their order.
+    /// All or none: where one failed, the others gave up.
+    fn early_images(&mut self, len: u64) -> io::Result<Vec<Image>> {
+        let Some(early) = self.early.take() else { return Ok(Vec::new()) };
+        let targets = early.finish(Some(len)).into_iter().filter_map(Pending::wait);
+        let images: Vec<_> = targets.map(|target| target.into_image(len)).collect::<io::Result<_>>()?;
+        let first = self.nodes.iter().zip(images.into_iter().flatten());
+        let matching = first.take_while(|(node, (name, _))| *name == self.format.file_name(node));
+        Ok(matching.map(|(_, (_, image))| image).collect())
     }
 
     /// An image must not replace the base that it is made from.
@@ -205,7 +223,7 @@ impl Run<'_> {
     fn group(
         &self,
         nodes: Vec<(&String, Feed)>,
-        fan: Option<Fan>,
+        image: Option<ImageStream>,
         mut first: Option<Patch>,
     ) -> Result<Vec<Written>, Error> {
         let stop = &self.build.stop;
@@ -227,13 +245,13 @@ impl Run<'_> {
                     Err(e) => fault = Some(Error::Write { path: self.build.dir.clone(), source: e }),
                 }
             }
-            let read = match (fault, fan) {
-                (Some(fault), fan) => {
+            let read = match (fault, image) {
+                (Some(fault), image) => {
                     stop.fail();
-                    drop(fan);
+                    drop(image);
                     Err(fault)
                 }
-                (None, Some(fan)) => copy::read(self.source, fan, stop).inspect_err(|_| stop.fail()),
+                (None, Some(image)) => copy::read(self.source, image, stop).inspect_err(|_| stop.fail()),
                 (None, None) => Ok(()),
             };
             for writer in writers {
@@ -274,10 +292,10 @@ impl Run<'_> {
                 self.step.advance(source.data_bytes());
                 image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
             }
-            (Feed::Stream(stream), Format::Raw) => {
+            (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
                 image.set_len(len).map_err(fault)?;
-                copy::drain(&stream, stop, |chunk| {
+                copy::drain(&mut stream, stop, |chunk| {
                     self.step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
@@ -285,13 +303,13 @@ impl Run<'_> {
             }
             (Feed::Stream(stream), Format::Qcow2) => {
                 let mut image = Qcow2::new(temp()?, len);
-                self.merge(&stream, &patch, &mut image, &fault)?;
+                self.merge(stream, &patch, &mut image, &fault)?;
                 image.keep().map_err(fault)?
             }
             (Feed::Stream(stream), Format::Zst | Format::Xz) => {
                 let threads = thread::available_parallelism().map_or(1, |n| n.get() as u32);
                 let mut image = Compressed::new(temp()?, *format, len, threads).map_err(fault)?;
-                self.merge(&stream, &patch, &mut image, &fault)?;
+                self.merge(stream, &patch, &mut image, &fault)?;
                 image.keep().map_err(fault)?
             }
         };
@@ -303,13 +321,13 @@ impl Run<'_> {
 
     fn merge(
         &self,
-        stream: &Receiver<Item>,
+        mut stream: Subscriber,
         patch: &Patch,
         to: &mut dyn Sequential,
         fault: &dyn Fn(io::Error) -> Error,
     ) -> Result<(), Error> {
         let mut merge = Merge::new(patch, self.source.len());
-        copy::drain(stream, &self.build.stop, |chunk| {
+        copy::drain(&mut stream, &self.build.stop, |chunk| {
             self.step.advance(chunk.covered());
             merge.chunk(chunk, to).map_err(fault)
         })?;

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::Error;
 use super::merge::Sequential;
 use super::qcow2::Qcow2;
-use super::source::GRAIN;
 use super::temp::Temp;
 use crate::disk::{BlockDevice, Patch, Patched};
+use crate::io::chunk::GRAIN;
 
 /// Makes `path`, a qcow2 file of a disk with `len` bytes: what is in `patch` over the raw image at
 /// `backing`, and zeros behind the image's end. `backing` is named as it is given, so an absolute

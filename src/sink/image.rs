@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 
 use super::Format;
-use super::copy::Chunk;
 use super::output::Output;
 use super::source::Source;
 use super::temp::Temp;
 use crate::disk::Patch;
+use crate::io::chunk::Chunk;
 
 /// Longest write of a patch in bytes.
 const RUN: usize = 1 << 20;
@@ -54,11 +54,6 @@ impl Image {
             run.extend_from_slice(bytes);
         }
         self.output.write_cached(start, &run)
-    }
-
-    /// What the image is going to be called.
-    pub fn target(&self) -> &Path {
-        self.output.target()
     }
 
     /// Puts the image under its final name, durably.

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use super::copy::Chunk;
-use super::source::GRAIN;
 use crate::disk::Patch;
-use crate::disk::aligned::{Aligned, is_zero};
+use crate::io::chunk::{Chunk, GRAIN};
+use crate::io::{AlignedBuf, is_zero};
 
 /// What is written from front to back.
 pub(super) trait Sequential {
@@ -19,7 +18,7 @@ pub(super) struct Merge<'p> {
     rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p>,
     /// What of the patch comes next.
     next: Option<(u64, &'p [u8])>,
-    grain: Aligned,
+    grain: AlignedBuf,
     len: u64,
 }
 
@@ -28,7 +27,7 @@ impl<'p> Merge<'p> {
     pub fn new(patch: &'p Patch, len: u64) -> Self {
         let mut rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p> = Box::new(patch.blocks());
         let next = rest.next();
-        Self { rest, next, grain: Aligned::zeroed(GRAIN as usize), len }
+        Self { rest, next, grain: AlignedBuf::zeroed(GRAIN as usize), len }
     }
 
     /// Passes on `chunk`, and what the patch has before it.

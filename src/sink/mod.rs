@@ -5,13 +5,12 @@
 //! it is written under a temporary name in the same folder, synced and renamed. A file that was
 //! there before is replaced in that one step.
 
-mod assemble;
 mod build;
 pub mod card;
 mod card_overlay;
 mod compressed;
 mod copy;
-mod early;
+mod early_image;
 mod error;
 mod format;
 mod image;
@@ -20,6 +19,7 @@ mod output;
 mod qcow2;
 mod room;
 mod source;
+mod streaming;
 mod temp;
 
 pub use build::{Bake, Build, Written};

@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use super::temp::Temp;
-use crate::disk::Direct;
+use crate::io::Direct;
 
 /// A temporary file that can be written at any offset.
 pub(super) struct Output {
@@ -22,11 +21,6 @@ impl Output {
     /// The open file.
     pub fn file(&self) -> &File {
         self.temp.file()
-    }
-
-    /// What the file is going to be called.
-    pub fn target(&self) -> &Path {
-        self.temp.target()
     }
 
     /// Writes `bytes`, directly if they are aligned and the file system takes that.

@@ -11,8 +11,8 @@ use std::io;
 
 use super::merge::Sequential;
 use super::output::Output;
-use super::source::GRAIN;
 use super::temp::Temp;
+use crate::io::chunk::GRAIN;
 
 const CLUSTER: u64 = GRAIN;
 const CLUSTER_BITS: u32 = CLUSTER.trailing_zeros();

@@ -52,17 +52,9 @@ pub(super) fn check(
 
 /// How many bytes of `source` lie in grains that are not all zero.
 fn occupied(source: &Source) -> Result<u64, Error> {
-    let ring = super::copy::Ring::new(super::copy::RING);
-    let mut sum = 0;
-    for (offset, filled) in super::copy::windows(source.data()) {
-        let mut buffer = ring.take();
-        for range in &filled {
-            source.read(offset + range.start as u64, &mut buffer[range.clone()])?;
-        }
-        let chunk = ring.chunk(offset, buffer, &filled);
-        sum += chunk.extents().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-    }
-    Ok(sum)
+    super::copy::chunks(source)
+        .map(|chunk| Ok(chunk?.extents().map(|(_, bytes)| bytes.len() as u64).sum::<u64>()))
+        .sum()
 }
 
 /// Compressed size by size of pieces spread evenly over the base's data.

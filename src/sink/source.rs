@@ -10,10 +10,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::Error;
-
-/// The grain in which data and nothing are told apart. Smaller ones would make images a little
-/// smaller, their extents many and writing slow; this is also the cluster size of qcow2.
-pub(super) const GRAIN: u64 = 64 * 1024;
+use crate::io::chunk::GRAIN;
 
 /// The base's raw file.
 pub(super) struct Source {

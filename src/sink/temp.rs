@@ -51,11 +51,6 @@ impl Temp {
         self.file.as_file()
     }
 
-    /// What it is going to be called.
-    pub fn target(&self) -> &Path {
-        &self.target
-    }
-
     /// Puts the file under its final name, durably: first its bytes, then the name.
     pub fn keep(self) -> io::Result<File> {
         self.file.as_file().sync_all()?;

@@ -6,7 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use pibake::base::ImageObserver;
 use pibake::disk::{BlockDevice, FileDevice, Overlay, Patch};
+use pibake::io::chunk::{CHUNK, Chunk};
+use pibake::io::pool::BufferPool;
+use pibake::io::stream::ImageStream;
 
 /// Numbers that are the same on every run.
 pub struct Noise(pub u64);
@@ -33,6 +37,21 @@ pub fn sparse_base(path: &Path, len: u64, extents: &[(u64, usize)]) {
         let size = (*size as u64).min(len.saturating_sub(*offset)) as usize;
         file.write_all_at(&Noise(n as u64 + 1).bytes(size), *offset).unwrap();
     }
+}
+
+/// Streams `bytes` to an observer as a decoder would, as an image that is whole.
+pub fn stream(observer: &mut dyn ImageObserver, bytes: &[u8], len_hint: Option<u64>) {
+    let (image, pool) = (ImageStream::new(8), BufferPool::new(CHUNK, 8));
+    observer.begin(len_hint, &image);
+    for (bytes, at) in bytes.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        let mut buffer = pool.take();
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        let chunk = Chunk::filled(at, buffer, bytes.len());
+        if !chunk.is_zero() {
+            image.publish(chunk, || false).unwrap();
+        }
+    }
+    image.finish(bytes.len() as u64);
 }
 
 /// The patch that these writes (offset, bytes) leave over `base`.

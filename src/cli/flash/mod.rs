@@ -136,7 +136,7 @@ fn nodes(
         if let Some(platform) = project.cluster.stated_platform() {
             project.recipes(&platform)?;
         }
-        let base = wanted.obtain(ui, Some(flash.tap()))?;
+        let base = wanted.obtain(ui, Some(flash.observer()))?;
         let recipes = project.recipes(&platform(project, &base)?)?;
         Ok((base, recipes))
     })();

@@ -55,12 +55,12 @@ mod linux {
     use rustix::io::Errno;
 
     use super::Card;
-    use crate::disk::aligned::{Aligned, is_aligned};
+    use crate::io::{AlignedBuf, is_aligned};
 
     /// Zeros are written in pieces of this many bytes, where the kernel does not do it itself.
     const PIECE: usize = 1 << 20;
 
-    static ZEROS: LazyLock<Aligned> = LazyLock::new(|| Aligned::zeroed(PIECE));
+    static ZEROS: LazyLock<AlignedBuf> = LazyLock::new(|| AlignedBuf::zeroed(PIECE));
 
     /// A drive of this machine, held exclusively until it is dropped.
     pub struct DriveCard {
@@ -122,7 +122,7 @@ mod linux {
             if !self.direct || is_aligned(offset, bytes) {
                 return self.file.write_all_at(bytes, offset);
             }
-            let mut copy = Aligned::zeroed(bytes.len());
+            let mut copy = AlignedBuf::zeroed(bytes.len());
             copy.copy_from_slice(bytes);
             self.file.write_all_at(&copy, offset)
         }
@@ -146,7 +146,7 @@ mod linux {
 
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
             if self.direct && !is_aligned(offset, buffer) {
-                let mut copy = Aligned::zeroed(buffer.len());
+                let mut copy = AlignedBuf::zeroed(buffer.len());
                 self.file.read_exact_at(&mut copy, offset)?;
                 buffer.copy_from_slice(&copy);
                 return Ok(());

@@ -4,21 +4,21 @@
 //! whose writing stopped anywhere, for whatever reason, does not boot half of a node. Everything else
 //! is written, stored and read back before.
 
-mod check_early;
 mod device;
-mod early;
 mod error;
+mod layout;
 #[cfg(test)]
 mod mock;
 mod pipeline;
 mod plan;
 mod probe;
+mod read_back;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod windows;
-mod writing;
+mod writer;
 
 pub use device::Card;
 #[cfg(target_os = "linux")]
@@ -31,15 +31,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use early::Early;
 use plan::Plan;
 use windows::Windows;
-use writing::Writing;
+use writer::CardWriter;
 
-use crate::base::Tap;
+use crate::base::ImageObserver;
 use crate::disk::{BlockDevice, FileDevice, Patch};
 use crate::progress::Progress;
 use crate::sink::source::Source;
+use crate::sink::streaming::{Pending, StreamingWriter};
 
 /// How cards are written.
 #[derive(Debug, Clone, Copy)]
@@ -122,19 +122,21 @@ pub struct Outcome {
 
 /// Cards that are going to be written. Nothing is written yet.
 pub struct Flash {
-    early: Early,
+    cards: StreamingWriter<CardWriter>,
 }
 
 impl Flash {
     /// For these cards. When `cancel` becomes true the work ends soon, with [`Error::Cancelled`].
     pub fn new(targets: Vec<Target>, options: Options, cancel: Arc<AtomicBool>) -> Self {
-        let cards = targets.into_iter().map(|t| Writing::new(t, options, Arc::clone(&cancel))).collect();
-        Self { early: Early::new(cards, cancel) }
+        let cards = targets.into_iter().map(|t| CardWriter::new(t, options, Arc::clone(&cancel)));
+        Self { cards: StreamingWriter::new(cards.collect()) }
     }
 
-    /// Something to show the base's bytes to while they are decoded: the cards are begun meanwhile.
-    pub fn tap(&mut self) -> &mut (dyn Tap + 'static) {
-        &mut self.early
+    /// Begins the cards while the base is decoded. What is written is the base's bytes before anyone has
+    /// checked them, and without what makes a node of them: the first MiB stays zero. The fastest card
+    /// sets the pace; one that lags misses chunks and reads them from the cache later.
+    pub fn observer(&mut self) -> &mut (dyn ImageObserver + 'static) {
+        &mut self.cards
     }
 
     /// Writes all cards from the raw image at `base`, which has been verified, each with what
@@ -147,23 +149,25 @@ impl Flash {
                 return self.abandon(|| Error::Base { path: base.to_owned(), source: Arc::clone(&e) });
             }
         };
-        let cards = self.early.finish(Some(source.len()));
+        let cards = self.cards.finish(Some(source.len()));
         let windows = Windows::new(&source, base);
         let job = Job { base: base.to_owned(), source: &source, windows: &windows, contents, progress };
         thread::scope(|scope| {
             let job = &job;
-            let running: Vec<_> =
-                cards.into_iter().map(|card| scope.spawn(move || job.card(card.wait()))).collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, Outcome>| {
+            let running: Vec<_> = cards
+                .into_iter()
+                .map(|card| scope.spawn(move || card.wait().map(|card| job.card(card))))
+                .collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, Option<Outcome>>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            running.into_iter().map(join).collect()
+            running.into_iter().filter_map(join).collect()
         })
     }
 
     /// Gives all cards up, because there is no base for them. Those that failed by themselves say why.
     pub fn abandon(self, why: impl Fn() -> Error) -> Vec<Outcome> {
-        let cards = self.early.finish(None).into_iter().map(early::Begun::wait);
+        let cards = self.cards.finish(None).into_iter().filter_map(Pending::wait);
         let given_up = cards.map(|mut card| {
             let fault = card.fault.take().unwrap_or_else(&why);
             outcome(card, Err(fault))
@@ -172,7 +176,7 @@ impl Flash {
     }
 }
 
-fn outcome(mut card: Writing, result: Result<Done, Error>) -> Outcome {
+fn outcome(mut card: CardWriter, result: Result<Done, Error>) -> Outcome {
     // what a drive gave back while it was pulled out says nothing of the card
     let result = result.map_err(|fault| match fault.is_verification() && !card.card().is_there() {
         true => Error::Gone { card: card.target.card_name.clone(), source: io::Error::other(fault) },
@@ -195,12 +199,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn card(&self, mut card: Writing) -> Outcome {
+    fn card(&self, mut card: CardWriter) -> Outcome {
         let result = self.write(&mut card);
         outcome(card, result)
     }
 
-    fn write(&self, card: &mut Writing) -> Result<Done, Error> {
+    fn write(&self, card: &mut CardWriter) -> Result<Done, Error> {
         if let Some(fault) = card.fault.take() {
             return Err(fault);
         }

@@ -15,22 +15,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Done;
 use super::error::Error;
-use super::plan::{HEAD, Plan, UNIT};
+use super::layout::{HEAD, SYNC_EVERY, SYNC_LEAST, SYNC_PART, UNIT};
+use super::plan::Plan;
 use super::reader::CardReader;
 use super::verify::Verifier;
 use super::windows::{WINDOW, Window, Windows};
-use super::writing::Writing;
+use super::writer::CardWriter;
 use super::{Proof, Still};
-use crate::disk::aligned::Aligned;
+use crate::io::AlignedBuf;
 use crate::progress::{Progress, Step, Unit};
 
-/// The card is told to store what it got after so many bytes, so that the check follows closely.
-pub(super) const SYNC_EVERY: u64 = 64 << 20;
-/// Towards the end it is told sooner, down to this, so that little is left to be read back when all is
-/// written.
-const SYNC_LEAST: u64 = 4 << 20;
-/// It is told then after this part of what is left.
-const SYNC_PART: u64 = 4;
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
 /// How far the writer may run ahead of that, in windows.
@@ -53,7 +47,7 @@ enum Passed {
 
 /// Writes and checks what `plan` has for `card`, and its first MiB last.
 pub(super) fn run(
-    card: &Writing,
+    card: &CardWriter,
     plan: &Plan,
     (proof, still): &(Proof, Still),
     windows: &Windows<'_>,
@@ -124,7 +118,7 @@ pub(super) fn run(
     Ok(Done { written: card.done.total() + plan.todo.total() + HEAD, verified, again: verifier.again() })
 }
 
-fn read(card: &Writing, plan: &Plan, windows: &Windows<'_>, out: &Sender<Piece>) -> Result<(), Error> {
+fn read(card: &CardWriter, plan: &Plan, windows: &Windows<'_>, out: &Sender<Piece>) -> Result<(), Error> {
     let send = |piece| out.send(piece).map_err(|_| Error::Cancelled);
     let mut blocks = plan.patch.blocks().peekable();
     let end = plan.image.len();
@@ -157,7 +151,7 @@ fn read(card: &Writing, plan: &Plan, windows: &Windows<'_>, out: &Sender<Piece>)
     send(Piece::End)
 }
 
-fn write(card: &Writing, pieces: &Receiver<Piece>, out: &Sender<Passed>) -> Result<(), Error> {
+fn write(card: &CardWriter, pieces: &Receiver<Piece>, out: &Sender<Passed>) -> Result<(), Error> {
     let send = |passed| out.send(passed).map_err(|_| Error::Cancelled);
     let sector = card.card().sector();
     let mut since = 0;
@@ -190,7 +184,7 @@ fn write(card: &Writing, pieces: &Receiver<Piece>, out: &Sender<Passed>) -> Resu
 
 /// Has the card store what was written, and compares it.
 fn follow<'a>(
-    card: &Writing,
+    card: &CardWriter,
     plan: &Plan,
     passed: &Receiver<Passed>,
     writing: &dyn Step,
@@ -241,8 +235,8 @@ fn follow<'a>(
     Err(Error::Cancelled)
 }
 
-fn head(plan: &Plan) -> Result<Aligned, Error> {
-    let mut head = Aligned::zeroed(HEAD as usize);
+fn head(plan: &Plan) -> Result<AlignedBuf, Error> {
+    let mut head = AlignedBuf::zeroed(HEAD as usize);
     let there = plan.image.len().min(HEAD) as usize;
     plan.image
         .read_at(0, &mut head[..there])
@@ -252,14 +246,19 @@ fn head(plan: &Plan) -> Result<Aligned, Error> {
 
 /// The first MiB, and of it the block with the partition table last of all: until that one is there,
 /// nothing on the card is found.
-fn write_head(card: &Writing, head: &Aligned, verifier: &mut Verifier<'_>, plan: &Plan) -> Result<(), Error> {
+fn write_head(
+    card: &CardWriter,
+    head: &AlignedBuf,
+    verifier: &mut Verifier<'_>,
+    plan: &Plan,
+) -> Result<(), Error> {
     let drive = card.card();
     card.is_last.store(true, Ordering::Relaxed);
     drive.write_at(UNIT, &head[UNIT as usize..]).map_err(card.io("writing", UNIT))?;
     drive.sync().map_err(card.io("writing", UNIT))?;
     drive.write_at(0, &head[..UNIT as usize]).map_err(card.io("writing", 0))?;
     drive.sync().map_err(card.io("writing", 0))?;
-    let mut read = Aligned::zeroed(HEAD as usize);
+    let mut read = AlignedBuf::zeroed(HEAD as usize);
     drive.read_at(0, &mut read).map_err(card.io("reading back", 0))?;
     if let Some(first) = read.iter().zip(head.iter()).position(|(a, b)| a != b) {
         return Err(card.bad(first as u64, false));

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use super::error::Error;
-use super::writing::Writing;
-use crate::disk::{BlockDevice, FileDevice, OVERLAY_BLOCK, Patch, Patched, Ranges};
-use crate::sink::source::{GRAIN, Source};
-
-/// The part of a card that is zero until all else is right: the partition table is in it.
-pub(super) const HEAD: u64 = 1 << 20;
-/// The unit of writing: a block of ext4, and a multiple of every sector.
-pub(super) const UNIT: u64 = OVERLAY_BLOCK as u64;
+use super::layout::{HEAD, UNIT};
+use super::writer::CardWriter;
+use crate::disk::{BlockDevice, FileDevice, Patch, Patched, Ranges};
+use crate::io::chunk::GRAIN;
+use crate::sink::source::Source;
 
 /// An image and which of its bytes go where.
 pub(super) struct Plan {
@@ -33,7 +30,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What `card` gets; some of `base` may be on it already, without the patch.
-    pub fn new(source: &Source, base: FileDevice, patch: Patch, card: &Writing) -> Result<Self, Error> {
+    pub fn new(source: &Source, base: FileDevice, patch: Patch, card: &CardWriter) -> Result<Self, Error> {
         let (node, full) = (&card.target.node, card.options.full);
         let len = source.len();
         let image: Arc<dyn BlockDevice> = Arc::new(Patched::new(base, patch.clone()));

@@ -9,7 +9,7 @@
 use std::io;
 
 use super::device::Card;
-use crate::disk::aligned::Aligned;
+use crate::io::AlignedBuf;
 
 /// Bytes of one probe: a multiple of every sector size.
 const BLOCK: u64 = 4096;
@@ -46,7 +46,7 @@ impl Probe {
 
     /// The first probe at or behind `from` that does not read back.
     pub fn missing(&self, card: &dyn Card, from: u64) -> io::Result<Option<u64>> {
-        let mut read = Aligned::zeroed(BLOCK as usize);
+        let mut read = AlignedBuf::zeroed(BLOCK as usize);
         for place in self.places.iter().filter(|place| **place >= from) {
             card.read_at(*place, &mut read)?;
             if read[..] != self.block(*place)[..] {
@@ -56,8 +56,8 @@ impl Probe {
         Ok(None)
     }
 
-    fn block(&self, place: u64) -> Aligned {
-        let mut block = Aligned::zeroed(BLOCK as usize);
+    fn block(&self, place: u64) -> AlignedBuf {
+        let mut block = AlignedBuf::zeroed(BLOCK as usize);
         for (n, word) in block.chunks_exact_mut(16).enumerate() {
             word[..8].copy_from_slice(&place.to_le_bytes());
             word[8..].copy_from_slice(&self.salt.wrapping_add(n as u64).to_le_bytes());

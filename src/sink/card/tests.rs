@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 mod early;
 
+use super::layout::{HEAD, UNIT};
 use super::mock::{Faults, Gate, MockCard};
-use super::plan::{HEAD, UNIT};
 use super::*;
 use crate::disk::Overlay;
 use crate::progress::Silent;
@@ -270,7 +270,7 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
         let fast = MockCard::new(CARD, Faults::default());
         let mut flash = image.flash(&[Arc::clone(&slow), Arc::clone(&fast)], &Arc::default());
         if early {
-            show(flash.tap(), &image, 333_333).unwrap();
+            show(flash.observer(), &image).unwrap();
         }
         let contents = |node: &str| {
             let content = image.content();

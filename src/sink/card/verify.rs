@@ -4,9 +4,9 @@ use std::io;
 use std::ops::Range;
 
 use super::error::Error;
-use super::writing::Writing;
-use crate::disk::aligned::Aligned;
+use super::writer::CardWriter;
 use crate::disk::{BlockDevice, Ranges};
+use crate::io::AlignedBuf;
 use crate::progress::Progress;
 
 /// Bytes that are compared at once.
@@ -17,10 +17,10 @@ const SAMPLE: u64 = 64 << 10;
 
 /// Compares a card with its image.
 pub(super) struct Verifier<'a> {
-    card: &'a Writing,
+    card: &'a CardWriter,
     image: &'a dyn BlockDevice,
-    expected: Aligned,
-    read: Aligned,
+    expected: AlignedBuf,
+    read: AlignedBuf,
     /// Where it was written again, once.
     again: Option<u64>,
 }
@@ -32,8 +32,8 @@ struct Difference {
 }
 
 impl<'a> Verifier<'a> {
-    pub fn new(card: &'a Writing, image: &'a dyn BlockDevice) -> Self {
-        let buffer = || Aligned::zeroed(PIECE as usize);
+    pub fn new(card: &'a CardWriter, image: &'a dyn BlockDevice) -> Self {
+        let buffer = || AlignedBuf::zeroed(PIECE as usize);
         Self { card, image, expected: buffer(), read: buffer(), again: None }
     }
 

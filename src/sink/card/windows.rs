@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
-use crate::disk::aligned::Aligned;
-use crate::sink::copy::CHUNK;
+use crate::io::chunk::CHUNK;
+use crate::io::pool::{BufferPool, PooledBuf};
 use crate::sink::source::Source;
 
 /// How many windows are remembered.
@@ -27,27 +27,15 @@ pub(super) struct Windows<'s> {
     source: &'s Source,
     path: PathBuf,
     recent: Mutex<VecDeque<(u64, Arc<Slot>)>>,
-    pool: Arc<Pool>,
+    pool: BufferPool,
 }
 
 type Slot = OnceLock<Result<Arc<Window>, Arc<io::Error>>>;
 
-/// Buffers that nobody holds.
-#[derive(Default)]
-struct Pool(Mutex<Vec<Aligned>>);
-
-impl Pool {
-    fn take(&self) -> Aligned {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| Aligned::zeroed(CHUNK))
-    }
-}
-
 /// [`WINDOW`] bytes of an image, from a multiple of that on; zeros behind its end.
 pub(super) struct Window {
     offset: u64,
-    buffer: Option<Aligned>,
-    pool: Arc<Pool>,
+    buffer: PooledBuf,
 }
 
 impl Window {
@@ -60,25 +48,15 @@ impl Window {
 impl Deref for Window {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        self.buffer.as_deref().unwrap_or_default()
-    }
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            let mut free = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if free.len() < REMEMBERED {
-                free.push(buffer);
-            }
-        }
+        &self.buffer
     }
 }
 
 impl<'s> Windows<'s> {
     /// The base that `source` reads from `path`.
     pub fn new(source: &'s Source, path: &Path) -> Self {
-        Self { source, path: path.to_owned(), recent: Mutex::default(), pool: Arc::default() }
+        let pool = BufferPool::new(CHUNK, REMEMBERED);
+        Self { source, path: path.to_owned(), recent: Mutex::default(), pool }
     }
 
     /// The window at `offset`, a multiple of [`WINDOW`].
@@ -114,7 +92,7 @@ impl<'s> Windows<'s> {
             at = to;
         }
         buffer[(at - offset) as usize..].fill(0);
-        Ok(Window { offset, buffer: Some(buffer), pool: Arc::clone(&self.pool) })
+        Ok(Window { offset, buffer })
     }
 
     /// A copy of `window` with `blocks` (offset, bytes) over it. Blocks may reach outside.
@@ -130,6 +108,6 @@ impl<'s> Windows<'s> {
                     .copy_from_slice(from);
             }
         }
-        Window { offset: window.offset, buffer: Some(buffer), pool: Arc::clone(&self.pool) }
+        Window { offset: window.offset, buffer }
     }
 }

@@ -1,19 +1,30 @@
 //! Cards that are written while the base is still being decoded.
 
 use super::*;
+use crate::io::chunk::{CHUNK, Chunk};
+use crate::io::pool::BufferPool;
+use crate::io::stream::ImageStream;
 
-/// Shows the base to a tap as a decoder would, in pieces of `piece` bytes.
-pub fn show(tap: &mut dyn Tap, image: &Image, piece: usize) -> io::Result<()> {
+/// Streams the base to an observer as a decoder would.
+pub fn show(observer: &mut dyn ImageObserver, image: &Image) -> io::Result<()> {
     let base = std::fs::read(image.base()).unwrap();
-    tap.begin(Some(LEN));
-    let mut at = 0;
-    for data in base.chunks(piece) {
-        if data.iter().all(|b| *b == 0) {
-            tap.hole(at, data.len() as u64)?;
-        } else {
-            tap.chunk(at, &Arc::from(data))?;
+    let stream = ImageStream::new(8);
+    observer.begin(Some(LEN), &stream);
+    publish(&stream, &base, || observer.check())?;
+    stream.finish(LEN);
+    Ok(())
+}
+
+fn publish(stream: &ImageStream, bytes: &[u8], check: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let pool = BufferPool::new(CHUNK, 1);
+    for (bytes, at) in bytes.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        check()?;
+        let mut buffer = pool.take();
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        let chunk = Chunk::filled(at, buffer, bytes.len());
+        if !chunk.is_zero() {
+            stream.publish(chunk, || check().is_err()).map_err(io::Error::other)?;
         }
-        at += data.len() as u64;
     }
     Ok(())
 }
@@ -21,17 +32,16 @@ pub fn show(tap: &mut dyn Tap, image: &Image, piece: usize) -> io::Result<()> {
 #[test]
 fn cards_that_were_begun_early_hold_the_same() {
     let image = Image::new();
-    for (begins, piece) in [(1, 1 << 20), (1, 77_777), (3, 1 << 20)] {
+    for begins in [1, 3] {
         let cards = [(); 3].map(|()| MockCard::new(CARD, Faults::default()));
         let mut flash = image.flash(&cards, &Arc::default());
         for _ in 1..begins {
             // the server's file changed: what came was another image
-            flash.tap().begin(Some(LEN));
-            for n in 0..9 {
-                flash.tap().chunk(n * MIB, &Arc::from(vec![7; 1 << 20])).unwrap();
-            }
+            let stream = ImageStream::new(8);
+            flash.observer().begin(Some(LEN), &stream);
+            publish(&stream, &[7; 9 << 20], || Ok(())).unwrap();
         }
-        show(flash.tap(), &image, piece).unwrap();
+        show(flash.observer(), &image).unwrap();
         let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
         assert!(outcomes.iter().all(|o| o.result.is_ok()), "{outcomes:?}");
         for card in &cards {
@@ -48,7 +58,7 @@ fn what_was_read_back_early_is_not_read_again() {
         let card = MockCard::new(CARD, Faults::default());
         let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
         if early {
-            show(flash.tap(), &image, 1 << 20).unwrap();
+            show(flash.observer(), &image).unwrap();
             // most of the base's data; what is not read by the end is read later
             let begun = Instant::now();
             while card.bytes_read() < 4 * MIB {
@@ -71,7 +81,7 @@ fn what_is_wrong_early_is_found_out_later() {
     let run = |faults: Faults| {
         let card = MockCard::new(CARD, faults);
         let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
-        let mut outcomes = match show(flash.tap(), &image, 1 << 20) {
+        let mut outcomes = match show(flash.observer(), &image) {
             Ok(()) => flash.finish(&image.base(), &|_| Ok(image.content()), &Silent),
             // found out when it was probed
             Err(_) => flash.abandon(|| Error::Cancelled),
@@ -99,7 +109,7 @@ fn a_base_that_never_comes_leaves_cards_that_do_not_boot() {
     let image = Image::new();
     let cards = [(); 2].map(|()| MockCard::new(CARD, Faults::default()));
     let mut flash = image.flash(&cards, &Arc::default());
-    show(flash.tap(), &image, 1 << 20).unwrap();
+    show(flash.observer(), &image).unwrap();
     let outcomes = flash.abandon(|| Error::Cancelled);
     assert!(outcomes.iter().all(|o| o.head == Head::Zero && matches!(o.result, Err(Error::Cancelled))));
     assert!(cards.iter().all(|card| !boots(card) && card.writes().len() > 15));

@@ -12,7 +12,7 @@ use super::aligned::is_aligned;
 
 /// How a file is written at the moment. The file is given with each write, and is always the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Direct {
+pub enum Direct {
     /// Through the page cache, for now.
     #[default]
     Off,
@@ -75,7 +75,7 @@ fn set_direct(_file: &File, _on: bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::aligned::Aligned;
+    use super::super::aligned::AlignedBuf;
     use super::*;
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut direct = Direct::default();
         let mut expected = vec![0; 40_000];
-        let mut aligned = Aligned::zeroed(8192);
+        let mut aligned = AlignedBuf::zeroed(8192);
         aligned.fill(7);
         for (offset, bytes) in [(4096, &aligned[..]), (20_000, &aligned[..100]), (24_576, &aligned[..4096])] {
             direct.write(file.as_file(), offset, bytes).unwrap();

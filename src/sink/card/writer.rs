@@ -6,24 +6,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crossbeam_channel::unbounded;
 use rustix::io::Errno;
 
-use super::check_early::Found;
 use super::device::Card;
 use super::error::Error;
-use super::plan::{HEAD, UNIT};
+use super::layout::{HEAD, UNIT};
 use super::probe::Probe;
+use super::read_back::{self, Found, Written};
 use super::{Head, Options, Target};
 use crate::disk::Ranges;
-use crate::disk::aligned::{Aligned, is_zero};
-use crate::progress::{Progress, Unit};
-use crate::sink::copy::Chunk;
+use crate::io::chunk::Chunk;
+use crate::io::stream::{Delivery, Subscriber};
+use crate::io::{AlignedBuf, is_zero};
+use crate::progress::{Progress, Silent, Unit};
+use crate::sink::streaming::{Hold, Target as StreamTarget};
 
 /// Zeros are written in pieces of this many bytes, so that the work can be stopped between them.
 const ZERO_PIECE: u64 = 64 << 20;
 
 /// A card under way.
-pub(super) struct Writing {
+pub(super) struct CardWriter {
     pub target: Target,
     pub options: Options,
     pub cancel: Arc<AtomicBool>,
@@ -39,7 +42,7 @@ pub(super) struct Writing {
     pub fault: Option<Error>,
 }
 
-impl Writing {
+impl CardWriter {
     pub fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
         let (done, checked) = (Ranges::new(), Found::default());
         let (head, is_last) = (Head::AsItWas, AtomicBool::new(false));
@@ -110,7 +113,7 @@ impl Writing {
             return;
         }
         let card = self.card();
-        let mut head = Aligned::zeroed(HEAD as usize);
+        let mut head = AlignedBuf::zeroed(HEAD as usize);
         let read = card.zero(0..HEAD).and_then(|()| card.sync()).and_then(|()| card.read_at(0, &mut head));
         // A card that wraps around may have got something there after all, one that is worn out keeps
         // what was there, and neither says so.
@@ -168,5 +171,69 @@ impl Writing {
             }
         }
         Ok(())
+    }
+}
+
+impl StreamTarget for CardWriter {
+    const DELIVERY: Delivery = Delivery::BestEffort;
+
+    fn name(&self) -> String {
+        self.target.node.clone()
+    }
+
+    /// Without a size nobody can say whether it fits: then all are written from the cache.
+    fn select(cards: Vec<Self>, len: Option<u64>) -> (Vec<Self>, Vec<Self>) {
+        cards
+            .into_iter()
+            .partition(|card| card.fault.is_none() && len.is_some_and(|len| len <= card.card().len()))
+    }
+
+    fn stream(&mut self, image: &mut Subscriber, hold: &Hold) {
+        // Bars of their own would only hide that of the download.
+        if !self.is_begun()
+            && let Err(fault) = self.begin(&Silent)
+        {
+            self.fault = Some(fault);
+            return;
+        }
+        let (drive, cancel) = (Arc::clone(&self.target.card), Arc::clone(&self.cancel));
+        let ended = AtomicBool::new(false);
+        let go_on = &|| !cancel.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed);
+        let found = std::thread::scope(|scope| {
+            // it may lag as far as it likes: it holds up nobody, and remembers a few bytes of each range
+            let (follower, written) = if self.options.verify {
+                let (written, news) = unbounded();
+                let drive = &*drive;
+                (Some(scope.spawn(move || read_back::follow(drive, &news, go_on))), Some(written))
+            } else {
+                (None, None)
+            };
+            for chunk in image {
+                let writing = self.chunk(&chunk, |offset, bytes| {
+                    // a follower that has seen something wrong has ended
+                    let _ = written.as_ref().map(|to| to.send(Written::new(offset, bytes)));
+                });
+                if let Err(fault) = writing {
+                    self.fault = Some(fault);
+                    break;
+                }
+            }
+            // the card reads back meanwhile what it got
+            if self.fault.is_none() {
+                hold.wait();
+            }
+            ended.store(true, Ordering::Relaxed);
+            drop(written);
+            follower.map(|f| f.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        self.checked = found.unwrap_or_default();
+    }
+
+    fn discard(&mut self) {
+        (self.done, self.checked) = (Ranges::new(), Found::default());
+    }
+
+    fn none_left() -> io::Result<()> {
+        Err(io::Error::other("no card is left to be written"))
     }
 }

@@ -1,4 +1,4 @@
-//! Memory that a direct (uncached) write accepts, and whether it is all zero.
+//! Memory that direct (uncached) I/O accepts.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,13 +7,13 @@ use std::ops::{Deref, DerefMut};
 pub(crate) const ALIGNMENT: usize = 4096;
 
 /// A buffer of fixed size that begins at a multiple of [`ALIGNMENT`].
-pub(crate) struct Aligned {
+pub(crate) struct AlignedBuf {
     memory: Vec<u8>,
     start: usize,
     len: usize,
 }
 
-impl Aligned {
+impl AlignedBuf {
     /// A buffer of `len` zeros.
     pub fn zeroed(len: usize) -> Self {
         let memory = vec![0; len + ALIGNMENT];
@@ -23,7 +23,7 @@ impl Aligned {
     }
 }
 
-impl Deref for Aligned {
+impl Deref for AlignedBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -31,7 +31,7 @@ impl Deref for Aligned {
     }
 }
 
-impl DerefMut for Aligned {
+impl DerefMut for AlignedBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.len]
     }
@@ -44,13 +44,6 @@ pub(crate) fn is_aligned(offset: u64, bytes: &[u8]) -> bool {
         && bytes.as_ptr().addr().is_multiple_of(ALIGNMENT)
 }
 
-/// Whether every byte is zero. Compares with zeros, which the C library does many bytes at a time
-/// and which ends at the first difference.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    static ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
-    bytes.chunks(ALIGNMENT).all(|c| ZEROS.get(..c.len()).is_some_and(|zeros| zeros == c))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,22 +51,11 @@ mod tests {
     #[test]
     fn buffers_begin_where_direct_writes_may() {
         for len in [1, 4096, 100_000] {
-            let buffer = Aligned::zeroed(len);
+            let buffer = AlignedBuf::zeroed(len);
             assert_eq!(buffer.len(), len);
             assert_eq!(buffer.as_ptr().addr() % ALIGNMENT, 0);
             assert_eq!(is_aligned(8192, &buffer), len == 4096);
         }
-        assert!(!is_aligned(512, &Aligned::zeroed(4096)));
-    }
-
-    #[test]
-    fn one_set_bit_anywhere_is_not_zero() {
-        assert!(is_zero(&[]));
-        assert!(is_zero(&[0; 4097]));
-        for at in [0, 1, 4095, 4096] {
-            let mut bytes = [0; 4097];
-            bytes[at] = 1;
-            assert!(!is_zero(&bytes), "byte {at}");
-        }
+        assert!(!is_aligned(512, &AlignedBuf::zeroed(4096)));
     }
 }

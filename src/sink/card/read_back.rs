@@ -11,9 +11,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::device::Card;
-use super::pipeline::SYNC_EVERY;
+use super::layout::SYNC_EVERY;
 use crate::disk::Ranges;
-use crate::disk::aligned::Aligned;
+use crate::io::AlignedBuf;
 
 /// The card is told to store what it got after so many bytes. Cards of tests are small.
 const EVERY: u64 = if cfg!(test) { 1 << 20 } else { SYNC_EVERY };
@@ -35,7 +35,7 @@ impl Written {
     }
 
     /// Whether `card` gives it back. `buffer` has [`PIECE`] bytes.
-    fn is_on(&self, card: &dyn Card, buffer: &mut Aligned) -> io::Result<bool> {
+    fn is_on(&self, card: &dyn Card, buffer: &mut AlignedBuf) -> io::Result<bool> {
         let (mut at, mut sum) = (self.range.start, 0);
         while at < self.range.end {
             let piece = &mut buffer[..(self.range.end - at).min(PIECE) as usize];
@@ -60,7 +60,7 @@ pub(super) struct Found {
 /// left when no more comes is left for later: then it is read while the rest is written.
 pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl Fn() -> bool) -> Found {
     let mut found = Found::default();
-    let mut buffer = Aligned::zeroed(PIECE as usize);
+    let mut buffer = AlignedBuf::zeroed(PIECE as usize);
     let (mut waiting, mut bytes) = (Vec::new(), 0);
     loop {
         match written.recv_timeout(IDLE) {
@@ -105,7 +105,7 @@ mod tests {
     fn while_nothing_comes_what_came_is_read() {
         let card = MockCard::new(EVERY, Faults::default());
         let (to, written) = crossbeam_channel::unbounded();
-        let bytes = Aligned::zeroed(4096);
+        let bytes = AlignedBuf::zeroed(4096);
         card.write_at(8192, &bytes).unwrap();
         to.send(Written::new(8192, &bytes)).unwrap();
         let found = std::thread::scope(|scope| {
