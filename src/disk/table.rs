@@ -1,5 +1,7 @@
 //! Partition tables: MBR and GPT.
 
+mod mbr;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -106,43 +108,18 @@ pub fn partitions(device: &dyn BlockDevice) -> Result<(Scheme, Vec<Partition>), 
     let mut sector = [0; SECTOR as usize];
     device.read_at(0, &mut sector).map_err(TableError::Read)?;
     // both begin with a boot record that ends in this signature
-    if sector[510..] != [0x55, 0xaa] {
+    if sector[510..] != mbr::SIGNATURE {
         return Err(TableError::None);
     }
-    let (scheme, found) = match is_protective(&sector) {
+    let (scheme, found) = match mbr::is_protective(&sector) {
         true => (Scheme::Gpt, read_gpt(device)?),
-        false => (Scheme::Mbr, read_mbr(device)?),
+        false => (Scheme::Mbr, mbr::read(&sector)?),
     };
     if found.is_empty() {
         return Err(TableError::None);
     }
     check(&found, device.len())?;
     Ok((scheme, found))
-}
-
-/// Whether one of the four entries is of type 0xEE, by which an MBR says that a GPT follows.
-fn is_protective(sector: &[u8; SECTOR as usize]) -> bool {
-    sector[446..510].chunks_exact(16).any(|entry| entry[4] == 0xee)
-}
-
-fn read_mbr(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {
-    let damaged = |e: mbrman::Error| TableError::Damaged { scheme: Scheme::Mbr, why: e.to_string() };
-    // The header alone: `MBR::read_from` panics on a partition at sector 0, which garbage may
-    // have, and no Pi image has the logical partitions that it would read besides.
-    let mbr = mbrman::MBRHeader::read_from(&mut Stream::new(device)).map_err(damaged)?;
-    let used = mbr.iter().filter(|(_, entry)| entry.is_used());
-    let partitions = used.map(|(number, entry)| Partition {
-        number: number as u32,
-        offset: u64::from(entry.starting_lba) * SECTOR,
-        len: u64::from(entry.sectors) * SECTOR,
-        kind: match entry.sys {
-            // FAT12, FAT16 and FAT32 with and without LBA, and the EFI system partition
-            0x01 | 0x04 | 0x06 | 0x0b | 0x0c | 0x0e | 0xef => Kind::Fat,
-            0x83 => Kind::Linux,
-            _ => Kind::Other,
-        },
-    });
-    Ok(partitions.collect())
 }
 
 fn read_gpt(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {

@@ -47,6 +47,27 @@ fn primary_partitions_of_an_mbr_are_found() {
 }
 
 #[test]
+fn an_impossible_boot_flag_is_damage_also_in_an_entry_that_is_not_used() {
+    for (entry, flag) in [(0, 0x81), (1, 0x01), (3, 0xff)] {
+        let mut disk = mbr(&[(0x0c, 64, 1000), (0x83, 2048, 4096)]);
+        disk[446 + 16 * entry] = flag;
+        let error = read(disk).unwrap_err();
+        assert!(matches!(error, TableError::Damaged { scheme: Scheme::Mbr, .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("entry {} has the boot flag {flag:#04x}", entry + 1)));
+    }
+    let mut disk = mbr(&[(0x0c, 64, 1000), (0x83, 2048, 4096)]);
+    disk[446] = 0x80;
+    assert_eq!(read(disk).unwrap().1.len(), 2);
+}
+
+#[test]
+fn entries_keep_their_numbers_and_extended_partitions_are_others() {
+    let found = read(mbr(&[(0, 1, 1), (0x0c, 64, 1000), (0, 0, 0), (0x0f, 2048, 4096)])).unwrap().1;
+    let seen: Vec<_> = found.iter().map(|p| (p.number, p.kind)).collect();
+    assert_eq!(seen, [(2, Kind::Fat), (4, Kind::Other)]);
+}
+
+#[test]
 fn partitions_of_a_gpt_are_found() {
     let (scheme, found) = read(gpt_disk()).unwrap();
     assert_eq!(scheme, Scheme::Gpt);
