@@ -29,7 +29,11 @@ pub struct Bpb {
     /// Where the root directory is.
     pub root: RootDirectory,
     dirty: bool,
+    mirrored: bool,
 }
+
+/// In the extended flags of FAT32: only one of the tables is kept up to date.
+const NO_MIRRORING: u16 = 0x80;
 
 /// Where a FAT's root directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,13 +114,30 @@ impl Bpb {
             data_offset: overhead * sector,
             root,
             dirty,
+            mirrored: !fat32 || u16_at(0x28) & u64::from(NO_MIRRORING) == 0,
         })
     }
 
-    /// Refuses a file system that was not unmounted.
+    /// Bytes in an entry of the allocation table.
+    pub fn entry_len(&self) -> u64 {
+        if self.fat32 { 4 } else { 2 }
+    }
+
+    /// Refuses a file system of which the first table is not the one that counts.
     ///
     /// # Errors
-    /// [`Error::NotClean`]
+    /// [`Error::Incompatible`]
+    pub fn check_tables(&self) -> Result<(), Error> {
+        if self.mirrored {
+            return Ok(());
+        }
+        Err(Error::Incompatible { fs: "FAT", features: "tables that are not mirrored".into() })
+    }
+
+    /// Refuses a file system that was not unmounted, or whose tables are not kept alike.
+    ///
+    /// # Errors
+    /// [`Error::NotClean`], [`Error::Incompatible`]
     pub fn check_editable(&self) -> Result<(), Error> {
         if self.dirty {
             return Err(Error::NotClean {
@@ -125,6 +146,6 @@ impl Bpb {
                 repair: "fsck.fat",
             });
         }
-        Ok(())
+        self.check_tables()
     }
 }

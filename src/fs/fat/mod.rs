@@ -1,6 +1,7 @@
 //! FAT16 and FAT32, edited by the crate `fatfs`. FAT knows no owner, mode or link.
 
 mod bpb;
+mod clearing;
 mod dot_entries;
 mod used;
 mod view;
@@ -12,6 +13,8 @@ pub use view::FatView;
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+
+use clearing::Clearing;
 
 use super::{Attributes, Error, FileKind, FileSystem, Metadata, TRANSFER_LIMIT};
 use crate::disk::{BlockDevice, Limited, Stream};
@@ -54,10 +57,13 @@ fn dos_time(seconds: i64) -> fatfs::DateTime {
     fatfs::DateTime { date, time: clock }
 }
 
+/// What the library edits.
+type Device<D> = Arc<Limited<Clearing<D>>>;
+
 /// A FAT file system that is edited.
 pub struct Fat<D: BlockDevice> {
-    fs: fatfs::FileSystem<Stream<Arc<Limited<D>>>>,
-    device: Arc<Limited<D>>,
+    fs: fatfs::FileSystem<Stream<Device<D>>>,
+    device: Device<D>,
     now: i64,
 }
 
@@ -68,8 +74,9 @@ impl<D: BlockDevice> Fat<D> {
     /// # Errors
     /// As [`Bpb::read`] and [`Bpb::check_editable`] say, before a byte is written.
     pub fn open(device: D, now: i64) -> Result<Self, Error> {
-        Bpb::read(&device)?.check_editable()?;
-        let device = Arc::new(Limited::new(device, TRANSFER_LIMIT));
+        let bpb = Bpb::read(&device)?;
+        bpb.check_editable()?;
+        let device = Arc::new(Limited::new(Clearing::new(device, &bpb), TRANSFER_LIMIT));
         let options = fatfs::FsOptions::new().time_provider(&Clock);
         let fs = fatfs::FileSystem::new(Stream::new(Arc::clone(&device)), options)
             .map_err(|e| Error::NotThere { wanted: "FAT", why: e.to_string() })?;
@@ -86,12 +93,12 @@ impl<D: BlockDevice> Fat<D> {
         Ok(listed.unwrap_or_else(|| self.fs.volume_label()).trim_end().to_owned())
     }
 
-    fn root(&self) -> fatfs::Dir<'_, Stream<Arc<Limited<D>>>> {
+    fn root(&self) -> fatfs::Dir<'_, Stream<Device<D>>> {
         NOW.set(self.now);
         self.fs.root_dir()
     }
 
-    fn dir(&self, path: &ImagePath) -> Result<fatfs::Dir<'_, Stream<Arc<Limited<D>>>>, Error> {
+    fn dir(&self, path: &ImagePath) -> Result<fatfs::Dir<'_, Stream<Device<D>>>, Error> {
         match path.as_str().trim_start_matches('/') {
             "" => Ok(self.root()),
             relative => self.root().open_dir(relative).map_err(|e| explain(path, e)),

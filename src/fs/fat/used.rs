@@ -6,8 +6,6 @@ use crate::disk::{BlockDevice, Ranges};
 
 /// The table is read in pieces of this many bytes.
 const PIECE: usize = 64 * 1024;
-/// In the extended flags of FAT32: only one of the tables is kept up to date.
-const NO_MIRRORING: u8 = 0x80;
 
 /// The bytes of the file system in `device` that are in use: boot sectors, tables, and every cluster
 /// whose entry is not zero. Bad clusters count as used.
@@ -18,12 +16,8 @@ const NO_MIRRORING: u8 = 0x80;
 pub fn used(device: &dyn BlockDevice) -> Result<Ranges, Error> {
     let bpb = Bpb::read(device)?;
     let reading = |e| Error::io("reading the FAT allocation table", e);
-    let mut flags = [0];
-    device.read_at(0x28, &mut flags).map_err(reading)?;
-    if bpb.fat32 && flags[0] & NO_MIRRORING != 0 {
-        return Err(Error::Incompatible { fs: "FAT", features: "tables that are not mirrored".into() });
-    }
-    let width = if bpb.fat32 { 4 } else { 2 };
+    bpb.check_tables()?;
+    let width = bpb.entry_len();
     let mut used = Ranges::new();
     used.insert(0..bpb.data_offset);
     let mut piece = vec![0; PIECE];

@@ -1,0 +1,91 @@
+//! A device on which every cluster is cleared when it is taken.
+//!
+//! The library clears the clusters of new directories, and not the one by which the root directory
+//! of a FAT32 grows: what a deleted file left there would be read as entries. Instead of telling the
+//! cases apart, this looks at the allocation table: an entry that was zero and is not any more is a
+//! cluster that somebody has just taken.
+
+use std::io;
+use std::ops::Range;
+
+use super::bpb::Bpb;
+use crate::disk::BlockDevice;
+
+/// At most this much is cleared by one transfer.
+const PIECE: usize = 1 << 16;
+/// The top four bits of an entry of FAT32 are not its.
+const FAT32_ENTRY: u32 = 0x0fff_ffff;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Clearing<D> {
+    device: D,
+    /// Where in the first table the entries of clusters that can hold data are.
+    entries: Range<u64>,
+    entry_len: u64,
+    data_offset: u64,
+    cluster_len: u64,
+}
+
+impl<D: BlockDevice> Clearing<D> {
+    pub fn new(device: D, bpb: &Bpb) -> Self {
+        let entry_len = bpb.entry_len();
+        let first = bpb.fat_offset + 2 * entry_len;
+        Self {
+            device,
+            entries: first..first + bpb.clusters * entry_len,
+            entry_len,
+            data_offset: bpb.data_offset,
+            cluster_len: bpb.cluster_len,
+        }
+    }
+
+    /// Whether an entry says that its cluster is taken.
+    fn is_taken(entry: &[u8]) -> bool {
+        match entry {
+            [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]) & FAT32_ENTRY != 0,
+            entry => entry.iter().any(|byte| *byte != 0),
+        }
+    }
+
+    fn clear(&self, index: u64) -> io::Result<()> {
+        let start = self.data_offset + index * self.cluster_len;
+        let zeros = vec![0; self.cluster_len.min(PIECE as u64) as usize];
+        let mut at = start;
+        while at < start + self.cluster_len {
+            let n = (start + self.cluster_len - at).min(zeros.len() as u64);
+            self.device.write_at(at, &zeros[..n as usize])?;
+            at += n;
+        }
+        Ok(())
+    }
+}
+
+impl<D: BlockDevice> BlockDevice for Clearing<D> {
+    fn len(&self) -> u64 {
+        self.device.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.device.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        let end = offset.saturating_add(buf.len() as u64).min(self.entries.end);
+        let first = offset.max(self.entries.start);
+        // whole entries; the library writes one at a time
+        let mut at = first.next_multiple_of(self.entry_len);
+        while at + self.entry_len <= end {
+            let within = (at - offset) as usize;
+            let new = &buf[within..within + self.entry_len as usize];
+            let mut old = [0; 4];
+            let old = &mut old[..self.entry_len as usize];
+            self.device.read_at(at, old)?;
+            if Self::is_taken(new) && !Self::is_taken(old) {
+                self.clear((at - self.entries.start) / self.entry_len)?;
+            }
+            at += self.entry_len;
+        }
+        self.device.write_at(offset, buf)
+    }
+}
