@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Error;
+
 use crate::disk::BlockDevice;
 use crate::fs::FileKind;
-use crate::fs::ext4::Ext4View;
+use crate::fs::ext4::{Ext4View, Time};
 use crate::fs::fat::FatView;
 use crate::fs::layout::Layout;
 use crate::image_path::ImagePath;
-use crate::recipe::{Access, Volume};
+use crate::recipe::{Access, Change, Recipe, Volume};
 
 /// What must be true of a path when all is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +36,31 @@ pub struct Mismatch {
     pub difference: String,
 }
 
-/// Compares every path in `expected` with what `image` holds.
+/// Whether the readers know all that they will have to read back. Asked before the first change, so
+/// that what they do not know is never taken for a bake that went wrong.
+///
+/// # Errors
+/// [`Error::FileSystem`]
+pub fn check_readable(image: &Arc<dyn BlockDevice>, layout: &Layout, recipe: &Recipe) -> Result<(), Error> {
+    let on = |volume| move |source| Error::FileSystem { volume, source };
+    let boot = layout.boot.open(Arc::clone(image)).and_then(FatView::open).map_err(on(Volume::Boot))?;
+    let root = layout.root.open(Arc::clone(image)).and_then(Ext4View::open).map_err(on(Volume::Root))?;
+    for Change { volume, path, .. } in &recipe.changes {
+        match volume {
+            Volume::Boot => boot.metadata(path),
+            Volume::Root => root.metadata(path),
+        }
+        .map_err(on(*volume))?;
+    }
+    Ok(())
+}
+
+/// Compares every path in `expected` with what `image` holds; `now` is when it was written.
 pub fn check(
     image: &Arc<dyn BlockDevice>,
     layout: &Layout,
     expected: &BTreeMap<(Volume, ImagePath), Expected>,
+    now: i64,
 ) -> Result<(), Mismatch> {
     let mismatch = |path: String, e: &dyn std::fmt::Display| Mismatch { path, difference: e.to_string() };
     let open = |partition: &crate::disk::Partition| {
@@ -50,7 +72,7 @@ pub fn check(
     for ((volume, path), expected) in expected {
         let compared = match volume {
             Volume::Boot => check_boot(&boot, path, expected),
-            Volume::Root => check_root(&root, path, expected),
+            Volume::Root => check_root(&root, path, expected, now),
         };
         compared.map_err(|difference| Mismatch { path: format!("{path} ({volume:?})"), difference })?;
     }
@@ -68,7 +90,7 @@ fn check_boot<D: BlockDevice>(fat: &FatView<D>, path: &ImagePath, expected: &Exp
     }
 }
 
-fn check_root(fs: &Ext4View, path: &ImagePath, expected: &Expected) -> Result<(), String> {
+fn check_root(fs: &Ext4View, path: &ImagePath, expected: &Expected, now: i64) -> Result<(), String> {
     let found = fs.metadata(path).map_err(|e| e.to_string())?;
     let found = match (expected, found) {
         (Expected::Absent, None) => return Ok(()),
@@ -83,6 +105,10 @@ fn check_root(fs: &Ext4View, path: &ImagePath, expected: &Expected) -> Result<()
     let access = match (expected, found.kind) {
         (Expected::File { content: wanted, access }, FileKind::File) => {
             compare("content", wanted, &content()?)?;
+            let modified = fs.times(path).map_err(|e| e.to_string())?.map(|times| times.modified);
+            if modified != Some(Time { seconds: now, nanoseconds: 0 }) {
+                return Err(format!("its time is {modified:?}, not {now}"));
+            }
             access
         }
         (Expected::Directory { access }, FileKind::Directory) => access,

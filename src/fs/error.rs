@@ -38,12 +38,28 @@ pub enum Error {
         repair: &'static str,
     },
     /// It uses features that the editor cannot keep right.
-    #[error("the {fs} file system uses features that cannot be edited safely: {features}")]
+    #[error(
+        "the {fs} file system uses what pibake cannot edit safely: {features}. \
+         Take an image without it; Ubuntu's own have none of this"
+    )]
     Incompatible {
         /// Which file system.
         fs: &'static str,
         /// The features, by name or as bits.
         features: String,
+    },
+    /// A time lies outside of what it can keep.
+    #[error(
+        "the file system keeps times from {first} to {last} seconds after 1970, and this is second {seconds}: \
+         set SOURCE_DATE_EPOCH or the clock, or take an image whose inodes are larger than 128 bytes"
+    )]
+    Time {
+        /// What was to be written, in seconds since 1970.
+        seconds: i64,
+        /// The first that can be.
+        first: i64,
+        /// The last.
+        last: i64,
     },
     /// Something in it contradicts itself.
     #[error("the file system is damaged at {path}: {why}")]

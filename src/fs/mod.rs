@@ -4,6 +4,7 @@ pub mod error;
 pub mod ext4;
 pub mod fat;
 pub mod layout;
+pub mod probe;
 mod used;
 
 pub use error::Error;

@@ -1,6 +1,11 @@
 //! Edits of real file systems, checked by e2fsck and fsck.fat, on every kind of ext4 that a Pi image may have.
 
+mod fat;
+mod kinds;
+mod probes;
+#[path = "../support/mod.rs"]
 mod support;
+mod times;
 
 use std::path::Path;
 use std::process::Command;

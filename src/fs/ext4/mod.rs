@@ -1,11 +1,16 @@
 //! ext4, edited by the crate `rust-fs-ext4`.
 
 mod device;
+mod features;
+mod geometry;
+mod retimed;
 mod superblock;
+mod times;
 mod used;
 mod view;
 
 pub use superblock::Superblock;
+pub use times::{Time, Times};
 pub use used::used;
 pub use view::Ext4View;
 
@@ -15,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use device::Device;
+use features::Word;
 use fs_ext4::dir::DirEntryType;
 
 use super::{Attributes, Error, FileKind, FileSystem, Metadata, TRANSFER_LIMIT};
@@ -52,7 +58,9 @@ impl Ext4 {
     /// # Errors
     /// As [`Superblock::read`] and [`Superblock::check_editable`] say, before a byte is written.
     pub fn open(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
-        Superblock::read(&device)?.check_editable(device.len())?;
+        let superblock = Superblock::read(&device)?;
+        superblock.check_editable(device.len())?;
+        superblock.check_time(now)?;
         Self::mount(device, now)
     }
 
@@ -266,6 +274,13 @@ fn explain(what: impl ToString, error: fs_ext4::Error) -> Error {
         E::NotADirectory => Error::Path { path, why: "a part of it is not a directory".into() },
         E::AlreadyExists => Error::Path { path, why: "something is there already".into() },
         E::DirectoryNotEmpty => Error::Path { path, why: "the directory is not empty".into() },
+        E::UnsupportedIncompat(bits) => {
+            Error::Incompatible { fs: "ext4", features: features::named(Word::Incompat, bits) }
+        }
+        E::UnsupportedRoCompat(bits) => {
+            Error::Incompatible { fs: "ext4", features: features::named(Word::RoCompat, bits) }
+        }
+        E::InvalidArgument(why) => Error::Path { path, why: why.into() },
         E::Unsupported(why) => Error::Incompatible { fs: "ext4", features: format!("{why} (at {path})") },
         other => Error::Corrupt { path, why: other.to_string() },
     }

@@ -3,9 +3,8 @@
 //! Read by hand, and before the editor opens the file system: on opening it replays a pending
 //! journal by itself. Field offsets are those of the kernel's `Documentation/filesystems/ext4/super.rst`.
 
-use fs_ext4::features;
-
 use super::super::Error;
+use super::{features, times};
 use crate::disk::BlockDevice;
 
 /// Where the superblock begins, whatever the block size.
@@ -16,8 +15,13 @@ const STATE_VALID: u16 = 1;
 const STATE_ERRORS: u16 = 2;
 const STATE_ORPHANS: u16 = 4;
 const INCOMPAT_RECOVER: u32 = 0x4;
+const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const INCOMPAT_64BIT: u32 = 0x80;
+const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
+const COMPAT_HAS_JOURNAL: u32 = 0x4;
+/// The upper half of an inode's checksum is in its bytes 0x82 and 0x83.
+const SMALLEST_WITH_CHECKSUM: u64 = 0x84;
 
 /// What a superblock says of its file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +32,16 @@ pub struct Superblock {
     pub block_size: u64,
     /// Blocks in the file system.
     pub blocks: u64,
+    /// Blocks that hold nothing.
+    pub free_blocks: u64,
+    /// Bytes in an inode.
+    pub inode_size: u64,
     state: u16,
     last_orphan: u32,
-    incompat: u32,
-    ro_compat: u32,
+    journal_inode: u32,
+    pub(super) compat: u32,
+    pub(super) incompat: u32,
+    pub(super) ro_compat: u32,
 }
 
 impl Superblock {
@@ -52,7 +62,7 @@ impl Superblock {
             return Err(absent("its superblock has no magic number"));
         }
         let incompat = u32_at(0x60);
-        let high = if incompat & INCOMPAT_64BIT != 0 { u64::from(u32_at(0x150)) << 32 } else { 0 };
+        let high = |at: usize| if incompat & INCOMPAT_64BIT != 0 { u64::from(u32_at(at)) << 32 } else { 0 };
         // 1 KiB to 64 KiB is all that the kernel knows
         let shift =
             Some(u32_at(0x18)).filter(|s| *s <= 6).ok_or_else(|| absent("its block size is impossible"))?;
@@ -60,9 +70,14 @@ impl Superblock {
         Ok(Self {
             label: String::from_utf8_lossy(label).into_owned(),
             block_size: 1024 << shift,
-            blocks: high | u64::from(u32_at(0x04)),
+            blocks: high(0x150) | u64::from(u32_at(0x04)),
+            free_blocks: high(0x158) | u64::from(u32_at(0x0c)),
+            // the first revision had but one size
+            inode_size: if u32_at(0x4c) == 0 { 128 } else { u64::from(u16_at(0x58)) },
             state: u16_at(0x3a),
             last_orphan: u32_at(0xe8),
+            journal_inode: u32_at(0xe0),
+            compat: u32_at(0x5c),
             incompat,
             ro_compat: u32_at(0x64),
         })
@@ -88,12 +103,14 @@ impl Superblock {
         if self.last_orphan != 0 || orphans {
             return unclean("files that were deleted while open still wait to be freed");
         }
-        let unreadable = self.incompat & !features::SUPPORTED_INCOMPAT;
-        let unwritable = features::write_breaking_incompat(self.incompat);
-        let unmaintained = features::unmaintained_ro_compat(self.ro_compat);
-        if unreadable | unwritable | unmaintained != 0 {
-            let mut names = flag_names::<features::Incompat>(unreadable | unwritable, "incompat");
-            names.extend(flag_names::<features::RoCompat>(unmaintained, "ro_compat"));
+        let mut names = features::refused(self);
+        if self.compat & COMPAT_HAS_JOURNAL != 0 && self.journal_inode == 0 {
+            names.push("a journal on another device".into());
+        }
+        if self.ro_compat & RO_COMPAT_METADATA_CSUM != 0 && self.inode_size < SMALLEST_WITH_CHECKSUM {
+            names.push(format!("metadata_csum in inodes of {} bytes", self.inode_size));
+        }
+        if !names.is_empty() {
             return Err(Error::Incompatible { fs: "ext4", features: names.join(", ") });
         }
         if self.blocks.checked_mul(self.block_size).is_none_or(|bytes| bytes > len) {
@@ -105,14 +122,30 @@ impl Superblock {
         }
         Ok(())
     }
-}
 
-/// The names of the known bits, and the rest as a number.
-fn flag_names<F: bitflags::Flags<Bits = u32>>(bits: u32, word: &str) -> Vec<String> {
-    let known = F::from_bits_truncate(bits);
-    let mut names: Vec<String> = known.iter_names().map(|(name, _)| name.to_lowercase()).collect();
-    if bits & !known.bits() != 0 {
-        names.push(format!("unknown {word} bits {:#x}", bits & !known.bits()));
+    /// What the features make of it: `ext2`, `ext3`, `ext4`, or `jbd` for a journal alone.
+    pub fn kind(&self) -> &'static str {
+        // a file system with a feature beyond these is none for the ext3 of old
+        const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
+        const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
+        let is_newer = self.incompat & !EXT3_INCOMPAT != 0 || self.ro_compat & !EXT3_RO_COMPAT != 0;
+        match () {
+            () if self.incompat & INCOMPAT_JOURNAL_DEV != 0 => "jbd",
+            () if is_newer => "ext4",
+            () if self.compat & COMPAT_HAS_JOURNAL != 0 => "ext3",
+            () => "ext2",
+        }
     }
-    names
+
+    /// Refuses a time that inodes of this file system cannot keep.
+    ///
+    /// # Errors
+    /// [`Error::Time`]
+    pub fn check_time(&self, now: i64) -> Result<(), Error> {
+        let kept = times::kept(self.inode_size);
+        if kept.contains(&now) {
+            return Ok(());
+        }
+        Err(Error::Time { seconds: now, first: *kept.start(), last: *kept.end() })
+    }
 }

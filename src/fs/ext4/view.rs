@@ -1,10 +1,13 @@
 //! A second, read-only reader of ext4: the crate `ext4-view`, which shares no code with the editor.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
 use super::super::{Attributes, Error, FileKind, Metadata};
+use super::retimed::Retimed;
+use super::times::Times;
 use crate::disk::BlockDevice;
 use crate::image_path::ImagePath;
 
@@ -12,12 +15,15 @@ use crate::image_path::ImagePath;
 const PIECE: u64 = 1 << 16;
 
 /// An ext4 file system, for reading alone.
-pub struct Ext4View(Ext4);
+pub struct Ext4View {
+    fs: Ext4,
+    device: Arc<Retimed<Arc<dyn BlockDevice>>>,
+}
 
 /// A device as `ext4-view` wants it.
-struct Reader<D>(D);
+struct Reader(Arc<Retimed<Arc<dyn BlockDevice>>>);
 
-impl<D: BlockDevice> Ext4Read for Reader<D> {
+impl Ext4Read for Reader {
     fn read(
         &mut self,
         start_byte: u64,
@@ -31,10 +37,36 @@ impl Ext4View {
     /// Opens the file system in `device`.
     ///
     /// # Errors
-    /// [`Error::NotThere`]
+    /// [`Error::NotThere`], or what speaks against the superblock or the groups.
     pub fn open(device: impl BlockDevice + 'static) -> Result<Self, Error> {
-        let absent = |e: Ext4Error| Error::NotThere { wanted: "ext4", why: e.to_string() };
-        Ext4::load(Box::new(Reader(device))).map(Self).map_err(absent)
+        let device = Arc::new(Retimed::new(Arc::new(device) as Arc<dyn BlockDevice>)?);
+        let absent = |e: Ext4Error| match e {
+            Ext4Error::Incompatible(_) => Error::Incompatible { fs: "ext4", features: e.to_string() },
+            e => Error::NotThere { wanted: "ext4", why: e.to_string() },
+        };
+        let fs = Ext4::load(Box::new(Reader(Arc::clone(&device)))).map_err(absent)?;
+        Ok(Self { fs, device })
+    }
+
+    /// The times of what is at `path`, a link not followed in its last part; `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]
+    pub fn times(&self, path: &ImagePath) -> Result<Option<Times>, Error> {
+        self.inode(path)?.map(|found| self.times_of(path, &found)).transpose()
+    }
+
+    fn times_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Times, Error> {
+        let times = self.device.times(found.accessed().seconds(), found.modified().seconds());
+        times.map_err(|e| Error::io(format!("reading the times of {path}"), e))
+    }
+
+    fn inode(&self, path: &ImagePath) -> Result<Option<ext4_view::Metadata>, Error> {
+        match self.fs.symlink_metadata(path.as_str()) {
+            Ok(found) => Ok(Some(found)),
+            Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => Ok(None),
+            Err(e) => Err(damaged(path, &e)),
+        }
     }
 
     /// What is at `path`, a link not followed in its last part; `None` if nothing is.
@@ -42,11 +74,7 @@ impl Ext4View {
     /// # Errors
     /// [`Error::Corrupt`]
     pub fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
-        let found = match self.0.symlink_metadata(path.as_str()) {
-            Ok(found) => found,
-            Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => return Ok(None),
-            Err(e) => return Err(damaged(path, &e)),
-        };
+        let Some(found) = self.inode(path)? else { return Ok(None) };
         let kind = match found.file_type() {
             t if t.is_regular_file() => FileKind::File,
             t if t.is_dir() => FileKind::Directory,
@@ -57,7 +85,7 @@ impl Ext4View {
             mode: found.mode() & 0o7777,
             uid: found.uid(),
             gid: found.gid(),
-            mtime: found.modified().seconds(),
+            mtime: self.times_of(path, &found)?.modified.seconds,
         };
         Ok(Some(Metadata { kind, len: found.len(), attributes: Some(attributes) }))
     }
@@ -70,10 +98,10 @@ impl Ext4View {
         let mut put =
             |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(format!("copying {path}"), e));
         if self.metadata(path)?.is_some_and(|m| m.kind == FileKind::Symlink) {
-            let target = self.0.read_link(path.as_str()).map_err(|e| damaged(path, &e))?;
+            let target = self.fs.read_link(path.as_str()).map_err(|e| damaged(path, &e))?;
             return put(target.as_ref());
         }
-        let mut file = self.0.open(path.as_str()).map_err(|e| damaged(path, &e))?;
+        let mut file = self.fs.open(path.as_str()).map_err(|e| damaged(path, &e))?;
         let mut piece = vec![0; file.metadata().len().clamp(1, PIECE) as usize];
         loop {
             match file.read_bytes(&mut piece).map_err(|e| damaged(path, &e))? {
@@ -84,6 +112,10 @@ impl Ext4View {
     }
 }
 
+/// What is wrong at `path`: it is damaged, or of a kind that the reader does not know.
 fn damaged(path: &ImagePath, error: &Ext4Error) -> Error {
+    if matches!(error, Ext4Error::Incompatible(_)) {
+        return Error::Incompatible { fs: "ext4", features: format!("{error} (at {path})") };
+    }
     Error::corrupt(path, error.to_string())
 }
