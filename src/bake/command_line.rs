@@ -1,40 +1,100 @@
 //! The kernel's command line on the boot partition: one line of arguments.
+//!
+//! Read as the kernel reads it (`lib/cmdline.c`, `next_arg`): arguments are parted by white space,
+//! double quotes keep it together wherever they stand, and nothing escapes a quote. In the names of
+//! parameters `-` and `_` are the same. What follows `--` is for init.
 
-/// The line with each of `set` there exactly once and none of `unset`; all else stays as and where
-/// it is. Doing it twice changes nothing more.
+/// Longest command line of arm64: `COMMAND_LINE_SIZE` is 2048, a NUL at the end included. What the
+/// firmware adds is not counted here, as it differs from board to board.
+const LONGEST: usize = 2047;
+
+/// The byte order mark that some editors put at the beginning.
+const MARK: &str = "\u{feff}";
+
+/// The line in `text` with each of `set` there exactly once and none of `unset`; all else stays as
+/// and where it is. Doing it twice changes nothing more.
 ///
 /// # Errors
-/// Says why, if `text` is not one line: a second one would be ignored by the firmware.
-pub fn edit(text: &str, set: &[String], unset: &[String]) -> Result<String, String> {
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+/// Says why, if `text` is not one line that the firmware and the kernel read in full.
+pub fn edit(text: &[u8], set: &[String], unset: &[String]) -> Result<String, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "is not UTF-8")?;
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    if let Some(c) = text.chars().find(|c| c.is_control() && !c.is_ascii_whitespace()) {
+        return Err(format!("holds the control character {c:?}"));
+    }
+    let lines: Vec<&str> = text.split(['\n', '\r']).filter(|l| !l.trim().is_empty()).collect();
     let [line] = lines.as_slice() else {
         return Err(format!("the kernel's command line must be one line, and this has {}", lines.len()));
     };
-    let dropped = |word: &str| {
-        unset.iter().any(|u| if u.ends_with('=') { word.starts_with(u.as_str()) } else { word == u })
-    };
+    let all = arguments(line)?;
+    let (own, for_init) = all.split_at(all.iter().position(|word| *word == "--").unwrap_or(all.len()));
     let mut words: Vec<&str> = Vec::new();
-    for word in line.split_ascii_whitespace() {
-        let repeated = set.iter().any(|s| s == word) && words.contains(&word);
-        if !dropped(word) && !repeated {
+    for word in own {
+        let is_set = set.iter().any(|s| same(s, word));
+        let repeated = is_set && words.iter().any(|w| same(w, word));
+        if !repeated && !unset.iter().any(|u| unsets(u, word)) {
             words.push(word);
         }
     }
     for word in set {
-        if !words.contains(&word.as_str()) {
+        if !words.iter().any(|w| same(w, word)) {
             words.push(word);
         }
     }
-    let end = if text.ends_with('\n') { "\n" } else { "" };
-    Ok(words.join(" ") + end)
+    words.extend(for_init);
+    let line = words.join(" ");
+    if line.len() > LONGEST {
+        return Err(format!(
+            "the kernel's command line would have {} bytes, and arm64 reads {LONGEST}: take arguments out of it",
+            line.len()
+        ));
+    }
+    let end = if text.ends_with(['\n', '\r']) { "\n" } else { "" };
+    Ok(line + end)
+}
+
+/// The arguments of a line, with the quotes that are in them.
+fn arguments(line: &str) -> Result<Vec<&str>, String> {
+    let mut quoted = false;
+    let words = line.split(|c: char| {
+        quoted ^= c == '"';
+        !quoted && c.is_whitespace()
+    });
+    let words = words.filter(|word| !word.is_empty()).collect();
+    match quoted {
+        true => Err("holds a quotation mark that is never closed".into()),
+        false => Ok(words),
+    }
+}
+
+/// The name of an argument's parameter, as the kernel compares it, and the rest.
+fn parts(word: &str) -> (String, &str) {
+    let key = &word[..word.find('=').unwrap_or(word.len())];
+    (key.replace('-', "_"), &word[key.len()..])
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one == other || parts(one) == parts(other)
+}
+
+fn unsets(unset: &str, word: &str) -> bool {
+    match unset.strip_suffix('=') {
+        Some(key) => word.contains('=') && parts(word).0 == parts(key).0,
+        None => same(unset, word),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn words(list: &[&str]) -> Vec<String> {
         list.iter().map(ToString::to_string).collect()
+    }
+
+    fn edit(text: &str, set: &[String], unset: &[String]) -> Result<String, String> {
+        super::edit(text.as_bytes(), set, unset)
     }
 
     #[test]
@@ -49,15 +109,76 @@ mod tests {
     }
 
     #[test]
+    fn dashes_and_underscores_are_the_same_in_names_and_not_in_values() {
+        let set = words(&["usb-storage.quirks=152d:0578:u"]);
+        let line = "usb_storage.quirks=152d:0578:u a\n";
+        assert_eq!(edit(line, &set, &[]).as_deref(), Ok(line));
+        let dropped = edit("a cgroup-disable=memory b=x-y\n", &[], &words(&["cgroup_disable=", "b=x_y"]));
+        assert_eq!(dropped.as_deref(), Ok("a b=x-y\n"));
+    }
+
+    #[test]
     fn repeated_arguments_of_others_stay() {
         let line = "console=serial0,115200 console=tty1\n";
         assert_eq!(edit(line, &[], &[]).as_deref(), Ok(line));
     }
 
     #[test]
-    fn no_line_and_two_lines_are_refused() {
-        assert!(edit("", &[], &[]).is_err());
-        assert!(edit("a\nb\n", &[], &[]).is_err());
+    fn spaces_between_quotes_are_kept_and_unset_is_no_part_of_them() {
+        let line = "dyndbg=\"file drivers/usb/* +p;  splash\" \"a b\" c\n";
+        assert_eq!(edit(line, &words(&["c"]), &words(&["splash", "b"])).as_deref(), Ok(line));
+        assert!(edit("a \"b c\n", &[], &[]).unwrap_err().contains("never closed"));
+    }
+
+    #[test]
+    fn what_is_for_init_stays_behind_the_dashes() {
+        let line = edit("quiet -- splash --x\n", &words(&["a=1"]), &words(&["splash", "quiet"]));
+        assert_eq!(line.as_deref(), Ok("a=1 -- splash --x\n"));
+    }
+
+    #[test]
+    fn ends_of_lines_of_every_kind() {
+        let set = words(&["b"]);
+        for (text, line) in [
+            ("a", "a b"),
+            ("a\n", "a b\n"),
+            ("a\r\n", "a b\n"),
+            ("\u{feff}a\r\n", "a b\n"),
+            ("\r\n\n a\t\r\n\r\n", "a b\n"),
+            ("a\r", "a b\n"),
+        ] {
+            assert_eq!(edit(text, &set, &[]).as_deref(), Ok(line), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_line_two_lines_and_what_is_no_text_are_refused() {
+        for text in ["", "\r\n", "a\nb\n", "a\rb", "a\0b\n", "a\x1bb"] {
+            assert!(edit(text, &[], &[]).is_err(), "{text:?}");
+        }
+        assert!(super::edit(b"a\xff", &[], &[]).unwrap_err().contains("UTF-8"));
         assert!(edit("a\n\n", &[], &[]).is_ok());
+    }
+
+    #[test]
+    fn a_line_that_arm64_does_not_read_in_full_is_refused() {
+        let fits = "x".repeat(LONGEST - 2);
+        assert!(edit(&fits, &words(&["a"]), &[]).is_ok());
+        assert!(edit(&fits, &words(&["ab"]), &[]).unwrap_err().contains("2048 bytes"));
+    }
+
+    proptest! {
+        #[test]
+        fn twice_is_once_and_nothing_of_others_is_lost(text in "[a-c\"= _-]{0,40}\r?\n?") {
+            let (set, unset) = (words(&["a_b=1", "s"]), words(&["c=", "b"]));
+            if let Ok(once) = edit(&text, &set, &unset) {
+                prop_assert_eq!(edit(&once, &set, &unset), Ok(once.clone()));
+                let own = once.trim_end();
+                let before_init: Vec<_> = arguments(own).unwrap();
+                for word in &set {
+                    prop_assert_eq!(before_init.iter().take_while(|w| **w != "--").filter(|w| same(w, word)).count(), 1);
+                }
+            }
+        }
     }
 }

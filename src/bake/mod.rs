@@ -2,8 +2,10 @@
 
 mod check;
 mod command_line;
+mod remains;
 
 pub use check::Mismatch;
+pub use remains::{Preparation, Used};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use check::Expected;
 
 use crate::disk::{self, BlockDevice, Cached, Overlay, Patch, Patched, TableError};
+use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
@@ -38,6 +41,12 @@ pub enum Error {
     /// The partitions that a Pi image has were not found.
     #[error("finding the partitions of a Raspberry Pi image")]
     Layout(#[source] fs::Error),
+    /// The base belongs to a cluster already.
+    #[error(transparent)]
+    Used(#[from] Used),
+    /// It cannot be told which command line the kernel gets.
+    #[error("finding the kernel's command line")]
+    CommandLine(#[from] firmware::Error<fs::Error>),
     /// An editor gave up on metadata that makes no sense.
     #[error("the base image's file systems are damaged: the editor stopped with {0:?}. Take a fresh image")]
     Panicked(String),
@@ -69,9 +78,13 @@ pub fn bake_with_proof(
     recipe: &Recipe,
     now: i64,
 ) -> Result<(Patch, Proof), Error> {
-    // The editors are other people's code over bytes from outside. A panic of theirs leaves the
-    // overlay half changed, and it is thrown away with all else that they touched.
-    catch_unwind(AssertUnwindSafe(|| bake_inner(base, recipe, now))).unwrap_or_else(|panic| {
+    catching(|| bake_inner(base, recipe, now))
+}
+
+/// The editors are other people's code over bytes from outside. A panic of theirs leaves the overlay
+/// half changed, and it is thrown away with all else that they touched.
+fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Err(Error::Panicked(text.to_owned()))
@@ -85,14 +98,56 @@ fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<(
     let (_, partitions) = disk::partitions(&device)?;
     let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
     let mut kitchen = Kitchen::open(&device, &layout, now)?;
-    for change in &recipe.changes {
+    check::check_readable(&device, &layout, recipe)?;
+    for preparation in kitchen.preparations(recipe)? {
+        kitchen
+            .apply(&preparation.change)
+            .map_err(|source| Error::FileSystem { volume: Volume::Root, source })?;
+    }
+    let is_arguments = |change: &&Change| matches!(change.action, Action::KernelArguments { .. });
+    for change in recipe.changes.iter().filter(|change| !is_arguments(change)) {
         kitchen.apply(change).map_err(|source| Error::FileSystem { volume: change.volume, source })?;
+    }
+    // last: which file the firmware reads is said by another one, which may have been changed as well
+    for change in recipe.changes.iter().filter(is_arguments) {
+        kitchen.set_arguments(change)?;
     }
     let expected = kitchen.finish()?;
     let patch = overlay.freeze().map_err(Error::Read)?;
-    let proof = Proof { layout, expected };
+    let proof = Proof { layout, expected, now };
     proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn BlockDevice>))?;
     Ok((patch, proof))
+}
+
+/// Longest file that the firmware reads settings or arguments from, in bytes.
+const SMALL: u64 = 1 << 20;
+
+/// The content of a file that is small by its nature; `None` if there is none.
+fn small_file(fs: &dyn FileSystem, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
+    let Some(found) = fs.metadata(path)? else { return Ok(None) };
+    if found.kind != FileKind::File {
+        return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
+    }
+    if found.len > SMALL {
+        let why = format!("has {} bytes, and the firmware reads settings from it", found.len);
+        return Err(fs::Error::path(path, why));
+    }
+    let mut content = Vec::new();
+    fs.read(path, &mut content)?;
+    Ok(Some(content))
+}
+
+/// What is done to `base` before the changes of `recipe`, because it was in use. Nothing is written.
+///
+/// # Errors
+/// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
+pub fn preparations(base: Arc<dyn BlockDevice>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+    catching(|| {
+        let device: Arc<dyn BlockDevice> = Arc::new(Overlay::new(Arc::new(Cached::new(base))));
+        let (_, partitions) = disk::partitions(&device)?;
+        let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
+        Kitchen::open(&device, &layout, 0)?.preparations(recipe)
+    })
 }
 
 /// What a recipe left: every path that it names, as it must be.
@@ -100,6 +155,7 @@ fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<(
 pub struct Proof {
     layout: Layout,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
+    now: i64,
 }
 
 impl Proof {
@@ -108,7 +164,7 @@ impl Proof {
     /// # Errors
     /// The first path that is not as it must be.
     pub fn check(&self, image: &Arc<dyn BlockDevice>) -> Result<(), Mismatch> {
-        check::check(image, &self.layout, &self.expected)
+        check::check(image, &self.layout, &self.expected, self.now)
     }
 }
 
@@ -134,6 +190,13 @@ impl Kitchen {
             expected: BTreeMap::new(),
             directories: BTreeSet::new(),
             now,
+        })
+    }
+
+    fn preparations(&self, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+        remains::preparations(self.root.as_ref(), recipe).map_err(|e| match e {
+            remains::Error::Used(used) => used.into(),
+            remains::Error::FileSystem(source) => Error::FileSystem { volume: Volume::Root, source },
         })
     }
 
@@ -176,17 +239,48 @@ impl Kitchen {
                 self.directories.retain(|(v, p)| stays(v, p) && (v, p) != (volume, path));
                 Expected::Absent
             }
-            Action::KernelArguments { set, unset } => {
-                let mut text = Vec::new();
-                fs.read(path, &mut text)?;
-                let text = String::from_utf8(text).map_err(|_| fs::Error::path(path, "is not text"))?;
-                let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
-                let access = Access::root(0o644);
-                fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
-                Expected::File { content: line.into_bytes(), access }
-            }
+            Action::KernelArguments { set, unset } => return self.edit_arguments(*volume, path, set, unset),
         };
         self.expected.insert((*volume, path.clone()), expected);
+        Ok(())
+    }
+
+    /// Edits every file that the firmware may take the kernel's command line from.
+    fn set_arguments(&mut self, change: &Change) -> Result<(), Error> {
+        let Change { volume, path, action: Action::KernelArguments { set, unset } } = change else {
+            return Ok(());
+        };
+        let named_by_default = path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE);
+        let lines = match volume {
+            Volume::Boot if named_by_default => {
+                let boot = self.boot.as_ref();
+                firmware::command_lines(&|path| small_file(boot, path))?
+            }
+            _ => vec![path.clone()],
+        };
+        for line in &lines {
+            self.edit_arguments(*volume, line, set, unset)
+                .map_err(|source| Error::FileSystem { volume: *volume, source })?;
+        }
+        Ok(())
+    }
+
+    fn edit_arguments(
+        &mut self,
+        volume: Volume,
+        path: &ImagePath,
+        set: &[String],
+        unset: &[String],
+    ) -> Result<(), fs::Error> {
+        let fs = match volume {
+            Volume::Boot => self.boot.as_ref(),
+            Volume::Root => self.root.as_ref(),
+        };
+        let text = small_file(fs, path)?.ok_or_else(|| fs::Error::path(path, "no such file or directory"))?;
+        let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
+        let access = Access::root(0o644);
+        fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
+        self.expected.insert((volume, path.clone()), Expected::File { content: line.into_bytes(), access });
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use crate::bake;
 use crate::base::{Base, ImageObserver};
 use crate::cluster::{Node, Platform};
 use crate::project::Project;
+use crate::recipe::Recipe;
 use crate::sink::{Build, Format, Written};
 use crate::ui::{Table, Ui, human_bytes};
 
@@ -60,6 +61,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
 
     let platform = platform(&project, &base)?;
     let recipes = project.recipes(&platform)?;
+    check_use(&base, &recipes, ui)?;
     let written = build.finish(
         base.path(),
         &|name| {
@@ -79,6 +81,22 @@ pub(super) fn platform(project: &Project, base: &Base) -> anyhow::Result<Platfor
         Some(platform) => Ok(platform),
         None => image_platform(base.path()),
     }
+}
+
+/// Refuses a base that belongs to a cluster, before anything is written, and says of one that was in
+/// use how much is taken away.
+pub(super) fn check_use(base: &Base, recipes: &[Recipe], ui: &Ui) -> anyhow::Result<()> {
+    let Some(recipe) = recipes.first() else { return Ok(()) };
+    let before = bake::preparations(base.device()?, recipe)?;
+    let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
+    if let [first, more @ ..] = used.as_slice() {
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        ui.progress().note(&format!(
+            "warning: the base image was in use before. Not on the cards: {} ({}){more}; pibake plan --node N lists all",
+            first.change.path, first.what
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {

@@ -1,6 +1,7 @@
 //! `pibake plan [--node N] [PATH]`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
@@ -10,8 +11,10 @@ use super::base_flags::Wanted;
 use super::description::{Description, image_platform};
 use super::exit::Usage;
 use super::selector::NodeSelector;
-use crate::base;
+use crate::bake::{self, Preparation};
+use crate::base::{self, Spec};
 use crate::cluster::{Node, Platform};
+use crate::disk::FileDevice;
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
 use crate::project::Project;
@@ -37,25 +40,37 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
         return nodes(&project.cluster.nodes, ui);
     };
     let node = selector.find(&project.cluster)?;
-    let recipe = project.preview(node, &platform(&project, ui)?)?;
+    let (platform, base) = platform(&project, ui)?;
+    let recipe = project.preview(node, &platform)?;
+    let before = match base {
+        Some(base) => bake::preparations(Arc::new(FileDevice::open_read_only(&base)?), &recipe)?,
+        None => Vec::new(),
+    };
     match &arguments.path {
-        None => changes(&recipe, ui),
+        None => changes(&recipe, &before, ui),
         Some(path) => file(&recipe, path, ui),
     }
 }
 
-/// What system the nodes will run. A packed image says so once it is unpacked into the cache, which
-/// a build needs anyway; nothing is downloaded for a plan.
-fn platform(project: &Project, ui: &Ui) -> anyhow::Result<Platform> {
-    if let Some(platform) = project.cluster.stated_platform() {
-        return Ok(platform);
+/// What system the nodes will run, and the raw base image, where that is here. A packed image says
+/// what it holds once it is unpacked into the cache, which a build needs anyway; nothing is
+/// downloaded for a plan.
+fn platform(project: &Project, ui: &Ui) -> anyhow::Result<(Platform, Option<PathBuf>)> {
+    let stated = project.cluster.stated_platform();
+    let is_here = matches!(Spec::parse(&project.cluster.base.image), Ok(Spec::Path(_)));
+    if let Some(platform) = stated.filter(|_| !is_here) {
+        return Ok((platform, None));
     }
     let wanted = Wanted::here(project)?.until(&super::signals::cancelled()?);
     if let Some(path) = wanted.file().filter(|path| Opened::open(path).is_ok()) {
-        return image_platform(path);
+        let platform = stated.map_or_else(|| image_platform(path), Ok)?;
+        return Ok((platform, Some(path.to_owned())));
     }
     match wanted.obtain(ui, None) {
-        Ok(base) => image_platform(base.path()),
+        Ok(base) => {
+            let platform = stated.map_or_else(|| image_platform(base.path()), Ok)?;
+            Ok((platform, Some(base.path().to_owned())))
+        }
         Err(error) if matches!(error.downcast_ref(), Some(base::Error::Offline { .. })) => {
             let why =
                 "what system it holds is known only when it is here: run pibake fetch, or set base.platform";
@@ -81,8 +96,13 @@ fn nodes(nodes: &[Node], ui: &Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn changes(recipe: &Recipe, ui: &Ui) -> anyhow::Result<()> {
-    let lines = show::lines(recipe);
+fn changes(recipe: &Recipe, before: &[Preparation], ui: &Ui) -> anyhow::Result<()> {
+    let prepared = before.iter().flat_map(|preparation| {
+        let changes = vec![preparation.change.clone()];
+        let lines = show::lines(&Recipe { node: recipe.node.clone(), changes });
+        lines.into_iter().map(|line| show::Line { what: preparation.to_string(), ..line })
+    });
+    let lines: Vec<_> = prepared.chain(show::lines(recipe)).collect();
     let value: Vec<_> = lines
         .iter()
         .map(|l| {

@@ -1,5 +1,8 @@
 //! Whole bakes: what is named is there, what is not named stays, and damage never gets out.
 
+mod command_line;
+mod remains;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -135,6 +138,7 @@ fn what_is_not_named_stays_as_it_was() {
     }
     images::put(&root.join("etc/hostname"), "ubuntu\n");
     images::put(&root.join("etc/hosts"), "127.0.0.1 localhost\n");
+    images::put(&root.join("etc/machine-id"), "");
     let (image, places) = Spec::default().make_from(dir.path(), &root);
     let base = device(&image);
     let patch = bake(Arc::clone(&base), &recipe(), NOW).unwrap();

@@ -1,0 +1,269 @@
+//! What a base image brings along if it was in use before.
+//!
+//! A base is the stock image of a release. Somebody's own, made by starting the stock one and
+//! changing it, also holds who that machine was; if it was a node, it holds a cluster's keys. The
+//! former is taken away, by changes that `plan` shows; the latter is refused.
+
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use table::{Fate, RULES, Rule, When};
+
+use crate::fs::{self, FileKind, FileSystem};
+use crate::image_path::ImagePath;
+use crate::recipe::{Access, Action, Change, Recipe, Volume};
+
+/// Deepest that a folder is searched for something in it, and most links that are followed.
+const DEPTH: usize = 16;
+/// Longest file that is looked into, in bytes.
+const LOOKED_INTO: u64 = 4096;
+/// How many finds an error names.
+const NAMED: usize = 5;
+
+/// A change that is made to a base before the recipe's, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preparation {
+    /// What is done.
+    pub change: Change,
+    /// What is there.
+    pub what: &'static str,
+    /// Something was there: the base was in use. A stock image may lack a file that it should have.
+    pub was_there: bool,
+}
+
+/// A base that nothing can be baked on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the base image was a node already{}: it holds {}. Cards made from it would share what belongs to that cluster, \
+     or not set themselves up. Take the release's own image, or remove these from yours",
+    named(node.as_deref()),
+    list(found)
+)]
+pub struct Used {
+    /// Whose node it was, as its own files say.
+    node: Option<String>,
+    /// Paths, and what they are.
+    found: Vec<(ImagePath, &'static str)>,
+}
+
+fn named(node: Option<&str>) -> String {
+    node.map_or_else(String::new, |node| format!(" ({node})"))
+}
+
+fn list(found: &[(ImagePath, &'static str)]) -> String {
+    let each = found.iter().take(NAMED).map(|(path, what)| format!("{path} ({what})"));
+    let mut list = each.collect::<Vec<_>>().join(", ");
+    if found.len() > NAMED {
+        list += &format!(" and {} more", found.len() - NAMED);
+    }
+    list
+}
+
+/// Why a base cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Used(#[from] Used),
+    #[error(transparent)]
+    FileSystem(#[from] fs::Error),
+}
+
+/// What is to be done to the root file system `fs` before the changes of `recipe`; nothing where a
+/// change of the recipe takes the place itself.
+pub(super) fn preparations(fs: &dyn FileSystem, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+    let mut refused = Vec::new();
+    let mut found: BTreeMap<ImagePath, Preparation> = BTreeMap::new();
+    for rule in RULES {
+        for path in places(fs, rule)? {
+            if !applies(fs, &path, rule.when)? {
+                continue;
+            }
+            let action = match rule.fate {
+                Fate::Refuse => {
+                    refused.push((path, rule.what));
+                    continue;
+                }
+                Fate::Remove => Action::Remove,
+                Fate::Reset(content) => Action::Write {
+                    content: content.into(),
+                    access: Access::root(if content.is_empty() { 0o444 } else { 0o600 }),
+                    secret: false,
+                },
+            };
+            let change = Change { volume: Volume::Root, path: path.clone(), action };
+            let was_there = fs.metadata(&path)?.is_some();
+            found.insert(path, Preparation { change, what: rule.what, was_there });
+        }
+    }
+    if !refused.is_empty() {
+        return Err(Used { node: node(fs), found: refused }.into());
+    }
+    for Change { volume, path, action } in &recipe.changes {
+        if *volume == Volume::Root && !matches!(action, Action::Directory { .. }) {
+            found.remove(path);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The paths that a rule speaks of: one, or those in a folder that its pattern fits.
+fn places(fs: &dyn FileSystem, rule: &Rule) -> Result<Vec<ImagePath>, fs::Error> {
+    let Ok(place) = ImagePath::new(rule.place) else { return Ok(Vec::new()) };
+    let (Some(folder), Some(pattern)) = (place.parent(), place.file_name()) else { return Ok(Vec::new()) };
+    let Some(folder) = real_folder(fs, &folder, DEPTH)? else { return Ok(Vec::new()) };
+    let joined = |name: &str| folder.join(name).map_err(|e| fs::Error::corrupt(&folder, e.to_string()));
+    if !pattern.contains('*') {
+        return Ok(vec![joined(pattern)?]);
+    }
+    let names = fs.list(&folder)?.into_iter().map(|(name, _)| name);
+    let fitting = names.filter(|name| fits(pattern, name) && !rule.stock.contains(&name.as_str()));
+    fitting.map(|name| joined(&name)).collect()
+}
+
+/// Whether `name` is what `pattern`, with one `*` in it, stands for.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return name == pattern };
+    let rest = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    rest.is_some() && !name.starts_with('.')
+}
+
+/// The folder that `path` leads to through links inside the image; `None` if there is none.
+fn real_folder(fs: &dyn FileSystem, path: &ImagePath, left: usize) -> Result<Option<ImagePath>, fs::Error> {
+    let mut real = ImagePath::root();
+    let mut parts = path.components();
+    while let Some(part) = parts.next() {
+        let Ok(next) = real.join(part) else { return Ok(None) };
+        match fs.metadata(&next)?.map(|found| found.kind) {
+            Some(FileKind::Directory) => real = next,
+            Some(FileKind::Symlink) => {
+                let Some(left) = left.checked_sub(1) else { return Ok(None) };
+                let mut target = Vec::new();
+                fs.read(&next, &mut target)?;
+                let mut way = match target.first() {
+                    Some(b'/') => Vec::new(),
+                    _ => real.components().map(str::to_owned).collect::<Vec<_>>(),
+                };
+                for part in String::from_utf8_lossy(&target)
+                    .split('/')
+                    .map(str::to_owned)
+                    .chain(parts.map(Into::into))
+                {
+                    match part.as_str() {
+                        "" | "." => {}
+                        ".." => drop(way.pop()),
+                        _ => way.push(part),
+                    }
+                }
+                let Ok(way) = ImagePath::new(format!("/{}", way.join("/"))) else { return Ok(None) };
+                return real_folder(fs, &way, left);
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(real))
+}
+
+fn applies(fs: &dyn FileSystem, path: &ImagePath, when: When) -> Result<bool, fs::Error> {
+    let text = || -> Result<Option<String>, fs::Error> {
+        match fs.metadata(path)? {
+            Some(found) if found.kind == FileKind::Symlink || found.len <= LOOKED_INTO => {
+                let mut content = Vec::new();
+                fs.read(path, &mut content)?;
+                Ok(Some(String::from_utf8_lossy(&content).into_owned()))
+            }
+            _ => Ok(None),
+        }
+    };
+    let kind = fs.metadata(path)?.map(|found| found.kind);
+    Ok(match when {
+        When::Filled => is_filled(fs, path, DEPTH)?,
+        When::Begins(start) => {
+            kind == Some(FileKind::File) && text()?.is_some_and(|t| t.trim().starts_with(start))
+        }
+        When::Masked => kind == Some(FileKind::Symlink) && text()?.as_deref() == Some("/dev/null"),
+        When::MachineId => match kind {
+            // as machine-id(5) has it: an image has an empty file, or one that says this
+            Some(FileKind::File) => !matches!(text()?.as_deref().map(str::trim), Some("" | "uninitialized")),
+            _ => true,
+        },
+    })
+}
+
+fn is_filled(fs: &dyn FileSystem, path: &ImagePath, depth: usize) -> Result<bool, fs::Error> {
+    let Some(found) = fs.metadata(path)? else { return Ok(false) };
+    match found.kind {
+        // a link from one name of a thing to the other, such as dbus has for the machine's id
+        FileKind::Symlink if path.as_str().starts_with("/var/lib/dbus/") => Ok(false),
+        FileKind::Symlink | FileKind::Other => Ok(true),
+        FileKind::File => Ok(found.len > 0),
+        FileKind::Directory => {
+            let Some(depth) = depth.checked_sub(1) else { return Ok(true) };
+            for (name, _) in fs.list(path)? {
+                // packages keep an empty folder by such a file
+                if name.starts_with('.') && name.ends_with("keep") {
+                    continue;
+                }
+                let below = path.join(&name).map_err(|e| fs::Error::corrupt(path, e.to_string()))?;
+                if is_filled(fs, &below, depth)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// What pibake wrote on the card of the node that the base was.
+fn node(fs: &dyn FileSystem) -> Option<String> {
+    let path = ImagePath::new("/etc/hostname").ok()?;
+    let found = fs.metadata(&path).ok()??;
+    if found.kind != FileKind::File || found.len > LOOKED_INTO {
+        return None;
+    }
+    let mut name = Vec::new();
+    fs.read(&path, &mut name).ok()?;
+    let name = String::from_utf8(name).ok()?.trim().to_owned();
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    is_name.then_some(name)
+}
+
+impl fmt::Display for Preparation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.change.action {
+            Action::Remove => write!(f, "removed: {}", self.what),
+            _ => write!(f, "reset: {}", self.what),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_have_one_star() {
+        for (pattern, name, fit) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", ".conf", false),
+            ("*", ".kubelet-keep", false),
+            ("ssh_host_*", "ssh_host_rsa_key.pub", true),
+            ("*.leases~", "dhcpd.leases~", true),
+            ("a*a", "a", false),
+            ("x", "x", true),
+        ] {
+            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn every_place_is_a_path_and_what_is_refused_is_never_stock() {
+        for rule in RULES {
+            assert!(ImagePath::new(rule.place).is_ok(), "{}", rule.place);
+            assert!(rule.place.matches('*').count() <= 1, "{}", rule.place);
+            assert!(rule.fate != Fate::Refuse || rule.stock.is_empty());
+            assert!(rule.stock.is_empty() || rule.place.contains('*'));
+        }
+    }
+}

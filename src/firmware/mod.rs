@@ -1,0 +1,110 @@
+//! What the firmware of a Raspberry Pi reads on the boot partition before there is a kernel.
+//!
+//! It knows no file system: the files are handed to it by whoever can read them.
+
+mod boards;
+mod config;
+
+use std::collections::BTreeMap;
+
+pub use config::ConfigError;
+
+use boards::{BOARDS, World};
+use config::{Settings, evaluate};
+
+use crate::image_path::ImagePath;
+
+/// The firmware's configuration, and the one that takes its place in a trial boot (`tryboot`).
+const CONFIG: &str = "config.txt";
+const TRIAL_CONFIG: &str = "tryboot.txt";
+
+/// The kernel's command line, where the configuration names no other.
+pub const COMMAND_LINE: &str = "cmdline.txt";
+
+/// Where files of the boot partition come from: their content, or `None` where there is none.
+pub type Files<'a, E> = &'a dyn Fn(&ImagePath) -> Result<Option<Vec<u8>>, E>;
+
+/// Why it cannot be told which command line the firmware will read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<E: std::error::Error + 'static> {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(E),
+    /// The configuration cannot be followed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What the configuration names is not there.
+    #[error(
+        "no command line for the kernel: config.txt has the firmware of a {board} read {looked_for}, and no such \
+         file is on the boot partition. Put one there, or take the setting out of config.txt"
+    )]
+    Missing {
+        /// The board that would read it.
+        board: &'static str,
+        /// Where it would be.
+        looked_for: String,
+    },
+}
+
+/// The files from which the firmware takes the kernel's command line: one for most images, several
+/// where it depends on the board, on what is plugged into it, or on a trial boot.
+///
+/// # Errors
+/// [`Error`]; [`Error::Missing`] if a Pi 4 would find none.
+pub fn command_lines<E: std::error::Error + 'static>(
+    files: Files<'_, E>,
+) -> Result<Vec<ImagePath>, Error<E>> {
+    let trial = read(files, TRIAL_CONFIG)?.is_some();
+    // by their names in lower case: FAT knows no other difference
+    let mut found: BTreeMap<String, ImagePath> = BTreeMap::new();
+    for board in BOARDS {
+        for is_trial in [false, true] {
+            let world = World { board: &board, is_trial };
+            let config = if is_trial && trial { TRIAL_CONFIG } else { CONFIG };
+            let settings = evaluate(files, config, &world)?;
+            let mut looked_for = Vec::new();
+            let mut there = false;
+            for place in places(&settings) {
+                looked_for.push(place.to_string());
+                if files(&place).map_err(Error::Read)?.is_some() {
+                    there = true;
+                    found.insert(place.as_str().to_lowercase(), place);
+                }
+            }
+            // what is there for no other board than these is there for nobody whom this image is for
+            if !there && board.is_main && !is_trial {
+                return Err(Error::Missing { board: board.name, looked_for: looked_for.join(" or ") });
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Where the command line may be: below the prefix and, as the firmware drops a prefix under which
+/// it finds no kernel, without it.
+fn places(settings: &Settings) -> Vec<ImagePath> {
+    let mut places = Vec::new();
+    for prefix in settings.prefixes.iter().map(String::as_str).chain([""]) {
+        for name in &settings.names {
+            // checked when they were read
+            let Ok(place) = ImagePath::new(format!("/{prefix}{name}")) else { continue };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
+}
+
+fn read<E: std::error::Error + 'static>(
+    files: Files<'_, E>,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Error<E>> {
+    match ImagePath::new(format!("/{name}")) {
+        Ok(path) => files(&path).map_err(Error::Read),
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;
