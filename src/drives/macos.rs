@@ -61,7 +61,11 @@ pub fn drive(info: &[u8], list: &[u8], own: &[Own]) -> Result<Drive, Error> {
     let entry = all.iter().find(|disk| identifier(disk) == Some(id));
     let partitions: Vec<Part> = children(entry, "Partitions")
         .filter_map(|part| {
-            let content = Content { kind: string(part, "Content"), label: string(part, "VolumeName") };
+            let content = Content {
+                kind: string(part, "Content"),
+                label: string(part, "VolumeName"),
+                ..Content::default()
+            };
             let name = identifier(part)?.to_owned();
             Some(Part { name, number: UNKNOWN, size: number(part, "Size").unwrap_or(0), content })
         })
@@ -92,7 +96,7 @@ pub fn drive(info: &[u8], list: &[u8], own: &[Own]) -> Result<Drive, Error> {
         removable: flag("RemovableMedia").or_else(|| flag("Removable")).unwrap_or(false),
         hotplug: !internal || bus == Bus::Sd,
         read_only: flag("WritableMedia").or_else(|| flag("Writable")) == Some(false),
-        content: Content { kind: None, label: text("VolumeName").map(str::to_owned) },
+        content: Content { kind: None, label: text("VolumeName").map(str::to_owned), ..Content::default() },
         partitions,
         uses,
         backing: None,

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::fs::probe::Probed;
+
 /// The kernel's number of a block device. Names change and links mislead; this is what is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DeviceNumber {
@@ -96,6 +98,25 @@ pub struct Content {
     pub kind: Option<String>,
     /// The volume label.
     pub label: Option<String>,
+    /// Bytes that its files take, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// What is in the partitions of a drive of which the kernel sees none, as without partition
+    /// scanning on a loop device.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Content>,
+}
+
+impl From<Probed> for Content {
+    fn from(found: Probed) -> Self {
+        let within = found.partitions.into_iter().map(|p| p.map_or_else(Self::default, Into::into));
+        Self {
+            kind: Some(found.kind.to_owned()),
+            label: found.label,
+            used: found.used,
+            within: within.collect(),
+        }
+    }
 }
 
 /// How a drive is attached.
@@ -173,13 +194,7 @@ impl Drive {
                 text => text,
             };
         }
-        let named = self.partitions.iter().map(|p| p.content.to_string()).filter(|t| !t.is_empty());
-        let named = named.collect::<Vec<_>>().join(", ");
-        let count = match self.partitions.len() {
-            1 => "1 partition".to_owned(),
-            n => format!("{n} partitions"),
-        };
-        if named.is_empty() { count } else { format!("{count}: {named}") }
+        list(self.partitions.iter().map(|partition| &partition.content))
     }
 
     /// The kernel's name for it, without the folder.
@@ -188,13 +203,30 @@ impl Drive {
     }
 }
 
+/// How many partitions there are, and what is in them.
+fn list<'a>(partitions: impl ExactSizeIterator<Item = &'a Content>) -> String {
+    let count = match partitions.len() {
+        1 => "1 partition".to_owned(),
+        n => format!("{n} partitions"),
+    };
+    let named: Vec<String> = partitions.map(ToString::to_string).filter(|text| !text.is_empty()).collect();
+    if named.is_empty() { count } else { format!("{count}: {}", named.join(", ")) }
+}
+
 impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.within.is_empty() {
+            return f.write_str(&list(self.within.iter()));
+        }
         match (&self.kind, &self.label) {
-            (Some(kind), Some(label)) => write!(f, "{kind} {label:?}"),
-            (Some(kind), None) => f.write_str(kind),
-            (None, Some(label)) => write!(f, "{label:?}"),
-            (None, None) => Ok(()),
+            (Some(kind), Some(label)) => write!(f, "{kind} {label:?}")?,
+            (Some(kind), None) => f.write_str(kind)?,
+            (None, Some(label)) => write!(f, "{label:?}")?,
+            (None, None) => {}
+        }
+        match self.used {
+            Some(used) => write!(f, " ({} in use)", sold_size(used)),
+            None => Ok(()),
         }
     }
 }

@@ -43,14 +43,15 @@ fn describe(held: &Held, needed: &Option<u64>) -> String {
     let needed = needed.map_or(String::new(), |n| format!(" ({} are written)", human_bytes(n)));
     format!(
         "{}{named} becomes {}. Everything on it is lost:\n  model    {}\n  serial   {}\n  size     {}, \
-         {} bytes{needed}\n  content  {}\n",
+         {} bytes{needed}\n  content  {}\n{}",
         drive.path.display(),
         held.node,
         or_none(&drive.model),
         or_none(&drive.serial),
         sold_size(drive.size),
         drive.size,
-        drive.summary()
+        drive.summary(),
+        held.whose.as_ref().map_or(String::new(), |whose| format!("  card of  {whose}\n")),
     )
 }
 

@@ -5,6 +5,7 @@ mod confirm;
 mod image;
 mod report;
 mod targets;
+mod whose;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 
 use super::base_flags::BaseFlags;
-use super::build::platform;
+use super::build::{check_use, platform};
 use super::description::Description;
 use super::exit::Usage;
 use super::selector::NodeSelector;
@@ -138,6 +139,7 @@ fn nodes(
         }
         let base = wanted.obtain(ui, Some(flash.observer()))?;
         let recipes = project.recipes(&platform(project, &base)?)?;
+        check_use(&base, &recipes, ui)?;
         Ok((base, recipes))
     })();
     let (base, recipes) = match prepared {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::whose::whose;
 use super::{Arguments, Job, usage};
 use crate::cli::exit::Refused;
 use crate::cli::selector::NodeSelector;
@@ -52,6 +53,8 @@ pub struct Held {
     pub asked: PathBuf,
     pub drive: Drive,
     pub node: String,
+    /// Whose card it is now, where pibake made it.
+    pub whose: Option<String>,
     card: Arc<DriveCard>,
 }
 
@@ -80,6 +83,10 @@ pub fn hold(
     ui: &Ui,
 ) -> anyhow::Result<Vec<Held>> {
     let mut held: Vec<Held> = Vec::new();
+    let ours = match job {
+        Job::Nodes(project) => project.existing_identity()?,
+        Job::Image(_) => None,
+    };
     for asked in &arguments.devices {
         let node = node(asked, arguments, job)?;
         if let Some(other) = held.iter().find(|h| h.node == node && matches!(job, Job::Nodes(_))) {
@@ -106,7 +113,8 @@ pub fn hold(
                 drive.logical_sector
             ));
         }
-        held.push(Held { asked: asked.path.clone(), drive, node, card: Arc::new(card) });
+        let whose = whose(&drive.path, ours.as_ref());
+        held.push(Held { asked: asked.path.clone(), drive, node, whose, card: Arc::new(card) });
     }
     Ok(held)
 }
@@ -216,7 +224,7 @@ fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> any
         verdict => {
             let real =
                 if drive.path == path { String::new() } else { format!(" ({})", drive.path.display()) };
-            Err(refuse(format!("{shown}{real} is not written; may it be? {verdict}")))
+            Err(refuse(format!("{shown}{real} is not written: {verdict}")))
         }
     }
 }

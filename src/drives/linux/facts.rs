@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::Machine;
 use super::graph::{Graph, Node};
 use super::identify::{bus, is_hotplugged, kind, usb_device};
+use crate::disk::FileDevice;
 use crate::drives::{Content, DeviceNumber, Drive, Kind, Part, Use};
+use crate::fs::probe::probe;
 
 /// Sizes in sysfs are in units of 512 bytes, whatever the sector of the drive is
 /// (Documentation/ABI/stable/sysfs-block).
@@ -25,7 +27,7 @@ pub(super) fn describe(machine: &Machine, graph: &Graph, disk: &Node, uses: Vec<
             name: node.name.clone(),
             number: node.number,
             size: size(machine, node),
-            content: Udev::read(machine, node.number).content(),
+            content: content(machine, node, &Udev::read(machine, node.number), kind),
         })
         .collect();
     partitions.sort_by_key(|p| (p.name.len(), p.name.clone()));
@@ -43,12 +45,27 @@ pub(super) fn describe(machine: &Machine, graph: &Graph, disk: &Node, uses: Vec<
         removable,
         hotplug: is_hotplugged(machine, disk, bus),
         read_only: number("ro") == Some(1),
-        content: udev.content(),
+        // what stands before the first partition says less than what is in them
+        content: if partitions.is_empty() { content(machine, disk, &udev, kind) } else { udev.content() },
         partitions,
         uses,
         backing: backing.map(PathBuf::from),
         ids: ids(machine, graph, disk.number, &udev),
     }
+}
+
+/// What is on a drive or a partition: as udev noted it, or else as it is found there.
+fn content(machine: &Machine, node: &Node, udev: &Udev, kind: Kind) -> Content {
+    let noted = udev.content();
+    // looking into these takes a motor; and into what is no drive, nobody asks for
+    let is_read = matches!(kind, Kind::Disk | Kind::Loop) && size(machine, node) > 0;
+    if noted != Content::default() || !is_read {
+        return noted;
+    }
+    let opened = FileDevice::open_read_only(&machine.at(&node.path()));
+    // who may not read it gets no answer, as before
+    let found = opened.and_then(|device| probe(&device)).ok().flatten();
+    found.map_or(noted, Content::from)
 }
 
 fn size(machine: &Machine, node: &Node) -> u64 {
@@ -135,7 +152,7 @@ impl Udev {
     fn content(&self) -> Content {
         let label =
             self.get("ID_FS_LABEL_ENC").map(unescape).or_else(|| self.get("ID_FS_LABEL").map(Into::into));
-        Content { kind: self.get("ID_FS_TYPE").map(Into::into), label }
+        Content { kind: self.get("ID_FS_TYPE").map(Into::into), label, ..Content::default() }
     }
 }
 

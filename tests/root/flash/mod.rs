@@ -4,6 +4,7 @@ mod cards;
 mod ended;
 mod faulty;
 mod refused;
+mod whose;
 mod work;
 
 use libtest_mimic::Trial;
@@ -22,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::what_a_desktop_mounted_is_unmounted", refused::unmounted),
         Trial::test("flash::what_is_no_card_is_refused", refused::no_card),
         Trial::test("flash::without_the_right_answer_nothing_happens", refused::answers),
+        Trial::test("flash::the_question_tells_what_the_card_is", whose::whose),
         Trial::test("flash::errors_of_the_drive", ended::drive_errors),
         Trial::test("flash::killed_at_any_moment", || ended::at_any_moment(Signal::KILL)),
         Trial::test("flash::stopped_at_any_moment", || ended::at_any_moment(Signal::INT)),

@@ -1,0 +1,55 @@
+//! Whose card it is that is about to be overwritten.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::identity::Identity;
+use crate::image_path::ImagePath;
+use crate::opened::Opened;
+
+/// Where pibake writes who a node is, and where the certificate of its cluster is: baked for node-1,
+/// and put there by `kubeadm join` on the others.
+const NODE: &str = "/etc/pibake/node.env";
+const AUTHORITY: &str = "/etc/kubernetes/pki/ca.crt";
+/// What a node that has not joined yet knows the authority by.
+const KUBEADM: &str = "/etc/pibake/kubeadm.yaml";
+/// The line of [`NODE`] with the name.
+const NAME: &str = "NODE_NAME=";
+
+/// Longest file that is read of a card, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// Longest name of a node that is shown.
+const NAME_MAX: usize = 63;
+
+/// `node-2 of this cluster (home)`, for the card of a node that pibake baked; `None` for any other.
+/// `ours` is the cluster that the card is to be part of, where there is one yet.
+pub fn whose(path: &Path, ours: Option<&Identity>) -> Option<String> {
+    // a foreign card, and editors that are other people's code
+    catch_unwind(AssertUnwindSafe(|| look(path, ours))).ok().flatten()
+}
+
+fn look(path: &Path, ours: Option<&Identity>) -> Option<String> {
+    let card = Opened::open(path).ok()?;
+    let node = text(&card, NODE)?;
+    let name = node.lines().find_map(|line| line.strip_prefix(NAME))?.trim().trim_matches(['\'', '"']);
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let name = if is_name && (1..=NAME_MAX).contains(&name.len()) { name } else { "a node" };
+    let Some(ours) = ours else { return Some(format!("{name} of a cluster")) };
+    let same = text(&card, AUTHORITY).is_some_and(|pem| pem.trim() == ours.ca_certificate.trim())
+        || text(&card, KUBEADM).is_some_and(|yaml| yaml.contains(&ours.ca_hash));
+    Some(match same {
+        true => format!("{name} of this cluster ({})", ours.cluster),
+        false => format!("{name} of another cluster"),
+    })
+}
+
+fn text(card: &Opened, path: &str) -> Option<String> {
+    let path = ImagePath::new(path).ok()?;
+    let found = card.metadata(&path).ok()??;
+    if found.len > LONGEST {
+        return None;
+    }
+    let mut content = Vec::new();
+    card.read(&path, &mut content).ok()?;
+    Some(String::from_utf8_lossy(&content).into_owned())
+}
