@@ -117,8 +117,7 @@ fn every_hash_of_directories_is_kept_or_refused_by_the_reader() {
             images::put(&root.join(format!("etc/many/file-with-a-name-{n}")), "");
         }
         images::put(&root.join("etc/hostname"), "ubuntu\n");
-        let options: &'static [&'static str] =
-            Vec::leak(vec!["-E", format!("hash_seed=e2b4d8a0-0001-4444-8888-123456789abc").leak()]);
+        let options = &["-E", "hash_seed=e2b4d8a0-0001-4444-8888-123456789abc"];
         let (image, places) = Spec { ext4_mib: 128, options, ..Spec::default() }.make_from(dir.path(), &root);
         let ext4 = dir.path().join("p2");
         images::extract(&image, places.root, &ext4);
