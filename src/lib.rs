@@ -24,5 +24,7 @@ pub mod opened;
 pub mod progress;
 pub mod project;
 pub mod recipe;
+#[cfg(test)]
+mod rooms;
 pub mod sink;
 pub mod ui;

@@ -1,0 +1,130 @@
+//! Keeps the order of the rooms: which module may import which. docs/architecture.md says why.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this file are no rooms.
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
+    // mechanisms that know nobody
+    ("io", &[]),
+    ("progress", &[]),
+    ("image_path", &[]),
+    ("drives", &[]),
+    // bytes and file systems: nothing of Pis, clusters or Kubernetes
+    ("disk", &["io"]),
+    ("fs", &["io", "disk", "image_path"]),
+    ("opened", &["io", "disk", "fs", "image_path"]),
+    // what is asked, what is secret, what changes: nothing of disks
+    ("cluster", &["io"]),
+    ("identity", &["io", "cluster"]),
+    ("recipe", &["io", "cluster", "identity", "image_path"]),
+    ("project", &["io", "cluster", "identity", "recipe"]),
+    // where images come from and go to: nothing of recipes
+    ("base", &["io", "disk", "progress"]),
+    ("sink", &["io", "disk", "fs", "base", "progress"]),
+    ("emulator", &["io", "image_path", "opened"]),
+    // the one place where both halves meet
+    ("bake", &["io", "disk", "fs", "image_path", "recipe"]),
+    // people
+    ("ui", &["io", "progress"]),
+    (
+        "cli",
+        &[
+            "io",
+            "progress",
+            "image_path",
+            "drives",
+            "disk",
+            "fs",
+            "opened",
+            "cluster",
+            "identity",
+            "recipe",
+            "project",
+            "base",
+            "sink",
+            "emulator",
+            "bake",
+            "ui",
+        ],
+    ),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The files of a room: `src/ROOM.rs` and all below `src/ROOM/`.
+fn files(room: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![source().join(format!("{room}.rs")), source().join(room)];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "rs") && path.exists() {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The rooms that a file imports: what follows `crate::`, also in braces.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let names: Vec<&str> = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or_default().split(',').collect(),
+            None => vec![rest],
+        };
+        for name in names {
+            let name = name.trim();
+            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+            found.insert(name[..end].to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn no_room_imports_against_the_order() {
+    let rooms: BTreeSet<&str> = MAY_IMPORT.iter().map(|(room, _)| *room).collect();
+    let mut faults = Vec::new();
+    for (room, allowed) in MAY_IMPORT {
+        let files = files(room);
+        assert!(!files.is_empty(), "there is no room {room}");
+        for file in files {
+            let imported = imports(&fs::read_to_string(&file).unwrap());
+            let forbidden = imported
+                .iter()
+                .filter(|i| rooms.contains(i.as_str()) && *i != room && !allowed.contains(&i.as_str()));
+            faults.extend(forbidden.map(|other| format!("{} imports {other}", file.display())));
+        }
+    }
+    assert!(faults.is_empty(), "against the order of the rooms:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_room_has_its_place() {
+    let named: BTreeSet<String> = MAY_IMPORT.iter().map(|(room, _)| (*room).to_owned()).collect();
+    let there: BTreeSet<String> = fs::read_dir(source())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| !["main", "lib", "rooms"].contains(&name.as_str()))
+        .collect();
+    assert_eq!(named, there);
+    // the order has no circle: each room imports only rooms that stand before it
+    for (n, (room, allowed)) in MAY_IMPORT.iter().enumerate() {
+        let before: Vec<&str> = MAY_IMPORT.iter().take(n).map(|(room, _)| *room).collect();
+        assert!(allowed.iter().all(|other| before.contains(other)), "{room} stands too early");
+    }
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let text = "use crate::disk::Patch;\nuse crate::{base, sink::{self}};\n// crate::cli\nlet x = crate::io::is_zero;";
+    assert_eq!(imports(text).into_iter().collect::<Vec<_>>(), ["base", "disk", "io", "sink"]);
+}
