@@ -157,14 +157,17 @@ fn software_that_does_not_go_with_the_image() {
     let told = [
         said(&kubernetes("version = \"1.35\""), "20.04"),
         said(&kubernetes("version = \"1.36\""), "20.04"),
-        said(&kubernetes("version = \"1.36\"\ncgroup = \"v2\""), "20.04"),
         said(&kubernetes("version = \"1.35\"\ncgroup = \"v1\""), "22.04"),
-        said(&kubernetes("version = \"1.36\"\ncontainerd = \"1.7\""), "24.04"),
         said(&kubernetes("version = \"1.30\"\ncontainerd = \"1.5\""), "20.04"),
         said(&kubernetes("version = \"1.34\"\ncontainerd = \"2.1\""), "20.04"),
         said(&kubernetes("version = \"1.23\""), "20.04"),
         said(
             "[kubernetes]\nversion = \"1.22\"\ncontainerd = \"2.1\"\n[sources.kubernetes]\nurl = \"http://mirror.example/k8s\"",
+            "22.04",
+        ),
+        said("[sources]\nimage-layout = \"flat\"", "24.04"),
+        said(
+            "[kubernetes]\nversion = \"1.21.1\"\n[sources]\nimage-registry = \"registry.lan/k8s\"\nimage-layout = \"flat\"\n[sources.kubernetes]\nurl = \"http://mirror.example/k8s\"",
             "22.04",
         ),
     ];

@@ -30,10 +30,11 @@ pub const POOL_SIZE: u32 = 50;
 pub const PODS: &str = "10.244.0.0/16";
 /// kubeadm's default service network (`DefaultServicesSubnet`).
 pub const SERVICES: &str = "10.96.0.0/12";
-/// Flannel's image; its release v0.27.4 names this pair in kube-flannel.yml.
-pub const FLANNEL_IMAGE: &str = "ghcr.io/flannel-io/flannel:v0.27.4";
+/// Flannel's image. Its release v0.28.9 names this pair in Documentation/kube-flannel.yml, which the
+/// baked manifest is written after.
+pub const FLANNEL_IMAGE: &str = "ghcr.io/flannel-io/flannel:v0.28.9";
 /// The CNI plugin's image of the same kube-flannel.yml.
-pub const FLANNEL_CNI_PLUGIN_IMAGE: &str = "ghcr.io/flannel-io/flannel-cni-plugin:v1.8.0-flannel1";
+pub const FLANNEL_CNI_PLUGIN_IMAGE: &str = "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3";
 /// kubeadm's default since 1.25; older ones know it as k8s.gcr.io, which is frozen.
 pub const IMAGE_REGISTRY: &str = "registry.k8s.io";
 /// The user that Ubuntu's images have and the book logs in as.

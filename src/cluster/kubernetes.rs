@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use ipnet::Ipv4Net;
 
+use super::ContainerdVersion;
+
 /// Which Kubernetes, and how. What is `None` follows from the platform, see
 /// [`super::Cluster::software`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,32 @@ pub struct Flannel {
     pub image: String,
     /// Whole reference of the image with flannel's CNI plugin.
     pub cni_plugin_image: String,
+}
+
+impl Flannel {
+    /// Whether the image has `/opt/bin/install-conf`, which took the place of `cp` (flannel 0.28.6,
+    /// images/Dockerfile). An image whose tag is no release is taken to be as new as pibake's own.
+    pub fn installs_its_configuration(&self) -> bool {
+        self.is_since((0, 28, 6))
+    }
+
+    /// Whether flanneld answers at `/readyz` as well as at `/healthz` (flannel 0.28.9, main.go).
+    pub fn tells_readiness(&self) -> bool {
+        self.is_since((0, 28, 9))
+    }
+
+    fn is_since(&self, release: (u16, u16, u16)) -> bool {
+        let name = self.image.split('@').next().unwrap_or_default();
+        let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+        let mut numbers =
+            tag.and_then(|tag| tag.strip_prefix('v')).unwrap_or_default().split('.').map(decimal);
+        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => {
+                (major, minor, patch) >= release
+            }
+            _ => true,
+        }
+    }
 }
 
 /// A version of Kubernetes: `1.34`, or `1.34.2` to have exactly that.
@@ -80,45 +108,8 @@ impl FromStr for KubernetesVersion {
     }
 }
 
-/// A version of containerd: a line such as `1.7` or `2.1`, or exactly `1.7.27`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContainerdVersion {
-    /// 1 or 2: decides the form of config.toml.
-    pub major: u16,
-    /// The number after it.
-    pub minor: u16,
-    /// The patch release; the newest of the line where it is not given.
-    pub patch: Option<u16>,
-}
-
-impl ContainerdVersion {
-    /// The newest patch release of a line.
-    pub const fn line(major: u16, minor: u16) -> Self {
-        Self { major, minor, patch: None }
-    }
-}
-
-impl fmt::Display for ContainerdVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)?;
-        self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
-    }
-}
-
-impl FromStr for ContainerdVersion {
-    type Err = InvalidVersion;
-
-    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let mut parts = text.split('.');
-        let mut number = || parts.next().map(|p| decimal(p).ok_or(InvalidVersion)).transpose();
-        match (number()?, number()?, number()?, number()?) {
-            (Some(major), Some(minor), patch, None) => Ok(Self { major, minor, patch }),
-            _ => Err(InvalidVersion),
-        }
-    }
-}
-
-fn decimal(text: &str) -> Option<u16> {
+/// A number as versions are written.
+pub(super) fn decimal(text: &str) -> Option<u16> {
     // `u16::from_str` takes "+1", and a leading zero would make two texts of one version.
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     canonical.then(|| text.parse().ok()).flatten()
@@ -145,6 +136,24 @@ impl fmt::Display for Cgroup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ContainerdVersion;
+
+    #[test]
+    fn flannel_is_started_as_its_release_wants_it() {
+        for (image, installs, tells) in [
+            ("ghcr.io/flannel-io/flannel:v0.27.4", false, false),
+            ("registry.lan:5000/flannel:v0.28.5", false, false),
+            ("registry.lan:5000/flannel:v0.28.6@sha256:00", true, false),
+            ("ghcr.io/flannel-io/flannel:v0.28.9", true, true),
+            ("ghcr.io/flannel-io/flannel:v0.29.0", true, true),
+            ("registry.lan:5000/flannel:ours", true, true),
+            ("registry.lan:5000/flannel@sha256:00", true, true),
+        ] {
+            let flannel = Flannel { image: image.to_owned(), cni_plugin_image: String::new() };
+            let said = (flannel.installs_its_configuration(), flannel.tells_readiness());
+            assert_eq!(said, (installs, tells), "{image}");
+        }
+    }
 
     #[test]
     fn versions_are_read_and_shown() {

@@ -4,6 +4,8 @@
 mod access;
 mod check;
 mod consistency;
+mod containerd;
+mod coredns;
 mod country;
 pub mod defaults;
 mod interface;
@@ -25,7 +27,8 @@ mod toml;
 use std::path::PathBuf;
 
 pub use access::{Access, Password};
-pub use kubernetes::{Cgroup, ContainerdVersion, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
+pub use containerd::ContainerdVersion;
+pub use kubernetes::{Cgroup, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Uplink, UplinkAddressing, Wifi, WifiKey,
@@ -36,7 +39,7 @@ pub use problem::{Error, Origin, Problem};
 pub use read::Overrides;
 pub use secret::Secret;
 pub use software::{Software, SoftwareError};
-pub use sources::{AptSource, Proxy, Sources};
+pub use sources::{AptSource, ImageLayout, Proxy, Sources};
 
 /// What `pibake init` writes: every key with its default, and what it is for.
 pub const INIT: &str = include_str!("init.toml");

@@ -33,7 +33,9 @@ pub struct Platform {
 }
 
 const V1: ContainerdVersion = ContainerdVersion::line(1, 7);
-const V2: ContainerdVersion = ContainerdVersion::line(2, 1);
+/// What containerd's own table (its RELEASES.md) has for Kubernetes 1.35 and 1.36; 2.1 ended in July
+/// 2026.
+const V2: ContainerdVersion = ContainerdVersion::line(2, 2);
 
 /// All that is known.
 pub const PLATFORMS: [Platform; 4] = [

@@ -2,7 +2,7 @@
 
 use super::platform::{LAST_KUBERNETES_ON_CGROUP_V1, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Platform};
 use super::problem::Problem;
-use super::{Cgroup, Cluster, ContainerdVersion, KubernetesVersion, defaults};
+use super::{Cgroup, Cluster, ContainerdVersion, KubernetesVersion, coredns, defaults};
 
 /// The versions that run on every node, decided for one cluster on one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct Software {
     pub unified_cgroup_argument: Option<bool>,
     /// The whole reference of the pause image.
     pub pause_image: String,
+    /// What kubeadm is told as `dns.imageRepository`, where the images' registry alone would have it
+    /// ask for a CoreDNS that is not there.
+    pub coredns_repository: Option<String>,
 }
 
 /// A description that does not go with the platform.
@@ -25,9 +28,12 @@ pub struct Software {
 #[error("{0}")]
 pub struct SoftwareError(pub Problem);
 
-/// The last Kubernetes with full support for containerd 1.x
-/// (kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga).
-const LAST_ON_CONTAINERD_1: u16 = 35;
+/// The last Kubernetes that works with containerd 1.x, which cannot tell the kubelet its cgroup driver.
+/// The removal was put off twice, from 1.36 to 1.38 (kubernetes/enhancements#6087, May 2026).
+const LAST_ON_CONTAINERD_1: u16 = 37;
+/// The last Kubernetes that containerd's own table (its RELEASES.md) has a 1.x for, and so the newest
+/// that is chosen for it unasked.
+const NEWEST_TESTED_ON_CONTAINERD_1: u16 = 35;
 /// The first kubelet that speaks CRI v1; containerd 2 speaks nothing older.
 const FIRST_WITH_CRI_V1: u16 = 23;
 /// The first kubelet that speaks CRI v1 only, which containerd has from 1.6 on.
@@ -78,11 +84,11 @@ impl Cluster {
             Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,
             Cgroup::V2 if platform.cgroup == Cgroup::V2 => NEWEST_KUBERNETES,
             // Where v2 was asked for on an older system, containerd there sets the limit.
-            Cgroup::V2 if platform.containerd.iter().all(|c| c.major == 1) => LAST_ON_CONTAINERD_1,
+            Cgroup::V2 if platform.containerd.iter().all(|c| c.major == 1) => NEWEST_TESTED_ON_CONTAINERD_1,
             Cgroup::V2 => NEWEST_KUBERNETES,
         };
         let newest = match asked.containerd {
-            Some(containerd) if containerd.major == 1 => newest.min(LAST_ON_CONTAINERD_1),
+            Some(containerd) if containerd.major == 1 => newest.min(NEWEST_TESTED_ON_CONTAINERD_1),
             _ => newest,
         };
         let kubernetes = asked.version.unwrap_or(KubernetesVersion::minor(newest));
@@ -127,7 +133,14 @@ impl Cluster {
             return fail(key, message);
         }
 
+        let registry = &self.sources.image_registry;
+        let coredns_repository = match coredns::repository(kubernetes, registry, self.sources.image_layout) {
+            Ok(repository) => repository,
+            Err(fault) => return fail("sources.image-layout", fault),
+        };
+
         Ok(Software {
+            coredns_repository,
             kubernetes,
             containerd,
             cgroup,
@@ -185,4 +198,30 @@ fn containerd_fault(kubernetes: KubernetesVersion, containerd: ContainerdVersion
         ));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kubernetes_has_the_containerds_that_it_speaks_with() {
+        for (minor, line, fits) in [
+            (20, (1, 4), true),
+            (20, (2, 0), false),
+            (22, (2, 2), false),
+            (23, (2, 2), true),
+            (25, (1, 5), true),
+            (26, (1, 5), false),
+            (26, (1, 6), true),
+            (37, (1, 7), true),
+            (37, (2, 3), true),
+            (38, (1, 7), false),
+            (38, (2, 3), true),
+        ] {
+            let containerd = ContainerdVersion::line(line.0, line.1);
+            let fault = containerd_fault(KubernetesVersion::minor(minor), containerd);
+            assert_eq!(fault.is_none(), fits, "1.{minor} on {containerd}: {fault:?}");
+        }
+    }
 }

@@ -17,12 +17,23 @@ pub struct Sources {
     pub kubernetes: AptSource,
     /// Registry and path of the control plane's images.
     pub image_registry: String,
+    /// How that registry names the images, where the user says.
+    pub image_layout: Option<ImageLayout>,
     /// Registries that containerd asks instead: host of the registry to endpoints, in order.
     pub registry_mirrors: BTreeMap<String, Vec<String>>,
     /// Time servers; none means those that the image comes with.
     pub ntp: Vec<String>,
     /// The proxy that nodes reach the world through.
     pub proxy: Option<Proxy>,
+}
+
+/// How a registry with the control plane's images names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageLayout {
+    /// As registry.k8s.io does: CoreDNS is `coredns/coredns`. So do mirrors that fetch through.
+    Upstream,
+    /// As `kubeadm config images list --image-repository` does: CoreDNS is `coredns`.
+    Flat,
 }
 
 /// An apt repository and the key that signs it.

@@ -45,7 +45,16 @@ struct Pin {
 }
 
 /// The packages of Kubernetes that are pinned to one another and held.
-pub(super) const KUBERNETES_PACKAGES: [&str; 3] = ["kubelet", "kubeadm", "kubectl"];
+const KUBERNETES_PACKAGES: [&str; 3] = ["kubelet", "kubeadm", "kubectl"];
+
+/// The package with crictl in it. Each of pkgs.k8s.io's repositories has it; Ubuntu and Debian do not.
+const CRI_TOOLS: &str = "cri-tools";
+
+/// What a node installs from the Kubernetes repository, and holds. cri-tools is named, as the others'
+/// dependencies are not the same in any two versions: today nothing depends on it.
+pub(super) fn kubernetes_packages() -> Vec<&'static str> {
+    KUBERNETES_PACKAGES.into_iter().chain([CRI_TOOLS]).collect()
+}
 
 /// The package with containerd and runc in it.
 pub(super) const CONTAINERD_PACKAGE: &str = "containerd.io";
@@ -67,6 +76,9 @@ pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -
         },
         pins: vec![
             Pin { packages: KUBERNETES_PACKAGES.to_vec(), version: kubernetes },
+            // Its patch releases are its own, and a repository may hold no such line of it: a pin to
+            // what is not there does nothing.
+            Pin { packages: vec![CRI_TOOLS], version: format!("1.{}.", software.kubernetes.minor) },
             Pin { packages: vec![CONTAINERD_PACKAGE], version: containerd },
         ],
     }

@@ -11,6 +11,7 @@ use super::hidden::Hidden;
 use super::kubeadm::{self, Kubeadm, Wanted};
 use super::netplan;
 use super::proxy::{self, ProxySettings};
+use super::registries::{self, Registry};
 use crate::cluster::{Cluster, Mode, Node, Platform, Software};
 
 /// Port of the API server, kubeadm's default.
@@ -39,6 +40,7 @@ pub(super) struct Context {
     ntp: Vec<String>,
     containerd: Containerd,
     images: Images,
+    flannel: FlannelView,
     kubernetes: Kubeadm,
     join: Join,
     first_boot: Vec<Setting>,
@@ -99,11 +101,25 @@ struct Login {
 #[derive(Debug, Serialize)]
 struct Containerd {
     major: u16,
+    /// Where it has mirrors in files of their own; else in `registries`.
+    reads_config_path: bool,
+    registries: Vec<Registry>,
+    /// Which of its options keep images whole over a power cut it knows.
+    syncs_pulls: bool,
+    syncs_diffs: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FlannelView {
+    installs_its_configuration: bool,
+    tells_readiness: bool,
 }
 
 #[derive(Debug, Serialize)]
 struct Images {
     repository: String,
+    /// For kubeadm, where CoreDNS is not found by `repository` alone.
+    coredns_repository: Option<String>,
     pause: String,
     flannel: String,
     flannel_cni_plugin: String,
@@ -156,12 +172,23 @@ impl Context {
             apt: apt::apt(&cluster.sources, platform, software),
             proxy: proxy::settings(cluster, hidden),
             ntp: cluster.sources.ntp.clone(),
-            containerd: Containerd { major: software.containerd.major },
+            containerd: Containerd {
+                major: software.containerd.major,
+                reads_config_path: software.containerd.reads_config_path(),
+                registries: registries::registries(&cluster.sources),
+                syncs_pulls: software.containerd.syncs_pulls(),
+                syncs_diffs: software.containerd.syncs_diffs(),
+            },
             images: Images {
                 repository: cluster.sources.image_registry.clone(),
+                coredns_repository: software.coredns_repository.clone(),
                 pause: software.pause_image.clone(),
                 flannel: kubernetes.flannel.image.clone(),
                 flannel_cni_plugin: kubernetes.flannel.cni_plugin_image.clone(),
+            },
+            flannel: FlannelView {
+                installs_its_configuration: kubernetes.flannel.installs_its_configuration(),
+                tells_readiness: kubernetes.flannel.tells_readiness(),
             },
             kubernetes: kubeadm::kubeadm(
                 Wanted {

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::apt::{self, CONTAINERD_PACKAGE, KUBERNETES_PACKAGES};
+use super::apt::{self, CONTAINERD_PACKAGE};
 use super::context::Sources;
+use super::packages;
 
 /// One line of node.env.
 #[derive(Debug, Serialize)]
@@ -21,10 +22,7 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
     let gateway = cluster.network.gateway().filter(|_| node.is_control_plane());
     let (docker, kubernetes) = (&cluster.sources.docker, &cluster.sources.kubernetes);
     let minor = software.kubernetes.minor;
-    let mut base = vec!["ca-certificates", "curl", "gnupg"];
-    if gateway.is_some() {
-        base.extend(["isc-dhcp-server", "iptables"]);
-    }
+    let base = packages::base(minor, gateway.is_some());
     let mut settings = vec![
         ("NODE_NAME", node.name.clone()),
         ("ROLE", node.role.as_str().to_owned()),
@@ -34,7 +32,7 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         ("LOGIN_USER", cluster.access.user.clone()),
         ("BASE_PACKAGES", base.join(" ")),
         ("CONTAINERD_PACKAGES", CONTAINERD_PACKAGE.to_owned()),
-        ("KUBERNETES_PACKAGES", KUBERNETES_PACKAGES.join(" ")),
+        ("KUBERNETES_PACKAGES", apt::kubernetes_packages().join(" ")),
         ("CERTIFICATES_FROM", hidden.certificates_from.to_string()),
         ("DOCKER_KEYRING", apt::DOCKER_KEYRING.to_owned()),
         ("DOCKER_KEY_URL", docker.key_url.clone()),

@@ -12,6 +12,7 @@ mod kernel;
 mod kubeadm;
 mod netplan;
 mod overlays;
+mod packages;
 mod placement;
 mod proxy;
 pub mod quote;

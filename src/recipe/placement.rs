@@ -49,6 +49,15 @@ pub(super) fn placement(path: &str) -> Placement {
         "/etc/apt/apt.conf.d/90pibake-proxy" => Placement { secret: proxy_password, ..public(proxy) },
         "/etc/systemd/system/containerd.service.d/pibake-proxy.conf" => private(proxy, proxy_password),
         "/etc/systemd/timesyncd.conf.d/pibake.conf" => public(|from| !from.cluster.sources.ntp.is_empty()),
+        // A containerd that has its files on the disk by itself needs no help.
+        "/usr/lib/pibake/images"
+        | "/etc/systemd/system/pibake-images.service"
+        | "/etc/systemd/system/containerd.service.d/pibake-images.conf" => {
+            public(|from| !from.software.containerd.syncs_pulls())
+        }
+        "/etc/containerd/certs.d/@registry@/hosts.toml" => {
+            public(|from| from.software.containerd.reads_config_path())
+        }
         _ => public(ALWAYS),
     }
 }

@@ -144,13 +144,13 @@ fn pack(tree: &Path, pool: &Path) {
 /// Where a file lands, what it is made of, and its mode.
 type Installed = (&'static str, &'static str, u32);
 
-/// kubelet, kubeadm and kubectl, which note how they are called and do what first boot can see.
+/// kubelet, kubeadm, kubectl and cri-tools, which note how they are called and do what first boot can see.
 pub fn recorders(pool: &Path) {
     let file = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boot/packages").join(name);
         fs::read_to_string(path).unwrap()
     };
-    let contents: [(&str, &str, &[Installed]); 3] = [
+    let contents: [(&str, &str, &[Installed]); 4] = [
         (
             "kubelet",
             // some of what the real one depends on
@@ -163,6 +163,8 @@ pub fn recorders(pool: &Path) {
         ),
         ("kubeadm", "kubelet, kubectl, curl, openssl", &[("usr/bin/kubeadm", "kubeadm", 0o755)]),
         ("kubectl", "curl", &[("usr/bin/kubectl", "kubectl", 0o755)]),
+        // nothing of it is called
+        ("cri-tools", "libc6", &[]),
     ];
     for (name, depends, files) in contents {
         let work = tempfile::tempdir().unwrap();

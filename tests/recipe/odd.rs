@@ -109,6 +109,8 @@ proptest! {
         let mut cluster = book();
         cluster.kubernetes.version = Some(KubernetesVersion::minor(34));
         cluster.kubernetes.pause_image = Some(pause.clone());
+        // A project of a registry, whose address is printed as it is.
+        let endpoint = format!("https://mirror/v2/{endpoint}x");
         cluster.sources.registry_mirrors =
             BTreeMap::from([("docker.io".to_owned(), vec![endpoint.clone()])]);
         for (platform, plugin, path) in [

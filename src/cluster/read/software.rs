@@ -8,8 +8,8 @@ use ipnet::Ipv4Net;
 use super::{default, existing};
 use crate::cluster::toml::Table;
 use crate::cluster::{
-    AptSource, Cgroup, ContainerdVersion, Flannel, Kubernetes, KubernetesVersion, Proxy, Secret, Sources,
-    check, defaults, reference, software,
+    AptSource, Cgroup, ContainerdVersion, Flannel, ImageLayout, Kubernetes, KubernetesVersion, Proxy, Secret,
+    Sources, check, defaults, reference, software,
 };
 
 pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
@@ -67,6 +67,15 @@ pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path) -> Sources {
     let kubernetes = [defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT];
     let kubernetes = apt(table.table("kubernetes"), kubernetes, &["{minor}"], dir);
     let image_registry = table.text("image-registry").and_then(|f| f.check(|t| reference::registry(t)));
+    let image_layout = table.text("image-layout").and_then(|f| {
+        f.check(|text| match text.as_str() {
+            "upstream" => Ok(ImageLayout::Upstream),
+            "flat" => Ok(ImageLayout::Flat),
+            _ => {
+                Err("must be \"upstream\" (coredns/coredns, as registry.k8s.io has it) or \"flat\" (coredns)")
+            }
+        })
+    });
     let registry_mirrors = mirrors(table.table("registry-mirrors"));
     let servers = table.texts("ntp").unwrap_or_default();
     let ntp = servers.into_iter().filter_map(|f| f.check(|t| check::server(t))).collect();
@@ -77,6 +86,7 @@ pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path) -> Sources {
         docker,
         kubernetes,
         image_registry: image_registry.unwrap_or_else(|| defaults::IMAGE_REGISTRY.to_owned()),
+        image_layout,
         registry_mirrors,
         ntp,
         proxy,
