@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
+mod documents;
 mod fixture;
 mod golden;
 mod odd;
