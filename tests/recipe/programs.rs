@@ -196,7 +196,9 @@ fn sshd_takes_its_configuration() {
 
 #[test]
 fn systemd_takes_the_units() {
-    for cluster in [book(), closed()] {
+    let mut old = book();
+    old.kubernetes.containerd = Some(ContainerdVersion::line(1, 6));
+    for cluster in [book(), closed(), old] {
         let dir = laid_out(&of(&cluster, 1));
         let units = dir.path().join("etc/systemd/system");
         // What is not pibake's: the units that the drop-ins are for.

@@ -396,6 +396,101 @@ fn containerd_2_has_its_configuration_in_its_own_form() {
     assert_eq!(runc["options"]["SystemdCgroup"].as_bool(), Some(true));
 }
 
+/// The kubelet's images, of a containerd of each kind of configuration.
+#[test]
+fn images_are_on_the_disk_before_they_count_as_there() {
+    let of_version = |version: &str| {
+        let mut cluster = book();
+        cluster.kubernetes.version = Some(KubernetesVersion::minor(25));
+        cluster.kubernetes.containerd = Some(version.parse().unwrap());
+        let recipe = on(&cluster, "24.04", 2);
+        let config: toml::Table = root_file(&recipe, "/etc/containerd/config.toml").parse().unwrap();
+        let helps = ["/usr/lib/pibake/images", "/etc/systemd/system/pibake-images.service"]
+            .map(|path| bytes(&recipe, Volume::Root, path).is_some());
+        let cri = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"]
+            .iter()
+            .find_map(|plugin| config["plugins"].get(plugin)?.get("image_pull_with_sync_fs")?.as_bool());
+        let diff = &config["plugins"].get("io.containerd.service.v1.diff-service");
+        (cri, diff.map(|diff| diff["sync_fs"].as_bool().unwrap()), helps)
+    };
+    for version in ["1.5", "1.6", "1.6.20", "1.7.13"] {
+        assert_eq!(of_version(version), (None, None, [true; 2]), "{version}");
+    }
+    assert_eq!(of_version("1.7.24"), (Some(true), None, [false; 2]));
+    for version in ["1.7", "1.7.27", "2.0.0", "2.1", "2.3"] {
+        assert_eq!(of_version(version), (Some(true), Some(true), [false; 2]), "{version}");
+    }
+}
+
+#[test]
+fn containerd_1_4_has_its_mirrors_in_its_own_configuration() {
+    let mut cluster = closed();
+    cluster.kubernetes.version = Some(KubernetesVersion::minor(20));
+    let hub = vec!["https://harbor.lan/v2/hub".to_owned(), "http://10.0.0.9:5000".to_owned()];
+    cluster.sources.registry_mirrors.insert("docker.io".to_owned(), hub);
+    let recipe_of = |version: &str| {
+        let mut cluster = cluster.clone();
+        cluster.kubernetes.containerd = Some(version.parse().unwrap());
+        of(&cluster, 2)
+    };
+    let registry = |recipe: &Recipe| {
+        let config: toml::Table = root_file(recipe, "/etc/containerd/config.toml").parse().unwrap();
+        config["plugins"]["io.containerd.grpc.v1.cri"]["registry"].clone()
+    };
+    let old = recipe_of("1.4");
+    let endpoints = registry(&old)["mirrors"]["docker.io"]["endpoint"].clone();
+    let endpoints: Vec<_> = endpoints.as_array().unwrap().iter().map(|e| e.as_str().unwrap()).collect();
+    assert_eq!(endpoints, ["https://harbor.lan/v2/hub", "http://10.0.0.9:5000/v2"]);
+    assert!(registry(&old).get("config_path").is_none());
+    assert!(!old.changes.iter().any(|change| change.path.as_str().contains("certs.d")));
+    let new = recipe_of("1.5");
+    assert!(registry(&new).get("mirrors").is_none());
+    let hosts: toml::Table = root_file(&new, "/etc/containerd/certs.d/docker.io/hosts.toml").parse().unwrap();
+    assert_eq!(hosts["host"]["https://harbor.lan/v2/hub"]["override_path"].as_bool(), Some(true));
+    assert!(hosts["host"]["http://10.0.0.9:5000"].get("override_path").is_none());
+}
+
+#[test]
+fn an_older_flannel_is_started_as_it_was() {
+    let containers = |image: &str| {
+        let mut cluster = book();
+        cluster.kubernetes.flannel.image = image.to_owned();
+        let text = root_file(&of(&cluster, 1), "/etc/pibake/flannel.yaml");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let set = documents.iter().find(|document| document["kind"] == "DaemonSet").unwrap();
+        let pod = &set["spec"]["template"]["spec"];
+        (pod["initContainers"][1].clone(), pod["containers"][0].clone())
+    };
+    let (install, flannel) = containers(defaults::FLANNEL_IMAGE);
+    assert_eq!(install["command"], json!(["/opt/bin/install-conf"]));
+    assert_eq!(install["args"].as_array().unwrap().len(), 2);
+    assert_eq!(flannel["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": "healthz"}));
+    assert_eq!(flannel["livenessProbe"]["httpGet"], json!({"path": "/healthz", "port": "healthz"}));
+    assert_eq!(flannel["ports"][0]["containerPort"], json!(8081));
+    assert!(flannel["args"].as_array().unwrap().contains(&json!("--healthz-port=8081")));
+    let (install, flannel) = containers("registry.lan/flannel:v0.27.4");
+    assert_eq!((&install["command"], &install["args"][0]), (&json!(["cp"]), &json!("-f")));
+    assert!(flannel.get("readinessProbe").is_none());
+}
+
+#[test]
+fn what_first_boot_calls_is_installed_by_name() {
+    let env = |minor: u16, number: u16| {
+        let mut cluster = book();
+        cluster.kubernetes.version = Some(KubernetesVersion::minor(minor));
+        root_file(&on(&cluster, "24.04", number), "/etc/pibake/node.env")
+    };
+    for number in [1, 2] {
+        assert!(env(31, number).contains(" conntrack ") && !env(32, number).contains("conntrack"));
+        for minor in [24, 31, 37] {
+            let env = env(minor, number);
+            assert!(env.contains("\nKUBERNETES_PACKAGES='kubelet kubeadm kubectl cri-tools'\n"), "{env}");
+        }
+    }
+    let pins = root_file(&of(&book(), 2), "/etc/apt/preferences.d/pibake");
+    assert!(pins.contains("\nPackage: cri-tools\nPin: version 1.34.*\n"), "{pins}");
+}
+
 #[test]
 fn registries_have_their_mirrors() {
     let recipe = of(&closed(), 3);

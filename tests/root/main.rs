@@ -19,8 +19,10 @@ mod flash;
 mod gpg;
 #[path = "../support/http.rs"]
 mod http;
+mod images;
 mod loops;
 mod main_job;
+mod mirrors;
 mod netns;
 #[path = "../support/nginx.rs"]
 mod nginx;
@@ -43,7 +45,9 @@ fn main() {
     let trials = [
         base::trials(),
         flash::trials(),
+        images::trials(),
         main_job::trials(),
+        mirrors::trials(),
         netns::trials(),
         sink::trials(),
         variants::trials(),
