@@ -30,3 +30,4 @@ echo "$source" >"$part/source"
 cd "$part"
 rm -rf --one-file-system "$part/work"
 keep
+rm -rf --one-file-system "$GOCACHE"

@@ -44,7 +44,8 @@ unpack_kubernetes() {
     # looks for the newest on the internet.
     mkdir -p go/src/k8s.io
     ln -s "$PWD/tree" go/src/k8s.io/kubernetes
-    export GOPATH=$PWD/go GOCACHE=$PWD/gocache GO111MODULE=off GOPROXY=off GOFLAGS='' CGO_ENABLED=0
+    # What was compiled before the power or the patience ended is not compiled again.
+    export GOPATH=$PWD/go GOCACHE=$cache/$kept_name.compiled GO111MODULE=off GOPROXY=off GOFLAGS='' CGO_ENABLED=0
     cd go/src/k8s.io/kubernetes || exit
     SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp)
     flags=$(
@@ -59,5 +60,5 @@ unpack_kubernetes() {
 
 # compile OUTPUT PACKAGE: static, for GOARCH.
 compile() {
-    nice "$go" build -p 2 -trimpath -ldflags "-s -w $flags" -o "$1" "$2"
+    "$go" build -p 2 -trimpath -ldflags "-s -w $flags" -o "$1" "$2"
 }
