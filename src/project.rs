@@ -1,13 +1,19 @@
 //! A description with its secrets beside it: what every command that makes cards starts from.
 
+mod search;
+
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cluster::platform::UnknownPlatform;
-use crate::cluster::{self, Cluster, Node, Overrides, Platform};
-use crate::identity::{self, Identity, Store};
+use crate::cluster::{self, Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
+use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag, shell_word};
 use crate::io::Waiting;
 use crate::recipe::{self, Extras, ExtrasError, Recipe};
+
+pub use search::Place;
 
 /// The description's name, where none is given.
 pub const FILE: &str = "pibake.toml";
@@ -19,11 +25,14 @@ pub const STATE: &str = ".pibake";
 pub struct Project {
     /// What is asked.
     pub cluster: Cluster,
-    /// The description's file, where there is one.
-    pub file: Option<PathBuf>,
+    /// Where it is.
+    pub place: Place,
+    /// Whether the number of nodes is another than the description's, as where one is added.
+    pub is_resized: bool,
     store: Store,
     clock: i64,
     build_time: i64,
+    begins_anew: bool,
 }
 
 /// Why a project cannot be opened.
@@ -34,6 +43,59 @@ pub enum Error {
     NoConfig {
         /// As it was named.
         path: PathBuf,
+    },
+    /// There is no description, but a file with nearly its name.
+    #[error(
+        "there is no pibake.toml here, but {}: rename it, or name it with -C; without a description all defaults \
+         would hold", found.display()
+    )]
+    Slip {
+        /// The file that may be meant.
+        found: PathBuf,
+    },
+    /// The description found in a folder above is another user's.
+    #[error(
+        "{}, the nearest description above this folder, belongs to another user (uid {owner}): name it with -C if \
+         it is the one you want", path.display()
+    )]
+    Stranger {
+        /// What was found.
+        path: PathBuf,
+        /// Numeric owner.
+        owner: u32,
+    },
+    /// The folder that the program runs in cannot be looked at.
+    #[error("looking for pibake.toml from this folder upwards")]
+    Here(#[source] std::io::Error),
+    /// A setting is not what the running cluster has, and cannot change any more.
+    #[error(
+        "{}: this cluster was made with {}, now it is {}; it cannot change once node-1 has started: {}. Set it back; \
+         to begin this cluster anew, name its control plane with --node and write all cards again; for another one \
+         move {} away",
+        fixed.key, fixed.made, fixed.now, fixed.reason, state.display()
+    )]
+    Fixed {
+        /// The setting.
+        fixed: Fixed,
+        /// Where the secrets are.
+        state: PathBuf,
+    },
+    /// The Kubernetes asked for does not go with the API server that runs.
+    #[error(
+        "kubernetes.version: {asked} is {fault} than this cluster's {made}, as {}/identity.toml has it: \
+         {advice}", state.display()
+    )]
+    Skew {
+        /// What is asked for.
+        asked: KubernetesVersion,
+        /// What the cluster was made with.
+        made: KubernetesVersion,
+        /// "newer", or "too much older".
+        fault: &'static str,
+        /// What to do.
+        advice: &'static str,
+        /// Where the secrets are.
+        state: PathBuf,
     },
     /// The description is not one that can be built.
     #[error(transparent)]
@@ -59,19 +121,58 @@ pub enum Error {
 }
 
 impl Project {
-    /// Opens the description in `config` or, where none is given, `./pibake.toml`; where that is
-    /// not there either, all defaults hold. Makes no secrets yet.
+    /// Opens the description in `config` or, where none is given, the nearest one from this folder
+    /// upwards; where there is none either, all defaults hold. Makes no secrets yet.
     pub fn open(config: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
-        let file = match config {
-            Some(path) if !path.exists() => return Err(Error::NoConfig { path: path.to_owned() }),
-            Some(path) => Some(path.to_owned()),
-            None => Some(PathBuf::from(FILE)).filter(|path| path.exists()),
-        };
-        let cluster = Cluster::read(file.as_deref(), overrides)?;
-        let dir = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let place = config.map_or_else(Place::search, Place::named)?;
+        let cluster = Cluster::read(place.file.as_deref(), overrides)?;
         let clock = clock()?;
         let build_time = source_date_epoch()?.unwrap_or(clock);
-        Ok(Self { cluster, store: Store::new(dir.join(STATE)), clock, build_time, file })
+        let store = Store::new(&place.state).of_description(place.name());
+        let is_resized = overrides.nodes.is_some();
+        Ok(Self { cluster, store, clock, build_time, place, is_resized, begins_anew: false })
+    }
+
+    /// The same, where the control plane's card is asked for by name: with it the cluster begins anew, since
+    /// all that node-1 knew is lost, and so it may be another than it was made as.
+    pub fn begin_anew(mut self) -> Self {
+        self.begins_anew = true;
+        self
+    }
+
+    /// The setting that a cluster which begins anew has otherwise than its cards that are there.
+    pub fn changed(&self) -> Result<Option<Fixed>, Error> {
+        let made = self.existing_identity()?.and_then(|identity| identity.made);
+        Ok(made.and_then(|made| made.changed(&self.cluster)))
+    }
+
+    /// What is allowed but probably not meant, in the description and around it.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.cluster.warnings();
+        let keys = self.cluster.secret_keys();
+        let description = self.place.file.as_deref().filter(|_| !keys.is_empty());
+        let holds = format!("holds secrets ({})", keys.join(", "));
+        let files = description.map(|file| (file, holds.as_str()));
+        let files =
+            files.into_iter().chain(self.cluster.secret_files().map(|file| (file, "holds a password")));
+        let extra = self.cluster.cloud_init_extra.as_deref().filter(|file| may_hold_password(file));
+        let files = files.chain(extra.map(|file| (file, "may hold a password")));
+        for (file, what) in files {
+            let Ok(found) = file.metadata() else { continue };
+            let mode = found.mode() & 0o777;
+            if found.is_file() && mode & 0o044 != 0 {
+                let (name, quoted) = (file.display(), shell_word(file));
+                warnings.push(format!(
+                    "{name} {what} and can be read by others (mode {mode:03o}): chmod 600 {quoted}"
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// Whether there are no secrets yet, so that the next build makes them, and with them a new cluster.
+    pub fn is_new(&self) -> Result<bool, Error> {
+        Ok(!self.store.exists()?)
     }
 
     /// Says where a wait for another pibake that makes or changes the secrets is told, and what ends it.
@@ -103,17 +204,95 @@ impl Project {
     pub fn recipes(&self, platform: &Platform) -> Result<Vec<Recipe>, Error> {
         let extras = Extras::load(&self.cluster)?;
         // A description that cannot be built is refused before anything is made.
-        self.cluster.software(platform).map_err(recipe::Error::from)?;
+        let (cluster, software) = self.settled(platform)?;
         let identity = self.identity()?;
-        let of = |node| Ok(recipe::recipe(&self.cluster, &identity, node, platform, &extras)?);
-        self.cluster.nodes.iter().map(of).collect()
+        let made = Made::of(&cluster, platform, &software, self.clock);
+        let is_other = |old: &Made| {
+            self.begins_anew && (old.changed(&cluster).is_some() || old.kubernetes != made.kubernetes)
+        };
+        if identity.made.as_ref().is_none_or(is_other) {
+            self.store.record(&made)?;
+        }
+        let of = |node| Ok(recipe::recipe(&cluster, &identity, node, platform, &extras)?);
+        cluster.nodes.iter().map(of).collect()
     }
 
     /// What is to change on one node's card, with every secret masked; makes nothing.
     pub fn preview(&self, node: &Node, platform: &Platform) -> Result<Recipe, Error> {
         let extras = Extras::load(&self.cluster)?;
+        let (cluster, _) = self.settled(platform)?;
         let identity = self.existing_identity()?;
-        Ok(recipe::preview(&self.cluster, identity.as_ref(), node, platform, &extras)?)
+        Ok(recipe::preview(&cluster, identity.as_ref(), node, platform, &extras)?)
+    }
+
+    /// What runs on every card over an image of `platform`.
+    pub fn software(&self, platform: &Platform) -> Result<Software, Error> {
+        Ok(self.settled(platform)?.1)
+    }
+
+    /// The cluster as it can be built over an image of `platform` now: of one that was made before, with
+    /// the Kubernetes that it was made with, or the newest older one that goes with it and runs there.
+    fn settled(&self, platform: &Platform) -> Result<(Cluster, Software), Error> {
+        let mut cluster = self.cluster.clone();
+        let made = self.existing_identity()?.and_then(|identity| identity.made);
+        let software = |cluster: &Cluster| Ok(cluster.software(platform).map_err(recipe::Error::from)?);
+        let Some(made) = made else {
+            let software = software(&cluster)?;
+            return Ok((cluster, software));
+        };
+        let state = || self.store.dir().to_owned();
+        if let Some(fixed) = made.changed(&cluster).filter(|_| !self.begins_anew) {
+            return Err(Error::Fixed { fixed, state: state() });
+        }
+        let Some(server) = made.version() else {
+            let software = software(&cluster)?;
+            return Ok((cluster, software));
+        };
+        let oldest = server.minor.saturating_sub(kubelet_may_lag(server));
+        if self.begins_anew && cluster.kubernetes.version.is_some() {
+            let software = software(&cluster)?;
+            return Ok((cluster, software));
+        }
+        if let Some(asked) = cluster.kubernetes.version {
+            let skew = |fault, advice| Error::Skew { asked, made: server, fault, advice, state: state() };
+            if asked.minor > server.minor {
+                return Err(skew(
+                    "newer",
+                    "a kubelet must never be newer than the API server. Leave the version out; or upgrade the running \
+                     cluster with kubeadm upgrade first, and write its version there",
+                ));
+            }
+            if asked.minor < oldest {
+                return Err(skew(
+                    "too much older",
+                    "leave the version out, and new nodes get what the cluster has",
+                ));
+            }
+            let software = software(&cluster)?;
+            return Ok((cluster, software));
+        }
+        cluster.kubernetes.version = Some(server);
+        let refused = match software(&cluster) {
+            Ok(software) => return Ok((cluster, software)),
+            Err(error) => error,
+        };
+        for minor in (oldest..server.minor).rev() {
+            cluster.kubernetes.version = Some(KubernetesVersion::minor(minor));
+            if let Ok(software) = software(&cluster) {
+                return Ok((cluster, software));
+            }
+        }
+        Err(refused)
+    }
+
+    /// Gives a node a new token, and returns it.
+    pub fn renew_token(&self, node: &Node) -> Result<Secret, Error> {
+        Ok(self.store.renew_token(&self.cluster, node.number, self.clock)?)
+    }
+
+    /// What the clock said when this was opened, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock
     }
 
     /// Where the secrets are kept.
@@ -126,6 +305,16 @@ impl Project {
     pub fn build_time(&self) -> i64 {
         self.build_time
     }
+}
+
+/// Whether cloud-config seems to have a password in it, or its hash.
+fn may_hold_password(file: &Path) -> bool {
+    let mut text = Vec::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(1 << 20).read_to_end(&mut text));
+    read.is_ok()
+        && ["passw", "chpasswd", "secret", "token"]
+            .iter()
+            .any(|word| String::from_utf8_lossy(&text).to_lowercase().contains(word))
 }
 
 fn source_date_epoch() -> Result<Option<i64>, Error> {

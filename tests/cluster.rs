@@ -217,7 +217,7 @@ fn the_uplink_is_the_radio_or_a_second_card() {
 
 #[test]
 fn the_command_line_stands_above_the_file() {
-    let overrides = Overrides { nodes: Some(7), base: Some("./x.img".to_owned()) };
+    let overrides = Overrides { nodes: Some(7), base: Some("./x.img".to_owned()), ..Overrides::default() };
     let file = "nodes = 2\n[base]\nimage = \"22.04.5\"\n";
     let cluster = Cluster::parse("pibake.toml", file, Path::new("/etc"), &overrides).unwrap();
     assert_eq!((cluster.nodes.len(), cluster.base.image.as_str()), (7, "./x.img"));

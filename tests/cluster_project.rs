@@ -68,8 +68,8 @@ fn previews_make_nothing_and_show_no_secret() {
     let identity = project.identity().unwrap();
     let shown = all_text(&previews());
     let baked = all_text(&project.recipes(&focal()).unwrap());
-    assert!(shown.contains(&identity.ca_hash) && baked.contains(identity.token.reveal()));
-    for secret in [&identity.token, &identity.ca_key, &identity.admin_key, &identity.salt] {
+    assert!(shown.contains(&identity.ca_hash) && baked.contains(identity.tokens.of(4).unwrap().reveal()));
+    for secret in [identity.tokens.of(2).unwrap(), &identity.ca_key, &identity.admin_key, &identity.salt] {
         assert!(!shown.contains(secret.reveal().trim()));
     }
     assert!(!baked.contains(identity.salt.reveal()) && !baked.contains(identity.admin_key.reveal()));

@@ -77,6 +77,7 @@ fn what_is_made_is_closed_to_others_and_stays() {
     assert_eq!(
         names,
         [
+            ".gitignore",
             "admin.conf",
             "admin.crt",
             "admin.key",
@@ -172,7 +173,7 @@ fn what_is_damaged_is_refused() {
             told.push(home.refusal("", now()));
         }
         fs::write(home.file(name), b"\xff\xfe").unwrap();
-        assert!(home.refusal("", now()).contains("it is no text"));
+        assert!(home.refusal("", now()).contains("it is not UTF-8"));
     }
     assert!(told.iter().all(|t| !t.contains("never shown")));
     insta::assert_snapshot!(told.join("\n"));

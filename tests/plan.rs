@@ -12,7 +12,8 @@ fn pibake(dir: &std::path::Path, arguments: &[&str]) -> assert_cmd::assert::Asse
 fn the_default_cluster_needs_no_description_and_makes_no_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let nodes = "NODE    ROLE           ADDRESS\nnode-1  control-plane  10.0.0.1\nnode-2  worker         10.0.0.2\n\
-                 node-3  worker         10.0.0.3\nnode-4  worker         10.0.0.4\n";
+                 node-3  worker         10.0.0.3\nnode-4  worker         10.0.0.4\n\
+                 base image 20.04.5, Kubernetes 1.34, containerd 1.7, pibake 0.1.0\n";
     pibake(dir.path(), &["plan"]).success().stdout(nodes);
     let control_plane = pibake(dir.path(), &["plan", "--node", "1"]).success();
     for row in ["/etc/hostname", "/etc/netplan", "/etc/dhcp/dhcpd.conf", "cgroup_memory=1", "/meta-data"] {

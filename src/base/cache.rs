@@ -11,8 +11,6 @@
 //! ```
 //! A key is a digest where that is known, and else stands for an address or a path.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +21,8 @@ use super::{
     Base, Checked, Digest, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, entry, guard, obtain,
 };
 use crate::io::FileLock;
+use crate::io::folder::make_folders;
+use crate::io::{Folder, Owner, ownership};
 use crate::progress::{Progress, Unit};
 
 /// A download that nobody took up again for this long is given up.
@@ -32,6 +32,8 @@ const NEW_IS_KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// The folders in it.
 const SUBS: [&str; 5] = ["images", "downloads", "evidence", "notes", "locks"];
+/// File systems take the time from a clock that steps.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 /// Marks the folder for backup programs: <https://bford.info/cachedir/>.
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of pibake.\n";
@@ -40,6 +42,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
+    /// What is younger was made by this process, or while it ran.
+    opened: SystemTime,
 }
 
 impl Cache {
@@ -51,7 +55,7 @@ impl Cache {
     pub fn default_dir() -> Result<PathBuf> {
         let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         absolute("XDG_CACHE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .or_else(|| ownership::home().or_else(|| absolute("HOME")).map(|home| home.join(".cache")))
             .map(|dir| dir.join("pibake"))
             .ok_or(Error::NoCacheDir)
     }
@@ -62,15 +66,14 @@ impl Cache {
     /// [`Error::Io`] where it cannot be created; [`Error::Writable`] and [`Error::NotOurs`] where others
     /// could change what is in it.
     pub fn open(dir: &Path) -> Result<Self> {
-        let cache =
-            Self { dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))? };
+        let cache = Self {
+            dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))?,
+            opened: SystemTime::now() - CLOCK_STEP,
+        };
         for sub in SUBS {
             let path = cache.dir.join(sub);
             // 0700 as the XDG rules have it
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&path)
+            make_folders(&path, 0o700)
                 .map_err(|e| Error::io("creating the cache (XDG_CACHE_HOME says where)", &path, e))?;
         }
         for path in SUBS.map(|sub| cache.dir.join(sub)).iter().chain([&cache.dir]) {
@@ -81,6 +84,7 @@ impl Cache {
         if !tag.exists() {
             entry::write_whole(&tag, TAG.as_bytes())?;
         }
+        cache.hand_over()?;
         Ok(cache)
     }
 
@@ -104,7 +108,16 @@ impl Cache {
         progress: &dyn Progress,
         observer: Option<&mut dyn ImageObserver>,
     ) -> Result<Base> {
-        obtain::obtain(self, spec, options, progress, observer)
+        let obtained = obtain::obtain(self, spec, options, progress, observer);
+        self.hand_over()?;
+        obtained
+    }
+
+    /// Gives what root made in it to the user whose cache it is.
+    fn hand_over(&self) -> Result<()> {
+        let Some(owner) = Owner::of_new_in(&self.dir) else { return Ok(()) };
+        let given = Folder::open(&self.dir).and_then(|folder| folder.hand_over(owner, self.opened));
+        given.map_err(|e| Error::io("giving to its owner", &self.dir, e))
     }
 
     pub(super) fn images(&self) -> PathBuf {

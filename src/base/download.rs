@@ -4,6 +4,7 @@ mod answer;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -11,6 +12,8 @@ use reqwest::Url;
 use super::http::{self, Agent, Backoff};
 use super::pipeline::{Source, Stop};
 use super::{Error, Result, entry, space};
+use crate::io::folder::NO_LINKS;
+use crate::io::ownership::give_new;
 use crate::progress::{Progress, Step, Unit};
 use answer::{Answer, Body, Version, ask};
 
@@ -100,7 +103,9 @@ impl<'a> Download<'a> {
             .write(true)
             .create(true)
             .truncate(kept == 0)
+            .custom_flags(NO_LINKS)
             .open(&place.part)
+            .and_then(|file| give_new(&file, place.part.parent().unwrap_or(Path::new("."))).map(|()| file))
             .map_err(|e| space::explain(e, "opening the download", &place.part))?;
         let what = format!("downloading {}", http::file_name(url));
         let step = progress.begin(&what, Unit::Bytes, known.total);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pipeline::Outcome;
 use super::{Digest, Error, Result, Stamp, space, sparse};
+use crate::io::ownership::give_new;
 
 /// Of what follows: an entry of another version is obtained again.
 const VERSION: u32 = 2;
@@ -133,6 +134,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(dir)?;
+        give_new(file.as_file(), dir)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Error, Result};
+use crate::io::Owner;
 
 /// Write permission for the group and for others.
 const OTHERS_WRITE: u32 = 0o022;
@@ -36,12 +37,7 @@ pub(super) fn is_safe(found: &Metadata) -> bool {
 /// This user, root, and, for root, the user who called sudo.
 fn is_trusted(owner: u32) -> bool {
     let me = rustix::process::geteuid();
-    owner == me.as_raw() || owner == 0 || (me.is_root() && caller() == Some(owner))
-}
-
-/// Who called sudo, which sets this variable itself.
-fn caller() -> Option<u32> {
-    std::env::var("SUDO_UID").ok()?.parse().ok()
+    owner == me.as_raw() || owner == 0 || Owner::caller().is_some_and(|caller| caller.uid == owner)
 }
 
 #[cfg(test)]

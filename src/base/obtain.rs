@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -21,6 +22,8 @@ use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
 use super::{Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, space};
 use crate::io::FileLock;
+use crate::io::folder::NO_LINKS;
+use crate::io::ownership::give_new;
 use crate::progress::{Progress, Unit};
 
 /// The built-in image.
@@ -349,7 +352,9 @@ impl Task<'_, '_> {
             .write(true)
             .create(true)
             .truncate(true)
+            .custom_flags(NO_LINKS)
             .open(&temporary.0)
+            .and_then(|file| give_new(&file, &self.cache.images()).map(|()| file))
             .map_err(|e| space::explain(e, "creating", &temporary.0))?;
         let job = Job {
             name: work.name,

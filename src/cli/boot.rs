@@ -70,6 +70,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
     qemu: OsString,
     #[command(flatten)]
+    founding: super::founding::Founding,
+    #[command(flatten)]
     base_flags: BaseFlags,
 }
 

@@ -9,12 +9,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::base_flags::BaseFlags;
-use super::description::{Description, image_platform};
+use super::description::{Description, image_platform, versions};
 use super::exit::Usage;
+use super::founding::Founding;
+use super::images::{self, Images};
 use super::selector::NodeSelector;
 use crate::bake;
 use crate::base::{Base, ImageObserver};
-use crate::cluster::{Node, Platform};
+use crate::cluster::{Node, Platform, Software};
 use crate::project::Project;
 use crate::recipe::Recipe;
 use crate::sink::{Build, Format, Written};
@@ -27,9 +29,9 @@ pub struct Arguments {
     /// Build this node alone, by number or name; may be repeated
     #[arg(long, value_name = "N")]
     node: Vec<NodeSelector>,
-    /// Where the images go; made if it is not there
-    #[arg(short, long, value_name = "DIR", default_value = "images")]
-    output: PathBuf,
+    /// Where the images go; made if it is not there [default: images, beside the description]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// The form of the images: raw, qcow2, zst or xz
     #[arg(long, default_value_t)]
     format: Format,
@@ -37,24 +39,31 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     #[command(flatten)]
+    founding: Founding,
+    #[command(flatten)]
     base_flags: BaseFlags,
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
     let cancel = super::signals::cancelled()?;
-    let project = arguments.description.open(config)?.waiting(ui.waiting(&cancel));
-    for warning in project.cluster.warnings() {
-        ui.progress().note(&format!("warning: {warning}"));
-    }
+    let project = arguments.description.open(config, ui)?.waiting(ui.waiting(&cancel));
+    let project = anew(project, &arguments.node, ui)?;
     let nodes = chosen(&project, &arguments.node)?;
+    let new = arguments.founding.check(&project, &nodes)?;
+    let output = arguments.output.as_deref().unwrap_or(&project.place.images);
+    let files = images::file_names(nodes.iter().map(|node| node.name.as_str()), arguments.format);
+    let identity = project.existing_identity()?;
+    let images = Images::check(output, arguments.output.is_none(), &files, identity.as_ref(), ui)?;
     let wanted = arguments.base_flags.wanted(&project, offline)?;
     // what cannot be built is refused before anything is downloaded
     if let Some(platform) = project.cluster.stated_platform() {
         project.recipes(&platform)?;
+        new.tell(&project, ui);
     }
+    let is_new_folder = !output.exists();
     let names = nodes.iter().map(|n| n.name.clone()).collect();
-    let mut build =
-        Build::prepare(&arguments.output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;
+    let mut build = Build::prepare(output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;
+    images.prepare(is_new_folder, ui)?;
     let wanted = wanted.until(&cancel);
     let observer = build.observer(wanted.cache_dir()).map(|o| o as &mut dyn ImageObserver);
     let base = wanted.obtain(ui, observer)?;
@@ -62,6 +71,9 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let platform = platform(&project, &base)?;
     let recipes = project.recipes(&platform)?;
     check_use(&base, &recipes, ui)?;
+    if project.cluster.stated_platform().is_none() {
+        new.tell(&project, ui);
+    }
     let written = build.finish(
         base.path(),
         &|name| {
@@ -72,7 +84,8 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
         ui.progress(),
     )?;
     base.unchanged()?;
-    report(&base, &nodes, &written, ui)
+    images.record(&files, &project.identity()?)?;
+    report(&base, &project.software(&platform)?, &nodes, &written, ui)
 }
 
 /// What system the nodes made from `base` run.
@@ -99,6 +112,23 @@ pub(super) fn check_use(base: &Base, recipes: &[Recipe], ui: &Ui) -> anyhow::Res
     Ok(())
 }
 
+/// The project, as one that begins anew where its control plane's card is asked for by name.
+pub(super) fn anew(project: Project, selectors: &[NodeSelector], ui: &Ui) -> anyhow::Result<Project> {
+    let named = selectors.iter().filter_map(|selector| selector.find(&project.cluster).ok());
+    if !named.into_iter().any(Node::is_control_plane) {
+        return Ok(project);
+    }
+    let project = project.begin_anew();
+    if let Some(fixed) = project.changed()? {
+        ui.progress().note(&format!(
+            "warning: {} was {} and is {} now: with this card of the control plane the cluster begins anew, so write \
+             all others again, too",
+            fixed.key, fixed.made, fixed.now
+        ));
+    }
+    Ok(project)
+}
+
 pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {
     if selectors.is_empty() {
         return Ok(project.cluster.nodes.iter().collect());
@@ -110,7 +140,13 @@ pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Re
     Ok(nodes)
 }
 
-fn report(base: &Base, nodes: &[&Node], written: &[Written], ui: &Ui) -> anyhow::Result<()> {
+fn report(
+    base: &Base,
+    software: &Software,
+    nodes: &[&Node],
+    written: &[Written],
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let of = |w: &Written| {
         nodes
             .iter()
@@ -128,7 +164,8 @@ fn report(base: &Base, nodes: &[&Node], written: &[Written], ui: &Ui) -> anyhow:
                 "card_bytes": w.card, "file_bytes": w.len, "stored_bytes": w.stored })
         })
         .collect();
-    let value = json!({ "base": base.name, "base_sha256": base.digest.to_string(), "images": value });
+    let value = json!({ "kubernetes": software.kubernetes.to_string(), "containerd": software.containerd.to_string(),
+        "pibake": env!("CARGO_PKG_VERSION"), "base": base.name, "base_sha256": base.digest.to_string(), "images": value });
     ui.result(&value, || {
         let mut table = Table::new(["NODE", "ROLE", "ADDRESS", "IMAGE", "SIZE"]);
         for (n, w) in &rows {
@@ -141,7 +178,7 @@ fn report(base: &Base, nodes: &[&Node], written: &[Written], ui: &Ui) -> anyhow:
                 human_bytes(w.card),
             ]);
         }
-        let mut text = table.to_string();
+        let mut text = table.to_string() + &versions(&base.name, software);
         if base.name == "sample" {
             text += "These are made from the built-in sample, which does not boot.\n";
         }

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use clap::Args;
 
-use crate::cluster::{Overrides, Platform};
+use super::exit::Usage;
+use crate::cluster::{Overrides, Passwords, Platform, Software};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
 use crate::project::Project;
+use crate::ui::Ui;
 
 #[derive(Debug, Args)]
 pub struct Description {
@@ -25,10 +27,30 @@ const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
 
 impl Description {
     /// Opens the description of the cluster with these flags over it.
-    pub fn open(&self, config: Option<&Path>) -> anyhow::Result<Project> {
-        let overrides = Overrides { nodes: self.nodes, base: self.base.clone() };
-        Ok(Project::open(config, &overrides)?)
+    pub fn open(&self, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Project> {
+        let passwords = Passwords::from_environment().map_err(|e| Usage(e.to_string()))?;
+        let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
+        let project = Project::open(config, &overrides)?;
+        let say = |text: &str| ui.progress().note(text);
+        match &project.place.file {
+            Some(file) => say(&format!("the description is {}", file.display())),
+            None => say("no pibake.toml in this folder or above: all defaults hold"),
+        }
+        for warning in project.warnings() {
+            say(&format!("warning: {warning}"));
+        }
+        Ok(project)
     }
+}
+
+/// The versions that go onto a card, in one line for people.
+pub fn versions(base: &str, software: &Software) -> String {
+    format!(
+        "base image {base}, Kubernetes {}, containerd {}, pibake {}\n",
+        software.kubernetes,
+        software.containerd,
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// What system an image says that it holds.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::base::Cache;
 use crate::drives::{Drive, Kind, Own, judge, sold_size};
-use crate::project;
+use crate::project::{self, Place};
 use crate::ui::{Table, Ui};
 
 #[derive(Debug, Args)]
@@ -65,12 +65,13 @@ fn is_listed(drive: &Drive) -> bool {
 
 /// What pibake itself needs: no drive with any of it is ever written.
 pub fn own(config: Option<&Path>) -> Vec<Own> {
-    let config = config.map_or_else(|| PathBuf::from(project::FILE), Path::to_owned);
-    let state = config.parent().unwrap_or(Path::new("")).join(project::STATE);
-    let mut own = vec![
-        Own { what: "the description of the cluster", path: absolute(&config) },
-        Own { what: "the cluster's secrets", path: absolute(&state) },
-    ];
+    let mut own = Vec::new();
+    // One that cannot be used is told by whoever opens it.
+    if let Ok(place) = config.map_or_else(Place::search, Place::named) {
+        let file = place.file.unwrap_or_else(|| place.dir.join(project::FILE));
+        own.push(Own { what: "the description of the cluster", path: absolute(&file) });
+        own.push(Own { what: "the cluster's secrets", path: absolute(&place.state) });
+    }
     if let Ok(cache) = Cache::default_dir() {
         own.push(Own { what: "pibake's cache", path: cache });
     }

@@ -15,7 +15,7 @@ use crate::ui::{Table, Ui, human_bytes};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A release (20.04.5), `sample`, a path or a URL; without it the one that ./pibake.toml names
+    /// A release (20.04.5), `sample`, a path or a URL; without it the one that pibake.toml names
     #[arg(value_name = "RELEASE")]
     base: Option<String>,
     /// Read a cached image in full and compare it with its checksum; a damaged one is got anew
@@ -26,7 +26,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
-    let overrides = Overrides { nodes: None, base: arguments.base.clone() };
+    let overrides = Overrides { base: arguments.base.clone(), ..Overrides::default() };
     let project = Project::open(config, &overrides)?;
     let wanted = arguments.flags.wanted(&project, offline)?.until(&super::signals::cancelled()?);
     let wanted = if arguments.check { wanted.thoroughly() } else { wanted };

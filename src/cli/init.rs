@@ -1,7 +1,6 @@
 //! `pibake init [DIR]`
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -9,6 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cluster::INIT;
+use crate::io::folder::make_folders;
+use crate::io::{Folder, Owner};
 use crate::project::FILE;
 use crate::ui::Ui;
 
@@ -20,19 +21,17 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
-    fs::create_dir_all(&arguments.dir).with_context(|| format!("making {}", arguments.dir.display()))?;
-    let path = arguments.dir.join(FILE);
-    // never over one that somebody edited
-    let created = OpenOptions::new().write(true).create_new(true).open(&path);
-    let mut file = match created {
+    let dir = &arguments.dir;
+    make_folders(dir, 0o777).with_context(|| format!("making {}", dir.display()))?;
+    let path = dir.join(FILE);
+    let folder = Folder::open(dir).with_context(|| format!("opening {}", dir.display()))?;
+    // Never over one that somebody edited; and closed to others, for passwords may come into it.
+    match folder.write_new(FILE, INIT.as_bytes(), 0o600, Owner::of_new_in(dir)) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already: it is kept as it is; move it away for a new one", path.display())
+            bail!("{} is there already and stays as it is; move it away for a new one", path.display())
         }
         other => other.with_context(|| format!("writing {}", path.display()))?,
-    };
-    file.write_all(INIT.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("writing {}", path.display()))?;
+    }
     ui.result(&json!({ "file": path }), || {
         format!("{} is written: every setting is in it, commented, with its default\n", path.display())
     })?;

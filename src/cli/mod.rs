@@ -10,12 +10,15 @@ mod exit;
 mod fetch;
 #[cfg(target_os = "linux")]
 mod flash;
+mod founding;
+mod images;
 mod init;
 mod inspect;
 mod logs;
 mod plan;
 mod selector;
 mod signals;
+mod token;
 
 pub use exit::{Exit, describe};
 
@@ -43,7 +46,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 struct Global {
-    /// The description of the cluster; without this flag ./pibake.toml, and none is needed
+    /// The description of the cluster; without this flag the nearest pibake.toml in this folder or above
     #[arg(short = 'C', long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print results as JSON
@@ -81,6 +84,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Run a node or an image in QEMU, as a Raspberry Pi 4, with its console here; Ctrl-A X leaves
     Boot(boot::Arguments),
+    /// List, renew or take back what nodes join with
+    Token(token::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -112,6 +117,7 @@ impl Cli {
             Command::Boot(arguments) => {
                 boot::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
             }
+            Command::Token(arguments) => token::run(&arguments, self.global.config.as_deref(), &ui),
             Command::Completions(arguments) => completions::run(&arguments),
         }
     }

@@ -8,12 +8,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::base_flags::Wanted;
-use super::description::{Description, image_platform};
+use super::description::{Description, image_platform, versions};
 use super::exit::Usage;
 use super::selector::NodeSelector;
 use crate::bake::{self, Preparation};
 use crate::base::{self, Spec};
-use crate::cluster::{Node, Platform};
+use crate::cluster::{Node, Platform, Software};
 use crate::disk::FileDevice;
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
@@ -35,9 +35,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
-    let project = arguments.description.open(config)?;
+    let project = arguments.description.open(config, ui)?;
     let Some(selector) = &arguments.node else {
-        return nodes(&project.cluster.nodes, ui);
+        return nodes(&project, ui);
     };
     let node = selector.find(&project.cluster)?;
     let (platform, base) = platform(&project, ui)?;
@@ -80,18 +80,47 @@ fn platform(project: &Project, ui: &Ui) -> anyhow::Result<(Platform, Option<Path
     }
 }
 
-fn nodes(nodes: &[Node], ui: &Ui) -> anyhow::Result<()> {
+/// What will run, where that is known without fetching or unpacking anything large.
+fn software(project: &Project, ui: &Ui) -> anyhow::Result<Option<Software>> {
+    let image = &project.cluster.base.image;
+    let is_here = image == "sample" || Opened::open(Path::new(image)).is_ok();
+    let platform = match project.cluster.stated_platform() {
+        Some(platform) => platform,
+        // A cache that cannot be used is none of this command's business.
+        None if is_here => match platform(project, ui) {
+            Ok((platform, _)) => platform,
+            Err(error) => {
+                tracing::info!("what {image} holds is not known: {error:#}");
+                return Ok(None);
+            }
+        },
+        None => return Ok(None),
+    };
+    Ok(Some(project.software(&platform)?))
+}
+
+fn nodes(project: &Project, ui: &Ui) -> anyhow::Result<()> {
+    let nodes = &project.cluster.nodes;
+    let software = software(project, ui)?;
+    let kubernetes = software.as_ref().map(|s| s.kubernetes.to_string());
+    let containerd = software.as_ref().map(|s| s.containerd.to_string());
     let role = |node: &Node| if node.is_control_plane() { "control-plane" } else { "worker" };
     let value: Vec<_> = nodes
         .iter()
-        .map(|n| json!({ "node": n.name, "role": role(n), "address": n.address.to_string() }))
+        .map(|n| {
+            json!({ "node": n.name, "role": role(n), "address": n.address.to_string(),
+                "base": project.cluster.base.image, "kubernetes": kubernetes, "containerd": containerd })
+        })
         .collect();
     ui.result(&value, || {
         let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
         for node in nodes {
             table.row([node.name.clone(), role(node).into(), node.address.to_string()]);
         }
-        table.to_string()
+        let base = &project.cluster.base.image;
+        let versions = software.as_ref().map(|software| versions(base, software));
+        let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
+        table.to_string() + &versions.unwrap_or_else(unknown)
     })?;
     Ok(())
 }

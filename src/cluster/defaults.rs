@@ -1,6 +1,8 @@
 //! Every default of a cluster, with where it comes from. "The book" is the appendix of
 //! "Kubernetes: Up and Running", 3rd edition, that builds a cluster of Raspberry Pis by hand.
 
+use super::TokenTtl;
+
 /// Name of the cluster in kubeconfig files: kubeadm's own default (`kubeadmapi.DefaultClusterName`).
 pub const NAME: &str = "kubernetes";
 /// The book's domain (its dhcpd.conf).
@@ -39,6 +41,9 @@ pub const FLANNEL_CNI_PLUGIN_IMAGE: &str = "ghcr.io/flannel-io/flannel-cni-plugi
 pub const IMAGE_REGISTRY: &str = "registry.k8s.io";
 /// The user that Ubuntu's images have and the book logs in as.
 pub const USER: &str = "ubuntu";
+/// How long a node may take until it joins: long enough for boards that come weeks later, and an end
+/// to what a lost card that never joined is good for.
+pub const TOKEN_TTL: TokenTtl = TokenTtl::hours(90 * 24);
 /// Ubuntu's archive for arm64, as in the image's sources.list.
 pub const UBUNTU: &str = "http://ports.ubuntu.com/ubuntu-ports";
 /// Docker's repository, which holds containerd.io (docs.docker.com/engine/install/ubuntu).

@@ -24,9 +24,9 @@ mod software;
 mod sources;
 mod toml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-pub use access::{Access, Password};
+pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
 pub use kubernetes::{Cgroup, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};
@@ -34,9 +34,10 @@ pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Uplink, UplinkAddressing, Wifi, WifiKey,
 };
 pub use node::{InvalidMac, MacAddress, Node, Role};
+pub use plan::MOST_NODES;
 pub use platform::Platform;
 pub use problem::{Error, Origin, Problem};
-pub use read::Overrides;
+pub use read::{NotText, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::{Software, SoftwareError};
 pub use sources::{AptSource, ImageLayout, Proxy, Sources};
@@ -105,6 +106,32 @@ impl Cluster {
     /// where only the image itself can tell.
     pub fn stated_platform(&self) -> Option<Platform> {
         Platform::named(self.base.platform.as_deref().unwrap_or(&self.base.image))
+    }
+
+    /// The keys of the description that hold a secret in clear.
+    pub fn secret_keys(&self) -> Vec<&'static str> {
+        let proxy = self.sources.proxy.as_ref();
+        let is_elsewhere =
+            |key: &str| self.origins.flags.contains_key(key) || self.origins.secret_files.contains_key(key);
+        let has_password = |url: Option<&Secret>| {
+            let user = url.and_then(|url| url.reveal().split_once("://")?.1.rsplit_once('@'));
+            user.is_some_and(|(user, _)| user.contains(':')) && !is_elsewhere("sources.proxy.password")
+        };
+        let mut keys =
+            vec!["network.wifi.password", "network.wifi.psk", "access.password", "access.password-hash"];
+        if has_password(proxy.and_then(|p| p.http.as_ref())) {
+            keys.push("sources.proxy.http");
+        }
+        if has_password(proxy.and_then(|p| p.https.as_ref())) {
+            keys.push("sources.proxy.https");
+        }
+        keys.retain(|key| self.origins.places.contains_key(*key) && !is_elsewhere(key));
+        keys
+    }
+
+    /// The files that secrets of the description were read from.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        self.origins.secret_files.values().map(PathBuf::as_path)
     }
 
     /// What is allowed but probably not meant.

@@ -74,6 +74,8 @@ pub(super) struct Origins {
     /// Line and column, from 1.
     pub(super) places: BTreeMap<String, (usize, usize)>,
     pub(super) flags: BTreeMap<String, &'static str>,
+    /// Files that secrets were read from, by key.
+    pub(super) secret_files: BTreeMap<String, PathBuf>,
 }
 
 impl fmt::Debug for Origins {

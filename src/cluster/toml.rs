@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Secret;
 use super::problem::{Origin, Origins, Problem};
 
 /// A file that is being read.
@@ -176,6 +178,39 @@ impl<'d, 't> Table<'d, 't> {
     /// The text of `key`.
     pub(super) fn text(&mut self, key: &'static str) -> Option<Field<'d, 't, String>> {
         self.take(key)?.text()
+    }
+
+    /// The secret of `key`: from the variable that stands for it, or else from the description, or from
+    /// the file that `file_key` names there, which `read` reads.
+    pub(super) fn secret(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        variable: (&'static str, Option<&Secret>),
+        read: impl FnOnce(&str) -> Result<(PathBuf, String), String>,
+    ) -> Option<Field<'d, 't, String>> {
+        let here = self.text(key);
+        let file = self.text(file_key);
+        let path = self.child(key);
+        if here.is_some() && file.is_some() {
+            let message = format!("goes without {key:?}: give one of the two");
+            self.document.complain(&self.child(file_key), message);
+            return None;
+        }
+        if let (name, Some(value)) = variable {
+            self.document.flag(&path, name);
+            return Some(Field { document: self.document, path, value: value.reveal().to_owned() });
+        }
+        let Some(file) = file else { return here };
+        let (file, value) = file.check(|name| read(name))?;
+        let mut state = self.document.state.borrow_mut();
+        // What is wrong with it is told of the line that names the file.
+        if let Some(line) = state.origins.places.get(&self.child(file_key)).copied() {
+            state.origins.places.insert(path.clone(), line);
+        }
+        state.origins.secret_files.insert(path.clone(), file);
+        drop(state);
+        Some(Field { document: self.document, path, value })
     }
 
     /// The truth of `key`, `otherwise` where it says nothing.

@@ -8,17 +8,21 @@ mod admin;
 mod authority;
 mod check;
 mod hash;
+mod label;
+mod made;
 mod ssh;
 mod store;
-mod token;
+pub mod token;
 
 use std::path::PathBuf;
 
 pub use hash::wifi_psk;
+pub use made::{Fixed, Made, kubelet_may_lag};
 pub use ssh::SshKeyPair;
 pub use store::Store;
+pub use token::Tokens;
 
-use crate::cluster::{Access, Secret};
+use crate::cluster::{Access, MOST_NODES, Secret};
 
 /// The secrets of one cluster, made once and kept beside its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +39,8 @@ pub struct Identity {
     pub not_before: i64,
     /// Until when it is, in seconds since 1970.
     pub not_after: i64,
-    /// The bootstrap token, `[a-z0-9]{6}\.[a-z0-9]{16}`.
-    pub token: Secret,
+    /// The bootstrap tokens, one for each node.
+    pub tokens: Tokens,
     /// The administrator's certificate, PEM, signed by the CA.
     pub admin_certificate: String,
     /// The administrator's key, PEM.
@@ -45,6 +49,8 @@ pub struct Identity {
     pub ssh_key: Option<SshKeyPair>,
     /// What makes password hashes differ between clusters and not between builds.
     pub salt: Secret,
+    /// What the cluster was made with, once its first cards were made.
+    pub made: Option<Made>,
 }
 
 /// Why there is no identity.
@@ -70,7 +76,7 @@ pub enum Error {
     /// Others may read what is secret.
     #[error(
         "{} may be read or changed by others (mode {mode:03o}): run chmod {fix} {}; if others had \
-         accounts here, remove it and build all cards anew", path.display(), quoted(path)
+         accounts here, remove it and build all cards anew", path.display(), shell_word(path)
     )]
     Exposed {
         /// The file or directory.
@@ -81,12 +87,44 @@ pub enum Error {
         fix: &'static str,
     },
     /// It belongs to another user, who could put keys of their own there.
-    #[error("{} belongs to another user (uid {owner}): build as that user, or make it yours with chown", path.display())]
+    #[error("{} belongs to another user (uid {owner}): build as that user, or make it yours with \
+        sudo chown -R \"$(id -u):$(id -g)\" {}", path.display(), shell_word(path))]
     NotOwned {
         /// The file or directory.
         path: PathBuf,
         /// Numeric owner.
         owner: u32,
+    },
+    /// The folder around keeps no modes: everybody could read what is made in it.
+    #[error(
+        "the file system of {} keeps no file modes (FAT, exFAT, a Windows drive in WSL), so everybody could \
+         read the cluster's secrets there: put the description into a folder on a Linux file system", dir.display()
+    )]
+    NoModes {
+        /// The folder around.
+        dir: PathBuf,
+    },
+    /// The clock says a time before this program was written.
+    #[error(
+        "this machine's clock says {now}, which is before this pibake was released: set the clock, or the \
+         cluster's certificates would be of that time"
+    )]
+    Clock {
+        /// What the clock says.
+        now: String,
+    },
+    /// It was made for another description.
+    #[error(
+        "{} belongs to the description {found}, not to {wanted}: if the file was renamed, set description = \
+         {wanted:?} in {}/identity.toml; else give each cluster a folder of its own", dir.display(), dir.display()
+    )]
+    OtherDescription {
+        /// The directory.
+        dir: PathBuf,
+        /// Name of the description that it was made for.
+        found: String,
+        /// Name of the one in use.
+        wanted: String,
     },
     /// It is a link, a device, a pipe, or a file in place of a directory.
     #[error("{} is not a plain {wanted}: pibake follows no links to secrets; move it away", path.display())]
@@ -161,8 +199,20 @@ pub enum Error {
     Ssh(#[from] ssh_key::Error),
 }
 
+/// A time when pibake was still being written, 2026-08-26 00:00 UTC, when the newest Kubernetes that it
+/// knows came out: a clock that says less is wrong.
+const WRITTEN: i64 = 1_787_702_400;
+
+fn utc(seconds: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds);
+    time.map_or_else(
+        |_| seconds.to_string(),
+        |t| format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute()),
+    )
+}
+
 /// A path as a shell takes it.
-fn quoted(path: &std::path::Path) -> String {
+pub fn shell_word(path: &std::path::Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
@@ -171,7 +221,14 @@ fn quoted(path: &std::path::Path) -> String {
 impl Identity {
     /// Makes all secrets of a cluster, without a pair of SSH keys. `now` is in seconds since
     /// 1970; all else is random.
+    ///
+    /// # Errors
+    /// [`Error::Clock`] where `now` is before pibake itself was written: certificates of a wrong time
+    /// would be refused by nodes whose clocks are right, or would end too early.
     pub fn make(cluster: &str, now: i64) -> Result<Self, Error> {
+        if now < WRITTEN {
+            return Err(Error::Clock { now: utc(now) });
+        }
         let authority = authority::Authority::make(now)?;
         let (admin_certificate, admin_key) = authority.administrator()?;
         let mut salt = [0; 16];
@@ -183,11 +240,12 @@ impl Identity {
             ca_hash: authority.hash(),
             not_before: authority.not_before,
             not_after: authority.not_after,
-            token: token::make()?,
+            tokens: Tokens::make(MOST_NODES as usize)?,
             admin_certificate,
             admin_key,
             ssh_key: None,
             salt: Secret::new(hex::encode(salt)),
+            made: None,
         })
     }
 

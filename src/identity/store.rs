@@ -1,38 +1,32 @@
 //! The directory that an identity is kept in.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
 use super::check::{Fault, Parts, check};
-use super::{Error, Identity, SshKeyPair, token};
-use crate::cluster::{Cluster, Secret};
-use crate::io::{FileLock, LockError, Waiting};
+use super::label::Label;
+use super::{Error, Identity, Made, SshKeyPair, Tokens};
+use crate::cluster::{Cluster, MOST_NODES, Secret};
+use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
 /// No part of an identity comes near this size; a larger file is none.
 const FILE_MAX: u64 = 64 * 1024;
-/// The form of the directory; a later one will be told from it.
-const FORMAT: u32 = 1;
 
 /// The directory that an identity is kept in, `.pibake` beside the description: mode 0700, all
-/// files 0600.
+/// files 0600, and all of it the user's for whom it is made.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
     waiting: Waiting,
+    description: Option<String>,
 }
 
-/// What `identity.toml` says.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Label {
-    format: u32,
-    cluster: String,
-    not_before: i64,
-    not_after: i64,
+/// The directory, held open, and whose it is.
+struct Kept {
+    folder: Folder,
+    owner: Owner,
 }
 
 fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -43,12 +37,17 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 impl Store {
     /// The store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), waiting: Waiting::default() }
+        Self { dir: dir.into(), waiting: Waiting::default(), description: None }
     }
 
     /// Says where a wait for another process is told, and what ends it.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.waiting = waiting;
+    }
+
+    /// The same, for the description in a file of this name: one that was made for another is refused.
+    pub fn of_description(self, name: impl Into<String>) -> Self {
+        Self { description: Some(name.into()), ..self }
     }
 
     /// The directory.
@@ -73,16 +72,18 @@ impl Store {
         if !self.exists()? {
             self.create(&Identity::make(&cluster.name, now)?)?;
         }
-        let mut identity = self.read(&cluster.name, now)?;
+        let kept = self.kept()?;
+        let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;
-            self.replace("ssh_key", pair.private.reveal())?;
+            self.replace(&kept, "ssh_key", pair.private.reveal())?;
             identity.ssh_key = Some(pair);
         }
         if let Some(pair) = &identity.ssh_key {
-            self.replace("ssh_key.pub", &format!("{}\n", pair.public))?;
+            self.replace(&kept, "ssh_key.pub", &format!("{}\n", pair.public))?;
         }
-        self.replace("admin.conf", identity.admin_conf(cluster).reveal())?;
+        self.replace(&kept, "admin.conf", identity.admin_conf(cluster).reveal())?;
+        self.replace(&kept, ".gitignore", GITIGNORE)?;
         Ok(identity)
     }
 
@@ -92,10 +93,33 @@ impl Store {
         if !self.exists()? {
             return Ok(None);
         }
-        self.read(&cluster.name, now).map(Some)
+        self.read(&self.kept()?, &cluster.name, now).map(Some)
     }
 
-    fn exists(&self) -> Result<bool, Error> {
+    /// Writes down what the cluster is made with.
+    pub fn record(&self, made: &Made) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let kept = self.kept()?;
+        let mut label = self.label(&kept)?;
+        label.made = Some(made.clone());
+        label.description = label.description.or_else(|| self.description.clone());
+        self.replace(&kept, "identity.toml", &self.text_of(&label)?)
+    }
+
+    /// Gives one node a new token, and returns it. `now` is in seconds since 1970.
+    pub fn renew_token(&self, cluster: &Cluster, number: u16, now: i64) -> Result<Secret, Error> {
+        let _lock = self.lock()?;
+        let kept = self.kept()?;
+        let identity = self.read(&kept, &cluster.name, now)?;
+        let tokens = identity.tokens.renewed(number, MOST_NODES as usize)?;
+        self.replace(&kept, "token", tokens.text().reveal())?;
+        let none =
+            || Error::Damaged { path: self.dir.join("token"), reason: format!("it has no line {number}") };
+        tokens.of(number).cloned().ok_or_else(none)
+    }
+
+    /// Whether there is something under its name.
+    pub fn exists(&self) -> Result<bool, Error> {
         match fs::symlink_metadata(&self.dir) {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -128,9 +152,11 @@ impl Store {
 
     /// Writes a whole new directory beside, then gives it its name: a half-written one never has it.
     fn create(&self, identity: &Identity) -> Result<(), Error> {
-        let mut name = self.dir.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let fresh = self.parent().join(name);
+        let parent = self.parent();
+        let name = self.dir.file_name().unwrap_or_default();
+        let mut fresh_name = name.to_owned();
+        fresh_name.push(".new");
+        let fresh = parent.join(&fresh_name);
         // Left by a process that was killed: the lock says that no other is at work.
         let removed = match fs::symlink_metadata(&fresh) {
             Ok(found) if found.is_dir() => fs::remove_dir_all(&fresh),
@@ -139,59 +165,93 @@ impl Store {
             Err(e) => Err(e),
         };
         removed.map_err(failed("removing", &fresh))?;
-        DirBuilder::new().mode(0o700).create(&fresh).map_err(failed("making", &fresh))?;
-        let label = Label {
-            format: FORMAT,
-            cluster: identity.cluster.clone(),
-            not_before: identity.not_before,
-            not_after: identity.not_after,
-        };
-        let label = toml::to_string(&label).map_err(|e| failed("writing", &fresh)(io::Error::other(e)))?;
+        let around = Folder::open(parent).map_err(failed("opening", parent))?;
+        let owner = Owner::of_new_in(parent);
+        let folder = around.make(&fresh_name, 0o700, owner).map_err(failed("making", &fresh))?;
+        // Found out before there is a secret in it.
+        let found = folder.metadata().map_err(failed("looking at", &fresh))?;
+        if found.mode() & 0o077 != 0 {
+            around.remove_folder(&fresh_name).map_err(failed("removing", &fresh))?;
+            return Err(Error::NoModes {
+                dir: std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned()),
+            });
+        }
+        let valid = (identity.not_before, identity.not_after);
+        let label = self.text_of(&Label::new(&identity.cluster, self.description.clone(), valid))?;
         for (name, text) in [
+            (".gitignore", GITIGNORE),
             ("identity.toml", label.as_str()),
             ("ca.crt", &identity.ca_certificate),
             ("ca.key", identity.ca_key.reveal()),
             ("admin.crt", &identity.admin_certificate),
             ("admin.key", identity.admin_key.reveal()),
-            ("token", identity.token.reveal()),
+            ("token", identity.tokens.text().reveal()),
             ("salt", identity.salt.reveal()),
         ] {
             let end = if text.ends_with('\n') { "" } else { "\n" };
-            write(&fresh.join(name), &format!("{text}{end}"))?;
+            let written = folder.write_new(name, format!("{text}{end}").as_bytes(), 0o600, owner);
+            written.map_err(failed("writing", &fresh.join(name)))?;
         }
-        sync(&fresh)?;
-        fs::rename(&fresh, &self.dir).map_err(failed("naming", &self.dir))?;
-        sync(self.parent())
+        folder.sync().map_err(failed("syncing", &fresh))?;
+        around.rename(&fresh_name, name).map_err(failed("naming", &self.dir))?;
+        around.sync().map_err(failed("syncing", parent))
     }
 
     /// Gives a file this content, unless it has it already.
-    fn replace(&self, name: &'static str, text: &str) -> Result<(), Error> {
-        if matches!(self.file(name), Ok(found) if found == text) {
+    fn replace(&self, kept: &Kept, name: &'static str, text: &str) -> Result<(), Error> {
+        if matches!(self.file(kept, name), Ok(found) if found == text) {
             return Ok(());
         }
-        let (path, fresh) = (self.dir.join(name), self.dir.join(format!("{name}.new")));
-        match fs::remove_file(&fresh) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("removing", &fresh)(e)),
-            _ => write(&fresh, text)?,
-        }
-        fs::rename(&fresh, &path).map_err(failed("naming", &path))?;
-        sync(&self.dir)
+        let owner = rustix::process::geteuid().is_root().then_some(kept.owner);
+        let written = kept.folder.replace(name, text.as_bytes(), 0o600, owner);
+        written.map_err(failed("writing", &self.dir.join(name)))
     }
 
-    fn read(&self, cluster: &str, now: i64) -> Result<Identity, Error> {
-        let found = fs::symlink_metadata(&self.dir).map_err(failed("looking at", &self.dir))?;
-        if !found.is_dir() {
-            return Err(Error::NotPlain { path: self.dir.clone(), wanted: "directory" });
-        }
-        guarded(&self.dir, &found, "700")?;
+    fn text_of(&self, label: &Label) -> Result<String, Error> {
+        label.text().map_err(|e| failed("writing", &self.dir.join("identity.toml"))(io::Error::other(e)))
+    }
+
+    /// Opens the directory, which must be a plain one, closed to others, and not a stranger's.
+    fn kept(&self) -> Result<Kept, Error> {
+        let around = Folder::open(self.parent()).map_err(failed("opening", self.parent()))?;
+        let plain = || Error::NotPlain { path: self.dir.clone(), wanted: "directory" };
+        let folder = around.folder(self.dir.file_name().unwrap_or_default()).map_err(|e| {
+            let is_other = e.kind() == io::ErrorKind::NotADirectory || is_link(&e);
+            if is_other { plain() } else { failed("opening", &self.dir)(e) }
+        });
+        let folder = match folder {
+            // A mode that keeps even its owner out is told by what it is.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                let found = fs::symlink_metadata(&self.dir).map_err(failed("looking at", &self.dir))?;
+                self.guarded(&self.dir, &found, Some(&around), "700")?;
+                return Err(failed("opening", &self.dir)(source));
+            }
+            other => other?,
+        };
+        let found = folder.metadata().map_err(failed("looking at", &self.dir))?;
+        self.guarded(&self.dir, &found, Some(&around), "700")?;
+        Ok(Kept { folder, owner: Owner::of(&found) })
+    }
+
+    fn label(&self, kept: &Kept) -> Result<Label, Error> {
+        let damaged = |reason| Error::Damaged { path: self.dir.join("identity.toml"), reason };
+        Label::read(&self.file(kept, "identity.toml")?).map_err(damaged)
+    }
+
+    fn read(&self, kept: &Kept, cluster: &str, now: i64) -> Result<Identity, Error> {
         let damaged = |name: &str, reason: &str| Error::Damaged {
             path: self.dir.join(name),
             reason: reason.to_owned(),
         };
-        let label: Label = toml::from_str(&self.file("identity.toml")?)
-            .map_err(|e| damaged("identity.toml", e.message()))?;
-        if label.format != FORMAT {
-            return Err(damaged("identity.toml", "it was written by another version of pibake"));
+        let label = self.label(kept)?;
+        if let (Some(found), Some(wanted)) = (&label.description, &self.description)
+            && found != wanted
+        {
+            return Err(Error::OtherDescription {
+                dir: self.dir.clone(),
+                found: found.clone(),
+                wanted: wanted.clone(),
+            });
         }
         if label.cluster != cluster {
             return Err(Error::OtherCluster {
@@ -200,12 +260,12 @@ impl Store {
                 wanted: cluster.to_owned(),
             });
         }
-        let [ca_certificate, admin_certificate] = [self.file("ca.crt")?, self.file("admin.crt")?];
+        let file = |name| self.file(kept, name);
+        let [ca_certificate, admin_certificate] = [file("ca.crt")?, file("admin.crt")?];
         let [ca_key, admin_key, token, salt] =
-            [self.file("ca.key")?, self.file("admin.key")?, self.file("token")?, self.file("salt")?];
-        if !token::is_token(token.trim_end()) {
-            return Err(damaged("token", "it holds no bootstrap token"));
-        }
+            [file("ca.key")?, file("admin.key")?, file("token")?, file("salt")?];
+        let tokens = Tokens::read(&token)
+            .ok_or_else(|| damaged("token", "it does not hold a bootstrap token a line"))?;
         if hex::decode(salt.trim_end()).map_or(0, |s| s.len()) != 16 {
             return Err(damaged("salt", "it does not hold 32 hex digits"));
         }
@@ -220,7 +280,7 @@ impl Store {
             Fault::Mixed(fault) => Error::Mixed { dir: self.dir.clone(), fault },
             Fault::OutOfDate(fault) => Error::OutOfDate { dir: self.dir.clone(), fault },
         })?;
-        let ssh_key = match self.file("ssh_key") {
+        let ssh_key = match file("ssh_key") {
             Ok(text) => Some(
                 SshKeyPair::read(&text)
                     .map_err(|_| damaged("ssh_key", "it holds no private key in OpenSSH's format"))?,
@@ -235,62 +295,65 @@ impl Store {
             ca_hash,
             not_before: label.not_before,
             not_after: label.not_after,
-            token: Secret::new(token.trim_end()),
+            tokens,
             admin_certificate,
             admin_key: Secret::new(admin_key),
             ssh_key,
             salt: Secret::new(salt.trim_end()),
+            made: label.made,
         })
     }
 
     /// The content of a file that is a plain one, the user's, and closed to others.
-    fn file(&self, name: &'static str) -> Result<String, Error> {
+    fn file(&self, kept: &Kept, name: &'static str) -> Result<String, Error> {
         let path = self.dir.join(name);
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path);
-        let file = opened.map_err(|e| match e.raw_os_error() {
-            Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
-                Error::NotPlain { path: path.clone(), wanted: "file" }
-            }
-            _ if e.kind() == io::ErrorKind::NotFound => {
-                Error::Incomplete { dir: self.dir.clone(), missing: name }
-            }
+        let file = kept.folder.file(name).map_err(|e| match e.kind() {
+            _ if is_link(&e) => Error::NotPlain { path: path.clone(), wanted: "file" },
+            io::ErrorKind::NotFound => Error::Incomplete { dir: self.dir.clone(), missing: name },
             _ => failed("opening", &path)(e),
         })?;
         let found = file.metadata().map_err(failed("looking at", &path))?;
         if !found.is_file() {
             return Err(Error::NotPlain { path, wanted: "file" });
         }
-        guarded(&path, &found, "600")?;
+        self.guarded(&path, &found, Some(&kept.folder), "600")?;
         let mut text = Vec::new();
-        file.take(FILE_MAX).read_to_end(&mut text).map_err(failed("reading", &path))?;
-        String::from_utf8(text).map_err(|_| Error::Damaged { path, reason: "it is no text".to_owned() })
+        io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX), &mut text)
+            .map_err(failed("reading", &path))?;
+        String::from_utf8(text).map_err(|_| Error::Damaged { path, reason: "it is not UTF-8".to_owned() })
+    }
+
+    /// That no one but the user may read or change it. Root works for the caller of sudo and for the
+    /// owner of the folder around, and takes secrets from nobody else.
+    fn guarded(
+        &self,
+        path: &Path,
+        found: &fs::Metadata,
+        around: Option<&Folder>,
+        fix: &'static str,
+    ) -> Result<(), Error> {
+        let me = rustix::process::geteuid();
+        let owner = found.uid();
+        let trusted = || {
+            let caller = Owner::caller().map(|caller| caller.uid);
+            let around = around.and_then(|folder| folder.metadata().ok()).map(|found| found.uid());
+            me.is_root() && (caller == Some(owner) || around == Some(owner))
+        };
+        if owner != me.as_raw() && !trusted() {
+            return Err(Error::NotOwned { path: path.to_owned(), owner });
+        }
+        let mode = found.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Exposed { path: path.to_owned(), mode, fix });
+        }
+        Ok(())
     }
 }
 
-/// That no one but the user (or root, for all) may read or change it.
-fn guarded(path: &Path, found: &fs::Metadata, fix: &'static str) -> Result<(), Error> {
-    let me = rustix::process::geteuid();
-    // root reads a user's store where that user runs `sudo pibake flash`.
-    if found.uid() != me.as_raw() && !me.is_root() {
-        return Err(Error::NotOwned { path: path.to_owned(), owner: found.uid() });
-    }
-    let mode = found.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::Exposed { path: path.to_owned(), mode, fix });
-    }
-    Ok(())
+/// Whether a file was not opened because it is a symbolic link.
+fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(failed("writing", path))
-}
-
-fn sync(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(failed("syncing", dir))
-}
+/// Keeps git away from the whole folder, itself included.
+const GITIGNORE: &str = "# Secrets of a cluster: nothing of this belongs into a repository.\n*\n";

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchmod, fchown, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
+
+use super::ownership::give_new;
 
 /// The first pause before another look; it doubles up to [`LONGEST`]. A look never blocks in the
 /// kernel, where a signal with a handler would not end the wait.
@@ -208,13 +210,8 @@ fn is_trusted(found: &Metadata, path: &Path) -> bool {
 
 /// What root makes in a user's folder must not lock that user out if root is killed.
 fn belongs_to_the_folders_owner(file: &File, path: &Path) {
-    if rustix::process::geteuid().is_root()
-        && let Ok(found) = std::fs::metadata(folder(path))
-        && found.uid() != 0
-    {
-        // Refused on file systems that keep no owners: there nobody is locked out either.
-        let _ = fchown(file, Some(Uid::from_raw(found.uid())), Some(Gid::from_raw(found.gid())));
-    }
+    // Refused on file systems that keep no owners: there nobody is locked out either.
+    let _ = give_new(file, folder(path));
 }
 
 fn folder(path: &Path) -> &Path {

@@ -4,7 +4,9 @@
 pub(crate) mod aligned;
 pub mod chunk;
 mod direct;
+pub mod folder;
 pub mod lock;
+pub mod ownership;
 pub mod pool;
 pub mod stream;
 mod waiting;
@@ -12,6 +14,8 @@ mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
 pub(crate) use direct::Direct;
+pub use folder::Folder;
 pub use lock::{FileLock, LockError};
+pub use ownership::Owner;
 pub use waiting::Waiting;
 pub(crate) use zero::is_zero;

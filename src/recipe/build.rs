@@ -39,7 +39,7 @@ pub fn recipe(
     platform: &Platform,
     extras: &Extras,
 ) -> Result<Recipe, Error> {
-    build(cluster, Hidden::of(cluster, identity), node, platform, extras, None)
+    build(cluster, Hidden::of(cluster, identity, node), node, platform, extras, None)
 }
 
 /// The same recipe with asterisks in the place of every secret, to be shown; also where no secrets
@@ -55,9 +55,9 @@ pub fn preview(
     let (hidden, id) = match identity {
         Some(identity) => {
             let baked = recipe(cluster, identity, node, platform, extras)?;
-            (Hidden::of(cluster, identity).masked(), instance_id(node, &baked.changes))
+            (Hidden::of(cluster, identity, node).masked(), instance_id(node, &baked.changes))
         }
-        None => (Hidden::unmade(cluster), format!("pibake-{}-{MASK}", node.name)),
+        None => (Hidden::unmade(cluster, node), format!("pibake-{}-{MASK}", node.name)),
     };
     build(cluster, hidden, node, platform, extras, Some(id))
 }
@@ -344,7 +344,7 @@ mod tests {
             control_plane: &cluster.nodes[0],
             platform: &platform,
             software: &software,
-            hidden: &Hidden::unmade(&cluster),
+            hidden: &Hidden::unmade(&cluster, &cluster.nodes[0]),
         };
         let mut found = Vec::new();
         names("", &serde_json::to_value(Context::new(&from)).unwrap(), &mut found);

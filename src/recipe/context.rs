@@ -17,10 +17,6 @@ use crate::cluster::{Cluster, Mode, Node, Platform, Software};
 /// Port of the API server, kubeadm's default.
 const API_PORT: u16 = 6443;
 
-/// How long the token that nodes join with is good: for ever, so that a node can be added to the
-/// cluster years later.
-const TOKEN_TTL: &str = "0s";
-
 /// Everything that a template may print. What a node has not got is `none`, so that a misspelt
 /// name stays an error.
 #[derive(Debug, Serialize)]
@@ -127,9 +123,19 @@ struct Images {
 
 #[derive(Debug, Serialize)]
 struct Join {
-    token: String,
-    ttl: &'static str,
+    /// What this node joins with; none on the control plane.
+    token: Option<String>,
+    /// What the others may join with; none on workers.
+    tokens: Vec<BootstrapToken>,
+    /// How long those are good, as Go writes it.
+    ttl: String,
     ca_hash: String,
+}
+
+#[derive(Debug, Serialize)]
+struct BootstrapToken {
+    node: String,
+    token: String,
 }
 
 /// What everything that goes into a recipe is made from.
@@ -199,8 +205,21 @@ impl Context {
                 },
                 node,
             ),
-            join: Join { token: hidden.token.clone(), ttl: TOKEN_TTL, ca_hash: hidden.ca_hash.clone() },
+            join: Join::new(cluster, hidden),
             first_boot: first_boot::settings(from, API_PORT),
+        }
+    }
+}
+
+impl Join {
+    fn new(cluster: &Cluster, hidden: &Hidden) -> Self {
+        let token =
+            |(node, token): &(String, String)| BootstrapToken { node: node.clone(), token: token.clone() };
+        Self {
+            token: hidden.token.clone(),
+            tokens: hidden.bootstrap_tokens.iter().map(token).collect(),
+            ttl: cluster.access.token_ttl.to_go(),
+            ca_hash: hidden.ca_hash.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is secret on a card, and what hangs on it.
 
-use crate::cluster::{Cluster, Secret, WifiKey};
+use crate::cluster::{Cluster, MOST_NODES, Node, Secret, WifiKey, defaults};
 use crate::identity::{Identity, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
@@ -8,7 +8,10 @@ pub(super) const MASK: &str = "********";
 
 /// The secrets of a cluster, in the forms that a card carries.
 pub(super) struct Hidden {
-    pub(super) token: String,
+    /// What this node joins with; the control plane does not.
+    pub(super) token: Option<String>,
+    /// What nodes may join with, each with the node that it is for: the control plane's to know.
+    pub(super) bootstrap_tokens: Vec<(String, String)>,
     pub(super) ca_hash: String,
     pub(super) ca_certificate: String,
     pub(super) ca_key: String,
@@ -20,11 +23,45 @@ pub(super) struct Hidden {
     masked: bool,
 }
 
+/// How many nodes more than there are now may join without a word to the control plane.
+const SPARE_TOKENS: u16 = 16;
+
+/// Stands for the node's name with a token of several; /usr/lib/pibake/tokens knows it.
+const EVERY_NODE: &str = "every node";
+
+/// The number and name of every node that the control plane is told a token of: the workers, and
+/// those that may be added later.
+fn joining(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
+    let workers = cluster.nodes.iter().filter(|node| !node.is_control_plane());
+    let last = cluster.nodes.last().map_or(0, |node| node.number);
+    let most = u16::try_from(MOST_NODES).unwrap_or(u16::MAX);
+    let later = (last + 1..=most).take(usize::from(SPARE_TOKENS));
+    let later = later.map(|number| (number, format!("{}{number}", defaults::NODE_PREFIX)));
+    workers.map(|node| (node.number, node.name.clone())).chain(later)
+}
+
+fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, String)> {
+    let mut tokens: Vec<(String, String)> = Vec::new();
+    for (number, name) in joining(cluster) {
+        let Some(token) = identity.tokens.of(number) else { continue };
+        match tokens.iter_mut().find(|(_, other)| other == token.reveal()) {
+            // one that an old pibake made, which must outlive the first who joins with it
+            Some((name, _)) => EVERY_NODE.clone_into(name),
+            None => tokens.push((name, token.reveal().to_owned())),
+        }
+    }
+    tokens
+}
+
 impl Hidden {
-    pub(super) fn of(cluster: &Cluster, identity: &Identity) -> Self {
+    pub(super) fn of(cluster: &Cluster, identity: &Identity, node: &Node) -> Self {
         let reveal = |secret: Secret| secret.reveal().to_owned();
+        let own = identity.tokens.of(node.number).filter(|_| !node.is_control_plane()).cloned();
+        let of_others =
+            if node.is_control_plane() { bootstrap_tokens(cluster, identity) } else { Vec::new() };
         Self {
-            token: identity.token.reveal().to_owned(),
+            token: own.map(reveal),
+            bootstrap_tokens: of_others,
             ca_hash: identity.ca_hash.clone(),
             ca_certificate: identity.ca_certificate.clone(),
             ca_key: identity.ca_key.reveal().to_owned(),
@@ -37,13 +74,18 @@ impl Hidden {
     }
 
     /// What a cluster shows of itself before its secrets are made.
-    pub(super) fn unmade(cluster: &Cluster) -> Self {
+    pub(super) fn unmade(cluster: &Cluster, node: &Node) -> Self {
         let ssh_keys = match cluster.access.ssh_keys.as_slice() {
             [] => vec!["(a key that the first build makes)".to_owned()],
             keys => keys.to_vec(),
         };
         Self {
-            token: MASK.to_owned(),
+            token: (!node.is_control_plane()).then(|| MASK.to_owned()),
+            bootstrap_tokens: if node.is_control_plane() {
+                joining(cluster).map(|(_, name)| (name, MASK.to_owned())).collect()
+            } else {
+                Vec::new()
+            },
             ca_hash: format!("sha256:{MASK}"),
             ca_certificate: "(a certificate that the first build makes)\n".to_owned(),
             ca_key: format!("{MASK}\n"),
@@ -59,7 +101,8 @@ impl Hidden {
     pub(super) fn masked(self) -> Self {
         let mask = || MASK.to_owned();
         Self {
-            token: mask(),
+            token: self.token.map(|_| mask()),
+            bootstrap_tokens: self.bootstrap_tokens.into_iter().map(|(name, _)| (name, mask())).collect(),
             ca_key: format!("{MASK}\n"),
             password_hash: self.password_hash.map(|_| mask()),
             wifi_psk: self.wifi_psk.map(|_| mask()),

@@ -359,7 +359,7 @@ fn check_names(nodes: &[String]) -> Result<(), Error> {
 }
 
 fn make_folder(dir: &Path) -> Result<(), Error> {
-    let Err(source) = fs::create_dir_all(dir) else { return Ok(()) };
+    let Err(source) = crate::io::folder::make_folders(dir, 0o777) else { return Ok(()) };
     let in_the_way = dir.ancestors().find(|path| fs::metadata(path).is_ok_and(|m| !m.is_dir()));
     Err(match in_the_way {
         Some(path) => Error::NotAFolder { path: path.to_owned() },

@@ -34,6 +34,7 @@ impl Temp {
                 .rand_bytes(RANDOM_CHARACTERS)
                 .suffix(SUFFIX)
                 .tempfile_in(dir)?;
+            crate::io::ownership::give_new(file.as_file(), dir)?;
             match try_hold(file.as_file()) {
                 Ok(true) if is_at(file.as_file(), file.path()) => {}
                 Ok(_) => continue,

@@ -145,6 +145,12 @@ impl Cluster {
         std::fs::read_to_string(self.dir.path().join(".pibake").join(name)).unwrap().trim().to_owned()
     }
 
+    /// What node `number` joins with; of node-1, which does not, what node-2 does.
+    pub fn token(&self, number: &str) -> String {
+        let number: usize = number.parse().unwrap();
+        self.secret("token").lines().nth(number.max(2) - 1).unwrap().to_owned()
+    }
+
     /// Fails unless `text` is what the plan has as `path` on `node`'s card.
     pub fn assert_baked(&self, node: &str, path: &str, text: &str) {
         let planned = self.output(&["plan", "--node", node, path]);

@@ -58,7 +58,7 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
         ("calls", "cat /var/log/recorder"),
         ("configuration", "cat /var/lib/recorder.yaml"),
         ("secrets", "ls /etc/pibake/kubeadm.yaml /etc/kubernetes/bootstrap-kubelet.conf /var/lib/pibake/first-boot/ca"),
-        ("token", &format!("grep -r -l -F '{}' /etc /run /var/log /var/lib/pibake || echo nowhere", cluster.secret("token"))),
+        ("token", &format!("grep -r -l -F '{}' /etc /run /var/log /var/lib/pibake || echo nowhere", cluster.token(number))),
         ("ca key", "ls /etc/kubernetes/pki/ca.key"),
         ("address", "ip -4 -o address show dev eth0"),
         ("clock", "timedatectl show --property NTPSynchronized --value"),
@@ -98,7 +98,7 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
     let configuration = &answers["configuration"];
     assert_eq!(configuration.contains(settled), is_control_plane, "{configuration}");
     cluster.assert_baked(node, "/etc/pibake/kubeadm.yaml", &configuration.replace(settled, baked));
-    assert!(configuration.contains(&cluster.secret("token")));
+    assert!(configuration.contains(&cluster.token(number)));
 
     for secret in ["kubeadm.yaml", "bootstrap-kubelet.conf", "first-boot/ca"] {
         let gone = format!("{secret}': No such file or directory");

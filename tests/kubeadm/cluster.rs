@@ -24,7 +24,7 @@ pub fn dry_run(description: &Description) {
         "{SETTLE}rm -r /etc/kubernetes\nkubeadm init --dry-run --config \"$config\" --skip-token-print"
     );
     let said = segment.run(&machine, &script).well();
-    Made::said(&said).assert_as_meant(description, &token_of(&project), version.trim_end());
+    Made::said(&said).assert_as_meant(description, &token_of(&project, description), version.trim_end());
     // nothing but the folder that it says it is trying in
     assert!(!machine.path("/etc/kubernetes/manifests").exists());
     assert!(!machine.path("/var/lib/kubelet").exists());
@@ -34,7 +34,7 @@ pub fn dry_run(description: &Description) {
 /// to is stood in for.
 pub fn init_and_join(description: &Description) {
     let project = Project::new(description);
-    let token = token_of(&project);
+    let token = token_of(&project, description);
     let first = project.machine(description.control_plane.0);
     let mut segment = Segment::new();
     segment.address(description.control_plane.1);
@@ -131,7 +131,7 @@ pub fn anew() {
     assert!(said.contains("beginning anew"), "{said}");
     assert_ne!(machine.read(certificate), before);
     certificates::assert_of_the_baked_authority(description, &project, &machine);
-    Made::on(&machine).assert_as_meant(description, &token_of(&project), version.trim_end());
+    Made::on(&machine).assert_as_meant(description, &token_of(&project, description), version.trim_end());
 }
 
 /// A worker joins only what has the baked CA and knows the token.
@@ -147,7 +147,7 @@ pub fn refusals() {
     segment.run(&first, CONTROL_PLANE).well();
 
     let baked = second.read("/etc/pibake/kubeadm.yaml");
-    let token = token_of(&project);
+    let token = token_of(&project, description);
     let last = if token.ends_with('0') { '1' } else { '0' };
     let other_token = format!("{}{last}", &token[..token.len() - 1]);
     let pin = certificates::pin(&first.path("/etc/kubernetes/pki/ca.crt"));

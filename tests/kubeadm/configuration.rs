@@ -18,8 +18,13 @@ pub fn read_as_meant(description: &Description) {
     let said =
         segment.run(&first, &format!("{SETTLE}kubeadm config migrate --old-config \"$config\"")).well();
     let documents = documents(&said);
-    let token = token_of(&project);
-    assert_eq!(document(&documents, "InitConfiguration"), &init_configuration(description, &token));
+    let token = token_of(&project, description);
+    let mut init = document(&documents, "InitConfiguration").clone();
+    // One for each worker, and for those to come.
+    let tokens = init["bootstrapTokens"].take();
+    assert!(tokens.as_array().unwrap().len() > 16, "{tokens}");
+    assert_eq!(tokens[0], bootstrap_token(description, &token));
+    assert_eq!(init, init_configuration(description));
     let cluster = cluster_configuration(description, version.trim_end());
     assert_eq!(document(&documents, "ClusterConfiguration"), &cluster);
     assert_eq!(documents.len(), 2);
@@ -73,19 +78,23 @@ pub fn read_as_meant(description: &Description) {
     assert_eq!(documents, [expected]);
 }
 
-fn init_configuration(description: &Description, token: &str) -> Value {
+fn bootstrap_token(description: &Description, token: &str) -> Value {
+    json!({
+        "description": format!("pibake: {}", description.worker.map_or("node-2", |worker| worker.0)),
+        "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+        "token": token,
+        "ttl": "2160h0m0s",
+        "usages": ["signing", "authentication"],
+    })
+}
+
+fn init_configuration(description: &Description) -> Value {
     let (name, address) = description.control_plane;
     let taint = json!([{ "effect": "NoSchedule", "key": "node-role.kubernetes.io/master" }]);
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta2",
         "kind": "InitConfiguration",
-        "bootstrapTokens": [{
-            "description": "lets the nodes that pibake made join",
-            "groups": ["system:bootstrappers:kubeadm:default-node-token"],
-            "token": token,
-            "ttl": "0s",
-            "usages": ["signing", "authentication"],
-        }],
+        "bootstrapTokens": null,
         "localAPIEndpoint": { "advertiseAddress": address, "bindPort": 6443 },
         "nodeRegistration": {
             "criSocket": "unix:///run/containerd/containerd.sock",
@@ -131,9 +140,16 @@ fn cluster_configuration(description: &Description, version: &str) -> Value {
     })
 }
 
-/// The token that the project keeps.
-pub fn token_of(project: &Project) -> String {
-    std::fs::read_to_string(project.dir.path().join(".pibake/token")).unwrap().trim_end().to_owned()
+/// The token that the project keeps for the description's worker.
+pub fn token_of(project: &Project, description: &Description) -> String {
+    // without a worker, that of the first one to come
+    let number = description.worker.map_or(2, |worker| project.number(worker.0));
+    std::fs::read_to_string(project.dir.path().join(".pibake/token"))
+        .unwrap()
+        .lines()
+        .nth(number - 1)
+        .unwrap()
+        .to_owned()
 }
 
 /// `x` for each letter and digit that a token may have.

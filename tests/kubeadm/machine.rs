@@ -83,6 +83,14 @@ impl Project {
         project
     }
 
+    /// The place of a node in the cluster, from 1.
+    pub fn number(&self, name: &str) -> usize {
+        let nodes: serde_json::Value =
+            serde_json::from_str(&run(self.pibake().args(["plan", "--json"]))).unwrap();
+        let nodes = nodes.as_array().or_else(|| nodes["nodes"].as_array()).unwrap();
+        nodes.iter().position(|node| node["node"] == name).unwrap() + 1
+    }
+
     fn pibake(&self) -> Command {
         let dir = self.dir.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));

@@ -115,7 +115,7 @@ impl Made {
         );
         let (id, secret) = token.split_once('.').unwrap();
         let stored = &self.object("Secret", &format!("bootstrap-token-{id}"))["data"];
-        let stored: BTreeMap<&str, String> = stored
+        let mut stored: BTreeMap<&str, String> = stored
             .as_object()
             .unwrap()
             .iter()
@@ -124,10 +124,10 @@ impl Made {
                 (key.as_str(), String::from_utf8(value).unwrap())
             })
             .collect();
-        // and no "expiration"
+        assert!(stored.remove("expiration").is_some(), "it ends");
         let expected = BTreeMap::from([
             ("auth-extra-groups", "system:bootstrappers:kubeadm:default-node-token".to_owned()),
-            ("description", "lets the nodes that pibake made join".to_owned()),
+            ("description", format!("pibake: {}", description.worker.map_or("node-2", |worker| worker.0))),
             ("token-id", id.to_owned()),
             ("token-secret", secret.to_owned()),
             ("usage-bootstrap-authentication", "true".to_owned()),

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use pibake::cluster::*;
-use pibake::identity::{Identity, SshKeyPair};
+use pibake::identity::{Identity, SshKeyPair, Tokens};
 use pibake::recipe::{Action, Error, Extras, Recipe, Volume, recipe};
 
 /// The key of the radio network.
@@ -38,7 +38,7 @@ pub fn identity() -> Identity {
         ca_hash: format!("sha256:{}", "ab".repeat(32)),
         not_before: 1_700_000_000,
         not_after: 2_015_360_000,
-        token: Secret::new("abcdef.0123456789abcdef"),
+        tokens: Tokens::new((1..=250).map(token).collect()),
         admin_certificate: String::new(),
         admin_key: Secret::new(""),
         ssh_key: Some(SshKeyPair {
@@ -46,7 +46,13 @@ pub fn identity() -> Identity {
             private: Secret::new(""),
         }),
         salt: Secret::new("salt"),
+        made: None,
     }
+}
+
+/// What the node with that number joins with.
+pub fn token(number: u16) -> Secret {
+    Secret::new(format!("ab{number:04}.0123456789abcdef"))
 }
 
 pub fn platform() -> Platform {

@@ -7,7 +7,7 @@ use pibake::recipe::{Action, Extras, Recipe, Volume, preview, show};
 use serde_json::{Value, json};
 
 use crate::fixture::{
-    PSK, book, boot_file, bytes, closed, identity, lan, odd, of, on, platform, root_file, with_nodes,
+    PSK, book, boot_file, bytes, closed, identity, lan, odd, of, on, platform, root_file, token, with_nodes,
 };
 
 fn clusters() -> Vec<Cluster> {
@@ -38,13 +38,7 @@ fn files(recipe: &Recipe) -> impl Iterator<Item = (Volume, &str, &[u8], u16, boo
 fn secrets() -> Vec<String> {
     let identity = identity();
     let key = identity.ca_key.reveal().lines().nth(1).unwrap().to_owned();
-    vec![
-        key,
-        identity.token.reveal().to_owned(),
-        PSK.to_owned(),
-        "$6$salt$hash".to_owned(),
-        "u:p%40w".to_owned(),
-    ]
+    vec![key, token(2).reveal().to_owned(), PSK.to_owned(), "$6$salt$hash".to_owned(), "u:p%40w".to_owned()]
 }
 
 fn holds(content: &[u8], text: &str) -> bool {
@@ -80,7 +74,15 @@ fn each_node_has_the_secrets_that_it_needs_and_no_others() {
         let having =
             |text: &str| -> Vec<&str> { files(&recipe).filter(|f| holds(f.2, text)).map(|f| f.1).collect() };
         let first = number == 1;
-        assert_eq!(having(token), ["/etc/pibake/kubeadm.yaml"]);
+        let joins = having(token);
+        assert_eq!(joins, if number <= 2 { vec!["/etc/pibake/kubeadm.yaml"] } else { vec![] });
+        // a worker has its own and no other; the control plane those of all that may join
+        let spare = cluster.nodes.len() as u16 + 16;
+        for other in 1..=250 {
+            let has = !having(self::token(other).reveal()).is_empty();
+            let wanted = if first { (2..=spare.min(250)).contains(&other) } else { other == number };
+            assert_eq!(has, wanted, "the token of node {other} on node {number}'s card");
+        }
         assert_eq!(having(key), if first { vec!["/etc/kubernetes/pki/ca.key"] } else { vec![] });
         let radio = first && cluster.network.wifi().is_some();
         assert_eq!(!having(PSK).is_empty(), radio);
@@ -253,7 +255,9 @@ fn kubeadm_is_told_the_same_in_each_of_its_languages() {
         let docs = kubeadm(minor, Some(2), 1);
         let (init, cluster) = (&docs["InitConfiguration"], &docs["ClusterConfiguration"]);
         assert_eq!((&init["apiVersion"], &cluster["apiVersion"]), (&json!(api), &json!(api)));
-        assert_eq!(init["bootstrapTokens"][0]["token"], identity().token.reveal());
+        let first = &init["bootstrapTokens"][0];
+        assert_eq!(first["token"], token(2).reveal());
+        assert_eq!((&first["description"], &first["ttl"]), (&json!("pibake: node-2"), &json!("2160h")));
         assert_eq!(init["localAPIEndpoint"], json!({"advertiseAddress": "10.0.0.1", "bindPort": 6443}));
         assert_eq!(init["nodeRegistration"]["name"], "node-1");
         assert_eq!(cluster["kubernetesVersion"], format!("v1.{minor}.2"));

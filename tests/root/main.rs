@@ -32,6 +32,7 @@ mod plan;
 mod sink;
 #[path = "../support/standin.rs"]
 mod standin;
+mod sudo;
 #[path = "../support/mod.rs"]
 mod support;
 mod variants;
@@ -50,6 +51,7 @@ fn main() {
         mirrors::trials(),
         netns::trials(),
         sink::trials(),
+        sudo::trials(),
         variants::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();

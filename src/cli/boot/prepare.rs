@@ -64,11 +64,14 @@ impl Source {
         cancel: &Arc<AtomicBool>,
         ui: &Ui,
     ) -> anyhow::Result<Vec<Self>> {
-        let project = arguments.description.open(config)?.waiting(ui.waiting(cancel));
+        let project = arguments.description.open(config, ui)?.waiting(ui.waiting(cancel));
+        let project = super::super::build::anew(project, &arguments.node, ui)?;
         let nodes = super::super::build::chosen(&project, &arguments.node)?;
+        let new = arguments.founding.check(&project, &nodes)?;
         let base = arguments.base_flags.wanted(&project, offline)?.until(cancel).obtain(ui, None)?;
         let platform = super::super::build::platform(&project, &base)?;
         let recipes = project.recipes(&platform)?;
+        new.tell(&project, ui);
         let mut sources = Vec::with_capacity(nodes.len());
         for node in nodes {
             let booting = || format!("booting {}", node.name);
@@ -184,12 +187,12 @@ impl Bench {
         let sockets =
             tempfile::Builder::new().prefix("pibake-").tempdir().context("making a folder for sockets")?;
         if let Some(segment) = segment {
-            std::fs::create_dir_all(segment)
+            crate::io::folder::make_folders(segment, 0o777)
                 .with_context(|| format!("making the segment's folder {}", segment.display()))?;
         }
         let (dir, throw_away) = match keep {
             Some(keep) => {
-                std::fs::create_dir_all(keep)
+                crate::io::folder::make_folders(keep, 0o777)
                     .with_context(|| format!("making the folder {}", keep.display()))?;
                 let keep =
                     std::fs::canonicalize(keep).with_context(|| format!("opening {}", keep.display()))?;
@@ -289,8 +292,7 @@ impl Bench {
 
 /// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
 pub(super) fn private_dir(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = crate::io::folder::make_folders(path, 0o700);
     made.with_context(|| format!("making the folder {}", path.display()))
 }
 

@@ -17,6 +17,7 @@ use super::base_flags::BaseFlags;
 use super::build::{check_use, platform};
 use super::description::Description;
 use super::exit::Usage;
+use super::founding::{self, Founding};
 use super::selector::NodeSelector;
 use crate::bake;
 use crate::disk::BlockDevice;
@@ -64,6 +65,8 @@ pub struct Arguments {
     /// Leave the card readers switched on
     #[arg(long)]
     no_eject: bool,
+    #[command(flatten)]
+    founding: Founding,
     #[command(flatten)]
     base_flags: BaseFlags,
 }
@@ -116,9 +119,14 @@ impl Job {
 }
 
 fn project(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Project> {
-    let project = arguments.description.open(config)?;
-    for warning in project.cluster.warnings() {
-        ui.progress().note(&format!("warning: {warning}"));
+    let project = arguments.description.open(config, ui)?;
+    // what is asked for wrongly is told where the drives are looked at
+    let asked = arguments.devices.iter().filter_map(|asked| asked.node.as_ref()).chain(&arguments.node);
+    let asked: Vec<_> = asked.cloned().collect();
+    let project = super::build::anew(project, &asked, ui)?;
+    let nodes: Vec<_> = asked.iter().filter_map(|node| node.find(&project.cluster).ok()).collect();
+    if !nodes.is_empty() {
+        let _ = arguments.founding.check(&project, &nodes)?;
     }
     Ok(project)
 }
@@ -133,6 +141,7 @@ fn nodes(
 ) -> anyhow::Result<Vec<Outcome>> {
     let prepared = (|| -> anyhow::Result<_> {
         let wanted = arguments.base_flags.wanted(project, offline)?.until(cancel);
+        let is_new = project.is_new()?;
         // what cannot be built is refused before anything is written
         if let Some(platform) = project.cluster.stated_platform() {
             project.recipes(&platform)?;
@@ -140,6 +149,9 @@ fn nodes(
         let base = wanted.obtain(ui, Some(flash.observer()))?;
         let recipes = project.recipes(&platform(project, &base)?)?;
         check_use(&base, &recipes, ui)?;
+        if is_new {
+            founding::tell(project, ui);
+        }
         Ok((base, recipes))
     })();
     let (base, recipes) = match prepared {

@@ -2,11 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::passwords::{self, Passwords};
 use super::{Overrides, existing, path};
 use crate::cluster::toml::{Document, Field, Table};
 use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, login, platform};
 
-pub(super) fn access(root: &mut Table<'_, '_>, document: &Document<'_>, dir: &Path) -> Access {
+pub(super) fn access(
+    root: &mut Table<'_, '_>,
+    document: &Document<'_>,
+    dir: &Path,
+    passwords: &Passwords,
+) -> Access {
     let mut table = root.table("access");
     let user = table.text("user").and_then(|f| f.check(|t| login::user(t)));
     let user = user.unwrap_or_else(|| defaults::USER.to_owned());
@@ -19,16 +25,19 @@ pub(super) fn access(root: &mut Table<'_, '_>, document: &Document<'_>, dir: &Pa
     let mut seen = std::collections::BTreeSet::new();
     ssh_keys.retain(|key| seen.insert(key.clone()));
 
-    let password = table.text("password").and_then(|f| {
-        f.check(|text| match check::password(text)? {
-            // The well-known password of the stock images is their user's name.
-            _ if *text == user => Err("must not be the login name: everyone tries that first".to_owned()),
-            password => Ok(Password::Plain(password)),
-        })
-    });
+    let variable = (passwords::LOGIN, passwords.login.as_ref());
+    let password =
+        table.secret("password", "password-file", variable, |f| passwords::read(dir, f)).and_then(|f| {
+            f.check(|text| match check::password(text)? {
+                // The well-known password of the stock images is their user's name.
+                _ if *text == user => Err("must not be the login name: everyone tries that first".to_owned()),
+                password => Ok(Password::Plain(password)),
+            })
+        });
     let hash =
         table.text("password-hash").and_then(|f| f.check(|t| check::password_hash(t).map(Password::Hash)));
     let ssh_password = table.flag("ssh-password", false);
+    let token_ttl = table.text("token-ttl").and_then(|f| f.check(|t| t.parse()));
     table.finish();
     let given = |key: &str| document.given(&format!("access.{key}"));
     if given("password") && given("password-hash") {
@@ -37,7 +46,13 @@ pub(super) fn access(root: &mut Table<'_, '_>, document: &Document<'_>, dir: &Pa
     if ssh_password && !given("password") && !given("password-hash") {
         document.complain("access.ssh-password", "needs a \"password\" or \"password-hash\" beside it");
     }
-    Access { user, ssh_keys, password: password.or(hash), ssh_password }
+    Access {
+        user,
+        ssh_keys,
+        password: password.or(hash),
+        ssh_password,
+        token_ttl: token_ttl.unwrap_or(defaults::TOKEN_TTL),
+    }
 }
 
 /// The keys in a file: one a line, between empty lines and comments.

@@ -3,6 +3,7 @@
 mod machine;
 mod network;
 mod nodes;
+mod passwords;
 mod software;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{Error, Origin, Problem};
 use super::toml::{Document, Field};
 use super::{Cluster, check, consistency, defaults};
+pub use passwords::{NotText, Passwords};
 
 /// What the command line says above the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Overrides {
     pub nodes: Option<u32>,
     /// `--base`: the image that they are made from, as typed; paths are the shell's.
     pub base: Option<String>,
+    /// What the environment says instead of the description.
+    pub passwords: Passwords,
 }
 
 impl Cluster {
@@ -68,10 +72,10 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let domain = root.text("domain").and_then(|f| f.check(|t| check::domain(t)));
     let addresses = network::addresses(&mut root, document);
     let nodes = nodes::nodes(&mut root, document, overrides, &addresses);
-    let network = network::network(addresses, document, &nodes);
+    let network = network::network(addresses, document, &nodes, dir, &overrides.passwords);
     let kubernetes = software::kubernetes(&mut root, nodes.len());
-    let access = machine::access(&mut root, document, dir);
-    let sources = software::sources(&mut root, dir);
+    let access = machine::access(&mut root, document, dir, &overrides.passwords);
+    let sources = software::sources(&mut root, dir, &overrides.passwords);
     let base = machine::base(&mut root, document, dir, overrides);
     let overlays = machine::overlays(&mut root, dir);
     let cloud_init_extra = machine::cloud_init_extra(&mut root, dir);
@@ -93,8 +97,9 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
 
 /// A path as the user wrote it, from `dir` on; `~/` is the user's home.
 fn path(dir: &Path, text: &str) -> PathBuf {
-    match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+    match text.strip_prefix("~/").map(|rest| (rest, crate::io::ownership::home())) {
+        Some((rest, Some(home))) => home.join(rest),
+        // The folder of that name is not what is meant: it is told as missing.
         _ => dir.join(text),
     }
 }

@@ -1,10 +1,12 @@
 //! `[network]` and the tables in it.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use ipnet::Ipv4Net;
 
 use super::default;
+use super::passwords::{self, Passwords};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Uplink, UplinkAddressing, Wifi, WifiKey, check,
@@ -41,7 +43,13 @@ pub(super) fn addresses<'d, 't>(root: &mut Table<'d, 't>, document: &Document<'_
     Addresses { table, subnet, first: first.or_else(own), lan }
 }
 
-pub(super) fn network(addresses: Addresses<'_, '_>, document: &Document<'_>, nodes: &[Node]) -> Network {
+pub(super) fn network(
+    addresses: Addresses<'_, '_>,
+    document: &Document<'_>,
+    nodes: &[Node],
+    dir: &Path,
+    passwords: &Passwords,
+) -> Network {
     let Addresses { mut table, subnet, lan, .. } = addresses;
     let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
     let dns = table.texts("dns").map(|list| {
@@ -65,7 +73,7 @@ pub(super) fn network(addresses: Addresses<'_, '_>, document: &Document<'_>, nod
             _ => Err("must be \"static\" or \"dhcp\""),
         })
     });
-    let wifi = wifi(table.table("wifi"), document);
+    let wifi = wifi(table.table("wifi"), document, dir, passwords);
     let uplink = uplink(table.table("uplink"), document, wifi);
     let dhcp = dhcp(table.table("dhcp"), document, subnet, nodes);
     ["network.router", "network.addressing"].into_iter().for_each(|key| only(true, key));
@@ -89,9 +97,18 @@ pub(super) fn network(addresses: Addresses<'_, '_>, document: &Document<'_>, nod
     }
 }
 
-fn wifi(mut table: Table<'_, '_>, document: &Document<'_>) -> Option<Wifi> {
+fn wifi(
+    mut table: Table<'_, '_>,
+    document: &Document<'_>,
+    dir: &Path,
+    passwords: &Passwords,
+) -> Option<Wifi> {
     let ssid = table.text("ssid").map(|f| f.check(|t| check::ssid(t)));
-    let password = table.text("password").map(|f| f.check(|t| check::wifi_password(t)));
+    // Without the table there is no radio network that a password could be for.
+    let variable = passwords.wifi.as_ref().filter(|_| document.given("network.wifi"));
+    let password =
+        table.secret("password", "password-file", (passwords::WIFI, variable), |f| passwords::read(dir, f));
+    let password = password.map(|f| f.check(|t| check::wifi_password(t)));
     let psk = table.text("psk").map(|f| f.check(|t| check::psk(t)));
     let open = table.flag("open", false);
     let country = table.text("country").and_then(|f| f.check(|t| country::country(t)));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ipnet::Ipv4Net;
 
+use super::passwords::{self, Passwords};
 use super::{default, existing};
 use crate::cluster::toml::Table;
 use crate::cluster::{
@@ -59,7 +60,7 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     }
 }
 
-pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path) -> Sources {
+pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Sources {
     let mut table = root.table("sources");
     let ubuntu = table.text("ubuntu").and_then(|f| f.check(|t| check::web_address(t, &[])));
     let docker = [defaults::DOCKER, defaults::DOCKER_KEY, defaults::DOCKER_FINGERPRINT];
@@ -79,7 +80,7 @@ pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path) -> Sources {
     let registry_mirrors = mirrors(table.table("registry-mirrors"));
     let servers = table.texts("ntp").unwrap_or_default();
     let ntp = servers.into_iter().filter_map(|f| f.check(|t| check::server(t))).collect();
-    let proxy = proxy(table.table("proxy"));
+    let proxy = proxy(table.table("proxy"), dir, passwords);
     table.finish();
     Sources {
         ubuntu: ubuntu.unwrap_or_else(|| defaults::UBUNTU.to_owned()),
@@ -124,11 +125,32 @@ fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
     mirrors
 }
 
-fn proxy(mut table: Table<'_, '_>) -> Option<Proxy> {
+fn proxy(mut table: Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Option<Proxy> {
     let http = table.text("http").and_then(|f| f.check(|t| check::proxy(t)).map(Secret::new));
     let https = table.text("https").and_then(|f| f.check(|t| check::proxy(t)).map(Secret::new));
     let hosts = table.texts("bypass").unwrap_or_default();
     let bypass = hosts.into_iter().filter_map(|f| f.check(|t| check::proxy_bypass(t))).collect();
+    let given = http.is_some() || https.is_some();
+    let variable = (passwords::PROXY, passwords.proxy.as_ref().filter(|_| given));
+    let password = table.secret("password", "password-file", variable, |f| passwords::read(dir, f));
+    let (http, https) = match password {
+        None => (http, https),
+        Some(password) => password
+            .check(|password| {
+                let with = |url: &Option<Secret>| {
+                    url.as_ref()
+                        .and_then(|url| passwords::with_password(url.reveal(), password))
+                        .map(Secret::new)
+                };
+                match (with(&http), with(&https)) {
+                    (None, None) => {
+                        Err("needs a user's name, and no password, in http or https: http://me@proxy:3128")
+                    }
+                    (one, other) => Ok((one.or_else(|| http.clone()), other.or_else(|| https.clone()))),
+                }
+            })
+            .unwrap_or_default(),
+    };
     table.finish();
     (http.is_some() || https.is_some()).then_some(Proxy { http, https, bypass })
 }

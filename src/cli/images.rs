@@ -1,0 +1,157 @@
+//! Whose images are in a folder: those of one cluster never take the place of another's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::exit::Refused;
+use crate::identity::Identity;
+use crate::image_path::ImagePath;
+use crate::io::folder::keeps_modes;
+use crate::io::{Folder, Owner};
+use crate::opened::Opened;
+use crate::sink::Format;
+use crate::ui::Ui;
+
+/// Says of each image in the folder which cluster it is of.
+const LIST: &str = ".pibake-images.toml";
+/// Keeps git away from a folder that was made for images: they hold the cluster's secrets.
+const GITIGNORE: &str =
+    "# Images hold the secrets of their cluster: nothing of this belongs into a repository.\n*\n";
+/// A list is shorter.
+const LIST_MAX: u64 = 1 << 20;
+
+/// The images in a folder, by file name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct List {
+    #[serde(default)]
+    images: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    /// The cluster's name.
+    cluster: String,
+    /// The hash of its CA, which no two clusters share.
+    ca: String,
+}
+
+/// A folder that images of one cluster may be written to.
+#[derive(Debug)]
+pub struct Images<'a> {
+    dir: &'a Path,
+    list: List,
+}
+
+impl<'a> Images<'a> {
+    /// Looks whether images of these names may be written to `dir`, for a cluster with this identity or
+    /// for one that is still to be made. `usual`: nobody named the folder.
+    pub fn check(
+        dir: &'a Path,
+        usual: bool,
+        files: &[String],
+        identity: Option<&Identity>,
+        ui: &Ui,
+    ) -> anyhow::Result<Self> {
+        let list = read(dir)?;
+        for file in files {
+            let other = match list.images.get(file) {
+                Some(entry) => identity.is_none_or(|own| own.ca_hash != entry.ca),
+                None => is_others(&dir.join(file), identity),
+            };
+            if other {
+                return Err(refused(&dir.join(file), list.images.get(file)));
+            }
+        }
+        let other = list.images.iter().find(|(file, entry)| {
+            identity.is_none_or(|own| own.ca_hash != entry.ca) && dir.join(file.as_str()).exists()
+        });
+        if let Some((file, entry)) = other {
+            if usual {
+                return Err(refused(&dir.join(file), Some(entry)));
+            }
+            let path = dir.join(file);
+            ui.progress().note(&format!(
+                "warning: {} in the same folder is of another cluster ({:?})",
+                path.display(),
+                entry.cluster
+            ));
+        }
+        Ok(Self { dir, list })
+    }
+
+    /// Closes the folder to git where it was made for the images, and says so where everybody can read it.
+    pub fn prepare(&self, is_new: bool, ui: &Ui) -> anyhow::Result<()> {
+        let making = || format!("writing into the folder {}", self.dir.display());
+        if is_new {
+            let folder = Folder::open(self.dir).with_context(making)?;
+            folder
+                .write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(self.dir))
+                .with_context(making)?;
+        }
+        if let Ok(false) = keeps_modes(self.dir) {
+            ui.progress().note(&format!(
+                "warning: the file system of {} keeps no file modes: everybody on this machine can read the \
+                 cluster's secrets in the images",
+                self.dir.display()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes down that these images are there now.
+    pub fn record(mut self, files: &[String], identity: &Identity) -> anyhow::Result<()> {
+        let entry = Entry { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() };
+        let writing = || format!("writing {}", self.dir.join(LIST).display());
+        let before = self.list.images.clone();
+        self.list.images.retain(|file, _| self.dir.join(file).exists());
+        self.list.images.extend(files.iter().map(|file| (file.clone(), entry.clone())));
+        if self.list.images == before {
+            return Ok(());
+        }
+        let text = toml::to_string(&self.list).with_context(writing)?;
+        let folder = Folder::open(self.dir).with_context(writing)?;
+        folder.replace(LIST, text.as_bytes(), 0o666, Owner::of_new_in(self.dir)).with_context(writing)
+    }
+}
+
+/// The names of the files that `nodes` get.
+pub fn file_names<'n>(nodes: impl Iterator<Item = &'n str>, format: Format) -> Vec<String> {
+    nodes.map(|node| format.file_name(node)).collect()
+}
+
+fn refused(path: &Path, entry: Option<&Entry>) -> anyhow::Error {
+    let whose = entry.map_or_else(String::new, |entry| format!(" ({:?})", entry.cluster));
+    let text = format!(
+        "{} is of another cluster{whose}, and stays: name another folder with -o; or move it away; or, if it is of \
+         this cluster, put the .pibake that it was made with back",
+        path.display()
+    );
+    Refused(text).into()
+}
+
+fn read(dir: &Path) -> anyhow::Result<List> {
+    let reading = || format!("reading {}", dir.join(LIST).display());
+    let Ok(folder) = Folder::open(dir) else { return Ok(List::default()) };
+    let Some(bytes) = folder.read(LIST, LIST_MAX).with_context(reading)? else { return Ok(List::default()) };
+    let text = String::from_utf8(bytes).with_context(reading)?;
+    toml::from_str(&text).with_context(|| format!("{}: remove it if nothing else helps", reading()))
+}
+
+/// Whether an image that no list names was baked by pibake for another cluster, as its own files say.
+fn is_others(path: &Path, identity: Option<&Identity>) -> bool {
+    let Ok(image) = Opened::open(path) else { return false };
+    let text = |path: &str| {
+        let mut bytes = Vec::new();
+        image.read(&ImagePath::new(path).ok()?, &mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let Some(config) = text("/etc/pibake/kubeadm.yaml") else { return false };
+    let Some(own) = identity else { return true };
+    match text("/etc/kubernetes/pki/ca.crt") {
+        Some(ca) => ca != own.ca_certificate,
+        None => !config.contains(&own.ca_hash),
+    }
+}

@@ -1,0 +1,235 @@
+//! `pibake token`: what nodes join with.
+//!
+//! The tokens are kept here; which of them the cluster takes, it alone knows. What has to be done there is
+//! done by kubectl, where that is installed and reaches the cluster, and said otherwise.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::description::Description;
+use super::exit::Usage;
+use super::selector::NodeSelector;
+use crate::cluster::{Node, Secret};
+use crate::identity::token::id;
+use crate::identity::{Identity, shell_word};
+use crate::project::Project;
+use crate::ui::{Table, Ui};
+
+/// How long kubectl may wait for the cluster.
+const PATIENCE: &str = "--request-timeout=5s";
+/// The type of the secrets that are tokens, and the group that their users are in
+/// (kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens).
+const KIND: &str = "bootstrap.kubernetes.io/token";
+const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
+
+#[derive(Debug, Args)]
+#[command(after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.")]
+pub struct Arguments {
+    #[command(flatten)]
+    description: Description,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List each node's token by its public part, and whether the cluster takes it (the default)
+    List,
+    /// Give a node a new token, for a card that is to be written again
+    New {
+        /// The node, by number or name
+        #[arg(value_name = "NODE")]
+        node: NodeSelector,
+    },
+    /// Take a node's token back, for a card that was lost
+    Revoke {
+        /// The node, by number or name
+        #[arg(value_name = "NODE")]
+        node: NodeSelector,
+    },
+}
+
+pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+    let project = arguments.description.open(config, ui)?;
+    let Some(identity) = project.existing_identity()? else {
+        let state = project.store().dir().display();
+        return Err(
+            Usage(format!("there is no {state}, and so no token yet: the first build makes both")).into()
+        );
+    };
+    match &arguments.action {
+        None | Some(Action::List) => list(&project, &identity, ui),
+        Some(Action::New { node }) => change(&project, &identity, worker(&project, node)?, true, ui),
+        Some(Action::Revoke { node }) => change(&project, &identity, worker(&project, node)?, false, ui),
+    }
+}
+
+fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node, Usage> {
+    let node = selector.find(&project.cluster)?;
+    if node.is_control_plane() {
+        return Err(Usage(format!("{} is the control plane: it joins nobody and needs no token", node.name)));
+    }
+    Ok(node)
+}
+
+/// What the cluster says of a token that it takes: when it ends.
+type Taken = BTreeMap<String, Option<String>>;
+
+fn list(project: &Project, identity: &Identity, ui: &Ui) -> anyhow::Result<()> {
+    let taken = taken(project);
+    if let Err(why) = &taken {
+        ui.progress().note(&format!("what the cluster takes is not known: {why:#}"));
+    }
+    let workers = project.cluster.nodes.iter().filter(|node| !node.is_control_plane());
+    let rows: Vec<(&Node, &str, Option<Option<String>>)> = workers
+        .filter_map(|node| Some((node, id(identity.tokens.of(node.number)?))))
+        .map(|(node, id)| {
+            (node, id, taken.as_ref().ok().map(|taken| taken.get(id).cloned()).map(Option::flatten))
+        })
+        .collect();
+    let in_cluster = |id: &str| taken.as_ref().ok().map(|taken| taken.contains_key(id));
+    let value: Vec<_> = rows
+        .iter()
+        .map(|(node, id, end)| {
+            json!({ "node": node.name, "id": id, "in_cluster": in_cluster(id), "ends": end.clone().flatten() })
+        })
+        .collect();
+    ui.result(&value, || {
+        let mut table = Table::new(["NODE", "TOKEN", "THE CLUSTER TAKES IT"]);
+        for (node, id, end) in &rows {
+            let says = match (in_cluster(id), end.clone().flatten()) {
+                (None, _) => "not known".to_owned(),
+                (Some(false), _) => "no: it was used, has ended, or was taken back".to_owned(),
+                (Some(true), Some(end)) => format!("until {end}"),
+                (Some(true), None) => "yes, without an end".to_owned(),
+            };
+            table.row([node.name.clone(), (*id).to_owned(), says]);
+        }
+        let mut text = table.to_string();
+        if identity.tokens.is_shared() {
+            text += "All nodes share one token, as an older pibake made it; `pibake token new NODE` gives one its own.\n";
+        }
+        text
+    })?;
+    Ok(())
+}
+
+/// Gives a node another token here, takes the old one back in the cluster, and makes the new one known
+/// there where it is to be used.
+fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &Ui) -> anyhow::Result<()> {
+    let old = identity.tokens.of(node.number).context("no node can have that number")?.clone();
+    // One that others have, too, is still theirs.
+    let others = project.cluster.nodes.iter().filter(|other| other.number != node.number);
+    let is_own = !identity.tokens.is_shared()
+        && others.filter_map(|other| identity.tokens.of(other.number)).all(|other| *other != old);
+    let new = project.renew_token(node)?;
+    let ttl = project.cluster.access.token_ttl;
+    let description = format!("pibake: {}", node.name);
+
+    let mut commands = Vec::new();
+    let mut fault = None;
+    let mut attempt = |done: anyhow::Result<()>, by_hand: String| {
+        if let Err(error) = done {
+            commands.push(by_hand);
+            fault.get_or_insert(error);
+        }
+    };
+    if is_own {
+        attempt(delete(project, id(&old)), format!("sudo kubeadm token delete {}", id(&old)));
+    }
+    if used {
+        let create = format!(
+            "sudo kubeadm token create {} --ttl {} --description {}",
+            new.reveal(),
+            ttl.to_go(),
+            shell_word(Path::new(&description))
+        );
+        attempt(create_token(project, &new, &description), create);
+    }
+    let done = commands.is_empty();
+    let value = json!({ "node": node.name, "id": id(&new), "done": done, "commands": commands });
+    ui.result(&value, || {
+        let mut text = match used {
+            true => format!("{} has a new token, {}: write its card again\n", node.name, id(&new)),
+            false => format!("{}'s token {} is taken back\n", node.name, id(&old)),
+        };
+        if let Some(fault) = &fault {
+            let first = project.cluster.control_plane().map_or_else(String::new, |n| n.address.to_string());
+            text += &format!(
+                "The cluster does not know yet ({fault:#}).\nRun on node-1 (ssh {}@{first}), or write node-1's \
+                 card again if it was never started:\n",
+                project.cluster.access.user
+            );
+            text.extend(commands.iter().map(|command| format!("    {command}\n")));
+        }
+        if !used && !is_own {
+            text += "Other nodes still have the same token, which an older pibake made for all: it stays in the cluster.\n";
+        }
+        text
+    })?;
+    Ok(())
+}
+
+fn taken(project: &Project) -> anyhow::Result<Taken> {
+    let selector = format!("type={KIND}");
+    let text = kubectl(project, &["get", "secrets", "--field-selector", &selector, "--output=json"], None)?;
+    let list: Value = serde_json::from_str(&text).context("reading what kubectl says")?;
+    let field = |item: &Value, name: &str| {
+        let bytes = STANDARD.decode(item["data"][name].as_str()?).ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
+    Ok(items.iter().filter_map(|item| Some((field(item, "token-id")?, field(item, "expiration")))).collect())
+}
+
+fn delete(project: &Project, id: &str) -> anyhow::Result<()> {
+    let secret = format!("secret/bootstrap-token-{id}");
+    kubectl(project, &["delete", "--ignore-not-found", &secret], None).map(drop)
+}
+
+fn create_token(project: &Project, token: &Secret, description: &str) -> anyhow::Result<()> {
+    let (id, secret) = token.reveal().split_once('.').context("a token has two parts")?;
+    let mut data = json!({
+        "token-id": id, "token-secret": secret, "description": description, "auth-extra-groups": GROUP,
+        "usage-bootstrap-authentication": "true", "usage-bootstrap-signing": "true",
+    });
+    if let Some(seconds) = project.cluster.access.token_ttl.seconds() {
+        let end = OffsetDateTime::from_unix_timestamp(project.now().saturating_add(seconds))?;
+        data["expiration"] = json!(end.format(&Rfc3339)?);
+    }
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": KIND, "stringData": data,
+        "metadata": { "name": format!("bootstrap-token-{id}"), "namespace": "kube-system" },
+    });
+    kubectl(project, &["create", "--filename=-"], Some(&manifest.to_string())).map(drop)
+}
+
+/// Runs kubectl as the cluster's administrator; `input` goes to it by its standard input, where no list
+/// of processes shows it.
+fn kubectl(project: &Project, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
+    let mut command = Command::new("kubectl");
+    command.arg("--kubeconfig").arg(project.store().admin_conf()).args([PATIENCE, "--namespace=kube-system"]);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.spawn().context("running kubectl")?;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // One that ends early says why.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let out = child.wait_with_output().context("running kubectl")?;
+    if !out.status.success() {
+        let said = String::from_utf8_lossy(&out.stderr);
+        bail!("kubectl: {}", said.trim().lines().last().unwrap_or("it failed and said nothing"));
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}

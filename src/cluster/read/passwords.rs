@@ -1,0 +1,124 @@
+//! Passwords that do not stand in the description itself, so that it can go into a repository.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::path;
+use crate::cluster::Secret;
+
+/// Passwords from the environment; each goes before what the description says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passwords {
+    /// [`WIFI`]
+    pub wifi: Option<Secret>,
+    /// [`LOGIN`]
+    pub login: Option<Secret>,
+    /// [`PROXY`]
+    pub proxy: Option<Secret>,
+}
+
+/// The variable with the radio network's password.
+pub(super) const WIFI: &str = "PIBAKE_WIFI_PASSWORD";
+/// The variable with the login's password.
+pub(super) const LOGIN: &str = "PIBAKE_LOGIN_PASSWORD";
+/// The variable with the proxy's password.
+pub(super) const PROXY: &str = "PIBAKE_PROXY_PASSWORD";
+
+/// A password file that is longer is another file.
+const FILE_MAX: u64 = 4096;
+
+/// A variable whose value is no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the value of {0} in the environment is not UTF-8")]
+pub struct NotText(&'static str);
+
+impl Passwords {
+    /// What the environment of this process says.
+    ///
+    /// # Errors
+    /// [`NotText`] where a value is not UTF-8.
+    pub fn from_environment() -> Result<Self, NotText> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NotText> {
+        let secret = |name: &'static str| {
+            let text = variable(name).map(|value| value.into_string().map_err(|_| NotText(name)));
+            text.transpose().map(|text| text.map(Secret::new))
+        };
+        Ok(Self { wifi: secret(WIFI)?, login: secret(LOGIN)?, proxy: secret(PROXY)? })
+    }
+}
+
+/// The password in a file, without the line break at its end, and where the file is.
+pub(super) fn read(dir: &Path, name: &str) -> Result<(PathBuf, String), String> {
+    let path = path(dir, name);
+    let shown = path.display();
+    let mut bytes = Vec::new();
+    let file = File::open(&path).map_err(|e| format!("reading {shown}: {e}"))?;
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(|e| format!("reading {shown}: {e}"))?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(format!(
+            "{shown} is longer than {FILE_MAX} bytes: it must hold a password and nothing else"
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8"))?;
+    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    match line {
+        "" => Err(format!("{shown} is empty")),
+        line if line.contains('\n') => {
+            Err(format!("{shown} has more than one line: it must hold a password only"))
+        }
+        line => Ok((path.clone(), line.to_owned())),
+    }
+}
+
+/// A proxy's address with the password put behind the user's name in it; `None` where it has no such
+/// name, or a password already.
+pub(super) fn with_password(url: &str, password: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (user, host) = rest.rsplit_once('@')?;
+    if user.is_empty() || user.contains(':') {
+        return None;
+    }
+    // RFC 3986, 2.3: all but these are percent-encoded
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
+    let encoded: String = password
+        .bytes()
+        .map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
+    Some(format!("{scheme}://{user}:{encoded}@{host}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_one_line_whatever_ends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let ask = |content: &[u8]| {
+            std::fs::write(dir.path().join("p"), content).unwrap();
+            read(dir.path(), "p").map(|(_, text)| text)
+        };
+        for content in ["correct horse", "correct horse\n", "correct horse\r\n"] {
+            assert_eq!(ask(content.as_bytes()).as_deref(), Ok("correct horse"));
+        }
+        assert_eq!(ask(b" x \n").as_deref(), Ok(" x "), "blanks are part of it");
+        for bad in [&b""[..], b"\n", b"\r\n", b"a\nb\n", b"\xff\xfe", &[b'x'; 5000]] {
+            let said = ask(bad).unwrap_err();
+            assert!(said.contains(&dir.path().display().to_string()), "{said}");
+        }
+        assert!(read(dir.path(), "none").unwrap_err().contains("none"));
+    }
+
+    #[test]
+    fn proxies_get_their_password_encoded() {
+        let url = |url| with_password(url, "p@w:d/ü");
+        assert_eq!(url("http://me@proxy:3128").as_deref(), Some("http://me:p%40w%3Ad%2F%C3%BC@proxy:3128"));
+        assert_eq!(url("http://proxy:3128"), None);
+        assert_eq!(url("http://me:x@proxy:3128"), None);
+    }
+}

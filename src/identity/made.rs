@@ -1,0 +1,145 @@
+//! What a cluster was made with, and what of it may change later.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{Cluster, KubernetesVersion, Platform, Software};
+
+/// What a cluster was made with: written down with its first cards, so that a card made later, by a
+/// newer pibake or over another base image, still fits the cluster that is running by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Made {
+    /// The version of pibake.
+    pub pibake: String,
+    /// When, in seconds since 1970.
+    pub created: i64,
+    /// The base image as the description named it.
+    pub base: String,
+    /// The base image's system, a name of [`Platform`].
+    pub platform: String,
+    /// The API server's version.
+    pub kubernetes: String,
+    /// containerd's version.
+    pub containerd: String,
+    /// The nodes' network.
+    pub subnet: String,
+    /// The pods' network.
+    pub pods: String,
+    /// The services' network.
+    pub services: String,
+    /// The domain, and with it the API server's name.
+    pub domain: String,
+    /// The control plane's address.
+    pub control_plane: String,
+}
+
+/// A setting that a running cluster does not let change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// Its key in the description.
+    pub key: &'static str,
+    /// What the cluster was made with.
+    pub made: String,
+    /// What the description says now.
+    pub now: String,
+    /// Why it may not change.
+    pub reason: &'static str,
+}
+
+impl Made {
+    /// What `cluster` would be made with now. `now` is in seconds since 1970.
+    pub fn of(cluster: &Cluster, platform: &Platform, software: &Software, now: i64) -> Self {
+        let address = cluster.control_plane().map_or_else(String::new, |node| node.address.to_string());
+        Self {
+            pibake: env!("CARGO_PKG_VERSION").to_owned(),
+            created: now,
+            base: cluster.base.image.clone(),
+            platform: platform.name.to_owned(),
+            kubernetes: software.kubernetes.to_string(),
+            containerd: software.containerd.to_string(),
+            subnet: cluster.network.subnet.trunc().to_string(),
+            pods: cluster.kubernetes.pods.trunc().to_string(),
+            services: cluster.kubernetes.services.trunc().to_string(),
+            domain: cluster.domain.clone(),
+            control_plane: address,
+        }
+    }
+
+    /// The API server's version; `None` where the text is none, which a hand may have written.
+    pub fn version(&self) -> Option<KubernetesVersion> {
+        self.kubernetes.parse().ok()
+    }
+
+    /// The first setting of `cluster` that is another now and may not be.
+    pub fn changed(&self, cluster: &Cluster) -> Option<Fixed> {
+        let address = cluster.control_plane().map_or_else(String::new, |node| node.address.to_string());
+        let rows = [
+            (
+                "network.subnet",
+                &self.subnet,
+                cluster.network.subnet.trunc().to_string(),
+                "every node has its address in it",
+            ),
+            (
+                "network.first-address",
+                &self.control_plane,
+                address,
+                "the control plane's address is in its certificates and on every worker's card",
+            ),
+            (
+                "kubernetes.pods",
+                &self.pods,
+                cluster.kubernetes.pods.trunc().to_string(),
+                "nodes and pods that are there keep their addresses",
+            ),
+            (
+                "kubernetes.services",
+                &self.services,
+                cluster.kubernetes.services.trunc().to_string(),
+                "services and the API server's certificate keep their addresses",
+            ),
+            (
+                "domain",
+                &self.domain,
+                cluster.domain.clone(),
+                "the API server's name is in its certificate and on every worker's card",
+            ),
+        ];
+        let differs = rows.into_iter().find(|(_, made, now, _)| *made != now);
+        differs.map(|(key, made, now, reason)| Fixed { key, made: made.clone(), now, reason })
+    }
+}
+
+/// How many minor versions a kubelet may be older than its API server
+/// (kubernetes.io/releases/version-skew-policy: three, and two before 1.28).
+pub fn kubelet_may_lag(server: KubernetesVersion) -> u16 {
+    if server.minor >= 28 { 3 } else { 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Overrides;
+
+    fn cluster(text: &str) -> Cluster {
+        Cluster::parse("pibake.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap()
+    }
+
+    #[test]
+    fn what_nodes_already_know_may_not_change() {
+        let platform = Platform::named("24.04").unwrap();
+        let first = cluster("nodes = 4");
+        let made = Made::of(&first, &platform, &first.software(&platform).unwrap(), 7);
+        let key = |text: &str| made.changed(&cluster(text)).map(|f| f.key);
+        for same in ["nodes = 9", "[kubernetes]\nversion = \"1.30\"", "[access]\nuser = \"me\"", ""] {
+            assert_eq!(key(same), None, "{same}");
+        }
+        assert_eq!(key("domain = \"attic.home\""), Some("domain"));
+        assert_eq!(key("[network]\nsubnet = \"10.1.0.0/24\""), Some("network.subnet"));
+        assert_eq!(key("[network]\nsubnet = \"10.0.0.0/23\""), Some("network.subnet"));
+        assert_eq!(key("[network]\nfirst-address = \"10.0.0.2\""), Some("network.first-address"));
+        assert_eq!(key("[kubernetes]\npods = \"10.200.0.0/16\""), Some("kubernetes.pods"));
+        assert_eq!(key("[kubernetes]\nservices = \"10.50.0.0/16\""), Some("kubernetes.services"));
+        assert_eq!(made.version().map(|v| v.minor), Some(37));
+    }
+}

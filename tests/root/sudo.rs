@@ -1,0 +1,270 @@
+//! What root makes for somebody else is theirs, and root takes no secrets from strangers.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use libtest_mimic::Trial;
+
+use crate::support;
+
+/// The user who calls sudo, and another one. Neither is in /etc/passwd.
+const USER: u32 = 54_321;
+const OTHER: u32 = 54_322;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("sudo: all that is made is the callers", || {
+            all_that_is_made_is_the_callers();
+            Ok(())
+        }),
+        Trial::test("sudo: a root shell works for the folders owner", || {
+            a_root_shell();
+            Ok(())
+        }),
+        Trial::test("sudo: a strangers secrets are refused", || {
+            strangers();
+            Ok(())
+        }),
+        Trial::test("sudo: links do not lead root elsewhere", || {
+            links();
+            Ok(())
+        }),
+        Trial::test("sudo: home is the callers", || {
+            home_is_the_callers();
+            Ok(())
+        }),
+        Trial::test("sudo: a folder without modes gets no secrets", || {
+            no_modes();
+            Ok(())
+        }),
+        Trial::test("sudo: a description of a stranger above is not taken", || {
+            description_above();
+            Ok(())
+        }),
+    ]
+}
+
+struct Home {
+    dir: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Home {
+    /// A folder that everybody may enter, with a copy of the program that everybody may run.
+    fn new() -> Self {
+        let dir = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir_in("/tmp")
+            .unwrap();
+        let program = dir.path().join("pibake");
+        support::run(Command::new("cp").arg(env!("CARGO_BIN_EXE_pibake")).arg(&program));
+        let home = Self { dir, program };
+        for (name, uid) in [("user", USER), ("other", OTHER), ("root", 0), ("lab", USER)] {
+            home.folder(name, uid);
+        }
+        home
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn folder(&self, name: &str, uid: u32) -> PathBuf {
+        let path = self.at(name);
+        fs::create_dir(&path).unwrap();
+        chown(&path, Some(uid), Some(uid)).unwrap();
+        path
+    }
+
+    fn root(&self, folder: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(self.at(folder)).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("HOME", self.at("root")).args(arguments);
+        command
+    }
+
+    fn sudo(&self, folder: &str, arguments: &[&str]) -> Command {
+        let mut command = self.root(folder, arguments);
+        command
+            .env("SUDO_UID", USER.to_string())
+            .env("SUDO_GID", USER.to_string())
+            .env("SUDO_USER", "someone");
+        command
+    }
+
+    fn user(&self, folder: &str, arguments: &[&str]) -> Command {
+        let id = USER.to_string();
+        let mut command = support::tool("setpriv", "util-linux");
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(&self.program).args(arguments);
+        command.current_dir(self.at(folder)).env_clear().env("HOME", self.at("user"));
+        command
+    }
+}
+
+fn good(mut command: Command) -> Output {
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    out
+}
+
+fn bad(mut command: Command, words: &str) {
+    let out = command.output().unwrap();
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && err.contains(words), "{command:?}: {words:?} is not in: {err}");
+}
+
+/// Panics unless `path` and all below it are the user's.
+fn all_of(path: &Path, uid: u32) {
+    let found = fs::symlink_metadata(path).unwrap();
+    assert_eq!((found.uid(), found.gid()), (uid, uid), "{}", path.display());
+    if found.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            all_of(&entry.unwrap().path(), uid);
+        }
+    }
+}
+
+const BUILD: [&str; 5] = ["build", "--base", "sample", "--nodes", "2"];
+
+fn all_that_is_made_is_the_callers() {
+    let home = Home::new();
+    good(home.sudo("lab", &["init", "new/folder"]));
+    let mut first = home.sudo("lab", &BUILD);
+    first.args(["-o", "a/b"]).env("HOME", home.at("user"));
+    good(first);
+    all_of(&home.at("lab"), USER);
+    all_of(&home.at("user"), USER);
+    assert_eq!(fs::metadata(home.at("lab/.pibake/admin.conf")).unwrap().mode() & 0o777, 0o600);
+    // The user goes on, and root again, which changes what is the user's.
+    good(home.user("lab", &["build", "--base", "sample", "--nodes", "3", "-o", "a/b"]));
+    let mut format = home.sudo("lab", &["build", "--base", "sample", "--nodes", "3", "--format", "zst"]);
+    format.env("HOME", home.at("user"));
+    fs::remove_file(home.at("lab/.pibake/admin.conf")).unwrap();
+    good(format);
+    all_of(&home.at("lab"), USER);
+    all_of(&home.at("user"), USER);
+    good(home.user("lab", &["plan", "--node", "2", "--base", "sample"]));
+}
+
+fn a_root_shell() {
+    let home = Home::new();
+    good(home.root("lab", &BUILD));
+    all_of(&home.at("lab"), USER);
+    // root's own things stay root's
+    all_of(&home.at("root"), 0);
+    home.folder("own", 0);
+    good(home.root("own", &BUILD));
+    all_of(&home.at("own"), 0);
+}
+
+fn strangers() {
+    let home = Home::new();
+    good(home.user("lab", &BUILD));
+    // in a folder that all may write to
+    let open = home.folder("open", 0);
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    support::run(Command::new("cp").arg("-a").arg(home.at("lab/.pibake")).arg(&open));
+    bad(home.root("open", &BUILD), "belongs to another user");
+    bad(home.root("open", &["plan", "--base", "sample", "--node", "1"]), "belongs to another user");
+    // sudo of the one whose they are
+    good(home.sudo("open", &BUILD));
+    // and of somebody else
+    let mut other = home.sudo("open", &BUILD);
+    bad(
+        {
+            other.env("SUDO_UID", OTHER.to_string());
+            other
+        },
+        "belongs to another user",
+    );
+    // one file of a stranger's in it
+    chown(home.at("lab/.pibake/ca.key"), Some(OTHER), Some(OTHER)).unwrap();
+    bad(home.sudo("lab", &BUILD), "ca.key belongs to another user");
+    chown(home.at("lab/.pibake/ca.key"), Some(USER), Some(USER)).unwrap();
+    good(home.sudo("lab", &BUILD));
+}
+
+fn links() {
+    let home = Home::new();
+    let outside = home.folder("outside", 0);
+    symlink(&outside, home.at("lab/.pibake")).unwrap();
+    bad(home.sudo("lab", &BUILD), "is not a plain directory");
+    fs::remove_file(home.at("lab/.pibake")).unwrap();
+    symlink(&outside, home.at("lab/.pibake.new")).unwrap();
+    good(home.sudo("lab", &BUILD));
+    // What is brought up to date is put in the place of a link, with nothing behind it changed.
+    let precious = home.at("outside/precious");
+    fs::write(&precious, "root's").unwrap();
+    for name in ["admin.conf", "admin.conf.new", "ssh_key.pub", "identity.toml.new"] {
+        let _ = fs::remove_file(home.at(&format!("lab/.pibake/{name}")));
+        symlink(&precious, home.at(&format!("lab/.pibake/{name}"))).unwrap();
+        good(home.sudo("lab", &BUILD));
+    }
+    // A second name of root's file is not given away with the cache.
+    let cache = home.at("user/.cache/pibake/images");
+    let mut fetch = home.sudo("lab", &["fetch", "sample"]);
+    fetch.env("HOME", home.at("user"));
+    good(fetch);
+    fs::hard_link(&precious, cache.join("stolen")).unwrap();
+    symlink(&precious, cache.join("link")).unwrap();
+    let mut fetch = home.sudo("lab", &["fetch", "sample"]);
+    fetch.env("HOME", home.at("user"));
+    let _ = fetch.output().unwrap();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "root's");
+    assert_eq!(fs::metadata(&precious).unwrap().uid(), 0);
+    assert_eq!(fs::metadata(&outside).unwrap().uid(), 0);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+fn home_is_the_callers() {
+    let home = Home::new();
+    let key = |who: &str| {
+        let path = home.at(&format!("{who}/key"));
+        let mut keygen = support::tool("ssh-keygen", "openssh-client");
+        support::run(
+            keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", &format!("{who}s-own"), "-f"]).arg(path),
+        );
+    };
+    key("user");
+    key("root");
+    fs::write(home.at("lab/pibake.toml"), "[access]\nssh-key-files = [\"~/key.pub\"]\n").unwrap();
+    chown(home.at("lab/pibake.toml"), Some(USER), Some(USER)).unwrap();
+    let plan = ["plan", "--base", "sample", "--node", "1", "/user-data"];
+    // HOME is kept
+    let mut kept = home.sudo("lab", &plan);
+    kept.env("HOME", home.at("user"));
+    assert!(String::from_utf8(good(kept).stdout).unwrap().contains("users-own"));
+    // HOME is root's, and nothing says where the caller's is
+    bad(home.sudo("lab", &plan), "key.pub");
+    // root without sudo means its own
+    assert!(String::from_utf8(good(home.root("lab", &plan)).stdout).unwrap().contains("roots-own"));
+}
+
+fn no_modes() {
+    let home = Home::new();
+    let image = home.at("fat");
+    fs::File::create(&image).unwrap().set_len(600 << 20).unwrap();
+    support::run(support::tool("mkfs.vfat", "dosfstools").arg(&image));
+    let mount = home.at("lab");
+    // In this test program's own mount namespace, which ends with it.
+    support::run(support::tool("mount", "mount").args(["-o", "loop,umask=022"]).arg(&image).arg(&mount));
+    bad(home.root("lab", &BUILD), "keeps no file modes");
+    assert_eq!(fs::read_dir(&mount).unwrap().count(), 0, "nothing was left");
+    support::run(support::tool("umount", "mount").arg(&mount));
+}
+
+fn description_above() {
+    let home = Home::new();
+    let open = home.folder("open", OTHER);
+    fs::write(open.join("pibake.toml"), "").unwrap();
+    chown(open.join("pibake.toml"), Some(OTHER), Some(OTHER)).unwrap();
+    home.folder("open/mine", USER);
+    bad(home.user("open/mine", &["plan"]), "belongs to another user (uid 54322): name it with -C");
+    bad(home.root("open/mine", &["plan"]), "belongs to another user");
+    good(home.user("open/mine", &["plan", "-C", "../pibake.toml"]));
+    // In a folder like /tmp, where everybody leaves things, none is looked for.
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    good(home.user("open/mine", &["plan"]));
+}
