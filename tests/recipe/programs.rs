@@ -70,6 +70,34 @@ fn cloud_init_takes_the_files_of_its_own_configuration() {
     }
 }
 
+/// What cloud-init's own NoCloud makes of a seed: `dsmode` decides whether users, keys and the disk are
+/// seen to before there is a network, or only after it.
+#[test]
+fn cloud_init_takes_the_node_for_one_that_needs_no_network() {
+    let script = "import sys\n\
+         from cloudinit import helpers\n\
+         from cloudinit.sources.DataSourceNoCloud import DataSourceNoCloud\n\
+         paths = helpers.Paths({'cloud_dir': sys.argv[1], 'run_dir': sys.argv[1]})\n\
+         source = DataSourceNoCloud({'datasource': {'NoCloud': {}}}, None, paths)\n\
+         found = source.get_data()\n\
+         print(found, source.dsmode, source.get_instance_id(), source.metadata['local-hostname'])\n";
+    for (name, recipe) in recipes() {
+        let dir = tempfile::tempdir().unwrap();
+        let seed = dir.path().join("seed/nocloud");
+        fs::create_dir_all(&seed).unwrap();
+        for file in ["meta-data", "user-data", "network-config"] {
+            fs::write(seed.join(file), boot_file(&recipe, &format!("/{file}"))).unwrap();
+        }
+        // the interpreter that Debian's cloud-init runs with: another has no such module
+        let mut python = tool("/usr/bin/python3", "cloud-init");
+        let said = run(python.args(["-I", "-c", script, arg(dir.path())]));
+        let words: Vec<_> = said.split_whitespace().collect();
+        assert_eq!(words[..2], ["True", "local"], "{name}: {said}");
+        let id = boot_file(&recipe, "/meta-data");
+        assert!(id.contains(&format!("instance-id: \"{}\"\n", words[2])), "{name}: {said}");
+    }
+}
+
 /// What netplan makes of a recipe: each file below /run with its text.
 fn netplan(recipe: &Recipe) -> String {
     let dir = laid_out(recipe);
