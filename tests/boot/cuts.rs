@@ -19,7 +19,7 @@ pub fn a_node_goes_on_after_power_cuts() {
     };
     let ssh = cluster.ssh(port);
 
-    // cloud-init is about to make the login user, its keys and the package sources
+    // cloud-init has made the login user and its keys, and nothing of that is on the disk for sure
     let mut node = switch_on();
     node.wait_for("running 'init' at");
     node.cut();

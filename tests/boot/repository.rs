@@ -150,36 +150,45 @@ pub fn recorders(pool: &Path) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boot/packages").join(name);
         fs::read_to_string(path).unwrap()
     };
-    let contents: [(&str, &str, &[Installed]); 4] = [
+    // What the real ones of 1.32 and later depend on: it is not what they need.
+    let contents: [(&str, &str, &[Installed]); 5] = [
         (
             "kubelet",
-            // some of what the real one depends on
-            "conntrack, socat, iptables, iproute2",
+            "Depends: iptables, kubernetes-cni (>= 1.2.0), mount, util-linux, libc6\n",
             &[
                 ("usr/bin/kubelet", "kubelet", 0o755),
                 ("lib/systemd/system/kubelet.service", "kubelet.service", 0o644),
                 ("usr/lib/recorder/api.py", "api.py", 0o755),
+                ("etc/kubernetes/manifests/.kubelet-keep", "", 0o644),
+                ("var/lib/kubelet/.kubelet-keep", "", 0o644),
             ],
         ),
-        ("kubeadm", "kubelet, kubectl, curl, openssl", &[("usr/bin/kubeadm", "kubeadm", 0o755)]),
-        ("kubectl", "curl", &[("usr/bin/kubectl", "kubectl", 0o755)]),
-        // nothing of it is called
-        ("cri-tools", "libc6", &[]),
+        (
+            "kubeadm",
+            "",
+            &[
+                ("usr/bin/kubeadm", "kubeadm", 0o755),
+                ("usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf", "10-kubeadm.conf", 0o644),
+            ],
+        ),
+        ("kubectl", "", &[("usr/bin/kubectl", "kubectl", 0o755)]),
+        ("kubernetes-cni", "", &[]),
+        ("cri-tools", "", &[]),
     ];
     for (name, depends, files) in contents {
         let work = tempfile::tempdir().unwrap();
         let tree = work.path().join("tree");
         for (path, source, mode) in files {
-            put(&tree.join(path), &file(source));
+            put(&tree.join(path), &if source.is_empty() { String::new() } else { file(source) });
             fs::set_permissions(tree.join(path), fs::Permissions::from_mode(*mode)).unwrap();
         }
         let control = format!(
             "Package: {name}\nVersion: {KUBERNETES}\nArchitecture: arm64\nMaintainer: the tests <root@localhost>\n\
-             Depends: {depends}\nDescription: stands in for {name} in tests\n"
+             {depends}Description: stands in for {name} in tests\n"
         );
         put(&tree.join("DEBIAN/control"), &control);
         if name == "kubelet" {
-            // as debhelper's do
+            // as debhelper's do: it is started before kubeadm and its drop-in are there
             let postinst = "#!/bin/sh\nset -e\nsystemctl daemon-reload\nsystemctl enable kubelet\nsystemctl start --no-block kubelet\n";
             put(&tree.join("DEBIAN/postinst"), postinst);
             fs::set_permissions(tree.join("DEBIAN/postinst"), fs::Permissions::from_mode(0o755)).unwrap();

@@ -128,7 +128,7 @@ pub fn anew() {
     let certificate = "/etc/kubernetes/pki/apiserver.crt";
     let before = machine.read(certificate);
     let said = segment.run(&machine, CONTROL_PLANE).well();
-    assert!(said.contains("beginning anew"), "{said}");
+    assert!(said.contains("starting over: "), "{said}");
     assert_ne!(machine.read(certificate), before);
     certificates::assert_of_the_baked_authority(description, &project, &machine);
     Made::on(&machine).assert_as_meant(description, &token_of(&project, description), version.trim_end());

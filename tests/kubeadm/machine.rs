@@ -10,16 +10,20 @@ use crate::descriptions::{Description, REPOSITORY};
 use crate::support::{run, tool};
 
 /// Programs of this machine that kubeadm, and what stands beside it, may find in PATH.
-const PROGRAMS: [(&str, &str); 24] = [
+const PROGRAMS: [(&str, &str); 32] = [
+    ("base64", "coreutils"),
     ("cat", "coreutils"),
     ("chmod", "coreutils"),
     ("cmp", "diffutils"),
     ("conntrack", "conntrack"),
     ("cp", "coreutils"),
+    ("curl", "curl"),
+    ("cut", "coreutils"),
     ("date", "coreutils"),
     ("dirname", "coreutils"),
     ("find", "findutils"),
     ("grep", "grep"),
+    ("head", "coreutils"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("kubectl", "kubernetes-client"),
@@ -27,13 +31,17 @@ const PROGRAMS: [(&str, &str); 24] = [
     ("mount", "mount"),
     ("mv", "coreutils"),
     ("nsenter", "util-linux"),
+    ("openssl", "openssl"),
     ("python3", "python3"),
     ("rm", "coreutils"),
     ("sed", "sed"),
+    ("sha256sum", "coreutils"),
     ("sleep", "coreutils"),
+    ("sort", "coreutils"),
     ("sync", "coreutils"),
     ("tc", "iproute2"),
     ("touch", "coreutils"),
+    ("tr", "coreutils"),
     ("uname", "coreutils"),
 ];
 
