@@ -6,8 +6,12 @@ mod cuts;
 mod fixture;
 #[path = "first_boot/keyrings.rs"]
 mod keyrings;
+#[path = "first_boot/members.rs"]
+mod members;
 #[path = "first_boot/node.rs"]
 mod node;
+#[path = "first_boot/pki.rs"]
+mod pki;
 #[path = "first_boot/reasons.rs"]
 mod reasons;
 #[path = "first_boot/scripts.rs"]
@@ -119,6 +123,12 @@ fn what_the_recipe_bakes_is_all_that_it_needs() {
         let env = node.read("etc/pibake/node.env");
         assert!(env.contains("KUBERNETES_KEYRING="), "{env}");
         node.put("etc/pibake/node.env", &format!("{env}DOCKER_KEYRING=\nKUBERNETES_KEYRING=\n"));
+        let config = node.read("etc/pibake/kubeadm.yaml");
+        let pin = config.lines().find(|line| line.contains("caCertHashes")).unwrap_or_default();
+        let ours = format!("  caCertHashes: [\"{}\"]", pki::cluster().pin);
+        if !pin.is_empty() {
+            node.put("etc/pibake/kubeadm.yaml", &config.replace(pin, &ours));
+        }
         let wanted = "etc/systemd/system/multi-user.target.wants/pibake-first-boot.service";
         assert!(std::fs::symlink_metadata(node.root().join(wanted)).is_ok());
         node.state("baked-key", &node.read("etc/kubernetes/pki/ca.key"));
@@ -210,7 +220,7 @@ fn the_clock_is_waited_for_at_each_start() {
     node.unset_state("clock");
     let mut running = node.start(&[]);
     node.await_status(&mut running, &["name=clock", "state=waiting", "starts=2"]);
-    node.put("var/lib/pibake/first-boot/clock-set-by-hand", "");
+    node.put("run/pibake/clock-set-by-hand", "");
     assert!(running.end(&node).success());
 }
 

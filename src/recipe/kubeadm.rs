@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::cluster::{KubernetesVersion, Node};
 
 /// How long kubeadm waits for the API server to be healthy. On a card it takes minutes, and with
-/// images still to be pulled, many.
+/// images still to be pulled, many. First boot has the same in `lib/kubernetes`.
 const CONTROL_PLANE_TIMEOUT: &str = "20m0s";
 
 /// How long one `kubeadm join` looks for the control plane. First boot starts it again after.
@@ -110,6 +110,15 @@ mod tests {
         ] {
             assert_eq!(api(KubernetesVersion::minor(minor)), form, "1.{minor}");
         }
+    }
+
+    /// Who waits for a control plane waits equally long everywhere.
+    #[test]
+    fn first_boot_has_the_same_patience() {
+        let minutes: u64 = CONTROL_PLANE_TIMEOUT.strip_suffix("m0s").unwrap().parse().unwrap();
+        let library = include_str!("../../overlays/common/usr/lib/pibake/lib/kubernetes");
+        let patience = format!("\npatience=${{PIBAKE_PATIENCE:-{}}}\n", minutes * 60);
+        assert!(library.contains(&patience), "{patience}");
     }
 
     #[test]

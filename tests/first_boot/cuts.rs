@@ -210,22 +210,70 @@ fn a_control_plane_that_never_came_up_is_made_anew() {
     assert_same(&node, &whole, "a torn database");
 }
 
-/// It was up once, so others may be part of it: never thrown away.
+/// It was up once, so others may be part of it: never thrown away, be it cut off at once or while
+/// kubeadm still is at work. All that it is made of was on the disk before that was noted.
 #[test]
 fn a_control_plane_that_was_up_is_never_reset() {
-    let node = Node::new(Role::ControlPlane);
-    node.stand_in_for("mv");
     let marker = "/var/lib/pibake/first-boot/api-answered";
-    node.cut_off(&format!("mv -f {marker}.new {marker} @end"), &[]);
+    for point in [&format!("mv -f {marker}.new {marker} @end"), &format!("{INIT} @workers can join")] {
+        let node = Node::new(Role::ControlPlane);
+        node.stand_in_for("mv");
+        node.cut_off_losing(point, &[]);
+        assert!(node.exists("var/lib/pibake/first-boot/api-answered"), "{point}");
+        node.state("etcd-torn", "");
+        let mut running = node.start(&[]);
+        let status = node.await_status(&mut running, &["name=control-plane", "state=retrying"]);
+        assert!(status.contains("was up once and does not answer now"), "{point}: {status}");
+        node.unset_state("etcd-torn");
+        assert!(running.end(&node).success());
+        assert!(!node.calls().iter().any(|call| call.starts_with("kubeadm reset")), "{point}");
+        assert_eq!(node.calls().iter().filter(|call| *call == INIT).count(), 1, "{point}");
+        assert_eq!(node.read_state("births"), "born\n", "{point}");
+    }
+}
+
+/// It gets as long to come up again as it had to come up at first.
+#[test]
+fn a_control_plane_is_given_time_to_come_up_again() {
+    let node = Node::new(Role::ControlPlane);
+    node.cut_off(&format!("{INIT} @workers can join"), &[]);
     node.state("etcd-torn", "");
-    let mut running = node.start(&[]);
-    let status = node.await_status(&mut running, &["name=control-plane", "state=retrying"]);
-    assert!(status.contains("was up and does not answer any more"), "{status}");
+    let mut running = node.start(&[("PIBAKE_PATIENCE", "1200")]);
+    let asked = || node.calls().iter().filter(|call| call.ends_with("get --raw /readyz")).count();
+    let before = asked();
+    node.await_status(&mut running, &["name=control-plane", "state=working", "starts=2"]);
+    let begun = std::time::Instant::now();
+    while asked() < before + 70 {
+        assert!(begun.elapsed().as_secs() < 120, "{}", node.output());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(node.status().contains("\nstate=working\n"), "{}", node.status());
     node.unset_state("etcd-torn");
     assert!(running.end(&node).success());
-    assert!(!node.calls().iter().any(|call| call.starts_with("kubeadm reset")));
-    assert_eq!(node.calls().iter().filter(|call| *call == INIT).count(), 1);
-    assert_eq!(node.read_state("births"), "born\n");
+}
+
+/// What was not synced is lost with the power: nothing that is noted may hang on it.
+#[test]
+fn what_is_noted_as_done_is_on_the_disk() {
+    for role in [Role::ControlPlane, Role::Worker] {
+        let whole = undisturbed(role);
+        let points: Vec<_> = own(role, whole.trace())
+            .into_iter()
+            .filter(|point| point.starts_with("kubeadm") || point.contains("disable pibake-first-boot"))
+            .collect();
+        assert!(points.len() >= 5, "{points:?}");
+        each(&points, |point| {
+            let node = Node::new(role);
+            node.cut_off_losing(point, &[]);
+            node.complete(&[]);
+            // A certificate that never reached the disk is asked for once more.
+            let (mut cut, mut sound) = (node.disk(), whole.disk());
+            for disk in [&mut cut, &mut sound] {
+                disk.remove("state/joins");
+            }
+            assert_eq!(cut, sound, "{point}\n{}", node.output());
+        });
+    }
 }
 
 /// kubeadm gave up waiting, but the API server comes a little later: completed, not made anew.

@@ -60,7 +60,7 @@ fn node(fingerprint: &str) -> Node {
 }
 
 fn fetches(node: &Node) -> usize {
-    node.calls().iter().filter(|call| call.starts_with("curl ")).count()
+    node.calls().iter().filter(|call| call.starts_with("curl ") && call.ends_with("/Release.key")).count()
 }
 
 #[test]

@@ -9,7 +9,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pki;
+
 const RECORDER: &str = include_str!("recorder.sh");
+
+/// All that this machine has to write is no business of the scratch node's. Without a trace, since it
+/// is called all the time.
+const SYNC: &str = r#"#!/bin/sh
+unsynced=$STATE/unsynced
+if [ $# = 0 ]; then
+	rm -f "$unsynced"
+	exit
+fi
+/bin/sync "$@" || exit
+for file; do
+	[ ! -e "$unsynced" ] || grep -vxF "$file" "$unsynced" >"$unsynced.$$"
+	[ ! -e "$unsynced.$$" ] || /bin/mv "$unsynced.$$" "$unsynced"
+done
+"#;
 
 /// What first boot finds in PATH before anything of this machine's.
 const COMMANDS: &[&str] = &[
@@ -68,7 +85,10 @@ impl Node {
         }
         node.put(
             "etc/pibake/kubeadm.yaml",
-            "token: abcdef.0123456789abcdef\nkubernetesVersion: \"stable-1.34\"\n",
+            &format!(
+                "token: abcdef.0123456789abcdef\ncaCertHashes: [\"{}\"]\nkubernetesVersion: \"stable-1.34\"\n",
+                pki::cluster().pin
+            ),
         );
         node.put("etc/pibake/node.env", &node.node_env());
         if role == Role::ControlPlane {
@@ -89,9 +109,7 @@ impl Node {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let node = Self { role, dir };
         fs::create_dir(node.path("bin")).unwrap();
-        let recorder = node.path("bin/recorder");
-        fs::write(&recorder, RECORDER).unwrap();
-        fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755)).unwrap();
+        node.program("recorder", RECORDER);
         for command in COMMANDS {
             node.stand_in_for(command);
         }
@@ -112,6 +130,10 @@ impl Node {
         for present in ["clock", "link", "uplink", "control-plane-up"] {
             node.state(present, "");
         }
+        let cluster = pki::cluster();
+        node.state("cluster/ca.crt", &cluster.authority);
+        node.state("cluster/node.pem", &cluster.node);
+        node.program("sync", SYNC);
         match role {
             Role::ControlPlane => {
                 node.state("address", "10.0.0.1");
@@ -123,8 +145,15 @@ impl Node {
         node
     }
 
+    fn program(&self, name: &str, text: &str) {
+        let program = self.path("bin").join(name);
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// From now on this command is the recorder, too.
     pub fn stand_in_for(&self, command: &str) {
+        _ = fs::remove_file(self.path("bin").join(command));
         symlink("recorder", self.path("bin").join(command)).unwrap();
     }
 
@@ -202,7 +231,7 @@ impl Node {
         let child = Command::new("sh")
             .arg(self.root().join("usr/lib/pibake/first-boot"))
             .env_clear()
-            .envs([("PATH", path.as_str()), ("PIBAKE_SLEEP", "0.02")])
+            .envs([("PATH", path.as_str()), ("PIBAKE_SLEEP", "0.02"), ("PIBAKE_PATIENCE", "60")])
             .env("PIBAKE_ROOT", self.root())
             .env("STATE", self.path("state"))
             .env("TRACE", self.path("trace"))
@@ -245,6 +274,17 @@ impl Node {
         let status = self.run(&variables);
         assert_eq!(status.signal(), Some(9), "{point}: {status}\n{}", self.output());
         self.power_on();
+    }
+
+    /// The same, and what was not synced is lost: of such files only the names are left.
+    pub fn cut_off_losing(&self, point: &str, more: &[(&str, &str)]) {
+        self.cut_off(point, more);
+        for file in self.read_state("unsynced").lines() {
+            if fs::metadata(file).is_ok() {
+                fs::write(file, "").unwrap();
+            }
+        }
+        _ = fs::remove_file(self.path("state/unsynced"));
     }
 
     /// What the journal would hold.
@@ -294,7 +334,12 @@ impl Node {
                 let counted = [
                     "/starts",
                     ".started",
-                    "first-boot/grown",
+                    "first-boot/growth-tried",
+                    "state/unsynced",
+                    // of a package, which are gone after a reset
+                    ".kubelet-keep",
+                    "kubelet/pki/kubelet.crt",
+                    "kubelet/pki/kubelet.key",
                     "state/failures",
                     "state/broken",
                     "dpkg/status-old",

@@ -159,7 +159,7 @@ fn failures_are_explained() {
         node.put("printed", text);
         let mut diagnose = support::tool("sh", "dash");
         diagnose.arg(node.root().join("usr/lib/pibake/lib/diagnose")).arg(node.root().join("printed"));
-        let sentence = support::run(&mut diagnose);
+        let sentence = support::run(diagnose.env("NODE_NAME", "node-2"));
         assert_eq!(sentence.lines().count(), 1, "{text}\n{sentence}");
         assert!(!sentence.contains("stack trace"), "{text}\n{sentence}");
         let sentence = sentence.split(" It says 2").next().unwrap().trim_end();

@@ -6,7 +6,8 @@
 #   KILL_AT  such a line: everything is killed there
 #   FAIL_AT  "COMMAND ARGUMENTS": fails the first two times
 #   BREAK_AT such a line: the command gives up there, the first time
-# What is in $STATE/active is lost with the power; the rest of $STATE is on the disk.
+# What is in $STATE/active is lost with the power; the rest of $STATE is on the disk. Files of the
+# node's that were not synced are named in $STATE/unsynced: a power cut may leave them empty.
 set -eu
 
 name=${0##*/}
@@ -48,10 +49,25 @@ put() {
 	: >"$STATE/$1"
 }
 
-# put_file PATH TEXT: below the root.
+# put_file PATH TEXT: below the root, and on the disk, as dpkg and etcd write.
 put_file() {
 	mkdir -p "$(dirname "$root$1")"
 	printf %s "$2" >"$root$1"
+}
+
+# write_file PATH TEXT: the same without a sync, as kubeadm, kubelet and containerd write.
+write_file() {
+	put_file "$1" "$2"
+	echo "$root$1" >>"$STATE/unsynced"
+}
+
+# synced [FILE]...: those, or all, are on the disk.
+synced() {
+	[ $# != 0 ] || { rm -f "$STATE/unsynced"; return; }
+	for file; do
+		! has unsynced || grep -vxF "$file" "$STATE/unsynced" >"$STATE/unsynced.new" || :
+		[ ! -e "$STATE/unsynced.new" ] || mv "$STATE/unsynced.new" "$STATE/unsynced"
+	done
 }
 
 unit_of() {
@@ -99,6 +115,15 @@ configure() {
 		put "active/${1%.io}"
 		;;
 	esac
+	# The package's own files, and a kubelet that its package starts before kubeadm is there: it runs
+	# on its own, and makes itself a certificate.
+	if [ "$1" = kubelet ]; then
+		put_file /etc/kubernetes/manifests/.kubelet-keep ""
+		put_file /var/lib/kubelet/.kubelet-keep ""
+		put_file /var/lib/kubelet/pki/kubelet.crt own
+		put_file /var/lib/kubelet/pki/kubelet.key own
+		put active/kubelet-standalone
+	fi
 }
 
 halves() {
@@ -159,15 +184,27 @@ systemctl_() {
 	enable) put "enabled/$unit" ;;
 	disable) rm -f "$STATE/enabled/$unit" ;;
 	start) put "active/$unit" ;;
+	stop) rm -f "$STATE/active/$unit" "$STATE/active/$unit-standalone" ;;
+	restart)
+		rm -f "$STATE/active/$unit-standalone"
+		put "active/$unit"
+		;;
 	esac
 }
 
 # The API server is up where kubelet finds all it needs, and the database is sound.
 api_up() {
-	has active/kubelet && ! has etcd-torn && [ -s "$root/etc/kubernetes/kubelet.conf" ] &&
-		[ -s "$root/etc/kubernetes/manifests/etcd.yaml" ] &&
-		[ -s "$root/etc/kubernetes/manifests/kube-apiserver.yaml" ] || return 1
-	# A cluster is born when its database is begun; twice would be a fault.
+	has active/kubelet && ! has etcd-torn || return 1
+	for file in /etc/kubernetes/kubelet.conf /etc/kubernetes/manifests/etcd.yaml \
+		/etc/kubernetes/manifests/kube-apiserver.yaml /etc/kubernetes/pki/apiserver.crt \
+		/var/lib/kubelet/config.yaml; do
+		[ -s "$root$file" ] || return 1
+	done
+	put_file /var/lib/etcd/member/db ""
+}
+
+# let_join: workers can join from now on; a cluster is born. Twice would be a fault.
+let_join() {
 	if [ ! -e "$root/var/lib/etcd/member/born" ]; then
 		put_file /var/lib/etcd/member/born ""
 		echo born >>"$STATE/births"
@@ -184,45 +221,108 @@ settled() {
 	[ "$(stat -c %a "$1")" = 600 ] || die "others may read the token in $1"
 }
 
+# fail_kubeadm TEXT: in the words with which it ends, whatever was wrong.
+fail_kubeadm() {
+	die "error: error execution phase $1
+To see the stack trace of this error execute with --v=5 or higher"
+}
+
+# preflight WHAT FILE...: refuses where a file is there that kubeadm writes.
+preflight() {
+	echo "[preflight] Running pre-flight checks"
+	what=$1
+	shift
+	faults=
+	for file; do
+		[ ! -e "$root$file" ] || faults="$faults	[ERROR FileAvailable-$(echo "$file" | tr / -)]: $file already exists
+"
+	done
+	# A kubelet with kubeadm's drop-in and no configuration does not run.
+	if has active/kubelet && { has active/kubelet-standalone || [ -s "$root/var/lib/kubelet/config.yaml" ]; }; then
+		faults="$faults	[ERROR Port-10250]: Port 10250 is in use
+"
+	fi
+	if [ "$what" = init ] && [ -n "$(ls -A "$root/var/lib/etcd" 2>/dev/null)" ]; then
+		faults="$faults	[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty
+"
+	fi
+	[ -z "$faults" ] || die "[preflight] Some fatal errors occurred:
+${faults}[preflight] If you know what you are doing, you can make a check non-fatal with \`--ignore-preflight-errors=...\`
+error: error execution phase preflight: preflight checks failed
+To see the stack trace of this error execute with --v=5 or higher"
+}
+
 kubeadm_init() {
-	[ ! -e "$root/etc/kubernetes/admin.conf" ] || die "[ERROR FileAvailable] admin.conf exists"
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
-	[ -z "$(ls "$root/etc/kubernetes/manifests" 2>/dev/null)" ] || die "[ERROR FileAvailable] manifests"
+	preflight init /etc/kubernetes/manifests/kube-apiserver.yaml /etc/kubernetes/manifests/etcd.yaml
 	[ "$(cat "$STATE/baked-key")" = "$(cat "$root/etc/kubernetes/pki/ca.key")" ] || die "the CA is not the baked one"
-	put_file /etc/kubernetes/pki/apiserver.crt ""
+	# What is there already it takes, and what is damaged it does not get over.
+	for file in pki/apiserver.crt admin.conf kubelet.conf; do
+		[ ! -e "$root/etc/kubernetes/$file" ] || [ -s "$root/etc/kubernetes/$file" ] ||
+			fail_kubeadm "certs/apiserver: failed to load certificate: $file"
+	done
+	write_file /etc/kubernetes/pki/apiserver.crt ""
 	at "certificate begun"
-	put_file /etc/kubernetes/pki/apiserver.crt signed
+	write_file /etc/kubernetes/pki/apiserver.crt signed
 	at "certificates made"
-	put_file /etc/kubernetes/admin.conf admin
-	put_file /etc/kubernetes/kubelet.conf node
-	put_file /etc/kubernetes/manifests/etcd.yaml ""
+	write_file /etc/kubernetes/admin.conf admin
+	write_file /etc/kubernetes/kubelet.conf node
+	write_file /var/lib/kubelet/kubeadm-flags.env flags
+	write_file /var/lib/kubelet/config.yaml config
+	write_file /etc/kubernetes/manifests/etcd.yaml ""
 	at "manifests begun"
-	put_file /etc/kubernetes/manifests/etcd.yaml pod
-	put_file /etc/kubernetes/manifests/kube-apiserver.yaml pod
-	put_file /var/lib/kubelet/config.yaml config
+	write_file /etc/kubernetes/manifests/etcd.yaml pod
+	write_file /etc/kubernetes/manifests/kube-apiserver.yaml pod
 	put active/kubelet
 	at "manifests written"
-	api_up || die "timed out waiting for the condition"
+	api_up || fail_kubeadm "wait-control-plane: timed out waiting for the condition"
 	at "API server up"
+	# It uploads its configuration and marks the node, which takes its time, before workers can join.
+	tries=500
+	until [ -s "$root/var/lib/pibake/first-boot/api-answered" ] || [ $tries = 0 ]; do
+		tries=$((tries - 1))
+		PATH=$real_path sleep 0.01
+	done
+	let_join
+	at "workers can join"
 	addons
 	echo "kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef"
 }
 
 kubeadm_join() {
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
-	for file in kubelet.conf bootstrap-kubelet.conf pki/ca.crt; do
-		[ ! -e "$root/etc/kubernetes/$file" ] || die "[ERROR FileAvailable] $file exists"
-	done
-	put_file /etc/kubernetes/bootstrap-kubelet.conf bootstrap
-	put_file /etc/kubernetes/pki/ca.crt "baked CA"
+	preflight join /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt
+	has control-plane-up || fail_kubeadm "preflight: couldn't validate the identity of the API Server: connection refused"
+	kubelet_start
+}
+
+# The order in which kubeadm and the kubelet write; kubelet.conf is there before the certificate that
+# it names.
+kubelet_start() {
+	write_file /etc/kubernetes/bootstrap-kubelet.conf bootstrap
+	if [ ! -e "$root/etc/kubernetes/pki/ca.crt" ]; then
+		write_file /etc/kubernetes/pki/ca.crt "$(cat "$STATE/cluster/ca.crt")"
+	fi
 	at "discovered"
-	put_file /var/lib/kubelet/config.yaml config
+	write_file /var/lib/kubelet/config.yaml config
+	write_file /var/lib/kubelet/kubeadm-flags.env flags
+	rm -f "$STATE/active/kubelet-standalone"
 	put active/kubelet
-	put_file /etc/kubernetes/kubelet.conf ""
-	at "bootstrap begun"
-	put_file /etc/kubernetes/kubelet.conf node
-	put_file /var/lib/kubelet/pki/kubelet-client-current.pem certificate
-	echo joined >>"$STATE/joins"
+	at "kubelet started"
+	if [ ! -s "$root/var/lib/kubelet/pki/kubelet-client-current.pem" ] || [ ! -s "$root/etc/kubernetes/kubelet.conf" ]; then
+		write_file /etc/kubernetes/kubelet.conf ""
+		at "bootstrap begun"
+		write_file /etc/kubernetes/kubelet.conf "users:
+- name: default-auth
+  user:
+    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem
+    client-key: /var/lib/kubelet/pki/kubelet-client-current.pem
+"
+		at "certificate requested"
+		write_file /var/lib/kubelet/pki/kubelet-client-2026-11-25-10-00-00.pem "$(cat "$STATE/cluster/node.pem")"
+		ln -sfn kubelet-client-2026-11-25-10-00-00.pem "$root/var/lib/kubelet/pki/kubelet-client-current.pem"
+		echo joined >>"$STATE/joins"
+	fi
 	at "certificate signed"
 	rm "$root/etc/kubernetes/bootstrap-kubelet.conf"
 }
@@ -230,28 +330,81 @@ kubeadm_join() {
 kubeadm_reset() {
 	rm -rf "$root"/etc/kubernetes/*.conf
 	at "configurations removed"
-	rm -rf "$root/etc/kubernetes/manifests"
+	# The data of a database whose manifest is gone it does not find.
+	database=
+	[ ! -s "$root/etc/kubernetes/manifests/etcd.yaml" ] || database=$root/var/lib/etcd/member
+	rm -rf "$root"/etc/kubernetes/manifests/* "$root"/etc/kubernetes/manifests/.kubelet-keep
 	rm -rf "$root/etc/kubernetes/pki"
 	at "certificates removed"
-	rm -rf "$root/var/lib/etcd/member" "$STATE/etcd-torn" "$STATE/active/kubelet"
-	rm -rf "$root"/var/lib/kubelet/*
+	[ -z "$database" ] || rm -rf "$database"
+	rm -rf "$STATE/etcd-torn" "$STATE/active/kubelet" "$STATE/active/kubelet-standalone"
+	rm -rf "$root"/var/lib/kubelet/* "$root"/var/lib/kubelet/.kubelet-keep
 }
 
 kubectl_() {
+	# Without credentials it asks for them before it connects, be there anybody or not.
 	case $* in
-	*"--raw /livez"*) has control-plane-up || die "connection refused"; return ;;
+	*"--kubeconfig /dev/null"*"--token"*) ;;
+	*"--kubeconfig /dev/null"*)
+		printf 'Please enter Username: '
+		die "error: EOF"
+		;;
 	esac
 	if [ "$(cat "$STATE/role")" = worker ]; then
-		has control-plane-up || die "Unable to connect to the server: connection refused"
-		has active/kubelet || die "not found"
+		has control-plane-up || die "Unable to connect to the server: dial tcp 10.0.0.1:6443: connect: connection refused"
+		[ -s "$root/var/lib/kubelet/pki/kubelet-client-current.pem" ] ||
+			die "error: unable to read client-cert /var/lib/kubelet/pki/kubelet-client-current.pem"
+		if ! has active/kubelet || has node-deleted; then
+			die 'Error from server (NotFound): nodes "node-2" not found'
+		fi
 	else
-		api_up || die "The connection to the server 10.0.0.1:6443 was refused"
+		api_up || die "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?"
 	fi
 	case $* in
 	*configmap/kubeadm-config*) [ -e "$root/var/lib/etcd/member/addons" ] || die "not found" ;;
 	*"apply --filename"*) put_file /var/lib/etcd/member/flannel "" ;;
 	*"get --filename"*) [ -e "$root/var/lib/etcd/member/flannel" ] || die "not found" ;;
 	*type==*status*) echo True ;;
+	esac
+}
+
+# curl of a key, or of the control plane, of which $STATE/answers/NAME has what it says: the status in
+# the first line, and the body.
+curl_() {
+	output=
+	url=
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--output)
+			output=$2
+			shift
+			;;
+		https://* | http://*) url=$1 ;;
+		esac
+		shift
+	done
+	case $url in
+	https://10.0.0.1:6443/*)
+		if ! has control-plane-up; then
+			printf 000
+			die "curl: (7) Failed to connect to 10.0.0.1 port 6443 after 0 ms: Couldn't connect to server" 7
+		fi
+		said=$STATE/answers/${url##*/}
+		if has not-tls; then
+			printf 000
+			die "curl: (35) error:0A00010B:SSL routines::wrong version number" 35
+		elif [ -e "$said" ]; then
+			tail -n +2 "$said" >"$output"
+			printf %s "$(head -n 1 "$said")"
+		elif [ "${url##*/}" = livez ]; then
+			printf ok >"$output"
+			printf 200
+		else
+			printf '{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}' >"$output"
+			printf 403
+		fi
+		;;
+	*) cp "$STATE/served/${url##*/}" "$output" || die "curl: (22) The requested URL returned error: 404" 22 ;;
 	esac
 }
 
@@ -264,7 +417,11 @@ fi
 at start
 case $name in
 # All that this machine has to write is no business of the scratch node's.
-sync | mv) [ $# = 0 ] || PATH=$real_path "$name" "$@" ;;
+sync)
+	[ $# = 0 ] || PATH=$real_path sync "$@"
+	synced "$@"
+	;;
+mv) PATH=$real_path mv "$@" ;;
 apt-get) apt_get "$@" ;;
 dpkg) dpkg_ "$@" ;;
 dpkg-query)
@@ -280,11 +437,7 @@ apt-mark)
 	esac
 	;;
 systemctl) systemctl_ "$@" ;;
-curl)
-	for last; do :; done
-	while [ "$1" != --output ]; do shift; done
-	cp "$STATE/served/${last##*/}" "$2" || die "curl: (22) The requested URL returned error: 404" 22
-	;;
+curl) curl_ "$@" ;;
 timedatectl) if has clock; then echo yes; else echo no; fi ;;
 chronyc | modprobe | growpart | resize2fs | cloud-init) [ "$name" != chronyc ] || exit 1 ;;
 findmnt) echo /dev/mmcblk0p2 ;;
@@ -310,10 +463,15 @@ kubeadm)
 	for last; do :; done
 	case $* in
 	"version --output short") echo v1.34.2 ;;
-	"config images pull "*) settled "$last" ;;
+	"config images pull "*)
+		settled "$last"
+		write_file /var/lib/containerd/images "seven images"
+		;;
 	"init phase addon all "*) api_up && addons ;;
+	"init phase bootstrap-token "*) api_up && let_join ;;
 	"init phase "*) api_up ;;
 	"init "*) settled "$root/run/pibake/kubeadm.yaml" && kubeadm_init ;;
+	"join phase kubelet-start "*) kubelet_start ;;
 	"join "*) kubeadm_join ;;
 	"reset --force") kubeadm_reset ;;
 	*) die "unknown: kubeadm $*" ;;
