@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pibake::base::{Keyring, Sums, xz_raw_len};
-use pibake::disk::{BlockDevice, partitions};
+use pibake::disk::{ReadAt, partitions};
 use pibake::emulator::devicetree::fit_for_raspi4b;
 use pibake::emulator::fdt::DeviceTree;
-use pibake::fs::FileKind;
 use pibake::fs::ext4::Superblock;
 use pibake::fs::fat::{Bpb, FatView};
+use pibake::fs::{FileKind, FsRead};
 use pibake::image_path::ImagePath;
 
 /// Some bytes and zeros behind them, as large as the size that the bytes speak of may have to be.
@@ -21,7 +21,7 @@ pub struct Padded {
     pub len: u64,
 }
 
-impl BlockDevice for Padded {
+impl ReadAt for Padded {
     fn len(&self) -> u64 {
         self.len
     }
@@ -37,10 +37,6 @@ impl BlockDevice for Padded {
         let n = there.len().min(buf.len());
         buf[..n].copy_from_slice(&there[..n]);
         Ok(())
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        panic!("a reader writes");
     }
 }
 
@@ -109,17 +105,19 @@ pub fn fat(data: &[u8]) {
     for _ in 0..20 {
         let Some(folder) = folders.pop() else { return };
         let Ok(listed) = view.list(&folder) else { continue };
-        for (name, metadata) in listed.into_iter().take(50) {
+        for (name, kind) in listed.into_iter().take(50) {
             let Ok(path) = folder.join(&name) else { continue };
-            match metadata.kind {
+            match kind {
                 FileKind::Directory => folders.push(path),
-                _ if metadata.len <= 1 << 20 => {
+                _ => {
                     // not the listed one: of two entries with one name the first is meant by a path
-                    if let (Ok(Some(found)), Ok(Some(content))) = (view.metadata(&path), view.read(&path)) {
+                    if let Ok(Some(found)) = view.metadata(&path)
+                        && found.len <= 1 << 20
+                        && let Ok(Some(content)) = view.content(&path)
+                    {
                         assert_eq!(content.len() as u64, found.len, "{path}");
                     }
                 }
-                _ => {}
             }
         }
     }

@@ -7,11 +7,11 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{self, BlockDevice, FileDevice, Overlay, Partition, Scheme, TableError, Window};
+use crate::disk::{self, FileDevice, Overlay, Partition, ReadAt, Scheme, TableError};
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::FatView;
 use crate::fs::layout::{self, Layout};
-use crate::fs::{self, FileKind, FileSystem, Metadata};
+use crate::fs::{self, FileKind, FsRead, Metadata};
 use crate::image_path::{ImagePath, InvalidImagePath};
 
 /// Where Ubuntu mounts the boot partition.
@@ -58,7 +58,7 @@ pub struct Opened {
     pub partitions: Vec<Partition>,
     /// Size of the whole in bytes.
     pub len: u64,
-    device: Arc<dyn BlockDevice>,
+    device: Arc<dyn ReadAt>,
 }
 
 /// How files begin that are no raw image: first bytes, what it is, what unpacks it.
@@ -82,14 +82,14 @@ impl Opened {
         if let Some((_, packed, tool)) = PACKED.iter().find(|(magic, ..)| head.starts_with(magic)) {
             return Err(Error::Packed { path: path.display().to_string(), packed, tool });
         }
-        Self::of(Arc::new(FileDevice::open_read_only(path).map_err(failed)?))
+        Self::of(Arc::new(FileDevice::open(path).map_err(failed)?))
     }
 
     /// Reads the partition table of an image that is open already, such as a base with a patch over it.
     ///
     /// # Errors
     /// [`Error::Table`]
-    pub fn of(device: Arc<dyn BlockDevice>) -> Result<Self, Error> {
+    pub fn of(device: Arc<dyn ReadAt>) -> Result<Self, Error> {
         let (scheme, partitions) = disk::partitions(&device)?;
         Ok(Self { scheme, partitions, len: device.len(), device })
     }
@@ -103,18 +103,18 @@ impl Opened {
     }
 
     /// The file system that holds `path` as the running node sees it, and the path within it.
-    fn locate(&self, path: &ImagePath) -> Result<(Reader, ImagePath), Error> {
+    fn locate(&self, path: &ImagePath) -> Result<(Box<dyn FsRead>, ImagePath), Error> {
         let layout = self.layout()?;
         let device = Arc::clone(&self.device);
         let below = path.as_str().strip_prefix(BOOT_MOUNT);
         match below.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             Some(rest) => {
                 let within = if rest.is_empty() { ImagePath::root() } else { ImagePath::new(rest)? };
-                Ok((Reader::Boot(FatView::open(layout.boot.open(device)?)?), within))
+                Ok((Box::new(FatView::open(layout.boot.open(device)?)?), within))
             }
             None => {
                 let overlay = Overlay::new(layout.root.open(device)?);
-                Ok((Reader::Root(Box::new(Ext4::open_for_reading(overlay)?)), path.clone()))
+                Ok((Box::new(Ext4::open_for_reading(overlay)?), path.clone()))
             }
         }
     }
@@ -124,10 +124,8 @@ impl Opened {
     /// # Errors
     /// [`Error`]
     pub fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
-        Ok(match self.locate(path)? {
-            (Reader::Boot(fat), within) => fat.metadata(&within)?,
-            (Reader::Root(ext4), within) => ext4.metadata(&within)?,
-        })
+        let (fs, within) = self.locate(path)?;
+        Ok(fs.metadata(&within)?)
     }
 
     /// What is in the directory at `path`.
@@ -135,18 +133,14 @@ impl Opened {
     /// # Errors
     /// [`Error`]
     pub fn list(&self, path: &ImagePath) -> Result<Vec<(String, Metadata)>, Error> {
-        Ok(match self.locate(path)? {
-            (Reader::Boot(fat), within) => fat.list(&within)?,
-            (Reader::Root(ext4), within) => {
-                let mut listed = Vec::new();
-                for (name, _) in ext4.list(&within)? {
-                    if let Some(metadata) = ext4.metadata(&within.join(&name)?)? {
-                        listed.push((name, metadata));
-                    }
-                }
-                listed
+        let (fs, within) = self.locate(path)?;
+        let mut listed = Vec::new();
+        for (name, _) in fs.list(&within)? {
+            if let Some(metadata) = fs.metadata(&within.join(&name)?)? {
+                listed.push((name, metadata));
             }
-        })
+        }
+        Ok(listed)
     }
 
     /// Copies the content of the file at `path` to `out`; of a link, its target.
@@ -159,19 +153,8 @@ impl Opened {
             Some(_) => return Err(fs::Error::path(path, "is neither a file nor a link").into()),
             None => return Err(fs::Error::path(path, "no such file or directory").into()),
         }
-        match self.locate(path)? {
-            (Reader::Boot(fat), within) => {
-                let content = fat.read(&within)?.unwrap_or_default();
-                out.write_all(&content).map_err(|e| fs::Error::io(format!("copying {path}"), e))?;
-            }
-            (Reader::Root(ext4), within) => ext4.read(&within, out)?,
-        }
+        let (fs, within) = self.locate(path)?;
+        fs.read(&within, out)?;
         Ok(())
     }
-}
-
-/// A reader of either file system.
-enum Reader {
-    Boot(FatView<Window<Arc<dyn BlockDevice>>>),
-    Root(Box<Ext4>),
 }

@@ -5,15 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this file are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     // mechanisms that know nobody
     ("io", &[]),
     ("progress", &[]),
     ("image_path", &[]),
-    ("drives", &[]),
+    ("firmware", &["image_path"]),
     // bytes and file systems: nothing of Pis, clusters or Kubernetes
     ("disk", &["io"]),
     ("fs", &["io", "disk", "image_path"]),
+    ("drives", &["io", "disk", "fs"]),
     ("opened", &["io", "disk", "fs", "image_path"]),
     // what is asked, what is secret, what changes: nothing of disks
     ("cluster", &["io"]),
@@ -25,7 +26,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "opened"]),
     // the one place where both halves meet
-    ("bake", &["io", "disk", "fs", "image_path", "recipe"]),
+    ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
     // people
     ("ui", &["io", "progress"]),
     (
@@ -34,6 +35,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "io",
             "progress",
             "image_path",
+            "firmware",
             "drives",
             "disk",
             "fs",

@@ -21,7 +21,7 @@ fn pibake(dir: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
 }
 
 fn places(image: &Path) -> Places {
-    let device = FileDevice::open_read_only(image).unwrap();
+    let device = FileDevice::open(image).unwrap();
     let (_, found) = partitions(&device).unwrap();
     Places { boot: (found[0].offset, found[0].len), root: (found[1].offset, found[1].len) }
 }

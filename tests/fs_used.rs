@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bases::Noise;
-use pibake::disk::{BlockDevice, FileDevice, Overlay, Ranges};
+use pibake::disk::{FileDevice, Overlay, Ranges, ReadAt, WriteAt};
 use pibake::fs::{Error, ext4, fat};
 use support::images::{UBUNTU, put};
 use support::{run, tool};
@@ -64,7 +64,7 @@ fn by_dumpe2fs(image: &Path) -> Ranges {
 
 /// A file of noise with nothing but `used` of `image` in it.
 fn copy_of(image: &Path, used: &Ranges, to: &Path) {
-    let (from, size) = (FileDevice::open_read_only(image).unwrap(), fs::metadata(image).unwrap().len());
+    let (from, size) = (FileDevice::open(image).unwrap(), fs::metadata(image).unwrap().len());
     let noise = Noise(99).bytes(1 << 20);
     let out = File::create(to).unwrap();
     for at in (0..size).step_by(1 << 20) {
@@ -97,7 +97,7 @@ fn ext4_as_dumpe2fs_has_it() {
     ];
     for (what, mib, features, options) in cases {
         let image = ext4_with(dir.path(), mib * MIB + 5 * 4096, features, options);
-        let used = ext4::used(&FileDevice::open_read_only(&image).unwrap()).unwrap();
+        let used = ext4::used(&FileDevice::open(&image).unwrap()).unwrap();
         assert_eq!(used, by_dumpe2fs(&image), "{what}");
         assert!(used.total() < fs::metadata(&image).unwrap().len() / 2, "{what}: nothing is free");
         let copy = dir.path().join("copy");
@@ -116,7 +116,7 @@ fn ext4_whose_bitmaps_say_something_else_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (features, named) in [("bigalloc,extent,64bit", "bigalloc"), ("meta_bg,^resize_inode", "meta_bg")] {
         let image = ext4_with(dir.path(), 300 * MIB, features, &[]);
-        match ext4::used(&FileDevice::open_read_only(&image).unwrap()) {
+        match ext4::used(&FileDevice::open(&image).unwrap()) {
             Err(Error::Incompatible { features, .. }) => assert_eq!(features, named),
             other => panic!("{named}: {other:?}"),
         }
@@ -128,7 +128,7 @@ fn ext4_whose_bitmaps_say_something_else_is_refused() {
     file.read_exact_at(&mut flags, 1024 + 0x60).unwrap();
     flags[0] |= 4;
     file.write_all_at(&flags, 1024 + 0x60).unwrap();
-    let found = ext4::used(&FileDevice::open_read_only(&image).unwrap());
+    let found = ext4::used(&FileDevice::open(&image).unwrap());
     assert!(matches!(found, Err(Error::NotClean { .. })), "{found:?}");
 }
 
@@ -136,7 +136,7 @@ fn ext4_whose_bitmaps_say_something_else_is_refused() {
 fn ext4_that_contradicts_itself_is_an_error_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let image = ext4_with(dir.path(), 100 * MIB, UBUNTU, &[]);
-    let base = FileDevice::open_read_only(&image).unwrap();
+    let base = FileDevice::open(&image).unwrap();
     let mut noise = Noise(5);
     let mut errors = 0;
     for n in 0..400 {
@@ -168,7 +168,7 @@ fn fat_that_is_copied_by_its_table_is_whole() {
         mcopy(&root.join("dir-3/file-43"), "::folder/small");
         run(tool("mdel", "mtools").arg("-i").arg(&image).arg("::gone"));
         mcopy(&root.join("zeros"), "::zeros");
-        let used = fat::used(&FileDevice::open_read_only(&image).unwrap()).unwrap();
+        let used = fat::used(&FileDevice::open(&image).unwrap()).unwrap();
         let least = 12 * MIB;
         assert!(used.total() > least && used.total() < least + 4 * MIB, "{bits}: {}", used.total());
         let copy = dir.path().join("copy");
@@ -193,8 +193,7 @@ fn what_no_file_system_owns_is_copied() {
     let file = File::options().write(true).open(&image).unwrap();
     // a boot loader between the table and the first partition
     file.write_all_at(&[7; 100], 8192).unwrap();
-    let device: std::sync::Arc<dyn BlockDevice> =
-        std::sync::Arc::new(FileDevice::open_read_only(&image).unwrap());
+    let device: std::sync::Arc<dyn ReadAt> = std::sync::Arc::new(FileDevice::open(&image).unwrap());
     let data: Ranges = [0..512, 8192..8292].into_iter().collect();
     let used = pibake::fs::used(&device, &data).unwrap();
     assert!(used.whole.is_empty());

@@ -7,6 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use predicates::str::contains;
 use support::images::{self, Spec};
+use support::writable::WritableFile;
 
 fn pibake(arguments: &[&str], image: &Path) -> assert_cmd::assert::Assert {
     let mut command = Command::cargo_bin("pibake").unwrap();
@@ -70,8 +71,8 @@ fn a_card_whose_power_was_cut_is_read_all_the_same() {
     let mut debugfs = support::tool("debugfs", "e2fsprogs");
     support::run(debugfs.args(["-w", "-R", "feature needs_recovery"]).arg(&ext4));
     images::splice(&ext4, &image, places.root.0);
-    let device = pibake::disk::FileDevice::open_read_write(&image).unwrap();
-    pibake::disk::BlockDevice::write_at(&device, places.boot.0 + 0x41, &[1]).unwrap();
+    let device = WritableFile::open(&image).unwrap();
+    pibake::disk::WriteAt::write_at(&device, places.boot.0 + 0x41, &[1]).unwrap();
     pibake(&["logs"], &image).success().stdout(contains("waiting"));
     pibake(&["inspect", "/boot/firmware/user-data"], &image).success().stdout(contains("#cloud-config"));
 }

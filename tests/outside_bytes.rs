@@ -10,6 +10,7 @@ use std::io::{Cursor, Read, Write};
 use pibake::base::xz_raw_len;
 use pibake::disk::partitions;
 use pibake::emulator::fdt::{DeviceTree, Node};
+use pibake::fs::FsRead;
 use pibake::fs::ext4::Superblock;
 use pibake::fs::fat::FatView;
 use pibake::image_path::ImagePath;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pibake::cluster::{Overrides, Platform};
-use pibake::disk::{BlockDevice, FileDevice};
+use pibake::disk::{FileDevice, ReadAt};
 use pibake::project::Project;
 use pibake::recipe::Recipe;
 
@@ -34,7 +34,7 @@ pub fn bake(work: &Work, report: &mut Report) {
     let scratch = work.scratch();
     let recipes = recipes(scratch.path());
     let first = &recipes[0];
-    let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(&base.raw).expect("the base"));
+    let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&base.raw).expect("the base"));
     let bake = |recipe: &Recipe| {
         timed(|| {
             let patch = pibake::bake::bake(Arc::clone(&device), recipe, 1_700_000_000).expect("a bake");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::Error;
 
-use crate::disk::BlockDevice;
-use crate::fs::FileKind;
+use crate::disk::ReadAt;
 use crate::fs::ext4::{Ext4View, Time};
 use crate::fs::fat::FatView;
 use crate::fs::layout::Layout;
+use crate::fs::{FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Change, Recipe, Volume};
 
@@ -41,7 +41,7 @@ pub struct Mismatch {
 ///
 /// # Errors
 /// [`Error::FileSystem`]
-pub fn check_readable(image: &Arc<dyn BlockDevice>, layout: &Layout, recipe: &Recipe) -> Result<(), Error> {
+pub fn check_readable(image: &Arc<dyn ReadAt>, layout: &Layout, recipe: &Recipe) -> Result<(), Error> {
     let on = |volume| move |source| Error::FileSystem { volume, source };
     let boot = layout.boot.open(Arc::clone(image)).and_then(FatView::open).map_err(on(Volume::Boot))?;
     let root = layout.root.open(Arc::clone(image)).and_then(Ext4View::open).map_err(on(Volume::Root))?;
@@ -57,7 +57,7 @@ pub fn check_readable(image: &Arc<dyn BlockDevice>, layout: &Layout, recipe: &Re
 
 /// Compares every path in `expected` with what `image` holds; `now` is when it was written.
 pub fn check(
-    image: &Arc<dyn BlockDevice>,
+    image: &Arc<dyn ReadAt>,
     layout: &Layout,
     expected: &BTreeMap<(Volume, ImagePath), Expected>,
     now: i64,
@@ -79,8 +79,8 @@ pub fn check(
     Ok(())
 }
 
-fn check_boot<D: BlockDevice>(fat: &FatView<D>, path: &ImagePath, expected: &Expected) -> Result<(), String> {
-    let found = fat.read(path).map_err(|e| e.to_string())?;
+fn check_boot<D: ReadAt>(fat: &FatView<D>, path: &ImagePath, expected: &Expected) -> Result<(), String> {
+    let found = fat.content(path).map_err(|e| e.to_string())?;
     match (expected, found) {
         (Expected::File { content, .. }, Some(found)) => compare("content", content, &found),
         (Expected::Absent, None) => Ok(()),

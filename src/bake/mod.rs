@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use check::Expected;
 
-use crate::disk::{self, BlockDevice, Cached, Overlay, Patch, Patched, TableError};
+use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, TableError, WriteAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
-use crate::fs::{self, Attributes, FileKind, FileSystem};
+use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Volume};
 
@@ -65,7 +65,7 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
-pub fn bake(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
+pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
     bake_with_proof(base, recipe, now).map(|(patch, _)| patch)
 }
 
@@ -73,11 +73,7 @@ pub fn bake(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<Pat
 ///
 /// # Errors
 /// As [`bake`].
-pub fn bake_with_proof(
-    base: Arc<dyn BlockDevice>,
-    recipe: &Recipe,
-    now: i64,
-) -> Result<(Patch, Proof), Error> {
+pub fn bake_with_proof(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
     catching(|| bake_inner(base, recipe, now))
 }
 
@@ -91,31 +87,32 @@ fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     })
 }
 
-fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
-    let base: Arc<dyn BlockDevice> = Arc::new(Cached::new(base));
+fn bake_inner(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
+    let base: Arc<dyn ReadAt> = Arc::new(Cached::new(base));
     let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
-    let device: Arc<dyn BlockDevice> = Arc::clone(&overlay) as _;
+    let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
+    let editable: Arc<dyn WriteAt> = Arc::clone(&overlay) as _;
     let (_, partitions) = disk::partitions(&device)?;
     let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
-    let mut kitchen = Kitchen::open(&device, &layout, now)?;
+    let mut editor = ImageEditor::open(&editable, &layout, now)?;
     check::check_readable(&device, &layout, recipe)?;
-    for preparation in kitchen.preparations(recipe)? {
-        kitchen
+    for preparation in editor.preparations(recipe)? {
+        editor
             .apply(&preparation.change)
             .map_err(|source| Error::FileSystem { volume: Volume::Root, source })?;
     }
     let is_arguments = |change: &&Change| matches!(change.action, Action::KernelArguments { .. });
     for change in recipe.changes.iter().filter(|change| !is_arguments(change)) {
-        kitchen.apply(change).map_err(|source| Error::FileSystem { volume: change.volume, source })?;
+        editor.apply(change).map_err(|source| Error::FileSystem { volume: change.volume, source })?;
     }
     // last: which file the firmware reads is said by another one, which may have been changed as well
     for change in recipe.changes.iter().filter(is_arguments) {
-        kitchen.set_arguments(change)?;
+        editor.set_arguments(change)?;
     }
-    let expected = kitchen.finish()?;
+    let expected = editor.finish()?;
     let patch = overlay.freeze().map_err(Error::Read)?;
     let proof = Proof { layout, expected, now };
-    proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn BlockDevice>))?;
+    proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
     Ok((patch, proof))
 }
 
@@ -123,7 +120,7 @@ fn bake_inner(base: Arc<dyn BlockDevice>, recipe: &Recipe, now: i64) -> Result<(
 const SMALL: u64 = 1 << 20;
 
 /// The content of a file that is small by its nature; `None` if there is none.
-fn small_file(fs: &dyn FileSystem, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
+fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
     let Some(found) = fs.metadata(path)? else { return Ok(None) };
     if found.kind != FileKind::File {
         return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
@@ -141,12 +138,13 @@ fn small_file(fs: &dyn FileSystem, path: &ImagePath) -> Result<Option<Vec<u8>>, 
 ///
 /// # Errors
 /// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
-pub fn preparations(base: Arc<dyn BlockDevice>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
     catching(|| {
-        let device: Arc<dyn BlockDevice> = Arc::new(Overlay::new(Arc::new(Cached::new(base))));
+        let editable: Arc<dyn WriteAt> = Arc::new(Overlay::new(Arc::new(Cached::new(base))));
+        let device: Arc<dyn ReadAt> = Arc::clone(&editable) as _;
         let (_, partitions) = disk::partitions(&device)?;
         let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
-        Kitchen::open(&device, &layout, 0)?.preparations(recipe)
+        ImageEditor::open(&editable, &layout, 0)?.preparations(recipe)
     })
 }
 
@@ -163,24 +161,24 @@ impl Proof {
     ///
     /// # Errors
     /// The first path that is not as it must be.
-    pub fn check(&self, image: &Arc<dyn BlockDevice>) -> Result<(), Mismatch> {
+    pub fn check(&self, image: &Arc<dyn ReadAt>) -> Result<(), Mismatch> {
         check::check(image, &self.layout, &self.expected, self.now)
     }
 }
 
 /// The two file systems under way, and what must be true of them at the end.
-struct Kitchen {
-    boot: Box<dyn FileSystem>,
-    root: Box<dyn FileSystem>,
+struct ImageEditor {
+    boot: Box<dyn FsEdit>,
+    root: Box<dyn FsEdit>,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
     /// Directories that were seen or made, and not removed since: most changes share theirs.
     directories: BTreeSet<(Volume, ImagePath)>,
     now: i64,
 }
 
-impl Kitchen {
+impl ImageEditor {
     /// Opens both, so that neither is edited if the other must not be.
-    fn open(device: &Arc<dyn BlockDevice>, layout: &Layout, now: i64) -> Result<Self, Error> {
+    fn open(device: &Arc<dyn WriteAt>, layout: &Layout, now: i64) -> Result<Self, Error> {
         let on = |volume| move |source| Error::FileSystem { volume, source };
         let boot = layout.boot.open(Arc::clone(device)).and_then(|p| Fat::open(p, now));
         let root = layout.root.open(Arc::clone(device)).and_then(|p| Ext4::open(p, now));

@@ -86,8 +86,8 @@ impl Base {
     /// [`Error::Io`] where it cannot be opened, [`Error::Changed`] where it is no longer the file that
     /// was verified.
     pub fn device(&self) -> Result<Arc<FileDevice>> {
-        let device = FileDevice::open_read_only(&self.path)
-            .map_err(|e| Error::io("opening the base image", &self.path, e))?;
+        let device =
+            FileDevice::open(&self.path).map_err(|e| Error::io("opening the base image", &self.path, e))?;
         self.compare(Stamp::of(device.file()).map_err(|e| Error::io("examining", &self.path, e))?)?;
         Ok(Arc::new(device))
     }

@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
     let (platform, base) = platform(&project, ui)?;
     let recipe = project.preview(node, &platform)?;
     let before = match base {
-        Some(base) => bake::preparations(Arc::new(FileDevice::open_read_only(&base)?), &recipe)?,
+        Some(base) => bake::preparations(Arc::new(FileDevice::open(&base)?), &recipe)?,
         None => Vec::new(),
     };
     match &arguments.path {

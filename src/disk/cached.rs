@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BlockDevice, OVERLAY_BLOCK, check_range};
+use super::{OVERLAY_BLOCK, ReadAt, check_range};
 
 /// How many blocks are kept: 1 MiB. What walks a FAT entry by entry needs a few dozen of them.
 const KEPT: usize = 256;
@@ -18,7 +18,7 @@ pub struct Cached<D> {
     blocks: Mutex<HashMap<u64, Arc<[u8]>>>,
 }
 
-impl<D: BlockDevice> Cached<D> {
+impl<D: ReadAt> Cached<D> {
     /// `device`, which must not change as long as this is used.
     pub fn new(device: D) -> Self {
         Self { device, blocks: Mutex::default() }
@@ -43,7 +43,7 @@ impl<D: BlockDevice> Cached<D> {
     }
 }
 
-impl<D: BlockDevice> BlockDevice for Cached<D> {
+impl<D: ReadAt> ReadAt for Cached<D> {
     fn len(&self) -> u64 {
         self.device.len()
     }
@@ -58,10 +58,6 @@ impl<D: BlockDevice> BlockDevice for Cached<D> {
         buf.copy_from_slice(&block[within..within + buf.len()]);
         Ok(())
     }
-
-    fn write_at(&self, _offset: u64, _buf: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
 }
 
 #[cfg(test)]
@@ -75,16 +71,13 @@ mod tests {
 
     struct Counted(MemoryDevice, AtomicUsize);
 
-    impl BlockDevice for Counted {
+    impl ReadAt for Counted {
         fn len(&self) -> u64 {
             self.0.len()
         }
         fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
             self.1.fetch_add(1, Ordering::Relaxed);
             self.0.read_at(offset, buf)
-        }
-        fn write_at(&self, _offset: u64, _buf: &[u8]) -> io::Result<()> {
-            unreachable!("a base is not written")
         }
     }
 
@@ -104,7 +97,6 @@ mod tests {
             device.read_at(at, &mut byte).unwrap();
         }
         assert_eq!(device.device.1.load(Ordering::Relaxed), 4);
-        assert!(device.write_at(0, &byte).is_err());
     }
 
     #[test]

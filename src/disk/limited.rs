@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::BlockDevice;
+use super::{ReadAt, WriteAt};
 
 /// A device that allows a number of transfers and then fails each. File system code that damaged
 /// metadata sends in circles comes to an end with it.
@@ -13,7 +13,7 @@ pub struct Limited<D> {
     left: AtomicU64,
 }
 
-impl<D: BlockDevice> Limited<D> {
+impl<D: ReadAt> Limited<D> {
     /// `device`, for `transfers` reads and writes in all.
     pub fn new(device: D, transfers: u64) -> Self {
         Self { device, left: AtomicU64::new(transfers) }
@@ -30,7 +30,7 @@ impl<D: BlockDevice> Limited<D> {
     }
 }
 
-impl<D: BlockDevice> BlockDevice for Limited<D> {
+impl<D: ReadAt> ReadAt for Limited<D> {
     fn len(&self) -> u64 {
         self.device.len()
     }
@@ -38,6 +38,9 @@ impl<D: BlockDevice> BlockDevice for Limited<D> {
         self.count()?;
         self.device.read_at(offset, buf)
     }
+}
+
+impl<D: WriteAt> WriteAt for Limited<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         self.count()?;
         self.device.write_at(offset, buf)

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{PoisonError, RwLock};
 
-use super::{BlockDevice, check_range};
+use super::{ReadAt, WriteAt, check_range};
 
 /// Bytes in memory as a block device.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ fn range(offset: u64, len: usize) -> io::Result<std::ops::Range<usize>> {
     Ok(start..start + len)
 }
 
-impl BlockDevice for MemoryDevice {
+impl ReadAt for MemoryDevice {
     fn len(&self) -> u64 {
         self.bytes.read().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
@@ -40,7 +40,9 @@ impl BlockDevice for MemoryDevice {
         buf.copy_from_slice(&bytes[range(offset, buf.len())?]);
         Ok(())
     }
+}
 
+impl WriteAt for MemoryDevice {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         let mut bytes = self.bytes.write().unwrap_or_else(PoisonError::into_inner);
         check_range(bytes.len() as u64, offset, buf.len())?;

@@ -27,12 +27,12 @@ pub use window::Window;
 use std::io;
 use std::sync::Arc;
 
-/// A fixed number of bytes that can be read, and perhaps written, at any offset.
+/// A fixed number of bytes that can be read at any offset.
 ///
 /// Reads and writes are exact: either all of `buf` is transferred or an error is returned. A
-/// range that reaches past [`BlockDevice::len`] is an error of kind
+/// range that reaches past [`ReadAt::len`] is an error of kind
 /// [`io::ErrorKind::UnexpectedEof`] and transfers nothing.
-pub trait BlockDevice: Send + Sync {
+pub trait ReadAt: Send + Sync {
     /// Size in bytes.
     fn len(&self) -> u64;
 
@@ -42,10 +42,19 @@ pub trait BlockDevice: Send + Sync {
     }
 
     /// Fills `buf` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// What the device answers.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+}
 
-    /// Replaces the bytes from `offset` on by `buf`. A read-only device answers with
-    /// [`io::ErrorKind::ReadOnlyFilesystem`].
+/// The same where the bytes can be replaced, too. A base, a cache and a verifier are not: what must
+/// not be written cannot be.
+pub trait WriteAt: ReadAt {
+    /// Replaces the bytes from `offset` on by `buf`.
+    ///
+    /// # Errors
+    /// What the device answers.
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
 }
 
@@ -60,25 +69,31 @@ fn check_range(len: u64, offset: u64, count: usize) -> io::Result<()> {
     }
 }
 
-impl<D: BlockDevice + ?Sized> BlockDevice for Arc<D> {
+impl<D: ReadAt + ?Sized> ReadAt for Arc<D> {
     fn len(&self) -> u64 {
         (**self).len()
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buf)
     }
+}
+
+impl<D: WriteAt + ?Sized> WriteAt for Arc<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         (**self).write_at(offset, buf)
     }
 }
 
-impl<D: BlockDevice + ?Sized> BlockDevice for &D {
+impl<D: ReadAt + ?Sized> ReadAt for &D {
     fn len(&self) -> u64 {
         (**self).len()
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buf)
     }
+}
+
+impl<D: WriteAt + ?Sized> WriteAt for &D {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         (**self).write_at(offset, buf)
     }

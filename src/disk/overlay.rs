@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{BlockDevice, check_range};
+use super::{ReadAt, WriteAt, check_range};
 
 /// Granularity of an [`Overlay`] in bytes: the block size of ext4 on Ubuntu's images and a page of
 /// the host, so that a changed block is one write.
@@ -54,7 +54,7 @@ fn pieces(offset: u64, len: usize) -> impl Iterator<Item = Piece> {
 }
 
 /// Reads a whole block; what lies past the end of the device is zero.
-fn read_block<D: BlockDevice>(device: &D, block: u64) -> io::Result<[u8; OVERLAY_BLOCK]> {
+fn read_block<D: ReadAt>(device: &D, block: u64) -> io::Result<[u8; OVERLAY_BLOCK]> {
     let mut bytes = [0; OVERLAY_BLOCK];
     let offset = block * OVERLAY_BLOCK as u64;
     let there = device.len().saturating_sub(offset).min(OVERLAY_BLOCK as u64) as usize;
@@ -63,7 +63,7 @@ fn read_block<D: BlockDevice>(device: &D, block: u64) -> io::Result<[u8; OVERLAY
 }
 
 /// Reads from `base`, and over it the blocks that `changed` knows.
-fn read_through<'a, D: BlockDevice>(
+fn read_through<'a, D: ReadAt>(
     base: &D,
     changed: impl Fn(u64) -> Option<&'a Block>,
     offset: u64,
@@ -91,7 +91,7 @@ fn read_through<'a, D: BlockDevice>(
     clean_from.map_or(Ok(()), |from| fill(from, end, buf))
 }
 
-impl<D: BlockDevice> Overlay<D> {
+impl<D: ReadAt> Overlay<D> {
     /// An overlay without a change.
     pub fn new(base: D) -> Self {
         Self { base, blocks: RwLock::default() }
@@ -114,7 +114,7 @@ impl<D: BlockDevice> Overlay<D> {
     }
 }
 
-impl<D: BlockDevice> BlockDevice for Overlay<D> {
+impl<D: ReadAt> ReadAt for Overlay<D> {
     fn len(&self) -> u64 {
         self.base.len()
     }
@@ -124,7 +124,9 @@ impl<D: BlockDevice> BlockDevice for Overlay<D> {
         let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
         read_through(&self.base, |n| blocks.get(&n), offset, buf)
     }
+}
 
+impl<D: ReadAt> WriteAt for Overlay<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         check_range(self.len(), offset, buf.len())?;
         let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
@@ -170,23 +172,20 @@ pub struct Patched<D> {
     patch: Patch,
 }
 
-impl<D: BlockDevice> Patched<D> {
+impl<D: ReadAt> Patched<D> {
     /// `patch` over `base`.
     pub fn new(base: D, patch: Patch) -> Self {
         Self { base, patch }
     }
 }
 
-impl<D: BlockDevice> BlockDevice for Patched<D> {
+impl<D: ReadAt> ReadAt for Patched<D> {
     fn len(&self) -> u64 {
         self.base.len()
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         check_range(self.len(), offset, buf.len())?;
         read_through(&self.base, |n| self.patch.get(n), offset, buf)
-    }
-    fn write_at(&self, _offset: u64, _buf: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 
@@ -202,7 +201,7 @@ mod tests {
         Arc::new(MemoryDevice::new((0..LEN).map(|n| n as u8).collect()))
     }
 
-    fn all(device: &impl BlockDevice) -> Vec<u8> {
+    fn all(device: &impl ReadAt) -> Vec<u8> {
         let mut bytes = vec![0; device.len() as usize];
         device.read_at(0, &mut bytes).unwrap();
         bytes

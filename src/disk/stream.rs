@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::BlockDevice;
+use super::{ReadAt, WriteAt};
 
 /// Reads and writes a device from a current position on.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub struct Stream<D> {
     position: u64,
 }
 
-impl<D: BlockDevice> Stream<D> {
+impl<D: ReadAt> Stream<D> {
     /// A stream at the first byte of `device`.
     pub fn new(device: D) -> Self {
         Self { device, position: 0 }
@@ -23,7 +23,7 @@ impl<D: BlockDevice> Stream<D> {
     }
 }
 
-impl<D: BlockDevice> Read for Stream<D> {
+impl<D: ReadAt> Read for Stream<D> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.available(buf.len());
         self.device.read_at(self.position, &mut buf[..n])?;
@@ -32,7 +32,7 @@ impl<D: BlockDevice> Read for Stream<D> {
     }
 }
 
-impl<D: BlockDevice> Write for Stream<D> {
+impl<D: WriteAt> Write for Stream<D> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = self.available(buf.len());
         self.device.write_at(self.position, &buf[..n])?;
@@ -44,7 +44,7 @@ impl<D: BlockDevice> Write for Stream<D> {
     }
 }
 
-impl<D: BlockDevice> Seek for Stream<D> {
+impl<D: ReadAt> Seek for Stream<D> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(n) => Some(n),

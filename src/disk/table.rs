@@ -10,7 +10,7 @@ use gpt::disk::LogicalBlockSize;
 use gpt::header::{Header, HeaderError, read_header_from_arbitrary_device};
 use gpt::partition::file_read_partitions;
 
-use super::{BlockDevice, Stream, Window};
+use super::{ReadAt, Stream, Window};
 
 /// Sector size that image files are laid out in. Tables count in sectors, and an image file does
 /// not say how long one is; every SD card has 512 bytes.
@@ -101,7 +101,7 @@ pub enum TableError {
 ///
 /// # Errors
 /// [`TableError`]
-pub fn partitions(device: &dyn BlockDevice) -> Result<(Scheme, Vec<Partition>), TableError> {
+pub fn partitions(device: &dyn ReadAt) -> Result<(Scheme, Vec<Partition>), TableError> {
     if device.len() < SECTOR {
         return Err(TableError::None);
     }
@@ -122,7 +122,7 @@ pub fn partitions(device: &dyn BlockDevice) -> Result<(Scheme, Vec<Partition>), 
     Ok((scheme, found))
 }
 
-fn read_gpt(device: &dyn BlockDevice) -> Result<Vec<Partition>, TableError> {
+fn read_gpt(device: &dyn ReadAt) -> Result<Vec<Partition>, TableError> {
     let primary = gpt_header(device, 1, "header")?;
     // Where the header says, not in the last sector there is: a card is larger than the image on it.
     let backup = gpt_header(device, primary.backup_lba, "backup header")?;
@@ -161,7 +161,7 @@ fn gpt_damaged(why: impl Into<String>) -> TableError {
 }
 
 /// The header in sector `lba`, if its checksum is right and its numbers are within bounds.
-fn gpt_header(device: &dyn BlockDevice, lba: u64, what: &str) -> Result<Header, TableError> {
+fn gpt_header(device: &dyn ReadAt, lba: u64, what: &str) -> Result<Header, TableError> {
     // The library reads a header from the second sector of what it is given.
     let start = lba.checked_sub(1).and_then(|n| n.checked_mul(SECTOR));
     let window = start.and_then(|start| Window::new(device, start, 2 * SECTOR).ok());
@@ -183,7 +183,7 @@ fn gpt_header(device: &dyn BlockDevice, lba: u64, what: &str) -> Result<Header, 
 
 /// The entries that `header` points at, if their checksum is right.
 fn gpt_entries(
-    device: &dyn BlockDevice,
+    device: &dyn ReadAt,
     header: &Header,
     what: &str,
 ) -> Result<BTreeMap<u32, gpt::partition::Partition>, TableError> {

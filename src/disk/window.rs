@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{BlockDevice, check_range};
+use super::{ReadAt, WriteAt, check_range};
 
 /// The bytes `offset..offset + len` of `device`, as a device of their own. Nothing outside can be
 /// read or written through it.
@@ -13,7 +13,7 @@ pub struct Window<D> {
     len: u64,
 }
 
-impl<D: BlockDevice> Window<D> {
+impl<D: ReadAt> Window<D> {
     /// A window of `len` bytes from `offset` on.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl<D: BlockDevice> Window<D> {
     }
 }
 
-impl<D: BlockDevice> BlockDevice for Window<D> {
+impl<D: ReadAt> ReadAt for Window<D> {
     fn len(&self) -> u64 {
         self.len
     }
@@ -34,6 +34,9 @@ impl<D: BlockDevice> BlockDevice for Window<D> {
         check_range(self.len, offset, buf.len())?;
         self.device.read_at(self.offset + offset, buf)
     }
+}
+
+impl<D: WriteAt> WriteAt for Window<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         check_range(self.len, offset, buf.len())?;
         self.device.write_at(self.offset + offset, buf)

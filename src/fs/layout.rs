@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::Error;
 use super::ext4::Superblock;
-use super::fat::{Bpb, Fat};
-use super::{Error, FileSystem};
-use crate::disk::{BlockDevice, Kind, Partition, Window};
+use super::fat::{Bpb, FatView};
+use crate::disk::{Kind, Partition, ReadAt, Window};
 
 /// Volume labels of Ubuntu's Pi images, which cloud-init and fstab look for as well.
 const BOOT_LABEL: &str = "system-boot";
@@ -25,7 +25,7 @@ pub struct Layout {
 ///
 /// # Errors
 /// [`Error::NoSuchPartition`], or what reading a boot sector answers.
-pub fn find(device: &Arc<dyn BlockDevice>, partitions: &[Partition]) -> Result<Layout, Error> {
+pub fn find(device: &Arc<dyn ReadAt>, partitions: &[Partition]) -> Result<Layout, Error> {
     let labels: Vec<String> = partitions.iter().map(|p| label(device, p)).collect::<Result<_, _>>()?;
     let pick = |wanted: &'static str, label: &str, kind: Kind| {
         let by_label = partitions.iter().zip(&labels).filter(|(_, l)| l.eq_ignore_ascii_case(label));
@@ -49,14 +49,14 @@ impl Partition {
     ///
     /// # Errors
     /// [`Error::Io`] if it reaches outside `device`.
-    pub fn open<D: BlockDevice>(&self, device: D) -> Result<Window<D>, Error> {
+    pub fn open<D: ReadAt>(&self, device: D) -> Result<Window<D>, Error> {
         let opening = |e: io::Error| Error::io(format!("opening partition {}", self.number), e);
         Window::new(device, self.offset, self.len).map_err(opening)
     }
 }
 
 /// The volume label of what is in a partition; empty where nothing known is.
-fn label(device: &Arc<dyn BlockDevice>, partition: &Partition) -> Result<String, Error> {
+fn label(device: &Arc<dyn ReadAt>, partition: &Partition) -> Result<String, Error> {
     let window = partition.open(Arc::clone(device))?;
     match Superblock::read(&window) {
         Ok(found) => return Ok(found.label),
@@ -66,12 +66,7 @@ fn label(device: &Arc<dyn BlockDevice>, partition: &Partition) -> Result<String,
     match Bpb::read(&window) {
         // one that is not clean is found here too, and refused where it is opened
         Ok(bpb) if bpb.check_editable().is_err() => Ok(bpb.label),
-        Ok(_) => {
-            let fat = Box::new(Fat::open(window, 0)?);
-            let label = fat.label();
-            fat.finish()?;
-            label
-        }
+        Ok(_) => FatView::open(window)?.label(),
         Err(Error::NotThere { .. }) => Ok(String::new()),
         Err(e) => Err(e),
     }

@@ -1,4 +1,4 @@
-//! File systems inside an image, edited in userspace through one trait.
+//! File systems inside an image: one trait for reading them, one for editing them in userspace.
 
 pub mod error;
 pub mod ext4;
@@ -55,10 +55,9 @@ pub struct Attributes {
     pub mtime: i64,
 }
 
-/// A file system that is edited. No path follows a symbolic link in its last part; links in
-/// the parts before it are not followed either and are an error, so that a change lands where it
-/// says it does.
-pub trait FileSystem {
+/// A file system that is read. No path follows a symbolic link in its last part; links in the parts
+/// before it are not followed either and are an error.
+pub trait FsRead {
     /// What is at `path`; `None` if nothing is.
     ///
     /// # Errors
@@ -70,7 +69,10 @@ pub trait FileSystem {
 
     /// Copies a file's content, or a symbolic link's target, to `out`.
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error>;
+}
 
+/// The same where it can be edited, too. A change lands where its path says.
+pub trait FsEdit: FsRead {
     /// Makes `path` a regular file with this content, in place of the file or link that was there.
     /// The directory above must be there.
     fn write(&self, path: &ImagePath, content: &mut dyn Read, attributes: Attributes) -> Result<(), Error>;
@@ -99,11 +101,11 @@ const MAX_DEPTH: usize = 128;
 ///
 /// # Errors
 /// [`Error`]
-pub fn remove_all(fs: &dyn FileSystem, path: &ImagePath) -> Result<bool, Error> {
+pub fn remove_all(fs: &dyn FsEdit, path: &ImagePath) -> Result<bool, Error> {
     remove_below(fs, path, MAX_DEPTH)
 }
 
-fn remove_below(fs: &dyn FileSystem, path: &ImagePath, depth: usize) -> Result<bool, Error> {
+fn remove_below(fs: &dyn FsEdit, path: &ImagePath, depth: usize) -> Result<bool, Error> {
     let Some(found) = fs.metadata(path)? else { return Ok(false) };
     if found.kind == FileKind::Directory {
         let depth =

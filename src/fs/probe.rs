@@ -8,7 +8,7 @@ use std::io;
 
 use super::ext4::Superblock;
 use super::fat::Bpb;
-use crate::disk::{self, BlockDevice, Scheme, Window};
+use crate::disk::{self, ReadAt, Scheme, Window};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ const MAGICS: &[Magic] = &[
 ///
 /// # Errors
 /// What the device answers.
-pub fn probe(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
+pub fn probe(device: &dyn ReadAt) -> io::Result<Option<Probed>> {
     if let Some(partitions) = partitions(device)? {
         return Ok(Some(partitions));
     }
@@ -104,7 +104,7 @@ pub fn probe(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
 }
 
 /// What is in `device`, but for a table of partitions.
-fn alone(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
+fn alone(device: &dyn ReadAt) -> io::Result<Option<Probed>> {
     for magic in MAGICS {
         let at = match magic.at {
             At::Start(at) => Some(at),
@@ -130,7 +130,7 @@ fn alone(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
 }
 
 /// FAT has no magic number: a boot sector that makes sense is what there is.
-fn fat(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
+fn fat(device: &dyn ReadAt) -> io::Result<Option<Probed>> {
     let found = |label: String| {
         let label = Some(label).filter(|label| !label.is_empty() && label != "NO NAME");
         Probed { kind: "vfat", label, used: None, partitions: Vec::new() }
@@ -148,7 +148,7 @@ fn fat(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
 }
 
 /// A table of partitions, and what is in each.
-fn partitions(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
+fn partitions(device: &dyn ReadAt) -> io::Result<Option<Probed>> {
     let named = |kind| Probed { kind, label: None, used: None, partitions: Vec::new() };
     let (scheme, found) = match disk::partitions(device) {
         Ok(found) => found,
@@ -176,7 +176,7 @@ fn partitions(device: &dyn BlockDevice) -> io::Result<Option<Probed>> {
 }
 
 /// One of the uberblocks of the first label, which begin at 128 KiB.
-fn zfs(device: &dyn BlockDevice) -> io::Result<bool> {
+fn zfs(device: &dyn ReadAt) -> io::Result<bool> {
     const UBERBLOCKS: u64 = 128 << 10;
     const MAGIC: u64 = 0x00ba_b10c;
     for n in 0..128 {
@@ -190,7 +190,7 @@ fn zfs(device: &dyn BlockDevice) -> io::Result<bool> {
     Ok(false)
 }
 
-fn label(device: &dyn BlockDevice, kind: &str, label: Label) -> io::Result<Option<String>> {
+fn label(device: &dyn ReadAt, kind: &str, label: Label) -> io::Result<Option<String>> {
     match kind {
         "exfat" => exfat_label(device),
         "ntfs" => ntfs_label(device),
@@ -198,7 +198,7 @@ fn label(device: &dyn BlockDevice, kind: &str, label: Label) -> io::Result<Optio
     }
 }
 
-fn text(device: &dyn BlockDevice, label: Label) -> io::Result<Option<String>> {
+fn text(device: &dyn ReadAt, label: Label) -> io::Result<Option<String>> {
     let text = match label {
         Label::None => None,
         Label::Bytes(at, len) => bytes(device, at, len)?.map(|raw| {
@@ -215,7 +215,7 @@ fn wide(raw: &[u8]) -> String {
 }
 
 /// The entry of type 0x83 in the root directory (Microsoft's "exFAT file system specification").
-fn exfat_label(device: &dyn BlockDevice) -> io::Result<Option<String>> {
+fn exfat_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
     let Some(boot) = bytes(device, 0, 512)? else { return Ok(None) };
     let word =
         |at: usize| u64::from(u32::from_le_bytes([boot[at], boot[at + 1], boot[at + 2], boot[at + 3]]));
@@ -230,7 +230,7 @@ fn exfat_label(device: &dyn BlockDevice) -> io::Result<Option<String>> {
 }
 
 /// The attribute $VOLUME_NAME of the file record number 3, $Volume.
-fn ntfs_label(device: &dyn BlockDevice) -> io::Result<Option<String>> {
+fn ntfs_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
     const VOLUME_NAME: u32 = 0x60;
     let Some(boot) = bytes(device, 0, 512)? else { return Ok(None) };
     let sector = u64::from(u16::from_le_bytes([boot[11], boot[12]]));
@@ -275,7 +275,7 @@ fn ntfs_label(device: &dyn BlockDevice) -> io::Result<Option<String>> {
 }
 
 /// Bytes in use, where the superblock counts them.
-fn used(device: &dyn BlockDevice, kind: &str) -> io::Result<Option<u64>> {
+fn used(device: &dyn ReadAt, kind: &str) -> io::Result<Option<u64>> {
     Ok(match kind {
         "btrfs" => bytes(device, 0x10078, 8)?.map(|raw| le64(&raw)),
         "xfs" => bytes(device, 0, 152)?.and_then(|raw| {
@@ -295,7 +295,7 @@ fn le64(raw: &[u8]) -> u64 {
 }
 
 /// `len` bytes at `at`; `None` where the device is shorter.
-fn bytes(device: &dyn BlockDevice, at: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
+fn bytes(device: &dyn ReadAt, at: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
     if at.checked_add(len as u64).is_none_or(|end| end > device.len()) {
         return Ok(None);
     }

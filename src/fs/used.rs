@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Error, ext4, fat};
-use crate::disk::{self, BlockDevice, Ranges, TableError};
+use crate::disk::{self, Ranges, ReadAt, TableError};
 
 /// What of an image is in use.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Used {
 ///
 /// # Errors
 /// [`TableError`]
-pub fn used(image: &Arc<dyn BlockDevice>, data: &Ranges) -> Result<Used, TableError> {
+pub fn used(image: &Arc<dyn ReadAt>, data: &Ranges) -> Result<Used, TableError> {
     let (_, partitions) = disk::partitions(image)?;
     let within: Ranges = partitions.iter().map(|p| p.offset..p.offset + p.len).collect();
     let mut ranges = data.without(&within);

@@ -9,7 +9,7 @@ use super::Error;
 use super::merge::Sequential;
 use super::qcow2::Qcow2;
 use super::temp::Temp;
-use crate::disk::{BlockDevice, Patch, Patched};
+use crate::disk::{Patch, Patched, ReadAt};
 use crate::io::chunk::GRAIN;
 
 /// Makes `path`, a qcow2 file of a disk with `len` bytes: what is in `patch` over the raw image at
@@ -21,7 +21,7 @@ use crate::io::chunk::GRAIN;
 pub fn card_overlay(path: &Path, len: u64, backing: &Path, patch: Patch) -> Result<File, Error> {
     let read_fault = |source| Error::Read { path: backing.to_owned(), source };
     let write_fault = |source| Error::Write { path: path.to_owned(), source };
-    let base = crate::disk::FileDevice::open_read_only(backing).map_err(read_fault)?;
+    let base = crate::disk::FileDevice::open(backing).map_err(read_fault)?;
     let image_len = base.len();
     let end = patch.blocks().last().map_or(0, |(offset, bytes)| offset + bytes.len() as u64);
     if end > len {

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pibake::bake::{Error, bake};
-use pibake::disk::{BlockDevice, FileDevice, MemoryDevice, Patch, Patched};
+use pibake::disk::{FileDevice, MemoryDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Volume};
 use support::images::{self, Spec};
+use support::writable::WritableFile;
 use support::{run, tool};
 
 const NOW: i64 = 1_700_000_000;
@@ -48,14 +49,14 @@ fn recipe() -> Recipe {
     Recipe { node: "node-1".into(), changes }
 }
 
-fn device(image: &Path) -> Arc<dyn BlockDevice> {
-    Arc::new(FileDevice::open_read_only(image).unwrap())
+fn device(image: &Path) -> Arc<dyn ReadAt> {
+    Arc::new(FileDevice::open(image).unwrap())
 }
 
 /// The base with a patch over it, as a file.
 fn write_out(image: &Path, patch: &Patch, to: &Path) {
     run(std::process::Command::new("cp").arg("--sparse=always").arg(image).arg(to));
-    let out = FileDevice::open_read_write(to).unwrap();
+    let out = WritableFile::open(to).unwrap();
     for (offset, block) in patch.blocks() {
         out.write_at(offset, block).unwrap();
     }
@@ -96,8 +97,8 @@ fn same_input_same_bytes() {
 }
 
 /// Every path below `/` with its metadata and content, but for what `skip` names.
-fn tree(device: &Arc<dyn BlockDevice>, offset: u64, skip: &[&str]) -> BTreeMap<String, String> {
-    struct At(Arc<dyn BlockDevice>, u64);
+fn tree(device: &Arc<dyn ReadAt>, offset: u64, skip: &[&str]) -> BTreeMap<String, String> {
+    struct At(Arc<dyn ReadAt>, u64);
     impl ext4_view::Ext4Read for At {
         fn read(&mut self, at: u64, dst: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             Ok(self.0.read_at(self.1 + at, dst)?)
@@ -142,7 +143,7 @@ fn what_is_not_named_stays_as_it_was() {
     let (image, places) = Spec::default().make_from(dir.path(), &root);
     let base = device(&image);
     let patch = bake(Arc::clone(&base), &recipe(), NOW).unwrap();
-    let node: Arc<dyn BlockDevice> = Arc::new(Patched::new(Arc::clone(&base), patch));
+    let node: Arc<dyn ReadAt> = Arc::new(Patched::new(Arc::clone(&base), patch));
     let named =
         ["/etc/hostname", "/etc/pibake", "/etc/link", "/etc/hosts", "/var", "/usr/lib/pibake", "/usr/lib"];
     let before = tree(&base, places.root.0, &named);
@@ -171,6 +172,6 @@ fn a_change_that_cannot_be_made_says_where() {
 
 #[test]
 fn an_image_of_nothing_is_refused() {
-    let zeros: Arc<dyn BlockDevice> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
+    let zeros: Arc<dyn ReadAt> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
     assert!(matches!(bake(zeros, &recipe(), NOW), Err(Error::Table(_))));
 }

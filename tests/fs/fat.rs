@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pibake::disk::{BlockDevice, FileDevice};
+use pibake::disk::{FileDevice, WriteAt};
 use pibake::fs::fat::{Bpb, Fat, FatView, RootDirectory};
-use pibake::fs::{Error, FileSystem};
+use pibake::fs::{Error, FsEdit, FsRead};
 
+use crate::support::writable::WritableFile;
 use crate::support::{run, tool};
 use crate::{NOW, ROOT, path};
 
 /// A FAT whose free clusters are full of entries that nobody made.
-fn used_before(file: &Path, mib: u64, options: &[&str]) -> FileDevice {
+fn used_before(file: &Path, mib: u64, options: &[&str]) -> WritableFile {
     std::fs::File::create(file).unwrap().set_len(mib << 20).unwrap();
     run(tool("mkfs.vfat", "dosfstools").args(["-n", "system-boot"]).args(options).arg(file));
-    let device = FileDevice::open_read_write(file).unwrap();
+    let device = WritableFile::open(file).unwrap();
     let bpb = Bpb::read(&device).unwrap();
     let first_free = match bpb.root {
         RootDirectory::Chain(_) => bpb.data_offset + bpb.cluster_len,
@@ -52,10 +53,10 @@ fn grows(mib: u64, options: &[&str]) {
     }
     fs.finish().unwrap();
     run(tool("fsck.fat", "dosfstools").arg("-n").arg(&file));
-    let view = FatView::open(FileDevice::open_read_only(&file).unwrap()).unwrap();
+    let view = FatView::open(FileDevice::open(&file).unwrap()).unwrap();
     assert_eq!((names(&view, "/").len(), names(&view, "/below").len()), (61, 60));
     for (name, content) in content {
-        assert_eq!(view.read(&path(&name)).unwrap().unwrap(), content.as_bytes());
+        assert_eq!(view.content(&path(&name)).unwrap().unwrap(), content.as_bytes());
     }
     let listed = run(tool("mdir", "mtools").args(["-b", "-i"]).arg(&file).arg("::"));
     assert!(!listed.contains("STALE") && listed.lines().count() == 61, "{listed}");
@@ -85,7 +86,7 @@ fn a_root_directory_that_is_just_full() {
         }
         fs.finish().unwrap();
         run(tool("fsck.fat", "dosfstools").arg("-n").arg(&file));
-        let view = FatView::open(FileDevice::open_read_only(&file).unwrap()).unwrap();
+        let view = FatView::open(FileDevice::open(&file).unwrap()).unwrap();
         assert_eq!(names(&view, "/").len(), count, "{count}");
     }
 }
@@ -102,7 +103,7 @@ fn the_root_directory_of_a_fat16_says_when_it_is_full() {
 #[test]
 fn fat12_and_tables_that_are_not_mirrored_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let error = |file: &Path| Fat::open(FileDevice::open_read_write(file).unwrap(), NOW).err().unwrap();
+    let error = |file: &Path| Fat::open(WritableFile::open(file).unwrap(), NOW).err().unwrap();
     let small = dir.path().join("small");
     std::fs::File::create(&small).unwrap().set_len(2 << 20).unwrap();
     run(tool("mkfs.vfat", "dosfstools").args(["-F", "12"]).arg(&small));

@@ -2,9 +2,11 @@
 
 use pibake::disk::FileDevice;
 use pibake::fs::Error;
+use pibake::fs::FsRead;
 use pibake::fs::ext4::{Ext4, Ext4View};
 
 use crate::support::images::{self, Spec, UBUNTU};
+use crate::support::writable::WritableFile;
 use crate::support::{run, tool};
 use crate::{NOW, ROOT, content, edit, open, path};
 
@@ -19,7 +21,7 @@ fn kept(features: &'static str, options: &'static [&'static str]) {
     images::assert_clean(&image, places);
     let ext4 = dir.path().join("p2");
     images::extract(&image, places.root, &ext4);
-    let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+    let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
     let mut read = Vec::new();
     view.read(&path("/etc/hostname"), &mut read).unwrap();
     assert_eq!(read, b"node-1\n", "{features} {options:?}");
@@ -34,7 +36,7 @@ fn refused(features: &str, options: &[&str]) -> String {
     std::fs::File::create(&ext4).unwrap().set_len(32 << 20).unwrap();
     run(tool("mkfs.ext4", "e2fsprogs").args(["-q", "-F", "-O", features]).args(options).arg(&ext4));
     let before = std::fs::read(&ext4).unwrap();
-    let error = Ext4::open(FileDevice::open_read_write(&ext4).unwrap(), NOW).err();
+    let error = Ext4::open(WritableFile::open(&ext4).unwrap(), NOW).err();
     assert!(std::fs::read(&ext4).unwrap() == before, "{features}: it was written to");
     match error {
         Some(error @ Error::Incompatible { fs: "ext4", .. }) => error.to_string(),
@@ -73,14 +75,14 @@ fn a_journal_on_another_device_is_refused() {
     let journal = dir.path().join("journal");
     std::fs::File::create(&journal).unwrap().set_len(16 << 20).unwrap();
     run(tool("mkfs.ext4", "e2fsprogs").args(["-q", "-F", "-b", "4096", "-O", "journal_dev"]).arg(&journal));
-    let error = Ext4::open(FileDevice::open_read_write(&journal).unwrap(), NOW).err().unwrap();
+    let error = Ext4::open(WritableFile::open(&journal).unwrap(), NOW).err().unwrap();
     assert!(error.to_string().contains("journal_dev"), "{error}");
     // mke2fs takes a block device alone for that; what it leaves is no inode of a journal
     let fs = dir.path().join("fs");
     std::fs::File::create(&fs).unwrap().set_len(16 << 20).unwrap();
     run(tool("mkfs.ext4", "e2fsprogs").args(["-q", "-F"]).arg(&fs));
     run(tool("debugfs", "e2fsprogs").args(["-w", "-R", "set_super_value journal_inum 0"]).arg(&fs));
-    let error = Ext4::open(FileDevice::open_read_write(&fs).unwrap(), NOW).err().unwrap();
+    let error = Ext4::open(WritableFile::open(&fs).unwrap(), NOW).err().unwrap();
     assert!(error.to_string().contains("a journal on another device"), "{error}");
 }
 
@@ -134,7 +136,7 @@ fn every_hash_of_directories_is_kept_or_refused_by_the_reader() {
         fs.finish().unwrap();
         images::assert_clean(&image, places);
         images::extract(&image, places.root, &ext4);
-        let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+        let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
         assert!(view.metadata(&path("/etc/many/added-7")).unwrap().is_some(), "{algorithm}");
     }
 }

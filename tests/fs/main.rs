@@ -11,12 +11,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use pibake::disk::{BlockDevice, FileDevice, partitions};
+use pibake::disk::{ReadAt, WriteAt, partitions};
 use pibake::fs::ext4::Ext4;
 use pibake::fs::fat::{Bpb, Fat};
-use pibake::fs::{Attributes, Error, FileKind, FileSystem, layout, remove_all};
+use pibake::fs::{Attributes, Error, FileKind, FsEdit, FsRead, layout, remove_all};
 use pibake::image_path::ImagePath;
 use support::images::{self, Spec, UBUNTU};
+use support::writable::WritableFile;
 use support::{run, tool};
 
 const NOW: i64 = 1_700_000_000;
@@ -26,23 +27,23 @@ fn path(text: &str) -> ImagePath {
     ImagePath::new(text).unwrap()
 }
 
-fn open(image: &Path) -> (Box<dyn FileSystem>, Box<dyn FileSystem>) {
-    let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_write(image).unwrap());
+fn open(image: &Path) -> (Box<dyn FsEdit>, Box<dyn FsEdit>) {
+    let device: Arc<dyn WriteAt> = Arc::new(WritableFile::open(image).unwrap());
     let (_, found) = partitions(&device).unwrap();
-    let layout = layout::find(&device, &found).unwrap();
+    let layout = layout::find(&(Arc::clone(&device) as Arc<dyn ReadAt>), &found).unwrap();
     let boot = Fat::open(layout.boot.open(Arc::clone(&device)).unwrap(), NOW).unwrap();
     let root = Ext4::open(layout.root.open(device).unwrap(), NOW).unwrap();
     (Box::new(boot), Box::new(root))
 }
 
-fn content(fs: &dyn FileSystem, at: &str) -> Vec<u8> {
+fn content(fs: &dyn FsEdit, at: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     fs.read(&path(at), &mut bytes).unwrap();
     bytes
 }
 
 /// A bit of everything that a bake does, in both file systems.
-fn edit(boot: &dyn FileSystem, root: &dyn FileSystem) {
+fn edit(boot: &dyn FsEdit, root: &dyn FsEdit) {
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();
     let dir_mode = Attributes { mode: 0o755, ..ROOT };
     root.create_dir(&path("/new"), dir_mode).unwrap();
@@ -194,7 +195,7 @@ fn refused(features: &'static str, tamper: impl Fn(&Path)) -> Error {
     images::extract(&image, places.root, &ext4);
     tamper(&ext4);
     let before = std::fs::read(&ext4).unwrap();
-    let error = Ext4::open(FileDevice::open_read_write(&ext4).unwrap(), NOW).err().expect("it was opened");
+    let error = Ext4::open(WritableFile::open(&ext4).unwrap(), NOW).err().expect("it was opened");
     assert!(std::fs::read(&ext4).unwrap() == before, "a refused file system was written to");
     error
 }
@@ -246,7 +247,7 @@ fn a_fat_that_was_not_unmounted_is_refused() {
     let (image, places) = Spec::default().make(dir.path());
     let fat = dir.path().join("p1");
     images::extract(&image, places.boot, &fat);
-    let device = FileDevice::open_read_write(&fat).unwrap();
+    let device = WritableFile::open(&fat).unwrap();
     device.write_at(0x41, &[1]).unwrap();
     assert!(matches!(Fat::open(device, NOW), Err(Error::NotClean { fs: "FAT", .. })));
 }
@@ -258,7 +259,7 @@ fn a_fat_that_leads_in_circles_is_found_out() {
     let fat = dir.path().join("p1");
     std::fs::File::create(&fat).unwrap().set_len(40 << 20).unwrap();
     run(tool("mkfs.vfat", "dosfstools").args(["-F", "32", "-s", "1", "-n", "system-boot"]).arg(&fat));
-    let device = FileDevice::open_read_write(&fat).unwrap();
+    let device = WritableFile::open(&fat).unwrap();
     let bpb = Bpb::read(&device).unwrap();
     device.write_at(bpb.fat_offset + 8, &[3, 0, 0, 0, 2, 0, 0, 0]).unwrap();
     // deleted entries: nothing is found, and no entry says that no more follow
@@ -286,8 +287,7 @@ fn the_journal_stays_as_it_was() {
         std::fs::read(to).unwrap()
     };
     let (log, before) = (journal(), content("before"));
-    let fs: Box<dyn FileSystem> =
-        Box::new(Ext4::open(FileDevice::open_read_write(&ext4).unwrap(), NOW).unwrap());
+    let fs: Box<dyn FsEdit> = Box::new(Ext4::open(WritableFile::open(&ext4).unwrap(), NOW).unwrap());
     fs.write(&path("/etc/new"), &mut &vec![7; 5 << 20][..], ROOT).unwrap();
     fs.finish().unwrap();
     assert_eq!(journal(), log);

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use pibake::disk::{BlockDevice, FileDevice};
+use pibake::disk::{FileDevice, ReadAt};
 use pibake::fs::probe::{Probed, probe};
 
 use crate::support::{run, tool};
@@ -15,7 +15,7 @@ fn blank(dir: &Path, mib: u64) -> std::path::PathBuf {
 }
 
 fn probed(file: &Path) -> Option<Probed> {
-    probe(&FileDevice::open_read_only(file).unwrap()).unwrap()
+    probe(&FileDevice::open(file).unwrap()).unwrap()
 }
 
 /// What blkid says of a file: its type and label.
@@ -180,6 +180,6 @@ fn nothing_is_found_where_nothing_is_and_garbage_never_panics() {
         let mut bytes: Vec<u8> = (0..len / 8 + 1).flat_map(|_| next().to_le_bytes()).collect();
         bytes[at..at + magic.len()].copy_from_slice(magic);
         bytes.truncate(len as usize);
-        probe(&pibake::disk::MemoryDevice::new(bytes) as &dyn BlockDevice).unwrap();
+        probe(&pibake::disk::MemoryDevice::new(bytes) as &dyn ReadAt).unwrap();
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use pibake::disk::{BlockDevice, FileDevice};
+use pibake::disk::{FileDevice, ReadAt, WriteAt};
 use pibake::fs::ext4::{Ext4, Ext4View, Time};
-use pibake::fs::{Attributes, Error, FileSystem};
+use pibake::fs::{Attributes, Error, FsEdit, FsRead};
 
 use crate::support::images::{self, Spec, UBUNTU};
+use crate::support::writable::WritableFile;
 use crate::support::{run, tool};
 use crate::{ROOT, path};
 
@@ -42,15 +43,15 @@ fn what_is_written_is_read_back_by_everybody() {
         let dir = tempfile::tempdir().unwrap();
         let ext4 = file_system(dir.path(), features, &[]);
         for (n, seconds) in MOMENTS.into_iter().enumerate() {
-            let fs: Box<dyn FileSystem> =
-                Box::new(Ext4::open(FileDevice::open_read_write(&ext4).unwrap(), seconds).unwrap());
+            let fs: Box<dyn FsEdit> =
+                Box::new(Ext4::open(WritableFile::open(&ext4).unwrap(), seconds).unwrap());
             let at = path(&format!("/etc/{n}"));
             fs.write(&at, &mut &b"x"[..], Attributes { mtime: seconds, ..ROOT }).unwrap();
             assert_eq!(fs.metadata(&at).unwrap().unwrap().attributes.unwrap().mtime, seconds);
             fs.finish().unwrap();
         }
         run(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&ext4));
-        let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+        let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
         for (n, seconds) in MOMENTS.into_iter().enumerate() {
             let at = path(&format!("/etc/{n}"));
             assert_eq!(view.metadata(&at).unwrap().unwrap().attributes.unwrap().mtime, seconds);
@@ -79,7 +80,7 @@ fn nanoseconds_and_all_four_times_are_read_as_they_are() {
     ] {
         run(tool("debugfs", "e2fsprogs").args(["-w", "-R", request]).arg(&ext4));
     }
-    let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+    let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
     let times = view.times(&path("/etc/hostname")).unwrap().unwrap();
     assert_eq!(times.modified, Time { seconds: -16, nanoseconds: 999_999_999 });
     assert_eq!(times.accessed, Time { seconds: 1 << 31, nanoseconds: 0 });
@@ -91,15 +92,15 @@ fn nanoseconds_and_all_four_times_are_read_as_they_are() {
 fn small_inodes_keep_no_time_after_2038() {
     let dir = tempfile::tempdir().unwrap();
     let ext4 = file_system(dir.path(), "none,has_journal,filetype,extent,sparse_super", &["-I", "128"]);
-    let open = |now: i64| Ext4::open(FileDevice::open_read_write(&ext4).unwrap(), now);
+    let open = |now: i64| Ext4::open(WritableFile::open(&ext4).unwrap(), now);
     for now in [1 << 31, -(1 << 31) - 1] {
         assert!(matches!(open(now), Err(Error::Time { .. })), "{now}");
     }
-    let fs: Box<dyn FileSystem> = Box::new(open(-5).unwrap());
+    let fs: Box<dyn FsEdit> = Box::new(open(-5).unwrap());
     fs.write(&path("/etc/new"), &mut &b"x"[..], Attributes { mtime: -5, ..ROOT }).unwrap();
     fs.finish().unwrap();
     run(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&ext4));
-    let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+    let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
     let times = view.times(&path("/etc/new")).unwrap().unwrap();
     assert_eq!((times.modified.seconds, times.created), (-5, None));
 }
@@ -117,16 +118,16 @@ fn an_inode_with_a_wrong_checksum_is_still_damage() {
         u64::from_str_radix(digits.unwrap(), radix).unwrap()
     };
     let at = number("located at block ", 10) * 4096 + number("offset ", 16);
-    let device = FileDevice::open_read_write(&ext4).unwrap();
+    let device = WritableFile::open(&ext4).unwrap();
     for byte in [0x08, 0x10, 0x20, 0x7c, 0x82, 0x88, 0x90] {
         let mut old = [0];
         device.read_at(at + byte, &mut old).unwrap();
         device.write_at(at + byte, &[old[0] ^ 1]).unwrap();
-        let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+        let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
         let read = view.metadata(&path("/etc/hostname"));
         assert!(matches!(read, Err(Error::Corrupt { .. })), "byte {byte:#x}: {read:?}");
         device.write_at(at + byte, &old).unwrap();
     }
-    let view = Ext4View::open(FileDevice::open_read_only(&ext4).unwrap()).unwrap();
+    let view = Ext4View::open(FileDevice::open(&ext4).unwrap()).unwrap();
     assert!(view.metadata(&path("/etc/hostname")).unwrap().is_some());
 }

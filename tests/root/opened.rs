@@ -21,7 +21,7 @@ pub struct Opened {
 
 impl Opened {
     pub fn new(image: &Path) -> Self {
-        let device = FileDevice::open_read_only(image).unwrap();
+        let device = FileDevice::open(image).unwrap();
         let (_, found) = partitions(&device).unwrap();
         let work = tempfile::tempdir().unwrap();
         let (boot, root) = (work.path().join("boot"), work.path().join("root"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use pibake::bake::bake;
-use pibake::disk::{BlockDevice, FileDevice};
+use pibake::disk::{FileDevice, ReadAt};
 use pibake::progress::Silent;
 use pibake::recipe::{Access, Action, Change, Recipe, Volume};
 use pibake::sink::{Build, Format};
@@ -110,7 +110,7 @@ impl Variant {
         let build =
             Build::prepare(&dir, Format::Raw, vec![recipe.node.clone()], None, Arc::default()).unwrap();
         let bake = |_: &str| {
-            let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(&self.base)?);
+            let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base)?);
             Ok(bake(device, recipe, NOW)?)
         };
         let written = build.finish(&self.base, &bake, &Silent).unwrap_or_else(|e| panic!("{e}: {e:?}"));

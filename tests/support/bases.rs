@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pibake::base::ImageObserver;
-use pibake::disk::{BlockDevice, FileDevice, Overlay, Patch};
+use pibake::disk::{FileDevice, Overlay, Patch, WriteAt};
 use pibake::io::chunk::{CHUNK, Chunk};
 use pibake::io::pool::BufferPool;
 use pibake::io::stream::ImageStream;
@@ -56,7 +56,7 @@ pub fn stream(observer: &mut dyn ImageObserver, bytes: &[u8], len_hint: Option<u
 
 /// The patch that these writes (offset, bytes) leave over `base`.
 pub fn patch(base: &Path, writes: &[(u64, Vec<u8>)]) -> Patch {
-    let overlay = Overlay::new(Arc::new(FileDevice::open_read_only(base).unwrap()));
+    let overlay = Overlay::new(Arc::new(FileDevice::open(base).unwrap()));
     for (offset, bytes) in writes {
         overlay.write_at(*offset, bytes).unwrap();
     }

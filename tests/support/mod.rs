@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 pub mod images;
+pub mod writable;
 
 use std::path::PathBuf;
 use std::process::Command;

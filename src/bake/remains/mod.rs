@@ -11,7 +11,7 @@ use std::fmt;
 
 use table::{Fate, RULES, Rule, When};
 
-use crate::fs::{self, FileKind, FileSystem};
+use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Volume};
 
@@ -72,7 +72,7 @@ pub(super) enum Error {
 
 /// What is to be done to the root file system `fs` before the changes of `recipe`; nothing where a
 /// change of the recipe takes the place itself.
-pub(super) fn preparations(fs: &dyn FileSystem, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+pub(super) fn preparations(fs: &dyn FsRead, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
     let mut refused = Vec::new();
     let mut found: BTreeMap<ImagePath, Preparation> = BTreeMap::new();
     for rule in RULES {
@@ -109,7 +109,7 @@ pub(super) fn preparations(fs: &dyn FileSystem, recipe: &Recipe) -> Result<Vec<P
 }
 
 /// The paths that a rule speaks of: one, or those in a folder that its pattern fits.
-fn places(fs: &dyn FileSystem, rule: &Rule) -> Result<Vec<ImagePath>, fs::Error> {
+fn places(fs: &dyn FsRead, rule: &Rule) -> Result<Vec<ImagePath>, fs::Error> {
     let Ok(place) = ImagePath::new(rule.place) else { return Ok(Vec::new()) };
     let (Some(folder), Some(pattern)) = (place.parent(), place.file_name()) else { return Ok(Vec::new()) };
     let Some(folder) = real_folder(fs, &folder, DEPTH)? else { return Ok(Vec::new()) };
@@ -130,7 +130,7 @@ fn fits(pattern: &str, name: &str) -> bool {
 }
 
 /// The folder that `path` leads to through links inside the image; `None` if there is none.
-fn real_folder(fs: &dyn FileSystem, path: &ImagePath, left: usize) -> Result<Option<ImagePath>, fs::Error> {
+fn real_folder(fs: &dyn FsRead, path: &ImagePath, left: usize) -> Result<Option<ImagePath>, fs::Error> {
     let mut real = ImagePath::root();
     let mut parts = path.components();
     while let Some(part) = parts.next() {
@@ -165,7 +165,7 @@ fn real_folder(fs: &dyn FileSystem, path: &ImagePath, left: usize) -> Result<Opt
     Ok(Some(real))
 }
 
-fn applies(fs: &dyn FileSystem, path: &ImagePath, when: When) -> Result<bool, fs::Error> {
+fn applies(fs: &dyn FsRead, path: &ImagePath, when: When) -> Result<bool, fs::Error> {
     let text = || -> Result<Option<String>, fs::Error> {
         match fs.metadata(path)? {
             Some(found) if found.kind == FileKind::Symlink || found.len <= LOOKED_INTO => {
@@ -191,7 +191,7 @@ fn applies(fs: &dyn FileSystem, path: &ImagePath, when: When) -> Result<bool, fs
     })
 }
 
-fn is_filled(fs: &dyn FileSystem, path: &ImagePath, depth: usize) -> Result<bool, fs::Error> {
+fn is_filled(fs: &dyn FsRead, path: &ImagePath, depth: usize) -> Result<bool, fs::Error> {
     let Some(found) = fs.metadata(path)? else { return Ok(false) };
     match found.kind {
         // a link from one name of a thing to the other, such as dbus has for the machine's id
@@ -216,7 +216,7 @@ fn is_filled(fs: &dyn FileSystem, path: &ImagePath, depth: usize) -> Result<bool
 }
 
 /// What pibake wrote on the card of the node that the base was.
-fn node(fs: &dyn FileSystem) -> Option<String> {
+fn node(fs: &dyn FsRead) -> Option<String> {
     let path = ImagePath::new("/etc/hostname").ok()?;
     let found = fs.metadata(&path).ok()??;
     if found.kind != FileKind::File || found.len > LOOKED_INTO {

@@ -79,7 +79,7 @@ impl Source {
             let patch =
                 crate::bake::bake(base.device()?, recipe, project.build_time()).with_context(booting)?;
             let backing = std::fs::canonicalize(base.path()).with_context(booting)?;
-            let device = FileDevice::open_read_only(&backing).with_context(booting)?;
+            let device = FileDevice::open(&backing).with_context(booting)?;
             let image = Opened::of(std::sync::Arc::new(Patched::new(device, patch.clone())))?;
             let mac = node.mac.map(|mac| mac.0);
             let source = Self::read(&image, backing, patch, mac).with_context(booting)?;

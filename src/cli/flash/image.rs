@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::disk::{BlockDevice, Patch};
+use crate::disk::{Patch, ReadAt};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
 use crate::sink::card::Content;
@@ -93,7 +93,7 @@ impl Image {
     /// Nothing over it; and that a card holds it.
     pub fn content(&self) -> Content {
         let files = self.files.clone();
-        let proof = move |card: Arc<dyn BlockDevice>| {
+        let proof = move |card: Arc<dyn ReadAt>| {
             let card = Opened::of(card)?;
             for (name, content) in &files {
                 if read(&card, name)?.as_ref() != Some(content) {

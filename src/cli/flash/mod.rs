@@ -20,7 +20,7 @@ use super::exit::Usage;
 use super::founding::{self, Founding};
 use super::selector::NodeSelector;
 use crate::bake;
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::project::Project;
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
@@ -176,7 +176,7 @@ fn nodes(
         let recipe = recipes.iter().find(|r| r.node == name).ok_or("the node has no recipe")?;
         tracing::info!(name, changes = recipe.changes.len(), "baking");
         let (patch, proof) = bake::bake_with_proof(base.device()?, recipe, project.build_time())?;
-        let proof = Box::new(move |card: Arc<dyn BlockDevice>| Ok(proof.check(&card)?));
+        let proof = Box::new(move |card: Arc<dyn ReadAt>| Ok(proof.check(&card)?));
         let base = base.clone();
         Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
     };

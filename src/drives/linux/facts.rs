@@ -62,7 +62,7 @@ fn content(machine: &Machine, node: &Node, udev: &Udev, kind: Kind) -> Content {
     if noted != Content::default() || !is_read {
         return noted;
     }
-    let opened = FileDevice::open_read_only(&machine.at(&node.path()));
+    let opened = FileDevice::open(&machine.at(&node.path()));
     // who may not read it gets no answer, as before
     let found = opened.and_then(|device| probe(&device)).ok().flatten();
     found.map_or(noted, Content::from)

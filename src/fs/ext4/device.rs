@@ -4,23 +4,23 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::disk::{BlockDevice, Limited, Overlay};
+use crate::disk::{Limited, Overlay, ReadAt, WriteAt};
 
 /// A device for the editor. What it writes to the journal is kept apart and dropped at the end:
 /// after a clean close nothing of it is ever read, so the journal stays as it is in the base, and
 /// every change is carried once instead of twice.
-pub(super) struct Device<D: BlockDevice> {
+pub(super) struct Device<D: WriteAt> {
     device: Arc<Limited<D>>,
     journal: OnceLock<Journal<D>>,
 }
 
-struct Journal<D: BlockDevice> {
+struct Journal<D: WriteAt> {
     /// The byte ranges that it occupies, ascending.
     ranges: Vec<Range<u64>>,
     scratch: Overlay<Arc<Limited<D>>>,
 }
 
-impl<D: BlockDevice> Device<D> {
+impl<D: WriteAt> Device<D> {
     /// `device`, for a number of transfers.
     pub fn new(device: D, transfers: u64) -> Self {
         Self { device: Arc::new(Limited::new(device, transfers)), journal: OnceLock::new() }
@@ -38,7 +38,7 @@ impl<D: BlockDevice> Device<D> {
         &self,
         offset: u64,
         len: usize,
-        mut transfer: impl FnMut(&dyn BlockDevice, u64, Range<usize>) -> io::Result<()>,
+        mut transfer: impl FnMut(&dyn WriteAt, u64, Range<usize>) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(journal) = self.journal.get() else { return transfer(&self.device, offset, 0..len) };
         let end = offset.checked_add(len as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -61,7 +61,7 @@ impl<D: BlockDevice> Device<D> {
     }
 }
 
-impl<D: BlockDevice> fs_ext4::block_io::BlockDevice for Device<D> {
+impl<D: WriteAt> fs_ext4::block_io::BlockDevice for Device<D> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> fs_ext4::Result<()> {
         let len = buf.len();
         self.each(offset, len, |device, at, part| device.read_at(at, &mut buf[part]))

@@ -4,7 +4,7 @@
 
 use super::super::Error;
 use super::superblock::Superblock;
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 
 const SUPERBLOCK: u64 = 1024;
 const INCOMPAT_RECOVER: u32 = 0x4;
@@ -81,7 +81,7 @@ impl Group {
 }
 
 impl Geometry {
-    pub fn read(device: &dyn BlockDevice) -> Result<Self, Error> {
+    pub fn read(device: &dyn ReadAt) -> Result<Self, Error> {
         let known = Superblock::read(device)?;
         let mut raw = [0; 1024];
         device.read_at(SUPERBLOCK, &mut raw).map_err(|e| Error::io("reading the ext4 superblock", e))?;
@@ -155,7 +155,7 @@ impl Geometry {
     }
 
     /// The descriptors of all groups, from the block after the superblock on.
-    fn descriptors(&self, device: &dyn BlockDevice) -> Result<Vec<u8>, Error> {
+    fn descriptors(&self, device: &dyn ReadAt) -> Result<Vec<u8>, Error> {
         let at = (self.first + 1) * self.block;
         let len = self.groups * self.descriptor as u64;
         if at.checked_add(len).is_none_or(|end| end > device.len()) {
@@ -178,7 +178,7 @@ impl Geometry {
     }
 
     /// The descriptors of all groups, read.
-    pub fn group_list(&self, device: &dyn BlockDevice) -> Result<Vec<Group>, Error> {
+    pub fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
         let raw = self.descriptors(device)?;
         Ok(raw.chunks_exact(self.descriptor).map(|raw| Group::read(self, raw)).collect())
     }

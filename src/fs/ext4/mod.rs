@@ -23,8 +23,8 @@ use device::Device;
 use features::Word;
 use fs_ext4::dir::DirEntryType;
 
-use super::{Attributes, Error, FileKind, FileSystem, Metadata, TRANSFER_LIMIT};
-use crate::disk::{BlockDevice, Overlay};
+use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
+use crate::disk::{Overlay, ReadAt, WriteAt};
 use crate::image_path::ImagePath;
 
 /// Content is copied in pieces of this size; the editor commits a piece as one transaction, which
@@ -57,7 +57,7 @@ impl Ext4 {
     ///
     /// # Errors
     /// As [`Superblock::read`] and [`Superblock::check_editable`] say, before a byte is written.
-    pub fn open(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
+    pub fn open(device: impl WriteAt + 'static, now: i64) -> Result<Self, Error> {
         let superblock = Superblock::read(&device)?;
         superblock.check_editable(device.len())?;
         superblock.check_time(now)?;
@@ -69,12 +69,12 @@ impl Ext4 {
     ///
     /// # Errors
     /// [`Error::NotThere`], or what the editor cannot read.
-    pub fn open_for_reading<D: BlockDevice + 'static>(device: Overlay<D>) -> Result<Self, Error> {
+    pub fn open_for_reading<D: ReadAt + 'static>(device: Overlay<D>) -> Result<Self, Error> {
         Superblock::read(&device)?;
         Self::mount(device, 0)
     }
 
-    fn mount(device: impl BlockDevice + 'static, now: i64) -> Result<Self, Error> {
+    fn mount(device: impl WriteAt + 'static, now: i64) -> Result<Self, Error> {
         let device = Arc::new(Device::new(device, TRANSFER_LIMIT));
         // A generation tells two inodes of one number apart; zero is what mkfs leaves.
         let runtime = Arc::new(Fixed { now, generation: AtomicU32::new(1) });
@@ -132,7 +132,7 @@ impl Ext4 {
     }
 }
 
-impl FileSystem for Ext4 {
+impl FsRead for Ext4 {
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
         let Some(number) = self.find(path)? else { return Ok(None) };
         let inode = self.fs.stat_ino(number).map_err(|e| explain(path, e))?;
@@ -187,7 +187,9 @@ impl FileSystem for Ext4 {
         }
         Ok(())
     }
+}
 
+impl FsEdit for Ext4 {
     fn write(&self, path: &ImagePath, content: &mut dyn Read, attributes: Attributes) -> Result<(), Error> {
         self.vacate(path)?;
         let (parent, name) = self.place(path)?;

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::super::Error;
 use super::geometry::Geometry;
 use super::times::{ACCESSED, CHANGED, CREATED, MODIFIED, SMALL_INODE, Times};
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 
 /// The low half of the checksum, which every inode has, and the high half, which large ones have.
 const CHECKSUM_LOW: usize = 0x7c;
@@ -29,7 +29,7 @@ pub(super) struct Retimed<D> {
     seed: Option<u32>,
 }
 
-impl<D: BlockDevice> Retimed<D> {
+impl<D: ReadAt> Retimed<D> {
     /// The file system in `device`.
     ///
     /// # Errors

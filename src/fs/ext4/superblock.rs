@@ -5,7 +5,7 @@
 
 use super::super::Error;
 use super::{features, times};
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 
 /// Where the superblock begins, whatever the block size.
 const OFFSET: u64 = 1024;
@@ -49,7 +49,7 @@ impl Superblock {
     ///
     /// # Errors
     /// [`Error::NotThere`] if there is none.
-    pub fn read(device: &dyn BlockDevice) -> Result<Self, Error> {
+    pub fn read(device: &dyn ReadAt) -> Result<Self, Error> {
         let absent = |why: &str| Error::NotThere { wanted: "ext4", why: why.to_owned() };
         if device.len() < OFFSET + LEN as u64 {
             return Err(absent("the partition is smaller than a superblock"));

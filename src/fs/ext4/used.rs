@@ -2,7 +2,7 @@
 
 use super::super::Error;
 use super::geometry::{Geometry, damaged};
-use crate::disk::{BlockDevice, Ranges};
+use crate::disk::{Ranges, ReadAt};
 
 /// The bytes of the file system in `device` that are in use: everything but what its bitmaps call
 /// free. What lies behind the end of the file system is left out.
@@ -11,7 +11,7 @@ use crate::disk::{BlockDevice, Ranges};
 /// [`Error::NotThere`] where there is none; [`Error::NotClean`] where a journal is pending, for then
 /// the bitmaps are not the last word; [`Error::Incompatible`] for features by which a bit of a bitmap
 /// stands for something else than a block; [`Error::Corrupt`] for what contradicts itself.
-pub fn used(device: &dyn BlockDevice) -> Result<Ranges, Error> {
+pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
     let geometry = Geometry::read(device)?;
     let mut used = Ranges::new();
     // with blocks of 1 KiB, block 0 belongs to no group

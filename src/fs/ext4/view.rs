@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
-use super::super::{Attributes, Error, FileKind, Metadata};
+use super::super::{Attributes, Error, FileKind, FsRead, Metadata};
 use super::retimed::Retimed;
 use super::times::Times;
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 use crate::image_path::ImagePath;
 
 /// Files are copied in pieces of this many bytes.
@@ -17,11 +17,11 @@ const PIECE: u64 = 1 << 16;
 /// An ext4 file system, for reading alone.
 pub struct Ext4View {
     fs: Ext4,
-    device: Arc<Retimed<Arc<dyn BlockDevice>>>,
+    device: Arc<Retimed<Arc<dyn ReadAt>>>,
 }
 
 /// A device as `ext4-view` wants it.
-struct Reader(Arc<Retimed<Arc<dyn BlockDevice>>>);
+struct Reader(Arc<Retimed<Arc<dyn ReadAt>>>);
 
 impl Ext4Read for Reader {
     fn read(
@@ -38,8 +38,8 @@ impl Ext4View {
     ///
     /// # Errors
     /// [`Error::NotThere`], or what speaks against the superblock or the groups.
-    pub fn open(device: impl BlockDevice + 'static) -> Result<Self, Error> {
-        let device = Arc::new(Retimed::new(Arc::new(device) as Arc<dyn BlockDevice>)?);
+    pub fn open(device: impl ReadAt + 'static) -> Result<Self, Error> {
+        let device = Arc::new(Retimed::new(Arc::new(device) as Arc<dyn ReadAt>)?);
         let absent = |e: Ext4Error| match e {
             Ext4Error::Incompatible(_) => Error::Incompatible { fs: "ext4", features: e.to_string() },
             e => Error::NotThere { wanted: "ext4", why: e.to_string() },
@@ -68,19 +68,12 @@ impl Ext4View {
             Err(e) => Err(damaged(path, &e)),
         }
     }
+}
 
-    /// What is at `path`, a link not followed in its last part; `None` if nothing is.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`]
-    pub fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
+impl FsRead for Ext4View {
+    fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
         let Some(found) = self.inode(path)? else { return Ok(None) };
-        let kind = match found.file_type() {
-            t if t.is_regular_file() => FileKind::File,
-            t if t.is_dir() => FileKind::Directory,
-            t if t.is_symlink() => FileKind::Symlink,
-            _ => FileKind::Other,
-        };
+        let kind = kind(found.file_type());
         let attributes = Attributes {
             mode: found.mode() & 0o7777,
             uid: found.uid(),
@@ -90,11 +83,24 @@ impl Ext4View {
         Ok(Some(Metadata { kind, len: found.len(), attributes: Some(attributes) }))
     }
 
-    /// Copies the content of the file at `path`, or the target of the link there, to `out`.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`]; [`Error::Io`] for what `out` answers.
-    pub fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
+        let mut names = Vec::new();
+        for entry in self.fs.read_dir(path.as_str()).map_err(|e| damaged(path, &e))? {
+            let entry = entry.map_err(|e| damaged(path, &e))?;
+            let name = entry.file_name();
+            let name = name
+                .as_str()
+                .map_err(|_| Error::path(path, format!("holds a name that is not UTF-8: {name:?}")))?;
+            if name != "." && name != ".." {
+                let kind = kind(entry.file_type().map_err(|e| damaged(path, &e))?);
+                names.push((name.to_owned(), kind));
+            }
+        }
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(names)
+    }
+
+    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
         let mut put =
             |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(format!("copying {path}"), e));
         if self.metadata(path)?.is_some_and(|m| m.kind == FileKind::Symlink) {
@@ -109,6 +115,15 @@ impl Ext4View {
                 n => put(&piece[..n])?,
             }
         }
+    }
+}
+
+fn kind(of: ext4_view::FileType) -> FileKind {
+    match of {
+        t if t.is_regular_file() => FileKind::File,
+        t if t.is_dir() => FileKind::Directory,
+        t if t.is_symlink() => FileKind::Symlink,
+        _ => FileKind::Other,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Field offsets are those of Microsoft's "FAT: General Overview of On-Disk Format", 1.03.
 
 use super::super::Error;
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 
 /// From this number of clusters on a file system is FAT32; below, FAT16 or FAT12.
 const FAT32_CLUSTERS: u64 = 65_525;
@@ -54,7 +54,7 @@ impl Bpb {
     ///
     /// # Errors
     /// [`Error::NotThere`] if there is no FAT, or one that contradicts itself.
-    pub fn read(device: &dyn BlockDevice) -> Result<Self, Error> {
+    pub fn read(device: &dyn ReadAt) -> Result<Self, Error> {
         let absent = |why: &str| Error::NotThere { wanted: "FAT", why: why.to_owned() };
         let failed = |e| Error::io("reading the FAT boot sector", e);
         if device.len() < 512 {

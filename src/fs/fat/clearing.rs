@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 
 use super::bpb::Bpb;
-use crate::disk::BlockDevice;
+use crate::disk::{ReadAt, WriteAt};
 
 /// At most this much is cleared by one transfer.
 const PIECE: usize = 1 << 16;
@@ -27,7 +27,7 @@ pub(super) struct Clearing<D> {
     cluster_len: u64,
 }
 
-impl<D: BlockDevice> Clearing<D> {
+impl<D: WriteAt> Clearing<D> {
     pub fn new(device: D, bpb: &Bpb) -> Self {
         let entry_len = bpb.entry_len();
         let first = bpb.fat_offset + 2 * entry_len;
@@ -61,7 +61,7 @@ impl<D: BlockDevice> Clearing<D> {
     }
 }
 
-impl<D: BlockDevice> BlockDevice for Clearing<D> {
+impl<D: WriteAt> ReadAt for Clearing<D> {
     fn len(&self) -> u64 {
         self.device.len()
     }
@@ -69,7 +69,9 @@ impl<D: BlockDevice> BlockDevice for Clearing<D> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.device.read_at(offset, buf)
     }
+}
 
+impl<D: WriteAt> WriteAt for Clearing<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         let end = offset.saturating_add(buf.len() as u64).min(self.entries.end);
         let first = offset.max(self.entries.start);

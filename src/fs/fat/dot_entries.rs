@@ -4,7 +4,7 @@
 //! the root point at the root's cluster, where FAT32 wants zero.
 
 use super::super::Error;
-use crate::disk::BlockDevice;
+use crate::disk::WriteAt;
 use crate::image_path::ImagePath;
 
 const ENTRY: usize = 32;
@@ -12,7 +12,7 @@ const ATTRIBUTES: usize = 11;
 const LONG_NAME: u8 = 0x0f;
 
 /// Puts the entries at `offset`, the start of a directory that was just made, right.
-pub(super) fn repair(device: &dyn BlockDevice, offset: u64, path: &ImagePath) -> Result<(), Error> {
+pub(super) fn repair(device: &dyn WriteAt, offset: u64, path: &ImagePath) -> Result<(), Error> {
     let failed = |e| Error::io(format!("making {path}"), e);
     let mut raw = [0; 4 * ENTRY];
     device.read_at(offset, &mut raw).map_err(failed)?;

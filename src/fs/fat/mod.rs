@@ -10,31 +10,36 @@ pub use bpb::{Bpb, RootDirectory};
 pub use used::used;
 pub use view::FatView;
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clearing::Clearing;
 
-use super::{Attributes, Error, FileKind, FileSystem, Metadata, TRANSFER_LIMIT};
-use crate::disk::{BlockDevice, Limited, Stream};
+use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
+use crate::disk::{Limited, Stream, WriteAt};
 use crate::image_path::ImagePath;
 
-thread_local! {
-    /// What `Clock` answers: the library takes a `'static` clock, and bakes run on several threads.
-    static NOW: Cell<i64> = const { Cell::new(0) };
-}
-
-/// The time of the bake under way on this thread, in UTC.
+/// A clock that stands still: seconds since 1970, UTC.
 #[derive(Debug)]
-struct Clock;
+struct Clock(i64);
+
+impl Clock {
+    /// The clock that stands at `now`. The library takes a `'static` one, so each is made once and
+    /// lives as long as the program, which bakes at one time, or a few.
+    fn at(now: i64) -> &'static Self {
+        static CLOCKS: Mutex<BTreeMap<i64, &'static Clock>> = Mutex::new(BTreeMap::new());
+        let mut clocks = CLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.entry(now).or_insert_with(|| Box::leak(Box::new(Self(now))))
+    }
+}
 
 impl fatfs::TimeProvider for Clock {
     fn get_current_date(&self) -> fatfs::Date {
         self.get_current_date_time().date
     }
     fn get_current_date_time(&self) -> fatfs::DateTime {
-        dos_time(NOW.get())
+        dos_time(self.0)
     }
 }
 
@@ -61,13 +66,12 @@ fn dos_time(seconds: i64) -> fatfs::DateTime {
 type Device<D> = Arc<Limited<Clearing<D>>>;
 
 /// A FAT file system that is edited.
-pub struct Fat<D: BlockDevice> {
+pub struct Fat<D: WriteAt> {
     fs: fatfs::FileSystem<Stream<Device<D>>>,
     device: Device<D>,
-    now: i64,
 }
 
-impl<D: BlockDevice> Fat<D> {
+impl<D: WriteAt> Fat<D> {
     /// Opens the file system in `device` for editing; `now`, in seconds since 1970, is the time of
     /// every change.
     ///
@@ -77,24 +81,13 @@ impl<D: BlockDevice> Fat<D> {
         let bpb = Bpb::read(&device)?;
         bpb.check_editable()?;
         let device = Arc::new(Limited::new(Clearing::new(device, &bpb), TRANSFER_LIMIT));
-        let options = fatfs::FsOptions::new().time_provider(&Clock);
+        let options = fatfs::FsOptions::new().time_provider(Clock::at(now));
         let fs = fatfs::FileSystem::new(Stream::new(Arc::clone(&device)), options)
             .map_err(|e| Error::NotThere { wanted: "FAT", why: e.to_string() })?;
-        Ok(Self { fs, device, now })
-    }
-
-    /// The label in the root directory, or else the one in the boot sector.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
-    pub fn label(&self) -> Result<String, Error> {
-        let listed = self.fs.read_volume_label_from_root_dir();
-        let listed = listed.map_err(|e| Error::io("reading the FAT volume label", e))?;
-        Ok(listed.unwrap_or_else(|| self.fs.volume_label()).trim_end().to_owned())
+        Ok(Self { fs, device })
     }
 
     fn root(&self) -> fatfs::Dir<'_, Stream<Device<D>>> {
-        NOW.set(self.now);
         self.fs.root_dir()
     }
 
@@ -127,7 +120,7 @@ impl<D: BlockDevice> Fat<D> {
     }
 }
 
-impl<D: BlockDevice> FileSystem for Fat<D> {
+impl<D: WriteAt> FsRead for Fat<D> {
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
         Ok(self.entry(path)?.map(|(kind, len)| Metadata { kind, len, attributes: None }))
     }
@@ -150,7 +143,9 @@ impl<D: BlockDevice> FileSystem for Fat<D> {
         let mut file = self.root().open_file(relative).map_err(|e| explain(path, e))?;
         io::copy(&mut file, out).map(drop).map_err(|e| explain(path, e))
     }
+}
 
+impl<D: WriteAt> FsEdit for Fat<D> {
     fn write(&self, path: &ImagePath, content: &mut dyn Read, _attributes: Attributes) -> Result<(), Error> {
         if let Some((FileKind::Directory, _)) = self.entry(path)? {
             return Err(Error::path(path, "is a directory, and a file is to be put in its place"));

@@ -2,7 +2,7 @@
 
 use super::super::Error;
 use super::bpb::Bpb;
-use crate::disk::{BlockDevice, Ranges};
+use crate::disk::{Ranges, ReadAt};
 
 /// The table is read in pieces of this many bytes.
 const PIECE: usize = 64 * 1024;
@@ -13,7 +13,7 @@ const PIECE: usize = 64 * 1024;
 /// # Errors
 /// [`Error::NotThere`] where there is none; [`Error::Incompatible`] where the first table is not the
 /// one that counts; [`Error::Io`]
-pub fn used(device: &dyn BlockDevice) -> Result<Ranges, Error> {
+pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
     let bpb = Bpb::read(device)?;
     let reading = |e| Error::io("reading the FAT allocation table", e);
     bpb.check_tables()?;

@@ -1,9 +1,11 @@
 //! A second, read-only reader of FAT that shares no code with the editor: what the editor wrote is
 //! checked with it.
 
-use super::super::{Error, FileKind, Metadata};
+use std::io::Write;
+
+use super::super::{Error, FileKind, FsRead, Metadata};
 use super::bpb::{Bpb, RootDirectory};
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 use crate::image_path::ImagePath;
 
 const ENTRY_LEN: usize = 32;
@@ -43,7 +45,7 @@ impl Entry {
     }
 }
 
-impl<D: BlockDevice> FatView<D> {
+impl<D: ReadAt> FatView<D> {
     /// Opens the file system in `device`.
     ///
     /// # Errors
@@ -58,7 +60,7 @@ impl<D: BlockDevice> FatView<D> {
     /// # Errors
     /// [`Error::Corrupt`] for a chain that ends early, loops or leaves the file system;
     /// [`Error::Path`] for a directory.
-    pub fn read(&self, path: &ImagePath) -> Result<Option<Vec<u8>>, Error> {
+    pub fn content(&self, path: &ImagePath) -> Result<Option<Vec<u8>>, Error> {
         match self.find(path)? {
             None => Ok(None),
             Some(Found::Entry(Entry { is_dir: false, first_cluster, len, .. })) => {
@@ -68,30 +70,18 @@ impl<D: BlockDevice> FatView<D> {
         }
     }
 
-    /// What is at `path`; `None` if nothing is.
+    /// The volume label: the one in the root directory, or else the one in the boot sector.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], as for [`FatView::read`].
-    pub fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
-        Ok(self.find(path)?.map(|found| match found {
-            Found::Root => Metadata { kind: FileKind::Directory, len: 0, attributes: None },
-            Found::Entry(entry) => entry.metadata(),
-        }))
-    }
-
-    /// What is in the directory at `path`, sorted by name, without `.` and `..`.
-    ///
-    /// # Errors
-    /// [`Error::Path`] if it is no directory; [`Error::Corrupt`], as for [`FatView::read`].
-    pub fn list(&self, path: &ImagePath) -> Result<Vec<(String, Metadata)>, Error> {
-        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
-        let entries = parse(&self.directory(&found, path)?).into_iter();
-        let mut listed: Vec<_> = entries
-            .filter(|e| e.name != "." && e.name != "..")
-            .map(|e| (e.name.clone(), e.metadata()))
-            .collect();
-        listed.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(listed)
+    /// [`Error::Corrupt`], as for [`FatView::content`].
+    pub fn label(&self) -> Result<String, Error> {
+        let root = self.directory(&Found::Root, &ImagePath::root())?;
+        let entries = root.chunks_exact(ENTRY_LEN).take_while(|raw| raw[0] != 0);
+        let listed = entries.filter(|raw| raw[0] != DELETED).find(|raw| raw[11] & 0x3f == ATTRIBUTE_LABEL);
+        Ok(listed.map_or_else(
+            || self.bpb.label.clone(),
+            |raw| String::from_utf8_lossy(&raw[..11]).trim_end().to_owned(),
+        ))
     }
 
     fn find(&self, path: &ImagePath) -> Result<Option<Found>, Error> {
@@ -175,6 +165,32 @@ impl<D: BlockDevice> FatView<D> {
     /// Whether a table entry marks the end of a chain.
     fn ends(&self, entry: u64) -> bool {
         entry >= if self.bpb.fat32 { 0x0fff_fff8 } else { 0xfff8 }
+    }
+}
+
+impl<D: ReadAt> FsRead for FatView<D> {
+    fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
+        Ok(self.find(path)?.map(|found| match found {
+            Found::Root => Metadata { kind: FileKind::Directory, len: 0, attributes: None },
+            Found::Entry(entry) => entry.metadata(),
+        }))
+    }
+
+    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
+        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
+        let entries = parse(&self.directory(&found, path)?).into_iter();
+        let listed = entries.filter(|e| e.name != "." && e.name != "..").map(|e| {
+            let kind = e.metadata().kind;
+            (e.name, kind)
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(listed)
+    }
+
+    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+        let content = self.content(path)?.ok_or_else(|| Error::path(path, "no such file or directory"))?;
+        out.write_all(&content).map_err(|e| Error::io(format!("copying {path}"), e))
     }
 }
 

@@ -36,7 +36,7 @@ use windows::Windows;
 use writer::CardWriter;
 
 use crate::base::ImageObserver;
-use crate::disk::{BlockDevice, FileDevice, Patch};
+use crate::disk::{FileDevice, Patch, ReadAt};
 use crate::progress::Progress;
 use crate::sink::source::Source;
 use crate::sink::streaming::{Pending, StreamingWriter};
@@ -65,7 +65,7 @@ pub struct Target {
 
 /// Looks whether what is on the card is what was baked.
 pub type Proof =
-    Box<dyn Fn(Arc<dyn BlockDevice>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+    Box<dyn Fn(Arc<dyn ReadAt>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
 
 /// Looks whether the base is still the one that was verified.
 pub type Still = Box<dyn Fn() -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
@@ -221,7 +221,7 @@ impl Job<'_> {
             card: card.target.card_name.clone(),
             source,
         })?;
-        let base = FileDevice::open_read_only(&self.base)
+        let base = FileDevice::open(&self.base)
             .map_err(|e| Error::Base { path: self.base.clone(), source: e.into() })?;
         let plan = Plan::new(self.source, base, patch, card)?;
         plan.notes.iter().for_each(|note| self.progress.note(note));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::error::Error;
 use super::layout::{HEAD, UNIT};
 use super::writer::CardWriter;
-use crate::disk::{BlockDevice, FileDevice, Patch, Patched, Ranges};
+use crate::disk::{FileDevice, Patch, Patched, Ranges, ReadAt};
 use crate::io::chunk::GRAIN;
 use crate::sink::source::Source;
 
 /// An image and which of its bytes go where.
 pub(super) struct Plan {
     /// What the card is to hold.
-    pub image: Arc<dyn BlockDevice>,
+    pub image: Arc<dyn ReadAt>,
     pub patch: Patch,
     /// What must read back, but for the head.
     pub used: Ranges,
@@ -33,7 +33,7 @@ impl Plan {
     pub fn new(source: &Source, base: FileDevice, patch: Patch, card: &CardWriter) -> Result<Self, Error> {
         let (node, full) = (&card.target.node, card.options.full);
         let len = source.len();
-        let image: Arc<dyn BlockDevice> = Arc::new(Patched::new(base, patch.clone()));
+        let image: Arc<dyn ReadAt> = Arc::new(Patched::new(base, patch.clone()));
         let blocks: Ranges = patch.blocks().map(|(at, bytes)| at..at + bytes.len() as u64).collect();
         let mut stored: Ranges = source.data().iter().cloned().collect();
         blocks.iter().for_each(|range| stored.insert(range));

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::device::Card;
-use crate::disk::BlockDevice;
+use crate::disk::ReadAt;
 
 /// Bytes that are read at once, and remembered.
 const BLOCK: u64 = 64 * 1024;
@@ -49,7 +49,7 @@ impl CardReader {
     }
 }
 
-impl BlockDevice for CardReader {
+impl ReadAt for CardReader {
     fn len(&self) -> u64 {
         self.len
     }
@@ -70,9 +70,5 @@ impl BlockDevice for CardReader {
             buf = later;
         }
         Ok(())
-    }
-
-    fn write_at(&self, _offset: u64, _buf: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }

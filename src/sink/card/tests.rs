@@ -13,7 +13,7 @@ mod early;
 use super::layout::{HEAD, UNIT};
 use super::mock::{Faults, Gate, MockCard};
 use super::*;
-use crate::disk::Overlay;
+use crate::disk::{Overlay, WriteAt};
 use crate::progress::Silent;
 use early::show;
 
@@ -53,7 +53,7 @@ impl Image {
             file.write_all_at(&noise(at, len), at).unwrap();
         }
         let base = dir.path().join("base.img");
-        let overlay = Overlay::new(Arc::new(FileDevice::open_read_only(&base).unwrap()));
+        let overlay = Overlay::new(Arc::new(FileDevice::open(&base).unwrap()));
         for at in [10, 900_000, 5 * MIB + 7, 7 * MIB, 12 * MIB, LEN - 700] {
             let bytes = if at == 10 { vec![1] } else { noise(at, 600) };
             overlay.write_at(at, &bytes).unwrap();
@@ -83,7 +83,7 @@ impl Image {
 
     fn content(&self) -> Content {
         let expected = self.bytes.clone();
-        let proof = move |device: Arc<dyn BlockDevice>| {
+        let proof = move |device: Arc<dyn ReadAt>| {
             let mut read = vec![0; expected.len()];
             device.read_at(0, &mut read)?;
             if read == expected { Ok(()) } else { Err("it differs".into()) }
@@ -280,7 +280,7 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
             let gate = Arc::clone(&gate);
             // it opens only when the fast card is all but done
             let Content { patch, proof, still } = content;
-            let opening = move |device: Arc<dyn BlockDevice>| {
+            let opening = move |device: Arc<dyn ReadAt>| {
                 gate.open();
                 proof(device)
             };

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::error::Error;
 use super::writer::CardWriter;
-use crate::disk::{BlockDevice, Ranges};
+use crate::disk::{Ranges, ReadAt};
 use crate::io::AlignedBuf;
 use crate::progress::Progress;
 
@@ -18,7 +18,7 @@ const SAMPLE: u64 = 64 << 10;
 /// Compares a card with its image.
 pub(super) struct Verifier<'a> {
     card: &'a CardWriter,
-    image: &'a dyn BlockDevice,
+    image: &'a dyn ReadAt,
     expected: AlignedBuf,
     read: AlignedBuf,
     /// Where it was written again, once.
@@ -32,7 +32,7 @@ struct Difference {
 }
 
 impl<'a> Verifier<'a> {
-    pub fn new(card: &'a CardWriter, image: &'a dyn BlockDevice) -> Self {
+    pub fn new(card: &'a CardWriter, image: &'a dyn ReadAt) -> Self {
         let buffer = || AlignedBuf::zeroed(PIECE as usize);
         Self { card, image, expected: buffer(), read: buffer(), again: None }
     }

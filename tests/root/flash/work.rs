@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use pibake::disk::{BlockDevice, FileDevice, Ranges, partitions};
+use pibake::disk::{FileDevice, Ranges, ReadAt, partitions};
 
 use crate::loops::Drive;
 use crate::support::images::Places;
@@ -78,7 +78,7 @@ pub fn failed(out: &Output, code: i32, words: &str) {
 
 /// Every block that the image's file systems use is on the card as it is in the image.
 pub fn assert_same(card: &dyn Drive, image: &Path) {
-    let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(image).unwrap());
+    let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(image).unwrap());
     let data: Ranges = std::iter::once(0..MIB).collect();
     let used = pibake::fs::used(&device, &data).unwrap();
     assert!(used.whole.is_empty(), "{:?}", used.whole);
@@ -94,7 +94,7 @@ pub fn assert_same(card: &dyn Drive, image: &Path) {
 }
 
 pub fn places(image: &Path) -> Places {
-    let (_, found) = partitions(&FileDevice::open_read_only(image).unwrap()).unwrap();
+    let (_, found) = partitions(&FileDevice::open(image).unwrap()).unwrap();
     Places { boot: (found[0].offset, found[0].len), root: (found[1].offset, found[1].len) }
 }
 

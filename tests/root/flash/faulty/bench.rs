@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
 
-use pibake::disk::{BlockDevice, FileDevice, Ranges};
+use pibake::disk::{FileDevice, Ranges, ReadAt};
 
 use crate::disk::{BEFORE, Disk, Faults};
 use crate::flash::work::{CARD, MIB, Work, assert_same, failed, said};
@@ -87,13 +87,13 @@ impl Bench {
 
     pub fn read(&self, node: usize, at: u64, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
-        FileDevice::open_read_only(&self.image(node)).unwrap().read_at(at, &mut bytes).unwrap();
+        FileDevice::open(&self.image(node)).unwrap().read_at(at, &mut bytes).unwrap();
         bytes
     }
 
     /// Which bytes of a node's image are in use.
     pub fn used(&self, node: usize) -> Ranges {
-        let device: Arc<dyn BlockDevice> = Arc::new(FileDevice::open_read_only(&self.image(node)).unwrap());
+        let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.image(node)).unwrap());
         pibake::fs::used(&device, &std::iter::once(0..MIB).collect()).unwrap().ranges
     }
 }

@@ -1,0 +1,34 @@
+//! A file that a test edits as a device.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use pibake::disk::{ReadAt, WriteAt};
+
+/// An open file, for reading and writing.
+pub struct WritableFile(File);
+
+impl WritableFile {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        OpenOptions::new().read(true).write(true).open(path).map(Self)
+    }
+}
+
+impl ReadAt for WritableFile {
+    fn len(&self) -> u64 {
+        self.0.metadata().unwrap().len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+impl WriteAt for WritableFile {
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        assert!(offset + buf.len() as u64 <= self.len(), "a write past the end");
+        self.0.write_all_at(buf, offset)
+    }
+}
