@@ -26,7 +26,7 @@ const TOKEN: &str = "abcdef.0123456789abcdef";
 
 /// What changes things, with the options of apt's taken out: those are looked at elsewhere.
 fn deeds(node: &Node) -> String {
-    let looks = ["dpkg-query", "df", "ip", "timedatectl", "getent", "findmnt", "chronyc"];
+    let looks = ["dpkg-query", "df", "ip", "timedatectl", "getent", "findmnt", "chronyc", "python3"];
     let words = ["is-active", "is-enabled", "showhold", " get ", "sysctl -n"];
     let deeds = node.calls().into_iter().filter(|call| {
         !looks.iter().any(|name| call.split(' ').next() == Some(name))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pibake::cluster::{Cluster, Overrides, Secret, Wifi, WifiKey};
+use pibake::cluster::{Cluster, Overrides, Secret, Security, Wifi, WifiKey};
 use pibake::identity::{Identity, Store, wifi_psk};
 use proptest::prelude::*;
 
@@ -228,7 +228,13 @@ fn keys_given_as_keys_stay_and_open_networks_have_none() {
         let wifi = cluster(&format!("[network.wifi]\nssid = \"a\"\n{key} = \"{hex}\"\n"));
         assert_eq!(wifi_psk(wifi.network.wifi().unwrap()), Some(Secret::new(hex.to_lowercase())));
     }
-    let open = Wifi { ssid: "a".into(), key: WifiKey::Open, country: None, hidden: false };
+    let open = Wifi {
+        ssid: "a".into(),
+        key: WifiKey::Open,
+        security: Security::default(),
+        country: None,
+        hidden: false,
+    };
     assert_eq!(wifi_psk(&open), None);
 }
 

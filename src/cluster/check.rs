@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Secret, WifiKey};
+use super::{Opening, Protocol, Secret, Security, WifiKey};
 
 /// A DNS label of RFC 1123 in lower case, as Linux, Kubernetes and DHCP all take it for a name.
 pub(super) fn label(text: &str) -> Result<(), String> {
@@ -133,6 +133,35 @@ pub(super) fn psk(text: &str) -> Result<WifiKey, String> {
         return Ok(WifiKey::Psk(Secret::new(text.to_lowercase())));
     }
     Err("must be 64 hex digits; a passphrase goes under \"password\"".to_owned())
+}
+
+/// What a radio network asks of those that join; `None` for nothing.
+pub(super) fn security(text: &str) -> Result<Option<Security>, String> {
+    match text {
+        "wpa2" => Ok(Some(Security::Wpa2)),
+        "wpa3" => Ok(Some(Security::Wpa3)),
+        "wpa2-wpa3" => Ok(Some(Security::Wpa2OrWpa3)),
+        "open" => Ok(None),
+        _ => Err("must be \"wpa2\", \"wpa3\", \"wpa2-wpa3\" or \"open\"".to_owned()),
+    }
+}
+
+/// What is open to machines on the uplink's side: `api`, `node-ports`, `all`, or `443/tcp`.
+pub(super) fn opening(text: &str) -> Result<Opening, String> {
+    let port =
+        |number: &str| number.parse().ok().filter(|n| *n > 0 && number.bytes().all(|b| b.is_ascii_digit()));
+    match (text, text.split_once('/')) {
+        ("api", _) => Ok(Opening::Api),
+        ("node-ports", _) => Ok(Opening::NodePorts),
+        ("all", _) => Ok(Opening::All),
+        ("ssh" | "22/tcp", _) => Err("is always open: leave it out".to_owned()),
+        (_, Some((number, protocol))) if port(number).is_some() && matches!(protocol, "tcp" | "udp") => {
+            let protocol = if protocol == "tcp" { Protocol::Tcp } else { Protocol::Udp };
+            Ok(Opening::Port(port(number).unwrap_or_default(), protocol))
+        }
+        _ => Err("must be \"api\", \"node-ports\", \"all\", or a port such as \"443/tcp\" or \"51820/udp\""
+            .to_owned()),
+    }
 }
 
 pub(super) fn sha256(text: &str) -> Result<String, String> {

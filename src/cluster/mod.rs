@@ -17,6 +17,7 @@ mod node;
 mod plan;
 pub mod platform;
 mod problem;
+mod radio;
 mod read;
 mod reference;
 mod secret;
@@ -31,7 +32,8 @@ pub use containerd::ContainerdVersion;
 pub use kubernetes::{Cgroup, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};
 pub use network::{
-    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Uplink, UplinkAddressing, Wifi, WifiKey,
+    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,
+    Wifi, WifiKey,
 };
 pub use node::{InvalidMac, MacAddress, Node, Role};
 pub use plan::MOST_NODES;

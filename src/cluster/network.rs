@@ -65,6 +65,30 @@ pub struct Uplink {
     pub wifi: Option<Wifi>,
     /// How it gets its address.
     pub addressing: UplinkAddressing,
+    /// What machines on its side may open connections to, besides SSH on the node itself.
+    pub allow: Vec<Opening>,
+}
+
+/// What is open to machines on the uplink's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// The API server.
+    Api,
+    /// The ports that services of type NodePort get.
+    NodePorts,
+    /// One port of the node's own addresses: a host port, or a daemon of the user's.
+    Port(u16, Protocol),
+    /// Everything: the node itself, the other nodes, the pods and the services.
+    All,
+}
+
+/// What a port is a port of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// How the uplink gets its address.
@@ -88,10 +112,25 @@ pub struct Wifi {
     pub ssid: String,
     /// What joins it. [`crate::identity::wifi_psk`] makes of it what is written on a card.
     pub key: WifiKey,
+    /// What the access point asks of those that join; says nothing where the network is open.
+    pub security: Security,
     /// Where the radio stands: ISO 3166-1 alpha-2, upper case. Decides channels and power.
     pub country: Option<String>,
     /// The access point does not announce the name.
     pub hidden: bool,
+}
+
+/// What an access point asks of those that join with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// WPA2-Personal, also where the access point offers WPA3 besides: the pre-shared key does, and
+    /// the passphrase stays off the card.
+    #[default]
+    Wpa2,
+    /// WPA3-Personal alone (SAE), which needs the passphrase itself.
+    Wpa3,
+    /// Either, the better one first: the passphrase is on the card where the image can use it.
+    Wpa2OrWpa3,
 }
 
 /// What joins a radio network.

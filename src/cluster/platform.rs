@@ -23,6 +23,10 @@ pub struct Platform {
     /// Whether netplan knows `regulatory-domain` (from 0.105); else the country goes on the
     /// kernel's command line.
     pub netplan_sets_country: bool,
+    /// Whether its netplan is 1.0.1 or newer: it knows WPA3 (`key-management: sae`), and writes the
+    /// name of a radio network in a form in which wpa_supplicant takes a backslash for the beginning
+    /// of an escape sequence.
+    pub netplan_1: bool,
     /// Whether its cloud-init knows `chpasswd.users` (from 22.3); it is told of `chpasswd.list`,
     /// which newer ones complain of, otherwise.
     pub chpasswd_users: bool,
@@ -48,6 +52,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "focal",
         cgroup: Cgroup::V1,
         netplan_sets_country: false,
+        netplan_1: false,
         chpasswd_users: false,
         modules_extra: false,
         containerd: &[V1],
@@ -61,6 +66,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "jammy",
         cgroup: Cgroup::V2,
         netplan_sets_country: false,
+        netplan_1: false,
         chpasswd_users: true,
         modules_extra: true,
         containerd: &[V2, V1],
@@ -73,6 +79,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "noble",
         cgroup: Cgroup::V2,
         netplan_sets_country: true,
+        netplan_1: true,
         chpasswd_users: true,
         modules_extra: true,
         containerd: &[V2, V1],
@@ -86,6 +93,7 @@ pub const PLATFORMS: [Platform; 4] = [
         codename: "bookworm",
         cgroup: Cgroup::V2,
         netplan_sets_country: true,
+        netplan_1: false,
         chpasswd_users: true,
         modules_extra: false,
         containerd: &[V2, V1],

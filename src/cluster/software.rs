@@ -80,6 +80,9 @@ impl Cluster {
         let cgroup = asked.cgroup.unwrap_or(platform.cgroup);
         let fail = |key: &str, message| Err(SoftwareError(self.origins.problem(key, message)));
 
+        if let Some(fault) = self.radio_fault(platform) {
+            return Err(SoftwareError(fault));
+        }
         let newest = match cgroup {
             Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,
             Cgroup::V2 if platform.cgroup == Cgroup::V2 => NEWEST_KUBERNETES,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::apt::{self, Apt};
 use super::dhcp::{self, Dhcp};
+use super::firewall;
 use super::first_boot::{self, Setting};
 use super::hidden::Hidden;
 use super::kubeadm::{self, Kubeadm, Wanted};
@@ -73,6 +74,8 @@ struct NetworkView {
 #[derive(Debug, Serialize)]
 struct UplinkView {
     interface: String,
+    /// What is open to machines on its side: `443/tcp`, `30000-32767/udp`, or `all`.
+    open: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -164,8 +167,11 @@ impl Context {
             node: peer(node),
             nodes: cluster.nodes.iter().map(peer).collect(),
             network: NetworkView::new(cluster, control_plane),
-            uplink: gateway.map(|g| UplinkView { interface: g.uplink.interface.clone() }),
-            netplan: netplan::groups(network, kubernetes.services, node, hidden.wifi_psk.as_deref(), country),
+            uplink: gateway.map(|g| UplinkView {
+                interface: g.uplink.interface.clone(),
+                open: firewall::open(&g.uplink, API_PORT),
+            }),
+            netplan: netplan::groups(from, country),
             dhcp: gateway.map(|gateway| dhcp::server(gateway, cluster, node)),
             api: Api::new(&api_name, control_plane, &cluster.domain),
             login: Login {

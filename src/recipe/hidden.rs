@@ -20,6 +20,8 @@ pub(super) struct Hidden {
     pub(super) ssh_keys: Vec<String>,
     pub(super) password_hash: Option<String>,
     pub(super) wifi_psk: Option<String>,
+    /// The radio network's passphrase, of which the key above is made. Baked only where WPA3 needs it.
+    pub(super) wifi_passphrase: Option<String>,
     masked: bool,
 }
 
@@ -69,6 +71,10 @@ impl Hidden {
             ssh_keys: identity.authorized_keys(&cluster.access),
             password_hash: identity.password_hash(&cluster.access).map(reveal),
             wifi_psk: cluster.network.wifi().and_then(wifi_psk).map(reveal),
+            wifi_passphrase: cluster.network.wifi().and_then(|wifi| match &wifi.key {
+                WifiKey::Passphrase(passphrase) => Some(passphrase.reveal().to_owned()),
+                WifiKey::Psk(_) | WifiKey::Open => None,
+            }),
             masked: false,
         }
     }
@@ -93,6 +99,7 @@ impl Hidden {
             ssh_keys,
             password_hash: cluster.access.password.as_ref().map(|_| MASK.to_owned()),
             wifi_psk: cluster.network.wifi().filter(|w| w.key != WifiKey::Open).map(|_| MASK.to_owned()),
+            wifi_passphrase: Some(MASK.to_owned()),
             masked: true,
         }
     }
@@ -106,6 +113,7 @@ impl Hidden {
             ca_key: format!("{MASK}\n"),
             password_hash: self.password_hash.map(|_| mask()),
             wifi_psk: self.wifi_psk.map(|_| mask()),
+            wifi_passphrase: self.wifi_passphrase.map(|_| mask()),
             masked: true,
             ..self
         }

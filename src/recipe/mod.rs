@@ -6,6 +6,7 @@ mod build;
 mod context;
 mod dhcp;
 mod extras;
+mod firewall;
 mod first_boot;
 mod hidden;
 mod kernel;

@@ -5,11 +5,15 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
-use crate::cluster::{Gateway, LanAddressing, Mode, Network, Node, Uplink, UplinkAddressing};
+use super::context::Sources;
+use crate::cluster::{
+    Gateway, LanAddressing, Mode, Network, Node, Security, Uplink, UplinkAddressing, Wifi, WifiKey,
+};
 
-/// Metric of the route to the service network: more than any route that DHCP (100) or the radio
-/// (600) brings, so that it counts only where there is no other.
-const LAST_RESORT: u32 = 10_000;
+/// The routing table `default` (rt_tables), in which the kernel looks after `main`, and so only
+/// where that has no way at all (ip-rule(8)). In `main` even the last of metrics would win over a
+/// wider route, such as the way out.
+const LAST_RESORT: u32 = 253;
 
 /// netplan's destination of a default route; its word `default` is newer than Ubuntu 20.04's.
 const EVERYWHERE: &str = "0.0.0.0/0";
@@ -28,6 +32,8 @@ pub(super) struct Port {
     /// Boot does not wait for it.
     optional: bool,
     dhcp: bool,
+    /// It keeps the address that it leased, also when the server does not answer any more.
+    keep_lease: bool,
     /// It keeps its address with no cable in it.
     ignore_carrier: bool,
     addresses: Vec<String>,
@@ -42,38 +48,35 @@ struct Route {
     to: String,
     /// `None`: whatever is there is on the link itself.
     via: Option<Ipv4Addr>,
-    metric: Option<u32>,
+    table: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
 struct Radio {
     ssid: String,
     hidden: bool,
-    /// 64 hex digits; `None` for an open network.
-    psk: Option<String>,
+    /// netplan's word for how the key is used; `None` where netplan is to offer all that it knows.
+    key_management: Option<&'static str>,
+    /// 64 hex digits, or the passphrase; `None` for an open network.
+    password: Option<String>,
 }
 
-/// What netplan is told on `node`. `psk` is the radio network's key; `country` is given where
-/// netplan is to set it.
-pub(super) fn groups(
-    network: &Network,
-    services: Ipv4Net,
-    node: &Node,
-    psk: Option<&str>,
-    country: Option<&str>,
-) -> Vec<Group> {
+/// What netplan is told on a node. `country` is given where netplan is to set it.
+pub(super) fn groups(from: &Sources<'_>, country: Option<&str>) -> Vec<Group> {
+    let Sources { cluster, node, .. } = *from;
+    let network = &cluster.network;
     let mut wired = Vec::new();
     let mut radio = Vec::new();
     match &network.mode {
         Mode::Gateway(gateway) if node.is_control_plane() => {
-            wired.push(gateway_port(network, services, node));
-            let uplink = uplink_port(network, gateway, psk, country);
+            wired.push(gateway_port(network, cluster.kubernetes.services, node));
+            let uplink = uplink_port(network, gateway, radio_of(from), country);
             let kind = if uplink.wifi.is_some() { &mut radio } else { &mut wired };
             kind.push(uplink);
         }
-        Mode::Gateway(_) => wired.push(Port { dhcp: true, ..Port::new(&network.interface) }),
+        Mode::Gateway(_) => wired.push(leased_port(network)),
         Mode::Lan(lan) => wired.push(match lan.addressing {
-            LanAddressing::Dhcp => Port { dhcp: true, ..Port::new(&network.interface) },
+            LanAddressing::Dhcp => leased_port(network),
             LanAddressing::Static => Port {
                 addresses: vec![with_prefix(node.address, network.subnet)],
                 dns: network.dns.clone(),
@@ -93,6 +96,7 @@ impl Port {
             name: name.to_owned(),
             optional: false,
             dhcp: false,
+            keep_lease: false,
             ignore_carrier: false,
             addresses: Vec::new(),
             dns: Vec::new(),
@@ -103,6 +107,12 @@ impl Port {
     }
 }
 
+/// A port whose address the node is known by: it keeps it, and with it all pods, while the DHCP
+/// server is away.
+fn leased_port(network: &Network) -> Port {
+    Port { dhcp: true, keep_lease: true, ..Port::new(&network.interface) }
+}
+
 /// The gateway's port to the other nodes. It is not waited for: what boot waits for is the uplink,
 /// without which nothing can be installed. Its route to the services is there for when the uplink
 /// is down: with no route at all, pods on the host's network could not reach even the API server.
@@ -111,13 +121,13 @@ fn gateway_port(network: &Network, services: Ipv4Net, node: &Node) -> Port {
         optional: true,
         ignore_carrier: true,
         addresses: vec![with_prefix(node.address, network.subnet)],
-        routes: vec![Route { to: services.to_string(), via: None, metric: Some(LAST_RESORT) }],
+        routes: vec![Route { to: services.to_string(), via: None, table: Some(LAST_RESORT) }],
         ..Port::new(&network.interface)
     }
 }
 
-fn uplink_port(network: &Network, gateway: &Gateway, psk: Option<&str>, country: Option<&str>) -> Port {
-    let Uplink { interface, wifi, addressing } = &gateway.uplink;
+fn uplink_port(network: &Network, gateway: &Gateway, radio: Option<Radio>, country: Option<&str>) -> Port {
+    let Uplink { interface, addressing, .. } = &gateway.uplink;
     let mut port = Port { dns: network.dns.clone(), ..Port::new(interface) };
     match addressing {
         UplinkAddressing::Dhcp => port.dhcp = true,
@@ -126,15 +136,32 @@ fn uplink_port(network: &Network, gateway: &Gateway, psk: Option<&str>, country:
             port.routes = vec![default_route(*router)];
         }
     }
-    if let Some(wifi) = wifi {
-        port.wifi = Some(Radio { ssid: wifi.ssid.clone(), hidden: wifi.hidden, psk: psk.map(str::to_owned) });
+    if radio.is_some() {
         port.regulatory_domain = country.map(str::to_owned);
     }
+    port.wifi = radio;
     port
 }
 
+fn radio_of(from: &Sources<'_>) -> Option<Radio> {
+    let Wifi { ssid, hidden, security, key, .. } = from.cluster.network.wifi()?;
+    // What a newer netplan writes, wpa_supplicant decodes: `\\` is one backslash then.
+    let ssid = if from.platform.netplan_1 { ssid.replace('\\', "\\\\") } else { ssid.clone() };
+    let (key_management, password) = match security {
+        _ if *key == WifiKey::Open => (None, &None),
+        Security::Wpa3 => (Some("sae"), &from.hidden.wifi_passphrase),
+        // Without a kind of key, newer ones offer WPA2 and WPA3.
+        Security::Wpa2OrWpa3 if from.cluster.needs_passphrase(from.platform) => {
+            (None, &from.hidden.wifi_passphrase)
+        }
+        // And that would be wrong here: of these digits WPA3 can make nothing.
+        Security::Wpa2 | Security::Wpa2OrWpa3 => (Some("psk"), &from.hidden.wifi_psk),
+    };
+    Some(Radio { ssid, hidden: *hidden, key_management, password: password.clone() })
+}
+
 fn default_route(via: Ipv4Addr) -> Route {
-    Route { to: EVERYWHERE.to_owned(), via: Some(via), metric: None }
+    Route { to: EVERYWHERE.to_owned(), via: Some(via), table: None }
 }
 
 fn with_prefix(address: Ipv4Addr, subnet: Ipv4Net) -> String {

@@ -46,6 +46,7 @@ const COMMANDS: &[&str] = &[
     "kubeadm",
     "kubectl",
     "modprobe",
+    "python3",
     "resize2fs",
     "sysctl",
     "systemctl",
@@ -161,7 +162,8 @@ impl Node {
         let common = format!(
             "LOGIN_USER='{}'\nCLUSTER_INTERFACE='eth0'\nCONTROL_PLANE='10.0.0.1:6443'\n\
              CONTAINERD_PACKAGES='containerd.io'\nKUBERNETES_PACKAGES='kubelet=1.34.2-1.1 kubeadm kubectl'\n\
-             SECRETS='/etc/pibake/other-secret'\nCERTIFICATES_FROM='1000000000'\n",
+             SECRETS='/etc/pibake/other-secret'\nCERTIFICATES_FROM='1000000000'\n\
+             CLUSTER_NETWORK='10.0.0.0/24'\nPOD_NETWORK='10.244.0.0/16'\nSERVICE_NETWORK='10.96.0.0/12'\n",
             user()
         );
         let own = match self.role {

@@ -38,6 +38,23 @@ fn what_a_stage_waits_for_is_said() {
         n.unset_state("uplink");
         n.put("sys/class/net/wlan0/carrier", "0\n");
     });
+    for address in ["10.0.0.57/24", "10.0.0.57/8", "10.244.9.5/24", "10.100.0.2/16"] {
+        case(ControlPlane, "network", "waiting", &|n| n.state("uplink-address", address));
+    }
+    for route in [
+        "default via 10.0.0.1 dev wlan0 proto dhcp src 192.168.1.77 metric 600",
+        "10.96.0.0/16 via 192.168.1.9 dev wlan0 proto dhcp metric 600",
+        "10.0.0.0/8 dev wlan0 scope link",
+        "10.244.7.7 via 192.168.1.9 dev wlan0 proto dhcp metric 600",
+    ] {
+        case(ControlPlane, "network", "waiting", &|n| n.state("routes", &format!("{route}\n")));
+    }
+    case(ControlPlane, "network", "waiting", &|n| {
+        n.put("run/systemd/resolve/resolv.conf", "# x\nnameserver 8.8.8.8\nnameserver 10.96.0.53\n")
+    });
+    case(ControlPlane, "dhcp", "waiting", &|n| {
+        n.state("other-dhcp", "192.168.1.1 (66:66:66:66:66:66), which offers 192.168.1.101\n")
+    });
     case(Worker, "clock", "waiting", &|n| n.unset_state("clock"));
     case(Worker, "kernel", "retrying", &|n| remove(n, "proc/cgroups"));
     case(ControlPlane, "control-plane", "retrying", &|n| remove(n, "etc/kubernetes/pki/ca.key"));
@@ -76,6 +93,22 @@ fn a_broken_node_env_is_said() {
     assert!(status.contains("node.env has no CONTROL_PLANE: bake the card again"), "{status}");
     node.put("etc/pibake/node.env", &whole);
     assert!(running.end(&node).success());
+}
+
+/// What is beside the cluster's networks, or wider than they are behind a router, is no harm.
+#[test]
+fn a_network_outside_that_is_another_is_left_alone() {
+    let routes = "default via 192.168.1.1 dev wlan0 proto dhcp src 192.168.1.77 metric 600\n\
+                  10.0.0.0/8 via 192.168.1.9 dev wlan0 proto dhcp metric 600\n\
+                  10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.1\n\
+                  10.244.1.0/24 via 10.0.0.2 dev eth0\n\
+                  192.168.1.0/24 dev wlan0 proto kernel scope link src 192.168.1.77 metric 600\n\
+                  192.168.1.1 dev wlan0 proto dhcp scope link src 192.168.1.77 metric 600\n";
+    let node = Node::new(Role::ControlPlane);
+    node.state("routes", routes);
+    node.state("uplink-address", "10.0.1.57/24");
+    node.put("run/systemd/resolve/resolv.conf", "nameserver 192.168.1.1\nnameserver fe80::1%3\n");
+    node.complete(&[]);
 }
 
 /// The words of real programs, each with the sentence made of them.

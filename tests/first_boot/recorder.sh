@@ -112,7 +112,8 @@ configure() {
 	case $1 in
 	isc-dhcp-server | containerd.io | kubelet)
 		put "enabled/${1%.io}"
-		put "active/${1%.io}"
+		# Its drop-in keeps the DHCP server from starting beside another.
+		[ "$1" = isc-dhcp-server ] && has other-dhcp || put "active/${1%.io}"
 		;;
 	esac
 	# The package's own files, and a kubelet that its package starts before kubeadm is there: it runs
@@ -454,10 +455,16 @@ sysctl)
 ip)
 	case $* in
 	*"route show default"*) echo "default via 10.0.0.1 dev eth0" ;;
-	*"dev wlan0"*) ! has uplink || echo "3: wlan0    inet 192.168.1.77/24 scope global wlan0" ;;
+	*"route show"*) cat "$STATE/routes" 2>/dev/null || echo "default via 10.0.0.1 dev eth0" ;;
+	*"dev wlan0"*)
+		address=$(cat "$STATE/uplink-address" 2>/dev/null || echo 192.168.1.77/24)
+		! has uplink || echo "3: wlan0    inet $address scope global wlan0"
+		;;
 	*) ! has link || echo "2: eth0    inet $(cat "$STATE/address")/24 scope global eth0" ;;
 	esac
 	;;
+# The search for other DHCP servers.
+python3) cat "$STATE/other-dhcp" 2>/dev/null || : ;;
 getent) echo "$2:x:1000:1000::/home/$2:/bin/sh" ;;
 kubeadm)
 	for last; do :; done

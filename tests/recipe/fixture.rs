@@ -141,6 +141,7 @@ pub fn wired_uplink() -> Cluster {
             address: "192.168.1.5/24".parse().unwrap(),
             router: Ipv4Addr::new(192, 168, 1, 1),
         },
+        allow: vec![Opening::Api, Opening::NodePorts, Opening::Port(443, Protocol::Tcp)],
     };
     cluster
 }

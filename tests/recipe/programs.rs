@@ -135,7 +135,7 @@ fn netplan_makes_a_gateway_of_the_first_node() {
         "RequiredForOnline=no",
         "Destination=10.96.0.0/12",
         "Scope=link",
-        "Metric=10000",
+        "Table=253",
         "ssid=\"home\"",
         "psk=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     ] {
@@ -143,6 +143,56 @@ fn netplan_makes_a_gateway_of_the_first_node() {
     }
     let radio = made.split("### ").find(|file| file.contains("Name=wlan0")).unwrap();
     assert!(radio.contains("DHCP=ipv4") && !radio.contains("RequiredForOnline=no"), "{radio}");
+}
+
+/// `CriticalConnection=` (0.106 and older) is an older name of `KeepConfiguration=` (1.0).
+#[test]
+fn netplan_keeps_the_workers_lease() {
+    for recipe in [of(&book(), 2), of(&lan(LanAddressing::Dhcp), 2)] {
+        let made = netplan(&recipe);
+        assert!(
+            made.contains("CriticalConnection=true") || made.contains("KeepConfiguration=true"),
+            "{made}"
+        );
+    }
+    let made = netplan(&of(&book(), 1));
+    assert!(!made.contains("CriticalConnection") && !made.contains("KeepConfiguration"), "{made}");
+}
+
+/// What wpa_supplicant itself reads out of what netplan writes, for names that people give.
+#[test]
+fn odd_radio_names_arrive() {
+    let names = [
+        "a\"b",
+        "\"",
+        "\\o_home\\",
+        "\\\"",
+        "Zoë’s iPhone",
+        "🍕",
+        "a#b",
+        " lead",
+        "trail ",
+        "  ",
+        "100%",
+        "$HOME",
+        "b: c",
+        "null",
+        "P\"x\"",
+        "\\x41",
+        "a\\nb",
+        "'",
+        "{}",
+        "&a",
+        "~",
+    ];
+    for name in names {
+        let mut cluster = book();
+        crate::fixture::gateway(&mut cluster).uplink.wifi.as_mut().unwrap().ssid = name.to_owned();
+        let made = netplan(&of(&cluster, 1));
+        let written = made.lines().find_map(|line| line.trim().strip_prefix("ssid=")).unwrap();
+        // Netplan of Debian 12 and Ubuntu 22.04 writes it bare; from the first quote to the last is the name.
+        assert_eq!(written, format!("\"{name}\""));
+    }
 }
 
 #[test]

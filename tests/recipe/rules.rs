@@ -104,6 +104,67 @@ fn a_passphrase_is_baked_as_what_it_makes() {
     assert!(root_file(&recipe, "/etc/netplan/50-cloud-init.yaml").contains(psk), "{said}");
 }
 
+/// WPA3 needs the passphrase itself, and it stands where nobody but root can read it.
+#[test]
+fn a_passphrase_is_baked_only_where_wpa3_needs_it() {
+    let radio = |security: &str, key: &str, platform: &str| {
+        let text = format!("[network.wifi]\nssid = \"home\"\nsecurity = \"{security}\"\n{key}");
+        let recipe = on(&crate::fixture::read(&text), platform, 1);
+        let netplan: Value =
+            serde_saphyr::from_str(&root_file(&recipe, "/etc/netplan/50-cloud-init.yaml")).unwrap();
+        let holders: Vec<_> = files(&recipe).filter(|f| holds(f.2, "correct horse")).collect();
+        assert!(holders.iter().all(|f| f.0 == Volume::Root && f.3 == 0o600 && f.4), "{security}");
+        let points = &netplan["network"]["wifis"]["wlan0"]["access-points"];
+        (points["home"].clone(), holders.len())
+    };
+    let key = "password = \"correct horse\"\n";
+    let sae = json!({"hidden": false, "auth": {"key-management": "sae", "password": "correct horse"}});
+    assert_eq!(radio("wpa3", key, "24.04"), (sae, 1));
+    assert_eq!(radio("wpa2-wpa3", key, "24.04"), (json!({"hidden": false, "password": "correct horse"}), 1));
+    for (security, platform) in [("wpa2", "24.04"), ("wpa2", "20.04"), ("wpa2-wpa3", "22.04")] {
+        let (point, holders) = radio(security, key, platform);
+        assert_eq!((&point["auth"]["key-management"], holders), (&json!("psk"), 0), "{security} {platform}");
+        assert_eq!(point["auth"]["password"].as_str().unwrap().len(), 64);
+        assert_eq!(point.get("password"), None);
+    }
+    assert_eq!(radio("open", "", "24.04"), (json!({"hidden": false}), 0));
+}
+
+#[test]
+fn wpa3_alone_needs_a_system_that_knows_it() {
+    let text = "[network.wifi]\nssid = \"home\"\nsecurity = \"wpa3\"\npassword = \"correct horse\"\n";
+    let error = crate::fixture::with(&crate::fixture::read(text), 1, &Extras::default()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("pibake.toml:3:12: network.wifi.security: netplan of 20.04"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_backslash_is_doubled_where_netplan_has_it_decoded() {
+    let mut cluster = book();
+    crate::fixture::gateway(&mut cluster).uplink.wifi.as_mut().unwrap().ssid = r"\o_home\".to_owned();
+    let name = |platform: &str| {
+        let netplan: Value =
+            serde_saphyr::from_str(&root_file(&on(&cluster, platform, 1), "/etc/netplan/50-cloud-init.yaml"))
+                .unwrap();
+        let points = netplan["network"]["wifis"]["wlan0"]["access-points"].as_object().unwrap().clone();
+        points.keys().next().unwrap().clone()
+    };
+    assert_eq!((name("22.04").as_str(), name("24.04").as_str()), (r"\o_home\", r"\\o_home\\"));
+}
+
+/// An address that a node is known by is kept while the DHCP server is away; that of the uplink is
+/// not, since the board may be carried into another network.
+#[test]
+fn leases_that_the_cluster_hangs_on_are_kept() {
+    let critical = |cluster: &Cluster, number: u16| {
+        root_file(&of(cluster, number), "/etc/netplan/50-cloud-init.yaml").matches("critical: true").count()
+    };
+    assert_eq!((critical(&book(), 1), critical(&book(), 2)), (0, 1));
+    assert_eq!((critical(&lan(LanAddressing::Dhcp), 1), critical(&lan(LanAddressing::Static), 2)), (1, 0));
+}
+
 #[test]
 fn a_preview_is_the_recipe_with_nothing_secret_in_it() {
     for cluster in clusters() {

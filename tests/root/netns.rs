@@ -1,6 +1,10 @@
 //! The cluster's own network on machines that are not there: network namespaces joined by veth
 //! pairs, in which the real DHCP server and the real iptables run what is baked.
 
+mod firewall;
+mod lease;
+mod others;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -17,15 +21,19 @@ use crate::fixture;
 use crate::support::{run, tool, tool_path, unconfined};
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let own = vec![
         trial("netns::a_node_gets_its_own_address_by_its_name", a_node_gets_its_own_address_by_its_name),
         trial("netns::another_client_sends_its_name", another_client_sends_its_name),
         trial("netns::what_is_no_node_gets_an_address_of_the_range", what_is_no_node_gets_one_of_the_range),
-        trial("netns::a_node_is_known_by_its_board_too", a_node_is_known_by_its_board_too),
+        trial(
+            "netns::a_board_that_is_named_alone_has_its_address",
+            a_board_that_is_named_alone_has_its_address,
+        ),
         trial("netns::a_card_written_anew_keeps_its_address", a_card_written_anew_keeps_its_address),
         trial("netns::many_nodes_in_another_subnet_are_served", many_nodes_in_another_subnet_are_served),
         trial("netns::nat_lets_the_nodes_out_and_is_taken_back", nat_lets_the_nodes_out_and_is_taken_back),
-    ]
+    ];
+    [own, firewall::trials(), lease::trials(), others::trials()].into_iter().flatten().collect()
 }
 
 fn trial(name: &str, test: fn()) -> Trial {
@@ -176,11 +184,6 @@ fn serve_dhcp(machine: &Machine, dir: &Path, config: &str) -> Daemon {
     server
 }
 
-/// What the book's control plane carries.
-fn baked(path: &str) -> String {
-    fixture::root_file(&fixture::of(&fixture::book(), 1), path)
-}
-
 /// The value that a client was told, of the last time it was.
 fn told(file: &Path, key: &str) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -243,13 +246,31 @@ fn what_is_no_node_gets_one_of_the_range() {
     }
 }
 
-fn a_node_is_known_by_its_board_too() {
+/// Where pibake.toml gives a node's hardware address, nothing else gets that node's address, and
+/// the board gets no other, whatever either says.
+fn a_board_that_is_named_alone_has_its_address() {
     let mut cluster = fixture::book();
+    cluster.nodes[1].mac = Some("dc:a6:32:01:02:02".parse().unwrap());
     cluster.nodes[2].mac = Some("dc:a6:32:01:02:03".parse().unwrap());
     let segment = Segment::of(&cluster);
-    segment.client.ip("link set eth0 address dc:a6:32:01:02:03");
-    assert_eq!(udhcpc(&segment, &["-x", "hostname:raspberrypi"]), Ipv4Addr::new(10, 0, 0, 3));
-    assert_eq!(udhcpc(&segment, &[]), Ipv4Addr::new(10, 0, 0, 3));
+    let ask = |mac: &str, arguments: &[&str]| {
+        segment.client.ip(&format!("link set eth0 address {mac}"));
+        udhcpc(&segment, arguments)
+    };
+    // The strangers come first, and one asks for the address by itself.
+    for name in ["hostname:node-2", "hostname:node-3"] {
+        let address = ask("66:66:66:66:66:66", &["-x", name, "-r", "10.0.0.3"]);
+        assert!(address.octets()[3] >= 5, "{name}: {address}");
+    }
+    let (two, three) = (Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3));
+    assert_eq!(ask("dc:a6:32:01:02:02", &["-x", "hostname:node-2"]), two);
+    let board = "dc:a6:32:01:02:03";
+    assert_eq!(ask(board, &["-x", "hostname:raspberrypi"]), three);
+    assert_eq!(ask(board, &[]), three);
+    assert_eq!(ask(board, &["-x", "hostname:node-2"]), three, "the card of another node");
+    assert_eq!(ask(board, &["-x", "hostname:node-4", "-C", "-x", "0x3d:ff0000000102"]), three);
+    // A node without one is still known by its name.
+    assert_eq!(ask("66:66:66:66:66:67", &["-x", "hostname:node-4"]), Ipv4Addr::new(10, 0, 0, 4));
 }
 
 /// The system on it has another machine id, and so its client another identifier (RFC 4361).
@@ -310,11 +331,19 @@ fn iptables(machine: &Machine, arguments: &str) -> String {
 
 /// All rules, without counters.
 fn rules(machine: &Machine) -> String {
-    iptables(machine, "-S") + &iptables(machine, "-t nat -S")
+    let all = ["", "-t nat ", "-t mangle "].map(|table| iptables(machine, &format!("{table}-S")));
+    let six = run(machine.command(&tool_path("ip6tables", "iptables")).args(["-t", "mangle", "-S"]));
+    all.concat() + &six
 }
 
 /// What the line `key` of pibake-nat.service runs, with the arguments that it gives.
 fn nat(machine: &Machine, key: &str) {
+    nat_of(&fixture::book(), machine, key);
+}
+
+/// The same of another cluster than the book's.
+fn nat_of(cluster: &Cluster, machine: &Machine, key: &str) {
+    let baked = |path: &str| fixture::root_file(&fixture::of(cluster, 1), path);
     let unit = baked("/etc/systemd/system/pibake-nat.service");
     let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
     // The recipe quotes values; none of these holds anything that needs it.

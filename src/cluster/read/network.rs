@@ -9,8 +9,8 @@ use super::default;
 use super::passwords::{self, Passwords};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Uplink, UplinkAddressing, Wifi, WifiKey, check,
-    country, defaults, plan,
+    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Security, Uplink, UplinkAddressing, Wifi,
+    WifiKey, check, country, defaults, plan,
 };
 
 /// What the nodes' addresses follow from, and the rest of the table.
@@ -110,7 +110,8 @@ fn wifi(
         table.secret("password", "password-file", (passwords::WIFI, variable), |f| passwords::read(dir, f));
     let password = password.map(|f| f.check(|t| check::wifi_password(t)));
     let psk = table.text("psk").map(|f| f.check(|t| check::psk(t)));
-    let open = table.flag("open", false);
+    let open_flag = table.flag("open", false);
+    let security = table.text("security").and_then(|f| f.check(|t| check::security(t)));
     let country = table.text("country").and_then(|f| f.check(|t| country::country(t)));
     let hidden = table.flag("hidden", false);
     // What seems to be missing is there, then, under a name with a slip in it.
@@ -121,6 +122,11 @@ fn wifi(
     if !misspelt && !document.given("network.wifi.ssid") {
         document.complain("network.wifi.ssid", "must be given: the name of the radio network");
     }
+    let open = open_flag || security == Some(None);
+    if open_flag && matches!(security, Some(Some(_))) {
+        document.complain("network.wifi.security", "does not go with open = true: drop one of the two");
+    }
+    let security = security.flatten().unwrap_or_default();
     let given: Vec<_> =
         ["password", "psk"].into_iter().filter(|k| document.given(&format!("network.wifi.{k}"))).collect();
     let key = match (given.as_slice(), open) {
@@ -139,17 +145,26 @@ fn wifi(
         }
         ([given], true) => {
             let message = format!("an open network has no {given}: drop one of the two");
-            document.complain("network.wifi.open", message);
+            document.complain(if open_flag { "network.wifi.open" } else { "network.wifi.security" }, message);
             None
         }
     };
-    Some(Wifi { ssid: ssid??, key: key?, country, hidden })
+    if let (Some(WifiKey::Psk(_)), [given], Security::Wpa3 | Security::Wpa2OrWpa3) =
+        (&key, given.as_slice(), security)
+    {
+        let message = "must be the passphrase itself under \"password\": WPA3 cannot use the 64 digits that WPA2 \
+                       makes of it; or set security = \"wpa2\"";
+        document.complain(&format!("network.wifi.{given}"), message);
+    }
+    Some(Wifi { ssid: ssid??, key: key?, security, country, hidden })
 }
 
 fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>) -> Uplink {
     let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
     let address = table.text("address").map(|f| f.check(|t| check::interface_address(t)));
     let router = table.text("router").map(|f| f.check(|t| check::address(t)));
+    let allow = table.texts("allow").unwrap_or_default();
+    let allow = allow.into_iter().filter_map(|f| f.check(|t| check::opening(t))).collect();
     table.finish();
     let addressing = match (address, router) {
         (None, None) => UplinkAddressing::Dhcp,
@@ -168,7 +183,7 @@ fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>)
         }
     };
     let usual = if wifi.is_some() { defaults::WIFI_INTERFACE } else { defaults::UPLINK_INTERFACE };
-    Uplink { interface: interface.unwrap_or_else(|| usual.to_owned()), wifi, addressing }
+    Uplink { interface: interface.unwrap_or_else(|| usual.to_owned()), wifi, addressing, allow }
 }
 
 fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, nodes: &[Node]) -> Dhcp {
