@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::base_flags::BaseFlags;
-use super::description::{Description, image_platform, versions};
+use super::description::{Description, check_login, image_platform, versions};
 use super::exit::Usage;
 use super::founding::Founding;
 use super::images::{self, Images};
@@ -88,8 +88,9 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     report(&base, &project.software(&platform)?, &nodes, &written, ui)
 }
 
-/// What system the nodes made from `base` run.
+/// What system the nodes made from `base` run; refuses a base whose accounts are in the login's way.
 pub(super) fn platform(project: &Project, base: &Base) -> anyhow::Result<Platform> {
+    check_login(project, base.path())?;
     match project.cluster.stated_platform() {
         Some(platform) => Ok(platform),
         None => image_platform(base.path()),

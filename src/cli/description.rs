@@ -6,8 +6,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::exit::Usage;
-use crate::cluster::{Overrides, Passwords, Platform, Software};
+use crate::cluster::{Accounts, Overrides, Passwords, Platform, Software};
 use crate::image_path::ImagePath;
+use crate::io::surroundings;
 use crate::opened::Opened;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -39,6 +40,11 @@ impl Description {
         for warning in project.warnings() {
             say(&format!("warning: {warning}"));
         }
+        // Nothing is chosen for the user here: the same description gives the same cards wherever
+        // it is built.
+        for warning in project.cluster.shared_with(&surroundings()) {
+            say(&format!("warning: {warning}"));
+        }
         Ok(project)
     }
 }
@@ -51,6 +57,19 @@ pub fn versions(base: &str, software: &Software) -> String {
         software.containerd,
         env!("CARGO_PKG_VERSION")
     )
+}
+
+/// Refuses a login name that an image has in use.
+pub fn check_login(project: &Project, image: &Path) -> anyhow::Result<()> {
+    let opened =
+        Opened::open(image).with_context(|| format!("reading the accounts of {}", image.display()))?;
+    let text = |path: &str| {
+        let mut bytes = Vec::new();
+        // An image without them has no accounts.
+        _ = ImagePath::new(path).map(|path| opened.read(&path, &mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Ok(project.cluster.check_login(&Accounts::parse(&text("/etc/passwd"), &text("/etc/group")))?)
 }
 
 /// What system an image says that it holds.

@@ -64,6 +64,7 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
         let description = cause.is::<Usage>()
             || cause.is::<cluster::Error>()
             || cause.is::<cluster::SoftwareError>()
+            || cause.is::<cluster::TakenName>()
             || cause.is::<cluster::platform::UnknownPlatform>()
             || cause.is::<recipe::Error>()
             || matches!(

@@ -7,9 +7,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use crate::cluster::INIT;
+use crate::cluster;
 use crate::io::folder::make_folders;
-use crate::io::{Folder, Owner};
+use crate::io::{Folder, Owner, surroundings};
 use crate::project::FILE;
 use crate::ui::Ui;
 
@@ -25,15 +25,20 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
     make_folders(dir, 0o777).with_context(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);
     let folder = Folder::open(dir).with_context(|| format!("opening {}", dir.display()))?;
+    let (text, chosen) = cluster::init(&surroundings());
     // Never over one that somebody edited; and closed to others, for passwords may come into it.
-    match folder.write_new(FILE, INIT.as_bytes(), 0o600, Owner::of_new_in(dir)) {
+    match folder.write_new(FILE, text.as_bytes(), 0o600, Owner::of_new_in(dir)) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             bail!("{} is there already and stays as it is; move it away for a new one", path.display())
         }
         other => other.with_context(|| format!("writing {}", path.display()))?,
     }
     ui.result(&json!({ "file": path }), || {
-        format!("{} is written: every setting is in it, commented, with its default\n", path.display())
+        let chosen: String = chosen.iter().map(|sentence| format!("{sentence}\n")).collect();
+        format!(
+            "{} is written: every setting is in it, commented, with its default\n{chosen}",
+            path.display()
+        )
     })?;
     Ok(())
 }

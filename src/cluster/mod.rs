@@ -8,6 +8,7 @@ mod containerd;
 mod coredns;
 mod country;
 pub mod defaults;
+mod init;
 mod interface;
 mod kubernetes;
 mod labels;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
+pub use init::init;
 pub use kubernetes::{Cgroup, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};
 pub use network::{

@@ -9,6 +9,7 @@ pub mod lock;
 pub mod ownership;
 pub mod pool;
 pub mod stream;
+mod surroundings;
 mod waiting;
 mod zero;
 
@@ -17,5 +18,6 @@ pub(crate) use direct::Direct;
 pub use folder::Folder;
 pub use lock::{FileLock, LockError};
 pub use ownership::Owner;
+pub use surroundings::{Surrounding, surroundings};
 pub use waiting::Waiting;
 pub(crate) use zero::is_zero;

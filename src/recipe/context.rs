@@ -13,7 +13,7 @@ use super::kubeadm::{self, Kubeadm, Wanted};
 use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
-use crate::cluster::{Cluster, Mode, Node, Platform, Software};
+use crate::cluster::{Cluster, Mode, Node, Platform, Software, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
 const API_PORT: u16 = 6443;
@@ -173,7 +173,7 @@ impl Context {
             }),
             netplan: netplan::groups(from, country),
             dhcp: gateway.map(|gateway| dhcp::server(gateway, cluster, node)),
-            api: Api::new(&api_name, control_plane, &cluster.domain),
+            api: Api::new(&api_name, control_plane, cluster),
             login: Login {
                 user: cluster.access.user.clone(),
                 ssh_keys: hidden.ssh_keys.clone(),
@@ -271,19 +271,22 @@ impl NetworkView {
 }
 
 impl Api {
-    fn new(name: &str, control_plane: &Node, domain: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            port: API_PORT,
-            endpoint: format!("{name}:{API_PORT}"),
-            names: vec![
-                name.to_owned(),
-                format!("{}.{domain}", control_plane.name),
-                control_plane.name.clone(),
-                control_plane.address.to_string(),
-                "localhost".to_owned(),
-                "127.0.0.1".to_owned(),
-            ],
-        }
+    fn new(name: &str, control_plane: &Node, cluster: &Cluster) -> Self {
+        let domain = &cluster.domain;
+        // Where it is known already, the uplink's address is one to reach the API server by, too.
+        let uplink = cluster.network.gateway().and_then(|gateway| match gateway.uplink.addressing {
+            UplinkAddressing::Static { address, .. } => Some(address.addr().to_string()),
+            UplinkAddressing::Dhcp => None,
+        });
+        let mut names = vec![
+            name.to_owned(),
+            format!("{}.{domain}", control_plane.name),
+            control_plane.name.clone(),
+            control_plane.address.to_string(),
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+        ];
+        names.extend(uplink);
+        Self { name: name.to_owned(), port: API_PORT, endpoint: format!("{name}:{API_PORT}"), names }
     }
 }

@@ -104,6 +104,13 @@ fn a_passphrase_is_baked_as_what_it_makes() {
     assert!(root_file(&recipe, "/etc/netplan/50-cloud-init.yaml").contains(psk), "{said}");
 }
 
+#[test]
+fn the_api_server_is_known_by_a_fixed_uplink_address() {
+    let told = |cluster: &Cluster| root_file(&of(cluster, 1), "/etc/pibake/kubeadm.yaml");
+    assert!(told(&crate::fixture::wired_uplink()).contains("\"192.168.1.5\"]"));
+    assert!(!told(&book()).contains("192.168.1.5"));
+}
+
 /// WPA3 needs the passphrase itself, and it stands where nobody but root can read it.
 #[test]
 fn a_passphrase_is_baked_only_where_wpa3_needs_it() {

@@ -62,6 +62,7 @@ fn alone_on_its_segment_node_1_may_serve() {
     // dnsmasq, which most routers run, pings an address for three seconds before it offers it.
     assert!(begun.elapsed().as_secs() >= 7, "answers were not waited for");
     node.ip("link set eth0 down");
+    let root = tempfile::tempdir().unwrap();
     let out = look(&node, root.path());
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(!out.status.success() && said.contains("cannot look for other DHCP servers on eth0"), "{said}");

@@ -1,0 +1,122 @@
+//! The description that `pibake init` writes, fitted to where it is written.
+
+use ipnet::Ipv4Net;
+
+use super::{Cluster, INIT, Mode, defaults};
+use crate::io::Surrounding;
+
+/// What is written for each network, the default first, and what is taken where that is in use:
+/// no two overlap, and none is what routers are sold with.
+const CHOICES: [(&str, &[&str]); 3] = [
+    ("subnet", &[defaults::SUBNET, "10.77.0.0/24", "172.30.77.0/24", "192.168.177.0/24"]),
+    ("pods", &[defaults::PODS, "10.200.0.0/16", "172.20.0.0/16"]),
+    ("services", &[defaults::SERVICES, "10.201.0.0/16", "172.24.0.0/16"]),
+];
+
+/// The text, and a sentence for each network in it that is not the default.
+pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
+    let (mut text, mut said) = (INIT.to_owned(), Vec::new());
+    for (key, choices) in CHOICES {
+        let [usual, ..] = choices else { continue };
+        let Some(there) = clash(usual, outside) else { continue };
+        let Some(other) = choices.iter().find(|choice| clash(choice, outside).is_none()) else { continue };
+        if key == "subnet" {
+            // The examples and defaults that follow from it; all choices are a /24.
+            let head = |net: &str| net.trim_end_matches("0/24").to_owned();
+            text = text.replace(&head(usual), &head(other));
+        }
+        let line = |mark: &str, net: &str| format!("\n{mark}{key} = \"{net}\"");
+        let written = if key == "subnet" { other } else { usual };
+        text = text.replacen(&line("#", written), &line("", other), 1);
+        said.push(format!(
+            "{key} is {other} instead of {usual}: this machine reaches {} by {}",
+            there.network, there.interface
+        ));
+    }
+    (text, said)
+}
+
+fn clash<'a>(network: &str, outside: &'a [Surrounding]) -> Option<&'a Surrounding> {
+    let network: Ipv4Net = network.parse().ok()?;
+    outside.iter().find(|there| shares(network, there))
+}
+
+/// Whether a network of the cluster's could not be told from this one. One that is reached over a
+/// router and is wider does no harm: the narrower way wins.
+fn shares(own: Ipv4Net, there: &Surrounding) -> bool {
+    own.contains(&there.network) || (!there.routed && there.network.contains(&own))
+}
+
+impl Cluster {
+    /// What of this cluster's networks the machine that builds it reaches in another way, and what
+    /// to do where the nodes' uplink is in the same network.
+    pub fn shared_with(&self, outside: &[Surrounding]) -> Vec<String> {
+        let mut own = vec![
+            ("kubernetes.pods", self.kubernetes.pods),
+            ("kubernetes.services", self.kubernetes.services),
+        ];
+        if matches!(self.network.mode, Mode::Gateway(_)) {
+            own.insert(0, ("network.subnet", self.network.subnet));
+        }
+        let said = own.into_iter().filter_map(|(key, net)| {
+            let there = outside.iter().find(|there| shares(net, there))?;
+            Some(format!(
+                "{key} {net} overlaps {}, which this machine reaches by {}: if that is the network which the \
+                 nodes' uplink joins, set {key} to another; if it is the cluster's own, all is well",
+                there.network, there.interface
+            ))
+        });
+        said.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cluster::Overrides;
+
+    fn there(network: &str, routed: bool) -> Surrounding {
+        Surrounding { network: network.parse().unwrap(), interface: "wlan0".to_owned(), routed }
+    }
+
+    fn parsed(text: &str) -> Cluster {
+        Cluster::parse("pibake.toml", text, Path::new(""), &Overrides::default()).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_kept_where_nothing_is_in_their_way() {
+        for outside in [vec![], vec![there("192.168.1.0/24", false), there("10.0.0.0/8", true)]] {
+            assert_eq!(init(&outside), (INIT.to_owned(), vec![]));
+            assert_eq!(parsed(INIT).shared_with(&outside), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn another_network_is_written_where_the_default_is_in_use() {
+        for (outside, expected) in [
+            (&["10.0.0.0/24"][..], ["10.77.0.0/24", "10.244.0.0/16", "10.96.0.0/12"]),
+            (&["10.0.0.0/24", "10.77.0.128/25"], ["172.30.77.0/24", "10.244.0.0/16", "10.96.0.0/12"]),
+            (&["10.100.3.0/24"], ["10.0.0.0/24", "10.244.0.0/16", "10.201.0.0/16"]),
+            (&["10.0.0.0/8"], ["172.30.77.0/24", "172.20.0.0/16", "172.24.0.0/16"]),
+        ] {
+            let outside: Vec<_> = outside.iter().map(|net| there(net, false)).collect();
+            let (text, said) = init(&outside);
+            let cluster = parsed(&text);
+            let found = [cluster.network.subnet, cluster.kubernetes.pods, cluster.kubernetes.services];
+            assert_eq!(found.map(|net| net.to_string()), expected);
+            assert_eq!(said.len(), parsed(INIT).shared_with(&outside).len());
+            assert!(cluster.shared_with(&outside).is_empty());
+            // What is commented out is still what holds.
+            let spoken: String = text
+                .lines()
+                .map(|l| match l.strip_prefix('#') {
+                    Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{rest}\n"),
+                    _ => format!("{l}\n"),
+                })
+                .collect();
+            assert_eq!(parsed(&spoken), cluster);
+        }
+    }
+}
