@@ -11,6 +11,7 @@ use crate::cluster::platform::UnknownPlatform;
 use crate::cluster::{self, Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
 use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag, shell_word};
 use crate::io::Waiting;
+use crate::io::folder::keeps_modes;
 use crate::recipe::{self, Extras, ExtrasError, Recipe};
 
 pub use search::Place;
@@ -168,6 +169,15 @@ impl Project {
             }
         }
         warnings
+    }
+
+    /// That the folder which secrets would be made in keeps modes; one that cannot be written is told by
+    /// whoever makes them.
+    pub fn check_folder(&self) -> Result<(), Error> {
+        match keeps_modes(&self.place.dir) {
+            Ok(false) => Err(identity::Error::NoModes { dir: self.place.dir.clone() }.into()),
+            Ok(true) | Err(_) => Ok(()),
+        }
     }
 
     /// Whether there are no secrets yet, so that the next build makes them, and with them a new cluster.

@@ -383,3 +383,25 @@ fn a_clock_of_another_time_makes_no_certificates() {
     let (code, _, err) = said(command.env("SOURCE_DATE_EPOCH", "1").output().unwrap());
     assert_eq!(code, 0, "{err}");
 }
+
+#[test]
+fn an_image_in_place_needs_no_cache() {
+    let desk = Desk::new();
+    desk.good("made", &["fetch", "sample"]);
+    let cached = fs::read_dir(desk.at("cache/pibake/images")).unwrap().map(|entry| entry.unwrap().path());
+    let image = cached.into_iter().find(|path| path.extension().is_some_and(|e| e == "img")).unwrap();
+    fs::copy(image, desk.at("x.img")).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = desk.command("lab", arguments);
+        // nothing can be made below this, not even by root
+        said(command.env_remove("XDG_CACHE_HOME").env("HOME", "/dev/null").output().unwrap())
+    };
+    for arguments in
+        [&["build", "--base", "../x.img", "--node", "1"][..], &["plan", "--base", "../x.img", "--node", "1"]]
+    {
+        let (code, _, err) = run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {err}");
+    }
+    let (code, _, err) = run(&["build", "--base", "sample", "--node", "1"]);
+    assert!(code == 1 && err.contains("XDG_CACHE_HOME"), "{err}");
+}

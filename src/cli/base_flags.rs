@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
+use tempfile::TempDir;
 
 use super::exit::Usage;
 use crate::base::{Base, Cache, Digest, ImageObserver, Options, Patience, Spec};
+use crate::opened::Opened;
 use crate::project::Project;
 use crate::ui::Ui;
 
@@ -42,6 +45,22 @@ pub struct Wanted {
     spec: Spec,
     options: Options,
     cache: Cache,
+    _scratch: Option<TempDir>,
+}
+
+/// The cache and, where none can be had and an image in place needs nothing of it but a note of its
+/// checksum, an empty one for this run: build sandboxes have no home.
+fn cache_for(spec: &Spec) -> anyhow::Result<(Cache, Option<TempDir>)> {
+    let fault = match Cache::default_dir().and_then(|dir| Cache::open(&dir)) {
+        Ok(cache) => return Ok((cache, None)),
+        Err(fault) => fault,
+    };
+    if !matches!(spec, Spec::Path(path) if Opened::open(path).is_ok()) {
+        return Err(fault.into());
+    }
+    tracing::info!("the image is used in place without a cache: {fault}");
+    let scratch = tempfile::tempdir().context("making a folder for the image's checksum")?;
+    Ok((Cache::open(scratch.path())?, Some(scratch)))
 }
 
 impl BaseFlags {
@@ -80,7 +99,8 @@ impl Wanted {
             keyring: base.keyring.clone(),
             ..Options::default()
         };
-        Ok(Self { spec, options, cache: Cache::open(&Cache::default_dir()?)? })
+        let (cache, scratch) = cache_for(&spec)?;
+        Ok(Self { spec, options, cache, _scratch: scratch })
     }
 
     /// A cached image is read in full and compared with its checksum, instead of only its size and time.

@@ -63,7 +63,6 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let is_new_folder = !output.exists();
     let names = nodes.iter().map(|n| n.name.clone()).collect();
     let mut build = Build::prepare(output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;
-    images.prepare(is_new_folder, ui)?;
     let wanted = wanted.until(&cancel);
     let observer = build.observer(wanted.cache_dir()).map(|o| o as &mut dyn ImageObserver);
     let base = wanted.obtain(ui, observer)?;
@@ -71,6 +70,8 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let platform = platform(&project, &base)?;
     let recipes = project.recipes(&platform)?;
     check_use(&base, &recipes, ui)?;
+    // Before the first secret is in it, and not where nothing comes of the build.
+    images.prepare(is_new_folder, ui)?;
     if project.cluster.stated_platform().is_none() {
         new.tell(&project, ui);
     }

@@ -48,6 +48,7 @@ impl Founding {
             );
             return Err(Usage(text).into());
         }
+        project.check_folder()?;
         Ok(New(true))
     }
 }

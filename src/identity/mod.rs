@@ -98,7 +98,8 @@ pub enum Error {
     /// The folder around keeps no modes: everybody could read what is made in it.
     #[error(
         "the file system of {} keeps no file modes (FAT, exFAT, a Windows drive in WSL), so everybody could \
-         read the cluster's secrets there: put the description into a folder on a Linux file system", dir.display()
+         read the cluster's secrets there: put the description into a folder on a Linux file system",
+        std::path::absolute(dir).unwrap_or_else(|_| std::env::current_dir().unwrap_or_default()).display()
     )]
     NoModes {
         /// The folder around.

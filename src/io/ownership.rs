@@ -38,6 +38,8 @@ impl Owner {
         if !is_root() {
             return None;
         }
+        // "" is how a path without a folder names the one that the program runs in
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         let dir = std::path::absolute(dir).ok()?;
         let folder = dir.ancestors().find_map(|above| above.canonicalize().ok())?;
         if home_of(0).is_some_and(|home| home != Path::new("/") && folder.starts_with(home)) {

@@ -298,7 +298,7 @@ fn one_token_for_all_is_still_read() {
     assert!(baked("node-1").contains("pibake: every node"), "it must outlive the first who joins");
     assert!(fs::read_to_string(state.join("identity.toml")).unwrap().contains("format = 2"));
     assert!(out(&desk.pibake(&nowhere, &["token"])).contains("share one token"));
-    let renewed = out(&desk.pibake(&nowhere, &["token", "new", "5", "--nodes", "5"]));
+    let renewed = out(&desk.pibake(&nowhere, &["token", "--nodes", "5", "new", "5"]));
     assert!(renewed.contains("token create") && !renewed.contains("token delete"), "{renewed}");
     let tokens = desk.tokens();
     assert!(tokens[4] != tokens[3] && tokens[3] == "abcdef.0123456789abcdef");
