@@ -35,6 +35,14 @@ impl Place {
         let _ = std::fs::remove_file(&self.part);
     }
 
+    /// How many bytes of `url` the next run will not have to download. `by_digest`: whether a digest
+    /// decides at the end.
+    pub(super) fn resumable(&self, url: &Url, by_digest: bool) -> u64 {
+        let len = std::fs::metadata(&self.part).map_or(0, |m| m.len());
+        let version = self.load(url, len).filter(|v| by_digest || v.validator().is_some());
+        version.map_or(0, |_| len)
+    }
+
     /// Of which version of `url` the `len` bytes are that are here, if that is known.
     fn load(&self, url: &Url, len: u64) -> Option<Version> {
         let version: Version = serde_json::from_slice(&entry::read_whole(&self.version)?).ok()?;
@@ -134,7 +142,7 @@ impl<'a> Download<'a> {
             let of = download.version.total.map(|t| format!(" of {}", super::error::size(t)));
             let size = super::error::size(kept);
             progress
-                .note(&format!("taking up an earlier download: {size}{} are here", of.unwrap_or_default()));
+                .note(&format!("resuming an earlier download: {size}{} are here", of.unwrap_or_default()));
             download.step.set_position(kept);
         }
         Ok(download)

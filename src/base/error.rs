@@ -92,6 +92,21 @@ pub enum Error {
         reason: String,
     },
 
+    /// The server does not have a known release.
+    #[error(
+        "{server} does not have {release}: there is no {url}; {there}. Give another release with --base, or set base.mirror to a mirror that has this one"
+    )]
+    NoRelease {
+        /// The release.
+        release: &'static str,
+        /// Whose server it is.
+        server: String,
+        /// The image's address.
+        url: String,
+        /// What is there instead.
+        there: String,
+    },
+
     /// An address that answered, but not with what was asked for.
     #[error("fetching {url}: the server says {status}{}", advice(*.status))]
     Status {
@@ -102,7 +117,7 @@ pub enum Error {
     },
 
     /// An address that could not be talked to.
-    #[error("fetching {url}: {reason}{}", tries(*.attempts))]
+    #[error("fetching {url}: {reason}{}{}", tries(*.attempts), way_on(url, reason))]
     Network {
         /// What was asked for.
         url: String,
@@ -114,7 +129,7 @@ pub enum Error {
 
     /// A web page came where a file was expected.
     #[error(
-        "{url} answered with a web page instead of {expected}: open it in a browser; a proxy's login page or a moved file is what it mostly is"
+        "{url} answered with a web page instead of {expected}: open it in a browser; it is probably this network's login page, or the file was moved"
     )]
     WebPage {
         /// What was asked for.
@@ -172,13 +187,16 @@ pub enum Error {
 
     /// A list of digests that does not name the image.
     #[error(
-        "{sums} does not list {file}: the address may be that of another release; give its --sha256 to do without the list"
+        "{sums} does not list {file}{}: correct the address, or give its --sha256 to do without the list",
+        if listed.is_empty() { String::new() } else { format!(" but {}", listed.join(", ")) }
     )]
     NotListed {
         /// The list.
         sums: String,
         /// The image's file name.
         file: String,
+        /// Names of images that it lists.
+        listed: Vec<String>,
     },
 
     /// The image is not the one that was meant.
@@ -231,8 +249,15 @@ pub enum Error {
     },
 
     /// The one who asked wants it no more.
-    #[error("interrupted; what was downloaded is kept, and the next run takes it up")]
+    #[error("cancelled")]
     Cancelled,
+
+    /// The one who asked wants it no more, and a part of the download is kept.
+    #[error("cancelled; {} of the download are kept, and the next run resumes it", size(*kept))]
+    CancelledDownload {
+        /// How many bytes are kept.
+        kept: u64,
+    },
 
     /// What was told of the image while it was decoded could not take it.
     #[error("writing what was decoded")]
@@ -267,12 +292,14 @@ impl Error {
             Self::Io { .. }
             | Self::Lock(_)
             | Self::Status { .. }
+            | Self::NoRelease { .. }
             | Self::Network { .. }
             | Self::TooLarge { .. }
             | Self::NoSpace { .. }
             | Self::Offline { .. }
             | Self::Cancelled
             | Self::Observer(_)
+            | Self::CancelledDownload { .. }
             | Self::Worker { .. } => Class::Failed,
         }
     }
@@ -301,6 +328,49 @@ fn advice(status: reqwest::StatusCode) -> &'static str {
         429 | 500..=599 => "; try again later or set a mirror",
         _ => "",
     }
+}
+
+/// What to do about a failure of the network, as its causes word it.
+fn way_on(url: &str, reason: &str) -> String {
+    let host = reqwest::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned));
+    let host = host.unwrap_or_else(|| "the server".to_owned());
+    let reason = reason.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["proxy authentication required", "proxy authorization required", "407"]) {
+        return "; the proxy wants a user name and password (https_proxy=http://user:password@host:port)"
+            .into();
+    }
+    if says(&["certificate"]) {
+        return format!(
+            "; check this machine's clock; where a proxy opens connections, add its certificate to the system's or name it in SSL_CERT_FILE; or fetch the image from {host} by other means and give the file"
+        );
+    }
+    if let Some(proxy) = proxy()
+        && says(&["tunnel", "dns", "lookup", "refused", "unreachable", "no route"])
+    {
+        return format!("; the proxy {proxy} of the environment is used: check it, or unset it");
+    }
+    if says(&["dns", "lookup", "name or service", "name resolution"]) {
+        return format!(
+            "; the name {host} cannot be looked up: check this machine's network and DNS, set base.mirror or https_proxy, or give a file"
+        );
+    }
+    if says(&["refused", "unreachable", "no route", "reset", "in time", "timed out"]) {
+        return format!(
+            "; check that {host} can be reached from here, set base.mirror or https_proxy, or give a file"
+        );
+    }
+    String::new()
+}
+
+/// The proxy of the environment, without user name and password.
+fn proxy() -> Option<String> {
+    let names = ["https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"];
+    let text = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
+    let url = reqwest::Url::parse(&text).ok().filter(|u| u.host_str().is_some());
+    let url = url.or_else(|| reqwest::Url::parse(&format!("http://{text}")).ok())?;
+    let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+    Some(format!("{}{port}", url.host_str()?))
 }
 
 fn tries(attempts: u32) -> String {

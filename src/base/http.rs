@@ -132,6 +132,22 @@ impl<'a> Agent<'a> {
         go_on(self.cancel)
     }
 
+    /// Whether the server says that it has this file; asked once.
+    pub(super) fn has(&self, url: &Url) -> bool {
+        let reply = Reply::to(self.client.head(url.clone()), self.cancel);
+        reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status.is_success()))
+    }
+
+    /// The content of a small file, asked for once: for what only explains a failure.
+    pub(super) fn once(&self, url: &Url, limit: u64) -> Option<Vec<u8>> {
+        let reply = Reply::to(self.client.get(url.clone()), self.cancel).ok()?.ok()?;
+        let mut bytes = Vec::new();
+        if !reply.status.is_success() || reply.take(limit).read_to_end(&mut bytes).is_err() {
+            return None;
+        }
+        Some(bytes)
+    }
+
     /// The content of a small file; `None` where the server has no such file.
     pub(super) fn small(&self, url: &Url, limit: u64) -> Result<Option<Vec<u8>>> {
         let mut backoff = self.backoff();

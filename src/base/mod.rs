@@ -21,6 +21,7 @@ mod http;
 mod keyring;
 mod limit;
 mod memo;
+mod missing;
 mod observer;
 mod obtain;
 mod options;

@@ -12,7 +12,7 @@ use super::cache::{Cache, Found};
 use super::catalog::Image;
 use super::decode::{self, Format};
 use super::digest::{Digest, Hasher};
-use super::download::Download;
+use super::download::{Download, Place};
 use super::entry::Files;
 use super::http::{self, Agent};
 use super::memo;
@@ -20,7 +20,7 @@ use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
-use super::{Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, space};
+use super::{Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, missing, space};
 use crate::io::FileLock;
 use crate::io::folder::NO_LINKS;
 use crate::io::ownership::give_new;
@@ -80,6 +80,14 @@ struct Work<'a> {
     /// Size of the packed file, where it is known.
     packed_len: Option<u64>,
     expected: Option<Digest>,
+}
+
+/// What is true of a download that was cancelled.
+fn cancelled(place: &Place, url: &Url, expected: Option<Digest>) -> Error {
+    match place.resumable(url, expected.is_some()) {
+        0 => Error::Cancelled,
+        kept => Error::CancelledDownload { kept },
+    }
 }
 
 /// The temporary raw image, removed unless it became the final one.
@@ -208,6 +216,12 @@ impl Task<'_, '_> {
             None => {
                 let agent = agent.insert(Agent::new(self.options, self.progress)?);
                 let evidence = judge.fetch(agent)?;
+                if let Some(image) = image
+                    && evidence.sums.is_none()
+                    && !agent.has(url)
+                {
+                    return Err(missing::no_such_release(agent, url, image, self.options));
+                }
                 let expected = judge.judge(&evidence)?;
                 judge.keep(&self.cache.evidence(), &evidence)?;
                 expected
@@ -239,7 +253,16 @@ impl Task<'_, '_> {
         let expected_digest = expected.digest;
         let mut work =
             Work { key, name: &name, len_hint, image, packed_len: None, expected: expected_digest };
-        let found = self.download(&agent, url, &mut work)?;
+        let found = match self.download(&agent, url, &mut work) {
+            Err(Error::Cancelled) => return Err(cancelled(&self.cache.place(&work.key), url, work.expected)),
+            Err(error) if missing::is_missing(&error) => {
+                return Err(match image {
+                    Some(image) => missing::no_such_release(&agent, url, image, self.options),
+                    None => error,
+                });
+            }
+            downloaded => downloaded?,
+        };
         Ok(found.into_base(name, release, expected.trust))
     }
 

@@ -66,6 +66,13 @@ impl Sums {
         self.0.iter().find(|(known, _)| known.strip_prefix("./").unwrap_or(known) == name).map(|(_, d)| *d)
     }
 
+    /// The names of some images that are listed, for people.
+    pub(super) fn images(&self) -> Vec<String> {
+        const MOST: usize = 5;
+        let images = self.0.iter().map(|(name, _)| name).filter(|name| name.contains(".img"));
+        images.take(MOST).cloned().collect()
+    }
+
     /// How many files are listed.
     pub fn len(&self) -> usize {
         self.0.len()

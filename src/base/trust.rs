@@ -54,7 +54,7 @@ pub(super) struct Expected {
 /// A list of digests and its signature, as they were fetched. What is kept in the cache is these, not
 /// what was concluded from them: they are judged anew each time.
 pub(super) struct Evidence {
-    sums: Option<Vec<u8>>,
+    pub(super) sums: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
 }
 
@@ -162,7 +162,10 @@ impl Judge<'_> {
         match digest {
             Some(_) => Ok(Expected { digest, trust }),
             None if insecure => Ok(Expected { digest: None, trust: Trust::Nothing }),
-            None => Err(Error::NotListed { sums: sums_url, file }),
+            None => {
+                let listed = Sums::parse(sums).map(|list| list.images()).unwrap_or_default();
+                Err(Error::NotListed { sums: sums_url, file, listed })
+            }
         }
     }
 

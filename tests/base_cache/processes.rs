@@ -1,5 +1,6 @@
 //! Several processes at once, and such that are killed.
 
+use std::io::Read;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,17 @@ fn end(child: Child) -> Outcome {
     Outcome::of(child.wait_with_output().unwrap())
 }
 
+/// Reads what a program says until it says this.
+fn says(child: &mut Child, wanted: &str) {
+    let mut said = String::new();
+    let mut byte = [0];
+    while !said.ends_with(wanted) {
+        let stderr = child.stderr.as_mut().unwrap();
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "it ended and said: {said}");
+        said.push(char::from(byte[0]));
+    }
+}
+
 #[test]
 fn several_at_once_share_one_download() {
     let (server, raw) = (Server::start(), image(130));
@@ -30,14 +42,14 @@ fn several_at_once_share_one_download() {
         server.fail(PATH, &[Fault::Hold(packed.len() as u64 / 2, Arc::clone(&gate))]);
         let first = start(&machine, arguments);
         gate.reached();
-        let others = [(); 3].map(|()| start(&machine, arguments));
-        std::thread::sleep(Duration::from_millis(800));
+        let mut others = [(); 3].map(|()| start(&machine, arguments));
+        for other in &mut others {
+            says(other, "another pibake is preparing");
+        }
         gate.open();
         end(first).good();
         for other in others {
-            let outcome = end(other);
-            outcome.good();
-            assert!(outcome.stderr.contains("another pibake is preparing"), "{}", outcome.stderr);
+            end(other).good();
         }
         machine.assert_cached(&packed, &raw);
         let whole =

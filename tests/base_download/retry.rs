@@ -89,10 +89,12 @@ fn nobody_listens() {
     let outcome = machine.fetch(&[&url, "--sha256", &sha256(b"x"), "--network-tries", "2"]);
     outcome.bad(1, "onnection refused");
     assert!(outcome.stderr.contains("(tried 2 times)"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("check that 127.0.0.1 can be reached from here"), "{}", outcome.stderr);
     // a name that nobody has, by RFC 6761
     let outcome =
         machine.fetch(&["http://pibake.invalid/x.img", "--sha256", &sha256(b"x"), "--network-tries", "1"]);
     outcome.bad(1, "fetching http://pibake.invalid/x.img: ");
+    assert!(outcome.stderr.contains("the name pibake.invalid cannot be looked up"), "{}", outcome.stderr);
     machine.assert_nothing_kept();
 }
 

@@ -48,7 +48,7 @@ impl Mirror {
     }
 
     fn image_requests(&self) -> usize {
-        self.server.seen(&path(NAME)).len()
+        self.server.seen(&path(NAME)).iter().filter(|seen| seen.method == "GET").count()
     }
 
     /// Panics unless a fetch fails with this before the image itself was asked for.
@@ -226,9 +226,30 @@ fn not_there() {
     let mirror = Mirror::new();
     mirror.server.remove(&path(NAME));
     let machine = mirror.machine();
-    machine.fetch(&[]).bad(1, "the server says 404 Not Found; check the address or the release");
+    machine.fetch(&[]).bad(1, "does not have 20.04.5");
     machine.assert_nothing_kept();
     assert_eq!(mirror.image_requests(), 1, "what is not there does not come by asking again");
+
+    // nothing of the release is there: what the mirror has is told, and never that one might do
+    // without a signature
+    for name in ["SHA256SUMS", "SHA256SUMS.gpg"] {
+        mirror.server.remove(&path(name));
+    }
+    let refused = |there: &str| {
+        let outcome = machine.fetch(&[]);
+        outcome.bad(1, &format!("the mirror {} does not have 20.04.5", mirror.server.url("/mirror")));
+        for said in [there, "--base", "set base.mirror"] {
+            assert!(outcome.stderr.contains(said), "{said:?} is not in: {}", outcome.stderr);
+        }
+        assert!(!outcome.stderr.contains("--insecure-base"), "{}", outcome.stderr);
+    };
+    refused("it shows no listing of what it has");
+    let page = b"<!DOCTYPE html><a href=\"../\">..</a><a href=\"22.04.5/\">x</a><a href=\"24.04.3/\">x</a>";
+    mirror.server.put("/mirror/", File::new(page));
+    refused("it has 22.04.5, 24.04.3");
+    let page = b"<html><a href='ubuntu-20.04.6-preinstalled-server-arm64%2Braspi.img.xz'>x</a></html>";
+    mirror.server.put(&path(""), File::new(page));
+    refused("there is ubuntu-20.04.6-preinstalled-server-arm64+raspi.img.xz in its place");
 }
 
 #[test]
