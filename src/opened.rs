@@ -45,6 +45,16 @@ pub enum Error {
     /// One of its file systems cannot be read.
     #[error(transparent)]
     FileSystem(#[from] fs::Error),
+    /// It is larger than what is read whole.
+    #[error("{path} has {len} bytes, and at most {limit} are read of it: this is not what it should be")]
+    TooLarge {
+        /// The file in the image.
+        path: String,
+        /// Its size in bytes.
+        len: u64,
+        /// What is read at most.
+        limit: u64,
+    },
     /// The path asked for is none.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
@@ -128,19 +138,37 @@ impl Opened {
         Ok(fs.metadata(&within)?)
     }
 
-    /// What is in the directory at `path`.
+    /// What is in the directory at `path`, sorted by name. A name is any bytes.
     ///
     /// # Errors
     /// [`Error`]
-    pub fn list(&self, path: &ImagePath) -> Result<Vec<(String, Metadata)>, Error> {
+    pub fn list(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
         let (fs, within) = self.locate(path)?;
-        let mut listed = Vec::new();
-        for (name, _) in fs.list(&within)? {
-            if let Some(metadata) = fs.metadata(&within.join(&name)?)? {
-                listed.push((name, metadata));
-            }
+        Ok(fs.entries(&within)?)
+    }
+
+    /// The content of the file at `path`, or a link's target; `None` if nothing is there. Cards and
+    /// images come from anywhere: what is held in memory has a `limit`, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], and what [`Self::read`] answers.
+    pub fn read_whole(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        let Some(Metadata { len, .. }) = self.metadata(path)? else { return Ok(None) };
+        if len > limit {
+            return Err(Error::TooLarge { path: path.to_string(), len, limit });
         }
-        Ok(listed)
+        let mut content = Vec::new();
+        self.read(path, &mut content)?;
+        Ok(Some(content))
+    }
+
+    /// The last bytes of the file at `path`, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
+        let (fs, within) = self.locate(path)?;
+        Ok(fs.read_tail(&within, limit)?)
     }
 
     /// Copies the content of the file at `path` to `out`; of a link, its target.

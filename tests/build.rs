@@ -132,3 +132,26 @@ fn whoever_calls_may_hold_a_lock_on_the_folder() {
     names.sort();
     assert_eq!(names, [".pibake", "cache", "images"]);
 }
+
+#[test]
+fn paths_that_are_not_utf_8_are_told_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"odd\xff"));
+    std::fs::create_dir(&odd).unwrap();
+    let run = |arguments: &[&str], path: Option<&Path>| {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(&odd).env("XDG_CACHE_HOME", odd.join("cache")).args(arguments).args(path);
+        let output = command.assert().success().get_output().stdout.clone();
+        serde_json::from_slice::<serde_json::Value>(&output).unwrap()
+    };
+    let folder = odd.join(std::ffi::OsStr::from_bytes(b"out\xfe"));
+    let built = run(&["build", "--base", "sample", "--node", "1", "--json", "-o"], Some(&folder));
+    assert!(built["images"][0]["image"].as_str().unwrap().contains('\u{fffd}'));
+    assert!(built["images"][0]["image_base64"].is_string());
+    let fetched = run(&["fetch", "sample", "--json"], None);
+    assert!(fetched["path_base64"].is_string());
+    assert!(run(&["init", "--json"], Some(&odd.join("new")))["file_base64"].is_string());
+    run(&["plan", "--base", "sample", "--node", "1", "--json"], None);
+    run(&["drives", "--json"], None);
+}

@@ -76,3 +76,57 @@ fn a_card_whose_power_was_cut_is_read_all_the_same() {
     pibake(&["logs"], &image).success().stdout(contains("waiting"));
     pibake(&["inspect", "/boot/firmware/user-data"], &image).success().stdout(contains("#cloud-config"));
 }
+
+#[test]
+fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    images::put(
+        &root.join("var/log/pibake/status"),
+        "state=done\nmessage=\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\r!\n",
+    );
+    let log = root.join("var/log/pibake/first-boot.log");
+    images::put(&log, "begin\n");
+    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"the end\n", 40 << 30).unwrap();
+    let odd = [&b"a\x1b[2J"[..], b"b\xff\xfe", b"c\nd", "\u{202e}gpj".as_bytes()];
+    for name in odd {
+        images::put(&root.join("home").join(std::ffi::OsStr::from_bytes(name)), "x");
+    }
+    std::os::unix::fs::symlink("/etc/shadow", root.join("home/e")).unwrap();
+    let (image, _) = Spec::default().make_from(dir.path(), &root);
+
+    let run = |arguments: &[&str]| {
+        // 3 GiB of address space: a log of 40 GiB would not fit
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -v 3000000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_pibake")]);
+        command.arg(arguments[0]).arg(&image).args(&arguments[1..]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let is_clean = |text: &str| !text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+    let logs = run(&["logs"]);
+    assert!(logs.contains("bytes are left out]") && logs.contains("the end"), "the end is missing");
+    assert!(logs.contains(r"message=\x1b]0;owned\x07\x9b2J\u{202e}\r!"));
+    let shown: String = logs.replace(r"\x00", "");
+    assert!(is_clean(&shown));
+    let json: serde_json::Value = serde_json::from_str(&run(&["logs", "--json"])).unwrap();
+    assert!(json["/var/log/pibake/status"].as_str().unwrap().contains('\u{1b}'), "JSON says what is there");
+
+    let listed = run(&["inspect", "/home"]);
+    assert!(is_clean(&listed), "{listed:?}");
+    for name in [r"a\x1b[2J", r"b\xff\xfe", r"c\nd", r"\u{202e}gpj"] {
+        assert!(listed.contains(name), "{name} is not in {listed}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&run(&["inspect", "/home", "--json"])).unwrap();
+    let name = json.as_array().unwrap().iter().find(|entry| entry.get("name_base64").is_some()).unwrap();
+    assert_eq!(
+        (name["name"].as_str(), name["name_base64"].as_str()),
+        (Some("b\u{fffd}\u{fffd}"), Some("Yv/+"))
+    );
+    // a link is what it is, and not what it points to on this machine
+    assert_eq!(run(&["inspect", "/home/e"]), "/etc/shadow");
+}

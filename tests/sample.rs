@@ -47,7 +47,7 @@ fn tree(image: &Path) -> BTreeMap<String, String> {
     let mut todo = vec![ImagePath::root()];
     while let Some(dir) = todo.pop() {
         for (name, metadata) in opened.list(&dir).unwrap() {
-            let path = dir.join(&name).unwrap();
+            let path = dir.join(&String::from_utf8(name).unwrap()).unwrap();
             let mut content = Vec::new();
             match metadata.kind {
                 FileKind::Directory => todo.push(path.clone()),

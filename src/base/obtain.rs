@@ -20,7 +20,9 @@ use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
 use super::source::{Bytes, LocalFile};
 use super::trust::{self, Expected, Judge};
-use super::{Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, missing, space};
+use super::{
+    Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, missing, space,
+};
 use crate::io::FileLock;
 use crate::io::folder::NO_LINKS;
 use crate::io::ownership::give_new;

@@ -20,7 +20,7 @@ use crate::cluster::{Node, Platform, Software};
 use crate::project::Project;
 use crate::recipe::Recipe;
 use crate::sink::{Build, Format, Written};
-use crate::ui::{Table, Ui, human_bytes};
+use crate::ui::{Table, Ui, human_bytes, put_path};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -162,8 +162,10 @@ fn report(
     let value: Vec<_> = rows
         .iter()
         .map(|(n, w)| {
-            json!({ "node": n.name, "role": n.role.as_str(), "address": n.address.to_string(), "image": w.path,
-                "card_bytes": w.card, "file_bytes": w.len, "stored_bytes": w.stored })
+            let mut value = json!({ "node": n.name, "role": n.role.as_str(), "address": n.address.to_string(),
+                "card_bytes": w.card, "file_bytes": w.len, "stored_bytes": w.stored });
+            put_path(&mut value, "image", &w.path);
+            value
         })
         .collect();
     let value = json!({ "kubernetes": software.kubernetes.to_string(), "containerd": software.containerd.to_string(),

@@ -26,6 +26,9 @@ pub struct Description {
 /// Both names of the file that says what system an image holds; the first is mostly a link.
 const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
 
+/// os-release(5) takes less than a kilobyte everywhere.
+const OS_RELEASE_MAX: u64 = 64 << 10;
+
 impl Description {
     /// Opens the description of the cluster with these flags over it.
     pub fn open(&self, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Project> {
@@ -77,8 +80,7 @@ pub fn image_platform(path: &Path) -> anyhow::Result<Platform> {
     let reading = || format!("finding out what system {} holds", path.display());
     let image = Opened::open(path).with_context(reading)?;
     for name in OS_RELEASE {
-        let mut text = Vec::new();
-        if image.read(&ImagePath::new(name)?, &mut text).is_ok() {
+        if let Ok(Some(text)) = image.read_whole(&ImagePath::new(name)?, OS_RELEASE_MAX) {
             return Platform::from_os_release(&String::from_utf8_lossy(&text)).with_context(reading);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::ui::visible;
 use crate::{bake, base, cluster, project, recipe};
 
 /// Why the program ends, as scripts see it.
@@ -60,6 +61,8 @@ pub fn describe(error: &anyhow::Error) -> (String, Exit) {
             said = cause;
         }
     }
+    // names and texts off cards, from servers and out of files are in it
+    let text = visible(&text).into_owned();
     let exit = error.chain().find_map(|cause| {
         let description = cause.is::<Usage>()
             || cause.is::<cluster::Error>()

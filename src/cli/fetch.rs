@@ -11,7 +11,7 @@ use super::base_flags::BaseFlags;
 use crate::base::{Base, Trust};
 use crate::cluster::Overrides;
 use crate::project::Project;
-use crate::ui::{Table, Ui, human_bytes};
+use crate::ui::{Table, Ui, human_bytes, put_path};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -39,12 +39,13 @@ fn report(base: &Base, ui: &Ui) -> anyhow::Result<()> {
     // st_blocks counts 512 bytes each, whatever the file system's blocks are: inode(7)
     let stored = stored.blocks() * 512;
     let digest = base.digest.to_string();
-    let value = json!({
+    let mut value = json!({
         "base": base.name, "release": base.release, "sha256": digest,
         "trust": trust(&base.trust), "signed_by": signer(&base.trust),
-        "checked": base.checked.as_str(), "path": path,
+        "checked": base.checked.as_str(),
         "bytes": base.len, "stored_bytes": stored, "packed_bytes": base.packed_len,
     });
+    put_path(&mut value, "path", path);
     ui.result(&value, || {
         let mut table = Table::new(["BASE", base.name.as_str()]);
         let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);

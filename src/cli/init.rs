@@ -11,7 +11,7 @@ use crate::cluster;
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, surroundings};
 use crate::project::FILE;
-use crate::ui::Ui;
+use crate::ui::{Ui, put_path};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -33,7 +33,9 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
         }
         other => other.with_context(|| format!("writing {}", path.display()))?,
     }
-    ui.result(&json!({ "file": path }), || {
+    let mut value = json!({});
+    put_path(&mut value, "file", &path);
+    ui.result(&value, || {
         let chosen: String = chosen.iter().map(|sentence| format!("{sentence}\n")).collect();
         format!(
             "{} is written: every setting is in it, commented, with its default\n{chosen}",

@@ -1,6 +1,6 @@
 //! `pibake inspect IMAGE|DEVICE [PATH]`
 
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -11,7 +11,7 @@ use super::exit::Usage;
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
-use crate::ui::{Table, Ui, human_bytes};
+use crate::ui::{Table, Ui, human_bytes, put_bytes, visible};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
     let path = ImagePath::new(path.as_str()).map_err(|e| Usage(e.to_string()))?;
     match image.metadata(&path).with_context(inspecting)? {
         Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, ui).with_context(inspecting),
-        _ => match image.read(&path, &mut io::stdout().lock()) {
+        _ => match print(&image, &path) {
             Err(crate::opened::Error::FileSystem(crate::fs::Error::Io { source, .. }))
                 if source.kind() == io::ErrorKind::BrokenPipe =>
             {
@@ -38,6 +38,25 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
             }
             other => other.with_context(inspecting),
         },
+    }
+}
+
+/// A file's content: the bytes as they are, but to a terminal nothing that it would obey.
+fn print(image: &Opened, path: &ImagePath) -> Result<(), crate::opened::Error> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() { image.read(path, &mut Shown(out)) } else { image.read(path, &mut out) }
+}
+
+/// A writer that shows what a terminal would obey.
+struct Shown<W>(W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(visible(&shown(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -74,6 +93,18 @@ fn partitions(image: &Opened, ui: &Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A name for people; bytes that are not UTF-8 as they would be typed in a shell's $'…'.
+fn shown(name: &[u8]) -> String {
+    let mut text = String::new();
+    for part in name.utf8_chunks() {
+        text += part.valid();
+        for byte in part.invalid() {
+            text += &format!("\\x{byte:02x}");
+        }
+    }
+    text
+}
+
 fn list(image: &Opened, path: &ImagePath, ui: &Ui) -> anyhow::Result<()> {
     let listed = image.list(path)?;
     let kind = |m: &Metadata| match m.kind {
@@ -85,9 +116,11 @@ fn list(image: &Opened, path: &ImagePath, ui: &Ui) -> anyhow::Result<()> {
     let value: Vec<_> = listed
         .iter()
         .map(|(name, m)| {
-            json!({ "name": name, "kind": kind(m), "bytes": m.len,
+            let mut value = json!({ "kind": kind(m), "bytes": m.len,
                 "mode": m.attributes.map(|a| format!("{:04o}", a.mode)),
-                "uid": m.attributes.map(|a| a.uid), "gid": m.attributes.map(|a| a.gid) })
+                "uid": m.attributes.map(|a| a.uid), "gid": m.attributes.map(|a| a.gid) });
+            put_bytes(&mut value, "name", name);
+            value
         })
         .collect();
     ui.result(&value, || {
@@ -97,7 +130,7 @@ fn list(image: &Opened, path: &ImagePath, ui: &Ui) -> anyhow::Result<()> {
                 || ("-".to_owned(), "-".to_owned()),
                 |a| (format!("{:04o}", a.mode), format!("{}:{}", a.uid, a.gid)),
             );
-            table.row([mode, owner, m.len.to_string(), kind(m).into(), name.clone()]);
+            table.row([mode, owner, m.len.to_string(), kind(m).into(), shown(name)]);
         }
         table.to_string()
     })?;

@@ -6,12 +6,16 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
-use crate::ui::Ui;
+use crate::ui::{Ui, visible};
 
 /// Where the first-boot program writes: what it did, and where it stands.
 const FILES: [&str; 2] = ["/var/log/pibake/first-boot.log", "/var/log/pibake/status"];
+/// What is read of a log, in bytes: its end, which says how it went. A first boot writes some ten
+/// kilobytes; a card from somebody else may hold any size.
+const LOG_MAX: usize = 4 << 20;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -25,10 +29,9 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
     let mut found = serde_json::Map::new();
     for path in FILES {
         let path = ImagePath::new(path)?;
-        if image.metadata(&path).with_context(reading)?.is_some() {
-            let mut text = Vec::new();
-            image.read(&path, &mut text).with_context(reading)?;
-            found.insert(path.to_string(), json!(String::from_utf8_lossy(&text)));
+        if let Some(metadata) = image.metadata(&path).with_context(reading)? {
+            let text = text(&image, &path, &metadata).with_context(reading)?;
+            found.insert(path.to_string(), json!(text));
         }
     }
     if found.is_empty() {
@@ -40,9 +43,23 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
     let text = || {
         let sections = found
             .iter()
-            .map(|(path, text)| format!("==> {path} <==\n{}\n", text.as_str().unwrap_or_default()));
+            .map(|(path, text)| format!("==> {path} <==\n{}\n", visible(text.as_str().unwrap_or_default())));
         sections.collect::<String>()
     };
     ui.result(&found, text)?;
     Ok(())
+}
+
+/// A log's text, or why there is none.
+fn text(image: &Opened, path: &ImagePath, metadata: &Metadata) -> anyhow::Result<String> {
+    if metadata.kind != FileKind::File {
+        return Ok(format!("[{path} is not a regular file: whoever had this card has put it there]"));
+    }
+    let bytes = image.read_tail(path, LOG_MAX)?;
+    let left_out = metadata.len.saturating_sub(bytes.len() as u64);
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(match left_out {
+        0 => text.into_owned(),
+        left_out => format!("[the first {left_out} bytes are left out]\n{text}"),
+    })
 }

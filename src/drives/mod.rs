@@ -73,6 +73,7 @@ pub struct Drive {
     /// Who uses it or anything on it.
     pub uses: Vec<Use>,
     /// The file behind a loop device.
+    #[serde(serialize_with = "lossy_option")]
     pub backing: Option<PathBuf>,
     /// Names that stay the same wherever it is plugged in, below `/dev/disk/by-id`.
     pub ids: Vec<PathBuf>,
@@ -246,7 +247,7 @@ pub struct Use {
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// A file system is mounted there.
-    Mount(PathBuf),
+    Mount(#[serde(serialize_with = "lossy")] PathBuf),
     /// Memory is swapped to it.
     Swap,
     /// A part of the kernel holds it: the device mapper, an array, a loop device.
@@ -297,4 +298,15 @@ pub struct Own {
     pub what: &'static str,
     /// Where it is.
     pub path: PathBuf,
+}
+/// A path as text, since JSON holds no other: a mount point may have any bytes in it.
+fn lossy<S: serde::Serializer>(path: &std::path::Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
+fn lossy_option<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => lossy(path, to),
+        None => to.serialize_none(),
+    }
 }

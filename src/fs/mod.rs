@@ -69,6 +69,25 @@ pub trait FsRead {
 
     /// Copies a file's content, or a symbolic link's target, to `out`.
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error>;
+
+    /// What is in a directory, sorted by name. Names are bytes, as the file system has them.
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        let mut found = Vec::new();
+        for (name, _) in self.list(path)? {
+            let below = path.join(&name).map_err(|e| Error::corrupt(path, e.to_string()))?;
+            if let Some(metadata) = self.metadata(&below)? {
+                found.push((name.into_bytes(), metadata));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last bytes of a file, at most `limit` of them.
+    fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
+        let mut content = Vec::new();
+        self.read(path, &mut content)?;
+        Ok(content.split_off(content.len().saturating_sub(limit)))
+    }
 }
 
 /// The same where it can be edited, too. A change lands where its path says.

@@ -1,12 +1,12 @@
 //! The user's own files that go into recipes, read once for all nodes.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::apt::{KeyError, read_key};
 use super::overlays::{OverlayError, Overlays};
 use crate::cluster::{AptSource, Cluster};
+use crate::io::read_small;
 
 /// What a recipe is made of besides the cluster and its identity.
 #[derive(Debug, Clone)]
@@ -75,8 +75,11 @@ impl Extras {
     }
 }
 
+/// An archive's keys take some ten kilobytes, and a cloud-config must fit the boot partition.
+const EXTRA_MAX: u64 = 1 << 20;
+
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ExtrasError> {
-    fs::read(path).map_err(|source| ExtrasError::Read { key, path: path.to_owned(), source })
+    read_small(path, EXTRA_MAX).map_err(|source| ExtrasError::Read { key, path: path.to_owned(), source })
 }
 
 fn apt_key(key: &'static str, source: &AptSource) -> Result<Option<String>, ExtrasError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::{visible, visible_line};
 use crate::progress::{Progress, Step, Unit};
 
 /// Draws one bar for each step under way, on stderr.
@@ -40,14 +41,14 @@ impl Progress for Bars {
         };
         let bar = self.all.add(bar);
         bar.set_style(style(unit, total.is_some()));
-        bar.set_message(what.to_owned());
+        bar.set_message(visible_line(what).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Box::new(Bar { bar, unit })
     }
 
     fn note(&self, text: &str) {
         // Drawn above the bars; where the terminal cannot be written to there is no one to tell.
-        let _ = self.all.println(text);
+        let _ = self.all.println(visible(text));
     }
 }
 

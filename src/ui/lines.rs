@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::bytes::{human_bytes, human_duration};
+use super::{visible, visible_line};
 use crate::progress::{Progress, Step, Unit};
 
 /// A line at most this often for each step: enough to see that it lives, few enough for a CI log.
@@ -55,11 +56,11 @@ impl Progress for Lines {
         let now = self.outside.now();
         let state = State { position: 0, from: 0, since: now, total, begun: now, said: now, finished: false };
         let outside = Arc::clone(&self.outside);
-        Box::new(Line { what: what.to_owned(), unit, outside, state: Mutex::new(state) })
+        Box::new(Line { what: visible_line(what).into_owned(), unit, outside, state: Mutex::new(state) })
     }
 
     fn note(&self, text: &str) {
-        self.outside.say(text);
+        self.outside.say(&visible(text));
     }
 }
 

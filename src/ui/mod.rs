@@ -4,12 +4,16 @@ mod bars;
 mod bytes;
 mod lines;
 mod log;
+mod path;
 mod table;
+mod visible;
 
 pub use bars::Bars;
 pub use bytes::{human_bytes, human_duration};
 pub use lines::Lines;
+pub use path::{put_bytes, put_path};
 pub use table::Table;
+pub use visible::{visible, visible_line};
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;

@@ -2,6 +2,8 @@
 
 use comfy_table::{ContentArrangement, presets};
 
+use super::visible_line;
+
 /// A table with a header, printed without frames so that it can be cut and grepped.
 #[derive(Debug)]
 pub struct Table(comfy_table::Table);
@@ -15,9 +17,9 @@ impl Table {
         Self(table)
     }
 
-    /// Adds a row.
+    /// Adds a row. What a terminal would obey in a cell is shown instead: much of it comes off cards.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+        self.0.add_row(cells.map(|cell| visible_line(&cell).into_owned()));
     }
 }
 

@@ -23,6 +23,9 @@ const COMPARED: [&str; 6] = [
     "/boot/firmware/network-config",
 ];
 
+/// More than any of them has that pibake baked.
+const COMPARED_MAX: u64 = 1 << 20;
+
 /// A raw image of a node.
 pub struct Image {
     path: PathBuf,
@@ -68,12 +71,7 @@ pub fn open(path: &Path) -> anyhow::Result<Image> {
 }
 
 fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
-    if image.metadata(name)?.is_none() {
-        return Ok(None);
-    }
-    let mut content = Vec::new();
-    image.read(name, &mut content)?;
-    Ok(Some(content))
+    image.read_whole(name, COMPARED_MAX)
 }
 
 impl Image {

@@ -6,6 +6,7 @@ use super::passwords::{self, Passwords};
 use super::{Overrides, existing, path};
 use crate::cluster::toml::{Document, Field, Table};
 use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, login, platform};
+use crate::io::read_small;
 
 pub(super) fn access(
     root: &mut Table<'_, '_>,
@@ -55,10 +56,13 @@ pub(super) fn access(
     }
 }
 
+/// An authorized_keys of a large team takes some ten kilobytes.
+const KEY_FILE_MAX: u64 = 1 << 20;
+
 /// The keys in a file: one a line, between empty lines and comments.
 fn key_file(path: &Path) -> Result<Vec<String>, String> {
     let name = path.display();
-    let text = std::fs::read(path).map_err(|e| format!("reading {name}: {e}"))?;
+    let text = read_small(path, KEY_FILE_MAX).map_err(|e| format!("reading {name}: {e}"))?;
     let text = String::from_utf8(text).map_err(|_| format!("{name} is no text"))?;
     if text.contains("PRIVATE KEY") {
         return Err(format!("{name} is a private key; give the public half, the file that ends in .pub"));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{Error, Origin, Problem};
 use super::toml::{Document, Field};
 use super::{Cluster, check, consistency, defaults};
+use crate::io::read_small;
 pub use passwords::{NotText, Passwords};
 
 /// What the command line says above the file.
@@ -24,13 +25,16 @@ pub struct Overrides {
     pub passwords: Passwords,
 }
 
+/// No description comes near this size.
+const DESCRIPTION_MAX: u64 = 1 << 20;
+
 impl Cluster {
     /// Reads the description in `path`, or takes all defaults where there is none. Paths within
     /// it start from its directory.
     pub fn read(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Error> {
         let Some(path) = path else { return Self::parse("pibake.toml", "", Path::new(""), overrides) };
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = read_small(path, DESCRIPTION_MAX).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|e| not_utf8(path, &e))?;
         let dir = path.parent().unwrap_or(Path::new(""));
         Self::parse(&path.display().to_string(), &text, dir, overrides)

@@ -3,6 +3,7 @@
 mod device;
 mod features;
 mod geometry;
+mod looking;
 mod retimed;
 mod superblock;
 mod times;
@@ -136,13 +137,7 @@ impl FsRead for Ext4 {
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
         let Some(number) = self.find(path)? else { return Ok(None) };
         let inode = self.fs.stat_ino(number).map_err(|e| explain(path, e))?;
-        // the upper four bits of the mode are the file type, as in POSIX
-        let kind = match inode.mode >> 12 {
-            0o10 => FileKind::File,
-            0o04 => FileKind::Directory,
-            0o12 => FileKind::Symlink,
-            _ => FileKind::Other,
-        };
+        let kind = looking::kind(inode.mode);
         let attributes =
             Attributes { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, mtime: inode.mtime };
         Ok(Some(Metadata { kind, len: inode.size, attributes: Some(attributes) }))
@@ -186,6 +181,14 @@ impl FsRead for Ext4 {
             at += n as u64;
         }
         Ok(())
+    }
+
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        self.all_entries(path)
+    }
+
+    fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
+        self.tail(path, limit)
     }
 }
 
