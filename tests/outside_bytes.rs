@@ -3,7 +3,13 @@
 
 #[path = "../fuzz/checks.rs"]
 mod checks;
+#[path = "../fuzz/patch.rs"]
+mod patch;
+#[path = "../fuzz/seeds.rs"]
+mod seeds;
 mod support;
+#[path = "../fuzz/whole.rs"]
+mod whole;
 
 use std::io::{Cursor, Read, Write};
 
@@ -200,4 +206,49 @@ fn device_trees() {
     tree.root.set_string("compatible", "raspberrypi,4-model-b");
     tree.reserved.push((0, 0x1000));
     survives(2000, &[tree.to_bytes()], checks::device_tree);
+}
+
+/// Runs `check` on each seed as it is, with checksums mended and without, and on lists of changes.
+fn survives_changes(cases: u32, seeds: usize, check: fn(&[u8])) {
+    for seed in 0..u8::try_from(seeds).unwrap() {
+        check(&[seed]);
+        check(&[seed | 0x80]);
+    }
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    proptest!(config, |(input in proptest::collection::vec(any::<u8>(), 1..60))| check(&input));
+}
+
+#[test]
+fn whole_ext4_file_systems() {
+    survives_changes(150, seeds::ext4s().len(), whole::ext4_editor);
+    survives_changes(150, seeds::ext4s().len(), whole::ext4_reader);
+}
+
+#[test]
+fn whole_fat_file_systems() {
+    survives_changes(60, seeds::fats().len(), whole::fat_editor);
+}
+
+#[test]
+fn whole_cards() {
+    survives_changes(100, seeds::cards().len(), whole::card);
+}
+
+#[test]
+fn tables_with_their_checksums_mended() {
+    survives_changes(1000, seeds::tables().len(), whole::table_patched);
+}
+
+#[test]
+fn checksums_are_mended_as_the_kernel_makes_them() {
+    for seed in seeds::ext4s() {
+        let mut mended = seed.bytes.clone();
+        patch::mend_ext4(&mut mended);
+        assert!(mended == seed.bytes, "a sound file system is mended to another one");
+    }
+    for seed in seeds::tables() {
+        let mut mended = seed.bytes.clone();
+        patch::mend_gpt(&mut mended);
+        assert!(mended == seed.bytes, "a sound table is mended to another one");
+    }
 }
