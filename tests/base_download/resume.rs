@@ -107,7 +107,7 @@ fn killed_and_taken_up_by_the_next_run() {
     let case = Case::new(22);
     case.killed_at_half();
     let said = case.fetch();
-    assert!(said.contains("taking up an earlier download"), "{said}");
+    assert!(said.contains("resuming an earlier download"), "{said}");
     assert_eq!(case.ranges(), [(None, None), (case.rest_range(), case.etag())]);
 }
 
@@ -300,7 +300,7 @@ fn interrupt(child: Child) {
     let asked = std::time::Instant::now();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let outcome = Outcome::of(child.wait_with_output().unwrap());
-    outcome.bad(1, "error: interrupted");
+    outcome.bad(1, "error: cancelled");
     assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
