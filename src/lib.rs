@@ -20,6 +20,7 @@ pub mod fs;
 pub mod identity;
 pub mod image_path;
 pub mod io;
+pub mod node_paths;
 pub mod opened;
 pub mod progress;
 pub mod project;

@@ -13,9 +13,7 @@ use crate::fs::fat::FatView;
 use crate::fs::layout::{self, Layout};
 use crate::fs::{self, FileKind, FsRead, Metadata};
 use crate::image_path::{ImagePath, InvalidImagePath};
-
-/// Where Ubuntu mounts the boot partition.
-const BOOT_MOUNT: &str = "/boot/firmware";
+use crate::node_paths::BOOT_MOUNT;
 
 /// Why an image cannot be looked into.
 #[derive(Debug, thiserror::Error)]

@@ -5,26 +5,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this file are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     // mechanisms that know nobody
     ("io", &[]),
     ("progress", &[]),
     ("image_path", &[]),
+    ("node_paths", &[]),
     ("firmware", &["image_path"]),
     // bytes and file systems: nothing of Pis, clusters or Kubernetes
     ("disk", &["io"]),
     ("fs", &["io", "disk", "image_path"]),
     ("drives", &["io", "disk", "fs"]),
-    ("opened", &["io", "disk", "fs", "image_path"]),
+    ("opened", &["io", "disk", "fs", "image_path", "node_paths"]),
     // what is asked, what is secret, what changes: nothing of disks
     ("cluster", &["io"]),
     ("identity", &["io", "cluster"]),
-    ("recipe", &["io", "cluster", "identity", "image_path"]),
+    ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
     ("base", &["io", "disk", "progress"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
-    ("emulator", &["io", "image_path", "opened"]),
+    ("emulator", &["io", "image_path", "node_paths", "opened"]),
     // the one place where both halves meet
     ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
     // people
@@ -36,6 +37,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "progress",
             "image_path",
             "firmware",
+            "node_paths",
             "drives",
             "disk",
             "fs",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use pibake::bake::{Error, bake};
 use pibake::disk::{MemoryDevice, ReadAt};
 use pibake::image_path::ImagePath;
-use pibake::recipe::{Access, Action, Change, Recipe, Volume};
+use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::images::{self, Places, Spec, UBUNTU};
@@ -43,9 +43,13 @@ impl ReadAt for Flipped {
 /// Touches everything that a bake can do, in few changes.
 fn recipe() -> Recipe {
     let change = |volume, path: &str, action| Change { volume, path: ImagePath::new(path).unwrap(), action };
-    let write = |content: Vec<u8>| Action::Write { content, access: Access::root(0o644), secret: false };
-    let arguments =
-        Action::KernelArguments { set: vec!["cgroup_memory=1".into()], unset: vec!["quiet".into()] };
+    let write =
+        |content: Vec<u8>| Action::Write { content, access: Access::root(0o644), secrecy: Secrecy::Public };
+    let arguments = Action::KernelArguments {
+        line: None,
+        set: vec!["cgroup_memory=1".into()],
+        unset: vec!["quiet".into()],
+    };
     Recipe {
         node: "node-1".into(),
         changes: vec![

@@ -2,6 +2,7 @@
 
 mod check;
 mod command_line;
+mod links;
 mod remains;
 
 pub use check::Mismatch;
@@ -19,7 +20,7 @@ use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
-use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead};
+use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Volume};
 
@@ -173,6 +174,9 @@ struct ImageEditor {
     expected: BTreeMap<(Volume, ImagePath), Expected>,
     /// Directories that were seen or made, and not removed since: most changes share theirs.
     directories: BTreeSet<(Volume, ImagePath)>,
+    /// Where changes were made, and how the recipe calls the path: two of its paths may be one in an
+    /// image with links.
+    changed: BTreeMap<(Volume, ImagePath), ImagePath>,
     now: i64,
 }
 
@@ -187,6 +191,7 @@ impl ImageEditor {
             root: Box::new(root.map_err(on(Volume::Root))?),
             expected: BTreeMap::new(),
             directories: BTreeSet::new(),
+            changed: BTreeMap::new(),
             now,
         })
     }
@@ -204,6 +209,7 @@ impl ImageEditor {
 
     fn apply(&mut self, change: &Change) -> Result<(), fs::Error> {
         let Change { volume, path, action } = change;
+        let path = &self.place(*volume, path, action)?;
         if !matches!(action, Action::Remove) {
             self.make_parents(*volume, path)?;
         }
@@ -217,13 +223,18 @@ impl ImageEditor {
                 Expected::File { content: content.clone(), access: *access }
             }
             Action::Directory { access } => {
-                match fs.metadata(path)? {
-                    Some(found) if found.kind == FileKind::Directory => {
-                        fs.set_attributes(path, self.attributes(*access))?;
+                let access = match fs.metadata(path)? {
+                    // What uses it relies on its owner and mode.
+                    Some(Metadata { kind: FileKind::Directory, attributes, .. }) => {
+                        attributes.map_or(*access, |a| Access { mode: a.mode, uid: a.uid, gid: a.gid })
                     }
-                    _ => fs.create_dir(path, self.attributes(*access))?,
-                }
-                Expected::Directory { access: *access }
+                    Some(_) => return Err(fs::Error::path(path, "is no directory, and one is to be there")),
+                    None => {
+                        fs.create_dir(path, self.attributes(*access))?;
+                        *access
+                    }
+                };
+                Expected::Directory { access }
             }
             Action::Symlink { target } => {
                 fs.symlink(path, target)?;
@@ -237,7 +248,9 @@ impl ImageEditor {
                 self.directories.retain(|(v, p)| stays(v, p) && (v, p) != (volume, path));
                 Expected::Absent
             }
-            Action::KernelArguments { set, unset } => return self.edit_arguments(*volume, path, set, unset),
+            Action::KernelArguments { line, set, unset } => {
+                return self.edit_arguments(*volume, path, line.as_deref(), set, unset);
+            }
         };
         self.expected.insert((*volume, path.clone()), expected);
         Ok(())
@@ -245,7 +258,7 @@ impl ImageEditor {
 
     /// Edits every file that the firmware may take the kernel's command line from.
     fn set_arguments(&mut self, change: &Change) -> Result<(), Error> {
-        let Change { volume, path, action: Action::KernelArguments { set, unset } } = change else {
+        let Change { volume, path, action: Action::KernelArguments { line, set, unset } } = change else {
             return Ok(());
         };
         let named_by_default = path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE);
@@ -256,8 +269,8 @@ impl ImageEditor {
             }
             _ => vec![path.clone()],
         };
-        for line in &lines {
-            self.edit_arguments(*volume, line, set, unset)
+        for file in &lines {
+            self.edit_arguments(*volume, file, line.as_deref(), set, unset)
                 .map_err(|source| Error::FileSystem { volume: *volume, source })?;
         }
         Ok(())
@@ -267,6 +280,7 @@ impl ImageEditor {
         &mut self,
         volume: Volume,
         path: &ImagePath,
+        line: Option<&str>,
         set: &[String],
         unset: &[String],
     ) -> Result<(), fs::Error> {
@@ -274,12 +288,37 @@ impl ImageEditor {
             Volume::Boot => self.boot.as_ref(),
             Volume::Root => self.root.as_ref(),
         };
-        let text = small_file(fs, path)?.ok_or_else(|| fs::Error::path(path, "no such file or directory"))?;
+        let text = match line {
+            Some(line) => line.as_bytes().to_vec(),
+            None => {
+                small_file(fs, path)?.ok_or_else(|| fs::Error::path(path, "no such file or directory"))?
+            }
+        };
         let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
         let access = Access::root(0o644);
         fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
         self.expected.insert((volume, path.clone()), Expected::File { content: line.into_bytes(), access });
         Ok(())
+    }
+
+    /// Where in this image the recipe's `path` lies.
+    fn place(&mut self, volume: Volume, path: &ImagePath, action: &Action) -> Result<ImagePath, fs::Error> {
+        // FAT has no links.
+        if volume == Volume::Boot {
+            return Ok(path.clone());
+        }
+        let place = match action {
+            Action::Directory { .. } => links::resolve(self.root.as_ref(), path)?,
+            _ => links::resolve_parents(self.root.as_ref(), path)?,
+        };
+        match self.changed.insert((volume, place.clone()), path.clone()) {
+            Some(other) if other != *path => {
+                let why =
+                    format!("is {place} in this image, and so is {other}: only one of them can be baked");
+                Err(fs::Error::path(path, why))
+            }
+            _ => Ok(place),
+        }
     }
 
     /// Makes the directories above `path` that are not there.

@@ -8,11 +8,12 @@ use serde_json::json;
 
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
+use crate::node_paths;
 use crate::opened::Opened;
 use crate::ui::{Ui, visible};
 
 /// Where the first-boot program writes: what it did, and where it stands.
-const FILES: [&str; 2] = ["/var/log/pibake/first-boot.log", "/var/log/pibake/status"];
+const FILES: [&str; 2] = [node_paths::FIRST_BOOT_LOG, node_paths::FIRST_BOOT_STATUS];
 /// What is read of a log, in bytes: its end, which says how it went. A first boot writes some ten
 /// kilobytes; a card from somebody else may hold any size.
 const LOG_MAX: usize = 4 << 20;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Opening, Protocol, Secret, Security, WifiKey};
+use super::{Opening, Protocol, Secret, Security, WifiKey, authorized_key};
 
 /// A DNS label of RFC 1123 in lower case, as Linux, Kubernetes and DHCP all take it for a name.
 pub(super) fn label(text: &str) -> Result<(), String> {
@@ -209,19 +209,7 @@ pub(super) fn password_hash(text: &str) -> Result<Secret, String> {
 
 /// One public key as in `authorized_keys`, with one blank between its parts.
 pub(super) fn ssh_key(line: &str) -> Result<String, String> {
-    if line.contains("PRIVATE KEY") {
-        return Err("must be the public half of the key, the file that ends in .pub".to_owned());
-    }
-    let line = line.trim();
-    if line.chars().any(char::is_control) {
-        return Err("must be one line: a key each".to_owned());
-    }
-    let key = ssh_key::PublicKey::from_openssh(line)
-        .map_err(|_| "must be a public SSH key, such as \"ssh-ed25519 AAAA… name\"".to_owned())?;
-    if matches!(key.algorithm(), ssh_key::Algorithm::Dsa) {
-        return Err("must not be a DSA key: sshd no longer takes them".to_owned());
-    }
-    Ok(line.split(' ').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "))
+    authorized_key::parse(line)
 }
 
 /// A web address without a `/` at its end. `placeholders` may stand in it.

@@ -2,6 +2,7 @@
 //! validated; a [`Cluster`] that exists is one that can be built.
 
 mod access;
+mod authorized_key;
 mod check;
 mod consistency;
 mod containerd;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::{devicetree, kernel};
 use crate::image_path::{ImagePath, InvalidImagePath};
+use crate::node_paths::{self, HOSTNAME, HOSTS};
 use crate::opened::{self, Opened};
 
 /// Where Ubuntu's images keep what the firmware or u-boot loads, as the running system sees it.
@@ -11,10 +12,8 @@ const KERNEL: &str = "/boot/firmware/vmlinuz";
 const INITRD: &str = "/boot/firmware/initrd.img";
 const DEVICE_TREE: &str = "/boot/firmware/bcm2711-rpi-4-b.dtb";
 const CMDLINE: &str = "/boot/firmware/cmdline.txt";
-const HOSTNAME: &str = "/etc/hostname";
-const HOSTS: &str = "/etc/hosts";
 /// Only the node that serves the others has it.
-const DHCP_SERVER: &str = "/etc/dhcp/dhcpd.conf";
+const DHCP_SERVER: &str = node_paths::DHCPD_CONF;
 
 /// Longest file that is read: an initrd of everything has some 100 MB.
 const LARGEST: u64 = 512 << 20;

@@ -15,11 +15,6 @@ pub(super) const DOCKER_FINGERPRINT: &str = defaults::DOCKER_FINGERPRINT;
 /// boot fetches it anew where it has run out, and takes only a key of this fingerprint.
 pub(super) const KUBERNETES_FINGERPRINT: &str = defaults::KUBERNETES_FINGERPRINT;
 
-/// Where first boot finds and puts the key of an apt repository.
-pub(super) const DOCKER_KEYRING: &str = "/etc/apt/keyrings/docker.asc";
-/// As [`DOCKER_KEYRING`].
-pub(super) const KUBERNETES_KEYRING: &str = "/etc/apt/keyrings/kubernetes.asc";
-
 /// What apt's files are made of.
 #[derive(Debug, Serialize)]
 pub(super) struct Apt {

@@ -5,25 +5,23 @@ use std::str;
 
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
-use sha2::{Digest, Sha256};
 
 use super::context::{Context, Sources};
-use super::hidden::{Hidden, MASK};
+use super::hidden::{Hidden, MASK, Variable};
+use super::instance_id::instance_id;
+use super::needles::Needles;
 use super::overlays::{Item, ItemKind};
-use super::placement::placement;
-use super::{Access, Action, Change, Error, Extras, Recipe, Volume};
-use super::{apt, kernel, registries, render, user_data};
+use super::render::View;
+use super::{Access, Action, Change, Error, Extras, Recipe, Secrecy, Volume};
+use super::{apt, kernel, registries, render};
 use crate::cluster::{Cluster, Node, Platform};
 use crate::identity::Identity;
 use crate::image_path::ImagePath;
+use crate::node_paths;
 
 /// Stands in templates' paths for the host name of a registry: such a template makes one file for
 /// each registry that has mirrors.
 const REGISTRY: &str = "@registry@";
-
-/// Where cloud-init's NoCloud looks for what the user wants, on the boot file system.
-const USER_DATA: &str = "/user-data";
-const META_DATA: &str = "/meta-data";
 
 /// Where units that are not a package's are.
 const UNITS: &str = "/etc/systemd/system/";
@@ -39,12 +37,14 @@ pub fn recipe(
     platform: &Platform,
     extras: &Extras,
 ) -> Result<Recipe, Error> {
-    build(cluster, Hidden::of(cluster, identity, node), node, platform, extras, None)
+    let hidden = Hidden::of(cluster, identity, node);
+    let needles = hidden.needles(cluster);
+    build(cluster, &hidden, &needles, node, platform, extras, None)
 }
 
 /// The same recipe with asterisks in the place of every secret, to be shown; also where no secrets
-/// have been made yet. What is still marked as secret is a private file of the user's own, which
-/// pibake cannot tell the secrets of.
+/// have been made yet. What is marked as [`Secrecy::Secret`] is a private file of the user's own,
+/// which pibake cannot tell the secrets of.
 pub fn preview(
     cluster: &Cluster,
     identity: Option<&Identity>,
@@ -55,44 +55,50 @@ pub fn preview(
     let (hidden, id) = match identity {
         Some(identity) => {
             let baked = recipe(cluster, identity, node, platform, extras)?;
-            (Hidden::of(cluster, identity, node).masked(), instance_id(node, &baked.changes))
+            (Hidden::of(cluster, identity, node), instance_id(node, &baked.changes))
         }
         None => (Hidden::unmade(cluster, node), format!("pibake-{}-{MASK}", node.name)),
     };
-    build(cluster, hidden, node, platform, extras, Some(id))
+    build(cluster, &hidden.masked(), &hidden.needles(cluster), node, platform, extras, Some(id))
 }
 
 fn build(
     cluster: &Cluster,
-    hidden: Hidden,
+    hidden: &Hidden,
+    needles: &Needles,
     node: &Node,
     platform: &Platform,
     extras: &Extras,
     known_id: Option<String>,
 ) -> Result<Recipe, Error> {
     let software = cluster.software(platform)?;
-    let from = Sources {
-        cluster,
-        node,
-        control_plane: cluster.control_plane().ok_or(Error::NoControlPlane)?,
-        platform,
-        software: &software,
-        hidden: &hidden,
-    };
+    let control_plane = cluster.control_plane().ok_or(Error::NoControlPlane)?;
+    let from = Sources { cluster, node, control_plane, platform, software: &software, hidden };
     let kitchen = Kitchen {
         from: &from,
         extras,
+        needles,
         env: render::environment(),
-        context: Value::from(Serde(Context::new(&from))),
+        view: View { own: context_of(&from), replaced: without(&from, &Variable::ALL) },
     };
     let mut changes = Changes::new();
     kitchen.place_overlays(&mut changes)?;
     kitchen.place_certificates(&mut changes)?;
-    place_boot(&mut changes, &from)?;
+    kitchen.place_command_line(&mut changes)?;
+    kitchen.check_extra(&changes)?;
     // Last: the id hangs on all the rest.
     let id = known_id.unwrap_or_else(|| instance_id(node, &as_list(&changes)));
     kitchen.place_meta_data(&mut changes, &id)?;
     Ok(Recipe { node: node.name.clone(), changes: as_list(&changes) })
+}
+
+fn context_of(from: &Sources<'_>) -> Value {
+    Value::from(Serde(Context::new(from)))
+}
+
+/// What templates see, with other secrets in the place of those.
+fn without(from: &Sources<'_>, variables: &[Variable]) -> Value {
+    context_of(&Sources { hidden: &from.hidden.replaced(variables), ..*from })
 }
 
 fn as_list(changes: &Changes) -> Vec<Change> {
@@ -108,22 +114,29 @@ fn as_list(changes: &Changes) -> Vec<Change> {
 struct Kitchen<'a> {
     from: &'a Sources<'a>,
     extras: &'a Extras,
+    needles: &'a Needles,
     env: Environment<'static>,
-    context: Value,
+    view: View,
 }
 
 impl Kitchen<'_> {
-    /// All that lands, but for the meta-data.
+    /// All that lands, but for the meta-data and the command line.
     fn place_overlays(&self, changes: &mut Changes) -> Result<(), Error> {
         for (volume, path, item) in self.extras.overlays.for_role(self.from.node.role) {
-            let unwanted = item.from.is_none() && !(placement(path.as_str()).wanted)(self.from);
-            if unwanted || is_meta_data(volume, path) {
+            let placement = item.placement.filter(|_| item.from.is_none());
+            let unwanted = placement.is_some_and(|placement| !placement.when.holds(self.from));
+            if unwanted || is_meta_data(volume, path) || is_command_line(volume, path) {
                 continue;
             }
             if path.as_str().contains(REGISTRY) {
                 self.place_registries(changes, volume, path, item)?;
-            } else if let Some(action) = self.action(volume, path, item, &self.context)? {
+                continue;
+            }
+            if let Some(action) = self.action(volume, path, item, &self.view)? {
                 changes.insert((volume, path.clone()), action);
+            }
+            if item.placement.is_some_and(|placement| placement.enable) {
+                enable(changes, path)?;
             }
         }
         Ok(())
@@ -138,8 +151,8 @@ impl Kitchen<'_> {
     ) -> Result<(), Error> {
         for registry in registries::registries(&self.from.cluster.sources) {
             let place = ImagePath::new(path.as_str().replace(REGISTRY, registry.folder()))?;
-            let context = context! { registry => Value::from(Serde(registry)), ..self.context.clone() };
-            if let Some(action) = self.action(volume, &place, item, &context)? {
+            let view = self.view.with(&context! { registry => Value::from(Serde(registry)) });
+            if let Some(action) = self.action(volume, &place, item, &view)? {
                 changes.insert((volume, place), action);
             }
         }
@@ -147,10 +160,10 @@ impl Kitchen<'_> {
     }
 
     fn place_meta_data(&self, changes: &mut Changes, id: &str) -> Result<(), Error> {
-        let context = context! { instance_id => id, ..self.context.clone() };
+        let view = self.view.with(&context! { instance_id => id });
         for (volume, path, item) in self.extras.overlays.for_role(self.from.node.role) {
             if is_meta_data(volume, path)
-                && let Some(action) = self.action(volume, path, item, &context)?
+                && let Some(action) = self.action(volume, path, item, &view)?
             {
                 changes.insert((volume, path.clone()), action);
             }
@@ -164,14 +177,52 @@ impl Kitchen<'_> {
             return Ok(());
         }
         let hidden = self.from.hidden;
-        let mut place = |path: &str, content: &str, mode, secret| -> Result<(), Error> {
-            let content = content.as_bytes().to_vec();
-            let action = Action::Write { content, access: Access::root(mode), secret };
+        let mut place = |path: &str, content: &str, mode, secrecy| -> Result<(), Error> {
+            let content = hidden.shown(content.to_owned()).into_bytes();
+            let action = Action::Write { content, access: Access::root(mode), secrecy };
             changes.insert((Volume::Root, ImagePath::new(path)?), action);
             Ok(())
         };
-        place("/etc/kubernetes/pki/ca.crt", &hidden.ca_certificate, 0o644, false)?;
-        place("/etc/kubernetes/pki/ca.key", &hidden.ca_key, 0o600, !hidden.is_masked())
+        place(node_paths::CA_CERTIFICATE, &hidden.ca_certificate, 0o644, Secrecy::Public)?;
+        place(node_paths::CA_KEY, hidden.ca_key.reveal(), 0o600, self.secret())
+    }
+
+    /// The kernel's command line: the image's, or one of the user's own, with what pibake adds.
+    fn place_command_line(&self, changes: &mut Changes) -> Result<(), Error> {
+        let mut line = None;
+        for (volume, path, item) in self.extras.overlays.for_role(self.from.node.role) {
+            if is_command_line(volume, path) {
+                let action = self.action(volume, path, item, &self.view)?;
+                let why = match action {
+                    Some(Action::Write { content, .. }) => match String::from_utf8(content) {
+                        Ok(text) if text.lines().filter(|line| !line.trim().is_empty()).count() == 1 => {
+                            line = Some(text);
+                            continue;
+                        }
+                        Ok(_) => "it must be one line: the firmware ignores all others",
+                        Err(_) => "it is not UTF-8",
+                    },
+                    _ => "it is no file",
+                };
+                return Err(Error::CommandLine { file: source_of(path, item), why });
+            }
+        }
+        let arguments = kernel::arguments(self.from, line);
+        changes.insert((Volume::Boot, ImagePath::new(node_paths::COMMAND_LINE)?), arguments);
+        Ok(())
+    }
+
+    /// Refuses settings of the user's with which cloud-init would overwrite what is baked.
+    fn check_extra(&self, changes: &Changes) -> Result<(), Error> {
+        let Some(extra) = &self.extras.user_data else { return Ok(()) };
+        let baked = changes.iter().filter(|(_, action)| !matches!(action, Action::Directory { .. }));
+        let baked = baked.map(|((volume, path), _)| match volume {
+            Volume::Boot => format!("{}{path}", node_paths::BOOT_MOUNT),
+            Volume::Root => path.to_string(),
+        });
+        let meta_data = format!("{}{}", node_paths::BOOT_MOUNT, node_paths::META_DATA);
+        let baked = baked.chain([meta_data]).collect();
+        Ok(extra.read(&self.from.cluster.access.user)?.check_files(&baked)?)
     }
 
     /// What is done at `path`; `None` if nothing is.
@@ -180,54 +231,84 @@ impl Kitchen<'_> {
         volume: Volume,
         path: &ImagePath,
         item: &Item,
-        context: &Value,
+        view: &View,
     ) -> Result<Option<Action>, Error> {
         Ok(match &item.kind {
-            ItemKind::Directory => Some(Action::Directory { access: Access::root(0o755) }),
+            ItemKind::Directory(mode) => Some(Action::Directory { access: Access::root(*mode) }),
             ItemKind::Symlink(target) => Some(Action::Symlink { target: target.clone() }),
             ItemKind::File { content, template, mode } => {
-                let Some(content) = self.content(path, item, content, *template, context)? else {
+                let Some((content, printed)) = self.content(path, item, content, *template, view)? else {
                     return Ok(None);
                 };
+                // Found by its text alone, it is no mask that a preview shows in its place.
+                let found = !printed && self.needles.any_in(&content);
+                if volume == Volume::Boot && (printed || found) {
+                    return Err(self.secret_on_boot(path, item, found));
+                }
                 let content = if is_user_data(volume, path) { self.with_extra(content)? } else { content };
-                let (mode, secret) = self.access(path, item, *mode, &content);
-                Some(Action::Write { content, access: Access::root(mode), secret })
+                let (access, private) = access(item, *mode, printed || found);
+                let secrecy = match printed {
+                    _ if found || private => Secrecy::Secret,
+                    true => self.secret(),
+                    false => Secrecy::Public,
+                };
+                Some(Action::Write { content, access, secrecy })
             }
         })
     }
 
+    /// What a file is that pibake knows the secrets of.
+    const fn secret(&self) -> Secrecy {
+        if self.from.hidden.is_masked() { Secrecy::Masked } else { Secrecy::Secret }
+    }
+
+    /// The bytes that land, and whether a template printed a secret into them.
     fn content(
         &self,
         path: &ImagePath,
         item: &Item,
         content: &[u8],
         template: bool,
-        context: &Value,
-    ) -> Result<Option<Vec<u8>>, Error> {
+        view: &View,
+    ) -> Result<Option<(Vec<u8>, bool)>, Error> {
         if item.from.is_none()
             && let Some(key) = self.apt_key(path)
         {
             return Ok(match key {
-                apt::Baked::Own => Some(content.to_vec()),
-                apt::Baked::Given(armoured) => Some(armoured.as_bytes().to_vec()),
+                apt::Baked::Own => Some((content.to_vec(), false)),
+                apt::Baked::Given(armoured) => Some((armoured.as_bytes().to_vec(), false)),
                 apt::Baked::Fetched => None,
             });
         }
         if !template {
-            return Ok(Some(content.to_vec()));
+            return Ok(Some((content.to_vec(), false)));
         }
-        let source = || item.from.as_ref().map_or_else(|| path.to_string(), |f| f.display().to_string());
+        let source = || source_of(path, item);
         let text = str::from_utf8(content).map_err(|_| Error::TemplateEncoding { template: source() })?;
-        let rendered = render::render(&self.env, path.as_str(), text, context)
+        let made = render::render(&self.env, path.as_str(), text, view)
             .map_err(|error| Error::Template { template: source(), error })?;
-        Ok(Some(rendered.into_bytes()))
+        Ok(Some((self.from.hidden.shown(made.text).into_bytes(), made.secret)))
+    }
+
+    /// Says which secrets the file at `path` holds.
+    fn secret_on_boot(&self, path: &ImagePath, item: &Item, found: bool) -> Error {
+        let holds = |variable: &Variable| {
+            let view = View { own: self.view.own.clone(), replaced: without(self.from, &[*variable]) };
+            let ItemKind::File { content, .. } = &item.kind else { return false };
+            let text = str::from_utf8(content).unwrap_or_default();
+            render::render(&self.env, path.as_str(), text, &view).is_ok_and(|made| made.secret)
+        };
+        let names: Vec<_> = Variable::ALL.iter().filter(|v| !found && holds(v)).map(|v| v.name()).collect();
+        let variables =
+            if names.is_empty() { "its text is in the file".to_owned() } else { names.join(", ") };
+        Error::SecretOnBoot { template: source_of(path, item), variables }
     }
 
     fn apt_key(&self, path: &ImagePath) -> Option<apt::Baked<'_>> {
         let sources = &self.from.cluster.sources;
         let (source, own, given) = match path.as_str() {
-            apt::DOCKER_KEYRING => (&sources.docker, apt::DOCKER_FINGERPRINT, &self.extras.docker_key),
-            apt::KUBERNETES_KEYRING => {
+            node_paths::DOCKER_KEYRING => (&sources.docker, apt::DOCKER_FINGERPRINT, &self.extras.docker_key),
+            node_paths::KUBERNETES_KEYRING => {
                 (&sources.kubernetes, apt::KUBERNETES_FINGERPRINT, &self.extras.kubernetes_key)
             }
             _ => return None,
@@ -241,75 +322,50 @@ impl Kitchen<'_> {
             None => Ok(content),
             Some(extra) => {
                 let own = String::from_utf8_lossy(&content);
-                Ok(user_data::merge(&own, extra)?.into_bytes())
+                Ok(extra.read(&self.from.cluster.access.user)?.join(&own)?.into_bytes())
             }
         }
     }
-
-    /// Mode, and whether the content is to be hidden.
-    fn access(&self, path: &ImagePath, item: &Item, mode: Option<u16>, content: &[u8]) -> (u16, bool) {
-        let placement = placement(path.as_str());
-        let by_content = if content.starts_with(b"#!") { 0o755 } else { 0o644 };
-        let mode = placement.mode.or(mode).unwrap_or(by_content);
-        let hidden = self.from.hidden;
-        let secret = match item.from {
-            None => !hidden.is_masked() && (placement.secret)(self.from),
-            Some(_) => mode & 0o077 == 0,
-        };
-        (mode, secret)
-    }
 }
 
-fn is_meta_data(volume: Volume, path: &ImagePath) -> bool {
-    volume == Volume::Boot && path.as_str() == META_DATA
+/// Owner and mode, and whether the user keeps the file to themselves. A file with a secret is
+/// root's alone, unless the manifest says who else needs it, whatever the user's file may be.
+fn access(item: &Item, mode: u16, secret: bool) -> (Access, bool) {
+    let private = item.from.is_some() && (mode & 0o077 == 0 || item.placement.is_some_and(|p| p.secret));
+    let alone = Access::root(if mode & 0o100 == 0 { 0o600 } else { 0o700 });
+    let access = match item.placement {
+        Some(placement) if placement.secret => placement.access,
+        _ if secret => alone,
+        Some(placement) if item.from.is_none() => placement.access,
+        _ => Access::root(mode),
+    };
+    (access, private)
+}
+
+/// What a file is called in messages.
+fn source_of(path: &ImagePath, item: &Item) -> String {
+    item.from.as_ref().map_or_else(|| path.to_string(), |from| from.display().to_string())
+}
+
+pub(super) fn is_meta_data(volume: Volume, path: &ImagePath) -> bool {
+    volume == Volume::Boot && path.as_str() == node_paths::META_DATA
 }
 
 fn is_user_data(volume: Volume, path: &ImagePath) -> bool {
-    volume == Volume::Boot && path.as_str() == USER_DATA
+    volume == Volume::Boot && path.as_str() == node_paths::USER_DATA
 }
 
-/// The kernel's command line, and the links that systemd knows enabled units by.
-fn place_boot(changes: &mut Changes, from: &Sources<'_>) -> Result<(), Error> {
-    let arguments = kernel::arguments(from);
-    changes.insert((Volume::Boot, ImagePath::new(kernel::COMMAND_LINE)?), arguments);
-    let units = changes.keys().filter_map(|(volume, path)| {
-        let name = path.as_str().strip_prefix(UNITS)?;
-        (*volume == Volume::Root && name.starts_with("pibake-") && name.ends_with(".service"))
-            .then(|| name.to_owned())
-    });
-    for name in units.collect::<Vec<_>>() {
-        let link = ImagePath::new(format!("{UNITS}multi-user.target.wants/{name}"))?;
-        let target = format!("{UNITS}{name}");
-        changes.insert((Volume::Root, link), Action::Symlink { target });
-    }
+/// FAT knows no case.
+fn is_command_line(volume: Volume, path: &ImagePath) -> bool {
+    volume == Volume::Boot && path.as_str().eq_ignore_ascii_case(node_paths::COMMAND_LINE)
+}
+
+/// The link that systemd knows an enabled unit by, unless the user has put something there.
+fn enable(changes: &mut Changes, unit: &ImagePath) -> Result<(), Error> {
+    let name = unit.file_name().unwrap_or_default();
+    let link = ImagePath::new(format!("{UNITS}multi-user.target.wants/{name}"))?;
+    changes.entry((Volume::Root, link)).or_insert_with(|| Action::Symlink { target: unit.to_string() });
     Ok(())
-}
-
-/// What cloud-init knows a machine by: another one whenever anything on the card is another, so
-/// that a card written anew is set up anew. The hash tells nothing of what went into it, as that
-/// always holds a secret that cannot be guessed: the CA's key or the token.
-fn instance_id(node: &Node, changes: &[Change]) -> String {
-    let mut hash = Sha256::new();
-    let mut feed = |bytes: &[u8]| {
-        // With the length before each part, no two lists of parts run into one text.
-        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(bytes);
-    };
-    for change in changes.iter().filter(|change| !is_meta_data(change.volume, &change.path)) {
-        feed(change.volume.label().as_bytes());
-        feed(change.path.as_str().as_bytes());
-        match &change.action {
-            Action::Write { content, access, .. } => {
-                feed(b"write");
-                feed(format!("{access:?}").as_bytes());
-                feed(content);
-            }
-            other => feed(format!("{other:?}").as_bytes()),
-        }
-    }
-    let digest = hash.finalize();
-    let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("pibake-{}-{short}", node.name)
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use super::apt::{self, Apt};
 use super::dhcp::{self, Dhcp};
 use super::firewall;
 use super::first_boot::{self, Setting};
-use super::hidden::Hidden;
+use super::hidden::{Hidden, reveal, reveal_some};
 use super::kubeadm::{self, Kubeadm, Wanted};
 use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
-use crate::cluster::{Cluster, Mode, Node, Platform, Software, UplinkAddressing};
+use crate::cluster::{Cluster, Mode, Node, Platform, Secret, Software, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
 const API_PORT: u16 = 6443;
@@ -92,7 +92,8 @@ struct Login {
     user: String,
     ssh_keys: Vec<String>,
     ssh_password: bool,
-    password_hash: Option<String>,
+    #[serde(serialize_with = "reveal_some")]
+    password_hash: Option<Secret>,
     /// What this image's cloud-init calls a list of passwords.
     chpasswd_users: bool,
 }
@@ -127,7 +128,8 @@ struct Images {
 #[derive(Debug, Serialize)]
 struct Join {
     /// What this node joins with; none on the control plane.
-    token: Option<String>,
+    #[serde(serialize_with = "reveal_some")]
+    token: Option<Secret>,
     /// What the others may join with; none on workers.
     tokens: Vec<BootstrapToken>,
     /// How long those are good, as Go writes it.
@@ -138,7 +140,8 @@ struct Join {
 #[derive(Debug, Serialize)]
 struct BootstrapToken {
     node: String,
-    token: String,
+    #[serde(serialize_with = "reveal")]
+    token: Secret,
 }
 
 /// What everything that goes into a recipe is made from.
@@ -220,7 +223,7 @@ impl Context {
 impl Join {
     fn new(cluster: &Cluster, hidden: &Hidden) -> Self {
         let token =
-            |(node, token): &(String, String)| BootstrapToken { node: node.clone(), token: token.clone() };
+            |(node, token): &(String, Secret)| BootstrapToken { node: node.clone(), token: token.clone() };
         Self {
             token: hidden.token.clone(),
             tokens: hidden.bootstrap_tokens.iter().map(token).collect(),

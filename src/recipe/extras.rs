@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::apt::{KeyError, read_key};
 use super::overlays::{OverlayError, Overlays};
+use super::user_data::CloudConfig;
 use crate::cluster::{AptSource, Cluster};
 use crate::io::read_small;
 
@@ -13,8 +14,8 @@ use crate::io::read_small;
 pub struct Extras {
     /// The files that land.
     pub overlays: Overlays,
-    /// The user's cloud-init settings, as YAML.
-    pub user_data: Option<String>,
+    /// The user's cloud-init settings.
+    pub user_data: Option<CloudConfig>,
     /// The key of the repository with containerd, where the user gave a file; see [`read_key`].
     pub docker_key: Option<String>,
     /// The key of the repository with Kubernetes, likewise.
@@ -36,6 +37,16 @@ pub enum ExtrasError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A file that must be text is not.
+    #[error("{}:{line}: it is not UTF-8, as {key} must be; save it as UTF-8, and uncompressed", path.display())]
+    Encoding {
+        /// The key of pibake.toml that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The first line at fault, from 1.
+        line: usize,
     },
     /// A key of an apt repository is not the one that it should be.
     #[error("{}, which {key} names, cannot be trusted: {source}", path.display())]
@@ -64,11 +75,11 @@ impl Extras {
             None => Overlays::built_in(),
         };
         let extra = cluster.cloud_init_extra.as_deref();
-        let user_data = extra.map(|path| read("cloud-init.extra", path)).transpose()?;
+        let user_data = extra.map(cloud_config).transpose()?;
         let sources = &cluster.sources;
         Ok(Self {
             overlays,
-            user_data: user_data.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            user_data,
             docker_key: apt_key("sources.docker.key-file", &sources.docker)?,
             kubernetes_key: apt_key("sources.kubernetes.key-file", &sources.kubernetes)?,
         })
@@ -80,6 +91,16 @@ const EXTRA_MAX: u64 = 1 << 20;
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ExtrasError> {
     read_small(path, EXTRA_MAX).map_err(|source| ExtrasError::Read { key, path: path.to_owned(), source })
+}
+
+fn cloud_config(path: &Path) -> Result<CloudConfig, ExtrasError> {
+    const KEY: &str = "cloud-init.extra";
+    let text = String::from_utf8(read(KEY, path)?).map_err(|error| {
+        let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + sound.iter().filter(|byte| **byte == b'\n').count();
+        ExtrasError::Encoding { key: KEY, path: path.to_owned(), line }
+    })?;
+    Ok(CloudConfig { file: path.to_owned(), text })
 }
 
 fn apt_key(key: &'static str, source: &AptSource) -> Result<Option<String>, ExtrasError> {

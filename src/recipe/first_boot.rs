@@ -4,17 +4,19 @@ use serde::Serialize;
 
 use super::apt::{self, CONTAINERD_PACKAGE};
 use super::context::Sources;
+use super::hidden::reveal;
 use super::packages;
+use crate::cluster::Secret;
+use crate::node_paths;
 
 /// One line of node.env.
 #[derive(Debug, Serialize)]
 pub(super) struct Setting {
     name: &'static str,
-    value: String,
+    /// A proxy's URL may hold a password.
+    #[serde(serialize_with = "reveal")]
+    value: Secret,
 }
-
-/// Where the login's password hash is until cloud-init has set it.
-pub(super) const PASSWORD_FILE: &str = "/etc/cloud/cloud.cfg.d/98-pibake-password.cfg";
 
 /// The settings, which /usr/lib/pibake/lib/node-env explains.
 pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
@@ -37,10 +39,10 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         ("CONTAINERD_PACKAGES", CONTAINERD_PACKAGE.to_owned()),
         ("KUBERNETES_PACKAGES", apt::kubernetes_packages().join(" ")),
         ("CERTIFICATES_FROM", hidden.certificates_from.to_string()),
-        ("DOCKER_KEYRING", apt::DOCKER_KEYRING.to_owned()),
+        ("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()),
         ("DOCKER_KEY_URL", docker.key_url.clone()),
         ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.clone()),
-        ("KUBERNETES_KEYRING", apt::KUBERNETES_KEYRING.to_owned()),
+        ("KUBERNETES_KEYRING", node_paths::KUBERNETES_KEYRING.to_owned()),
         ("KUBERNETES_KEY_URL", apt::with_minor(&kubernetes.key_url, minor)),
         ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.clone()),
     ];
@@ -49,11 +51,14 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         settings.push(("UPLINK_INTERFACE", gateway.uplink.interface.clone()));
     }
     if hidden.password_hash.is_some() {
-        settings.push(("SECRETS", PASSWORD_FILE.to_owned()));
+        settings.push(("SECRETS", node_paths::PASSWORD.to_owned()));
     }
+    let setting = |(name, value)| Setting { name, value: Secret::new(value) };
+    let mut settings: Vec<_> = settings.into_iter().map(setting).collect();
     if let Some(proxy) = &cluster.sources.proxy {
-        settings.extend(proxy.http.iter().map(|url| ("HTTP_PROXY", hidden.url(url.reveal()))));
-        settings.extend(proxy.https.iter().map(|url| ("HTTPS_PROXY", hidden.url(url.reveal()))));
+        let urls = [("HTTP_PROXY", &proxy.http), ("HTTPS_PROXY", &proxy.https)];
+        let given = urls.into_iter().filter_map(|(name, url)| Some((name, url.as_ref()?)));
+        settings.extend(given.map(|(name, url)| Setting { name, value: hidden.url(url) }));
     }
-    settings.into_iter().map(|(name, value)| Setting { name, value }).collect()
+    settings
 }

@@ -1,28 +1,78 @@
 //! What is secret on a card, and what hangs on it.
 
-use crate::cluster::{Cluster, MOST_NODES, Node, Secret, WifiKey, defaults};
+use serde::Serializer;
+
+use super::needles::Needles;
+use crate::cluster::{Cluster, MOST_NODES, Node, Password, Secret, WifiKey, defaults};
 use crate::identity::{Identity, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
 pub(super) const MASK: &str = "********";
 
+/// What is rendered for a preview in the place of every secret, and becomes [`MASK`] after: unlike
+/// that it is text that every template can print, as the secrets are.
+const STAND_IN: &str = "xxMASKEDxx";
+
+/// The secrets that templates can print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Variable {
+    Token,
+    PasswordHash,
+    WifiKey,
+    Proxy,
+}
+
+impl Variable {
+    pub(super) const ALL: [Self; 4] = [Self::Token, Self::PasswordHash, Self::WifiKey, Self::Proxy];
+
+    /// By what a template gets at it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "join.token, join.tokens",
+            Self::PasswordHash => "login.password_hash",
+            Self::WifiKey => "the WiFi key in netplan",
+            Self::Proxy => "the proxy's password in proxy or first_boot",
+        }
+    }
+}
+
 /// The secrets of a cluster, in the forms that a card carries.
+#[derive(Clone)]
 pub(super) struct Hidden {
     /// What this node joins with; the control plane does not.
-    pub(super) token: Option<String>,
+    pub(super) token: Option<Secret>,
     /// What nodes may join with, each with the node that it is for: the control plane's to know.
-    pub(super) bootstrap_tokens: Vec<(String, String)>,
+    pub(super) bootstrap_tokens: Vec<(String, Secret)>,
     pub(super) ca_hash: String,
     pub(super) ca_certificate: String,
-    pub(super) ca_key: String,
+    pub(super) ca_key: Secret,
     /// Seconds since 1970: before that the CA's certificate is not valid yet.
     pub(super) certificates_from: i64,
     pub(super) ssh_keys: Vec<String>,
-    pub(super) password_hash: Option<String>,
-    pub(super) wifi_psk: Option<String>,
+    pub(super) password_hash: Option<Secret>,
+    pub(super) wifi_psk: Option<Secret>,
     /// The radio network's passphrase, of which the key above is made. Baked only where WPA3 needs it.
-    pub(super) wifi_passphrase: Option<String>,
+    pub(super) wifi_passphrase: Option<Secret>,
     masked: bool,
+    proxy_replaced: bool,
+}
+
+/// For the templates' context: the one place where a secret becomes text.
+pub(super) fn reveal<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(secret.reveal())
+}
+
+/// As [`reveal`].
+pub(super) fn reveal_some<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => to.serialize_some(secret.reveal()),
+        None => to.serialize_none(),
+    }
+}
+
+/// As [`reveal`].
+pub(super) fn reveal_all<S: Serializer>(secrets: &[Secret], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(secrets.iter().map(Secret::reveal))
 }
 
 /// How many nodes more than there are now may join without a word to the control plane.
@@ -42,14 +92,14 @@ fn joining(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
     workers.map(|node| (node.number, node.name.clone())).chain(later)
 }
 
-fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, String)> {
-    let mut tokens: Vec<(String, String)> = Vec::new();
+fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Secret)> {
+    let mut tokens: Vec<(String, Secret)> = Vec::new();
     for (number, name) in joining(cluster) {
         let Some(token) = identity.tokens.of(number) else { continue };
-        match tokens.iter_mut().find(|(_, other)| other == token.reveal()) {
+        match tokens.iter_mut().find(|(_, other)| other == token) {
             // one that an old pibake made, which must outlive the first who joins with it
             Some((name, _)) => EVERY_NODE.clone_into(name),
-            None => tokens.push((name, token.reveal().to_owned())),
+            None => tokens.push((name, token.clone())),
         }
     }
     tokens
@@ -57,25 +107,22 @@ fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Stri
 
 impl Hidden {
     pub(super) fn of(cluster: &Cluster, identity: &Identity, node: &Node) -> Self {
-        let reveal = |secret: Secret| secret.reveal().to_owned();
         let own = identity.tokens.of(node.number).filter(|_| !node.is_control_plane()).cloned();
         let of_others =
             if node.is_control_plane() { bootstrap_tokens(cluster, identity) } else { Vec::new() };
         Self {
-            token: own.map(reveal),
+            token: own,
             bootstrap_tokens: of_others,
             ca_hash: identity.ca_hash.clone(),
             ca_certificate: identity.ca_certificate.clone(),
-            ca_key: identity.ca_key.reveal().to_owned(),
+            ca_key: identity.ca_key.clone(),
             certificates_from: identity.not_before,
             ssh_keys: identity.authorized_keys(&cluster.access),
-            password_hash: identity.password_hash(&cluster.access).map(reveal),
-            wifi_psk: cluster.network.wifi().and_then(wifi_psk).map(reveal),
-            wifi_passphrase: cluster.network.wifi().and_then(|wifi| match &wifi.key {
-                WifiKey::Passphrase(passphrase) => Some(passphrase.reveal().to_owned()),
-                WifiKey::Psk(_) | WifiKey::Open => None,
-            }),
+            password_hash: identity.password_hash(&cluster.access),
+            wifi_psk: cluster.network.wifi().and_then(wifi_psk),
+            wifi_passphrase: wifi_passphrase(cluster),
             masked: false,
+            proxy_replaced: false,
         }
     }
 
@@ -85,50 +132,145 @@ impl Hidden {
             [] => vec!["(a key that the first build makes)".to_owned()],
             keys => keys.to_vec(),
         };
+        let unknown = || Secret::new("");
         Self {
-            token: (!node.is_control_plane()).then(|| MASK.to_owned()),
+            token: (!node.is_control_plane()).then(unknown),
             bootstrap_tokens: if node.is_control_plane() {
-                joining(cluster).map(|(_, name)| (name, MASK.to_owned())).collect()
+                joining(cluster).map(|(_, name)| (name, unknown())).collect()
             } else {
                 Vec::new()
             },
             ca_hash: format!("sha256:{MASK}"),
             ca_certificate: "(a certificate that the first build makes)\n".to_owned(),
-            ca_key: format!("{MASK}\n"),
+            ca_key: unknown(),
             certificates_from: 0,
             ssh_keys,
-            password_hash: cluster.access.password.as_ref().map(|_| MASK.to_owned()),
-            wifi_psk: cluster.network.wifi().filter(|w| w.key != WifiKey::Open).map(|_| MASK.to_owned()),
-            wifi_passphrase: Some(MASK.to_owned()),
-            masked: true,
+            password_hash: cluster.access.password.as_ref().map(|password| match password {
+                Password::Hash(hash) => hash.clone(),
+                Password::Plain(_) => unknown(),
+            }),
+            wifi_psk: cluster.network.wifi().filter(|w| w.key != WifiKey::Open).and_then(wifi_psk),
+            wifi_passphrase: wifi_passphrase(cluster),
+            masked: false,
+            proxy_replaced: false,
         }
     }
 
     /// The same with nothing secret in it.
-    pub(super) fn masked(self) -> Self {
-        let mask = || MASK.to_owned();
+    pub(super) fn masked(&self) -> Self {
+        let stand_in = || Secret::new(STAND_IN);
         Self {
-            token: self.token.map(|_| mask()),
-            bootstrap_tokens: self.bootstrap_tokens.into_iter().map(|(name, _)| (name, mask())).collect(),
-            ca_key: format!("{MASK}\n"),
-            password_hash: self.password_hash.map(|_| mask()),
-            wifi_psk: self.wifi_psk.map(|_| mask()),
-            wifi_passphrase: self.wifi_passphrase.map(|_| mask()),
+            token: self.token.as_ref().map(|_| stand_in()),
+            bootstrap_tokens: self
+                .bootstrap_tokens
+                .iter()
+                .map(|(name, _)| (name.clone(), stand_in()))
+                .collect(),
+            ca_key: Secret::new(format!("{STAND_IN}\n")),
+            password_hash: self.password_hash.as_ref().map(|_| stand_in()),
+            wifi_psk: self.wifi_psk.as_ref().map(|_| stand_in()),
+            wifi_passphrase: self.wifi_passphrase.as_ref().map(|_| stand_in()),
             masked: true,
-            ..self
+            ..self.clone()
         }
     }
 
-    /// A URL, in a preview without the name and password that it may hold.
-    pub(super) fn url(&self, url: &str) -> String {
-        match (url.split_once("://"), url.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) if self.masked => format!("{scheme}://{MASK}@{host}"),
-            _ => url.to_owned(),
+    /// The same with other text of the same look for those secrets: what is rendered of both alike
+    /// holds none of them.
+    pub(super) fn replaced(&self, variables: &[Variable]) -> Self {
+        let mut other = self.clone();
+        for variable in variables {
+            match variable {
+                Variable::Token => {
+                    other.token = self.token.as_ref().map(replaced);
+                    other.bootstrap_tokens.iter_mut().for_each(|(_, token)| *token = replaced(token));
+                }
+                Variable::PasswordHash => other.password_hash = self.password_hash.as_ref().map(replaced),
+                Variable::WifiKey => {
+                    other.wifi_psk = self.wifi_psk.as_ref().map(replaced);
+                    other.wifi_passphrase = self.wifi_passphrase.as_ref().map(replaced);
+                }
+                Variable::Proxy => other.proxy_replaced = true,
+            }
         }
+        other
+    }
+
+    /// The URL of a proxy, without the name and password that it may hold where they are not to be
+    /// seen.
+    pub(super) fn url(&self, url: &Secret) -> Secret {
+        let text = url.reveal();
+        let (Some((scheme, _)), Some((before, host))) = (text.split_once("://"), text.rsplit_once('@'))
+        else {
+            return url.clone();
+        };
+        let own = before.split_once("://").map_or(before, |(_, user)| user);
+        let user = Secret::new(if self.masked { STAND_IN } else { own });
+        let user = if self.proxy_replaced { replaced(&user) } else { user };
+        Secret::new(format!("{scheme}://{}@{host}", user.reveal()))
     }
 
     /// Whether nothing that is made from this needs to be hidden.
     pub(super) const fn is_masked(&self) -> bool {
         self.masked
+    }
+
+    /// What a file shows to people who may not see the secrets: in a preview, masks.
+    pub(super) fn shown(&self, text: String) -> String {
+        if self.masked { text.replace(STAND_IN, MASK) } else { text }
+    }
+
+    /// What no file may hold without it being known for secret.
+    pub(super) fn needles(&self, cluster: &Cluster) -> Needles {
+        let proxies = cluster.sources.proxy.iter().flat_map(|proxy| [&proxy.http, &proxy.https]).flatten();
+        let users = proxies.filter_map(|url| {
+            let (before, _) = url.reveal().rsplit_once('@')?;
+            before.split_once("://").map(|(_, user)| user)
+        });
+        let key = self.ca_key.reveal().lines().filter(|line| !line.starts_with("-----"));
+        let single = [self.token.as_ref(), self.password_hash.as_ref(), self.wifi_psk.as_ref()];
+        let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
+        Needles::new(single.into_iter().flatten().chain(tokens).map(Secret::reveal).chain(key).chain(users))
+    }
+}
+
+fn wifi_passphrase(cluster: &Cluster) -> Option<Secret> {
+    cluster.network.wifi().and_then(|wifi| match &wifi.key {
+        WifiKey::Passphrase(passphrase) => Some(passphrase.clone()),
+        WifiKey::Psk(_) | WifiKey::Open => None,
+    })
+}
+
+/// Another text of the same length and the same kinds of characters, so that whatever a template
+/// does with one it can do with the other.
+fn replaced(secret: &Secret) -> Secret {
+    let turn = |c: char, from: char, to: char| {
+        let (low, len) = (u32::from(from), u32::from(to) - u32::from(from) + 1);
+        char::from_u32(low + (u32::from(c) - low + 1) % len).unwrap_or(c)
+    };
+    let other: String = secret
+        .reveal()
+        .chars()
+        .map(|c| match c {
+            '0'..='9' => turn(c, '0', '9'),
+            'a'..='f' => turn(c, 'a', 'f'),
+            'g'..='z' => turn(c, 'g', 'z'),
+            'A'..='F' => turn(c, 'A', 'F'),
+            'G'..='Z' => turn(c, 'G', 'Z'),
+            other => other,
+        })
+        .collect();
+    Secret::new(if other == secret.reveal() { format!("{other}0") } else { other })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_secret_looks_alike_and_shares_no_letter() {
+        assert_eq!(replaced(&Secret::new("az09.fF-Z")).reveal(), "bg10.aA-G");
+        assert_eq!(replaced(&Secret::new("")).reveal(), "0");
+        assert_eq!(replaced(&Secret::new("§:")).reveal(), "§:0");
     }
 }

@@ -3,9 +3,6 @@
 use super::Action;
 use super::context::Sources;
 
-/// The command line's file on the boot file system.
-pub(super) const COMMAND_LINE: &str = "/cmdline.txt";
-
 /// Sets the country of all radios; the kernel's own, and so there from the start.
 const COUNTRY: &str = "cfg80211.ieee80211_regdom=";
 
@@ -22,8 +19,8 @@ const UNIFIED: &str = "systemd.unified_cgroup_hierarchy=";
 /// say `end0`.
 const KERNEL_NAMES: &str = "net.ifnames=0";
 
-/// What is to be true of the command line.
-pub(super) fn arguments(from: &Sources<'_>) -> Action {
+/// What is to be true of the command line, which is the image's or the user's own, `line`.
+pub(super) fn arguments(from: &Sources<'_>, line: Option<String>) -> Action {
     let mut set: Vec<String> = MEMORY_CGROUP.map(str::to_owned).into();
     let mut unset = vec![NO_MEMORY_CGROUP.to_owned()];
     if interfaces(from).all(is_kernel_name) {
@@ -45,7 +42,7 @@ pub(super) fn arguments(from: &Sources<'_>) -> Action {
             set.push(argument.clone());
         }
     }
-    Action::KernelArguments { set, unset }
+    Action::KernelArguments { line, set, unset }
 }
 
 /// The interfaces that the description names, whether this node has them or not: all nodes are to

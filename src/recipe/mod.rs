@@ -9,8 +9,10 @@ mod extras;
 mod firewall;
 mod first_boot;
 mod hidden;
+mod instance_id;
 mod kernel;
 mod kubeadm;
+mod needles;
 mod netplan;
 mod overlays;
 mod packages;
@@ -27,7 +29,8 @@ pub use apt::{KeyError, read_key};
 pub use build::{preview, recipe};
 pub use extras::{Extras, ExtrasError};
 pub use overlays::{Item, ItemKind, Layer, MAX_OVERLAY_BYTES, OverlayError, Overlays};
-pub use user_data::ExtraError;
+pub use placement::Placement;
+pub use user_data::{CloudConfig, ExtraError};
 
 use crate::cluster::SoftwareError;
 use crate::image_path::{ImagePath, InvalidImagePath};
@@ -54,6 +57,25 @@ pub enum Error {
     TemplateEncoding {
         /// The file.
         template: String,
+    },
+    /// A secret would stand where anyone who holds the card can read it.
+    #[error(
+        "{template} would put a secret ({variables}) onto the boot partition, which anyone who holds the card can read: \
+         put the file into overlays/common, where it is readable by root alone"
+    )]
+    SecretOnBoot {
+        /// The file.
+        template: String,
+        /// What templates call the secret.
+        variables: String,
+    },
+    /// The user's command line for the kernel is none.
+    #[error("{file} cannot be the kernel's command line: {why}")]
+    CommandLine {
+        /// The file.
+        file: String,
+        /// Why not.
+        why: &'static str,
     },
     /// The user's cloud-init settings do not go with pibake's.
     #[error(transparent)]
@@ -109,12 +131,12 @@ pub enum Action {
         content: Vec<u8>,
         /// Who may do what with it.
         access: Access,
-        /// The content is never shown: `plan` masks it.
-        secret: bool,
+        /// Whether it holds a secret.
+        secrecy: Secrecy,
     },
-    /// The path is a directory; one that was there keeps its content.
+    /// The path is a directory; one that was there, or that a link there leads to, stays as it is.
     Directory {
-        /// Who may do what with it.
+        /// Who may do what with it, if it is made.
         access: Access,
     },
     /// The path is a symbolic link to `target`, replacing a file or link that was there.
@@ -128,11 +150,32 @@ pub enum Action {
     /// The path is the kernel's command line, one line of arguments: those in `set` are there
     /// exactly once, those in `unset` are not there, all others stay as and where they are.
     KernelArguments {
+        /// The line to start from, if it is not the one that is there.
+        line: Option<String>,
         /// `key=value` or `key`; replaces arguments with the same whole text, and appends.
         set: Vec<String>,
         /// Arguments to drop, compared with the whole text or, when it ends in `=`, with the key.
         unset: Vec<String>,
     },
+}
+
+/// Whether a file holds a secret: seen by what went into it, not by its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Anyone may read it.
+    Public,
+    /// Nobody but root may, and it is never shown.
+    Secret,
+    /// The file on the card is secret; this is a preview of it, with masks in the secrets' places.
+    Masked,
+}
+
+impl Secrecy {
+    /// Whether the file on the card holds a secret.
+    #[must_use]
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Masked)
+    }
 }
 
 /// Owner and permissions, as ext4 keeps them. FAT has none and ignores them.

@@ -6,8 +6,9 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use super::context::Sources;
+use super::hidden::reveal_some;
 use crate::cluster::{
-    Gateway, LanAddressing, Mode, Network, Node, Security, Uplink, UplinkAddressing, Wifi, WifiKey,
+    Gateway, LanAddressing, Mode, Network, Node, Secret, Security, Uplink, UplinkAddressing, Wifi, WifiKey,
 };
 
 /// The routing table `default` (rt_tables), in which the kernel looks after `main`, and so only
@@ -58,7 +59,8 @@ struct Radio {
     /// netplan's word for how the key is used; `None` where netplan is to offer all that it knows.
     key_management: Option<&'static str>,
     /// 64 hex digits, or the passphrase; `None` for an open network.
-    password: Option<String>,
+    #[serde(serialize_with = "reveal_some")]
+    password: Option<Secret>,
 }
 
 /// What netplan is told on a node. `country` is given where netplan is to set it.

@@ -1,6 +1,8 @@
 //! The files that land in an image: pibake's own, built into the program, and the user's, which
 //! take the place of pibake's or come on top.
 
+mod rules;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,9 +10,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rust_embed::RustEmbed;
-
-use super::Volume;
+use self::rules::{baked_mode, fat_name, reserved};
+use super::placement::{Placement, When};
+use super::{Access, Volume};
 use crate::cluster::Role;
 use crate::image_path::ImagePath;
 
@@ -21,13 +23,17 @@ pub const MAX_OVERLAY_BYTES: u64 = 32 << 20;
 /// The ending that makes a file a template; it is not part of the name that lands.
 const TEMPLATE: &str = ".j2";
 
-#[derive(RustEmbed)]
-#[folder = "overlays"]
-struct BuiltIn;
+/// A file of pibake's own; build.rs makes the table of all.
+struct BuiltIn {
+    layer: Layer,
+    /// Where it lands.
+    path: &'static str,
+    content: &'static [u8],
+    template: bool,
+    placement: Placement,
+}
 
-#[derive(RustEmbed)]
-#[folder = "cloud-init"]
-struct BuiltInCloudInit;
+include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// Which cards a file lands on, and on which of their file systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +86,8 @@ pub struct Item {
     pub kind: ItemKind,
     /// The file of this machine that it came from; `None` for pibake's own.
     pub from: Option<PathBuf>,
+    /// What the manifest says of it, or of the file of pibake's that it takes the place of.
+    pub placement: Option<Placement>,
 }
 
 /// What an [`Item`] is.
@@ -91,14 +99,14 @@ pub enum ItemKind {
         content: Cow<'static, [u8]>,
         /// The content is a template.
         template: bool,
-        /// Permission bits of the user's file: 0755, 0644, 0700 or 0600. Pibake's own files have
-        /// theirs from a table.
-        mode: Option<u16>,
+        /// Permission bits, unless the manifest's hold: 0755, 0644, 0700 or 0600.
+        mode: u16,
     },
     /// A symbolic link with this text.
     Symlink(String),
-    /// A directory with nothing in it.
-    Directory,
+    /// A directory with nothing in it, or one that others are kept out of: made with these
+    /// permission bits where there is none.
+    Directory(u16),
 }
 
 /// All that lands, by layer and path.
@@ -149,6 +157,38 @@ pub enum OverlayError {
         /// The second one.
         path: PathBuf,
     },
+    /// Two names that are one on a file system that knows no case.
+    #[error("{} and {} are one file on the boot partition, which knows no case", path.display(), other.display())]
+    SameName {
+        /// One.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A path that pibake itself must write, or that no node would see.
+    #[error("{} cannot be baked: {instead}", path.display())]
+    Reserved {
+        /// What.
+        path: PathBuf,
+        /// Why, and what to do instead.
+        instead: &'static str,
+    },
+    /// A file that would give its user's rights to whoever starts it.
+    #[error("{} has the set-user-ID or set-group-ID bit, which is not baked: everything belongs to root on a card", path.display())]
+    SetId {
+        /// What.
+        path: PathBuf,
+    },
+    /// A file that others may not read, for a file system on which everybody may.
+    #[error(
+        "{} is readable by you alone, and anyone who holds the card can read the boot partition: \
+         run chmod a+r on it if that may be so, or put it into common/",
+        path.display()
+    )]
+    PrivateOnBoot {
+        /// What.
+        path: PathBuf,
+    },
     /// More than a recipe should carry.
     #[error(
         "the overlays in {} hold more than {} MiB; let the nodes fetch what is that large",
@@ -163,29 +203,14 @@ pub enum OverlayError {
 impl Overlays {
     /// Pibake's own.
     pub fn built_in() -> Self {
-        let mut items = BTreeMap::new();
-        let mut add = |layer, path: &str, content| {
-            let template = path.ends_with(TEMPLATE);
-            let path = path.strip_suffix(TEMPLATE).unwrap_or(path);
-            // The folder is ours, and a test goes through all of its names.
-            if let Ok(path) = ImagePath::new(format!("/{path}")) {
-                let kind = ItemKind::File { content, template, mode: None };
-                items.insert((layer, path), Item { kind, from: None });
-            }
+        let item = |file: &BuiltIn| {
+            let content = Cow::Borrowed(file.content);
+            let kind = ItemKind::File { content, template: file.template, mode: file.placement.access.mode };
+            let item = Item { kind, from: None, placement: Some(file.placement) };
+            // The folder is pibake's own, and a test goes through all of its names.
+            ImagePath::new(file.path).ok().map(|path| ((file.layer, path), item))
         };
-        for name in BuiltIn::iter() {
-            let Some((folder, path)) = name.split_once('/') else { continue };
-            let layer = Layer::ALL.into_iter().find(|layer| layer.folder() == folder);
-            if let (Some(layer), Some(file)) = (layer, BuiltIn::get(&name)) {
-                add(layer, path, file.data);
-            }
-        }
-        for name in BuiltInCloudInit::iter() {
-            if let Some(file) = BuiltInCloudInit::get(&name) {
-                add(Layer::CloudInit, &name, file.data);
-            }
-        }
-        Self { items }
+        Self { items: BUILT_IN.iter().filter_map(item).collect() }
     }
 
     /// Pibake's own, with those in `dir` in their place and on top.
@@ -199,21 +224,27 @@ impl Overlays {
             walk.folder(&path, &ImagePath::root())?;
         }
         let mut all = Self::built_in();
-        for ((layer, path), item) in found {
-            all.replace(layer, &path);
+        for ((layer, path), mut item) in found {
+            item.placement = all.replace(layer, &path);
             all.items.insert((layer, path), item);
         }
         Ok(all)
     }
 
     /// A user's file lands instead of pibake's own at the same path, whichever layer that is in.
-    fn replace(&mut self, layer: Layer, path: &ImagePath) {
-        let beaten = |&(other, ref place): &(Layer, ImagePath), item: &Item| {
-            place == path
+    /// Gives what the manifest says of that one.
+    fn replace(&mut self, layer: Layer, path: &ImagePath) -> Option<Placement> {
+        let mut placement = None;
+        self.items.retain(|&(other, ref place), item| {
+            let beaten = place == path
                 && item.from.is_none()
-                && (other == layer || (layer == Layer::Common && other.volume() == Volume::Root))
-        };
-        self.items.retain(|key, item| !beaten(key, item));
+                && (other == layer || (layer == Layer::Common && other.volume() == Volume::Root));
+            if beaten {
+                placement = item.placement;
+            }
+            !beaten
+        });
+        placement
     }
 
     /// What lands on a node of that role: of two layers with the same path, the role's.
@@ -243,24 +274,35 @@ impl Walk<'_> {
             let place = |name: &str| {
                 at.join(name).map_err(|e| OverlayError::Name { path: path.clone(), reason: e.to_string() })
             };
+            let mode = meta.permissions().mode();
+            if boot {
+                fat_name(&path, &name)?;
+            }
             if meta.is_dir() {
                 let place = place(&name)?;
-                if entries(&path)?.is_empty() {
-                    self.add(&path, place, ItemKind::Directory)?;
-                } else {
-                    self.folder(&path, &place)?;
+                let mode = baked_mode(mode);
+                let empty = entries(&path)?.is_empty();
+                if empty || (mode & 0o077 == 0 && !boot) {
+                    self.add(&path, place.clone(), ItemKind::Directory(mode))?;
                 }
+                self.folder(&path, &place)?;
             } else if meta.is_symlink() && !boot {
                 let target = fs::read_link(&path).map_err(|source| read_error(&path, source))?;
                 let target = unicode(&path, target.as_os_str())?;
                 self.add(&path, place(&name)?, ItemKind::Symlink(target))?;
             } else if meta.is_file() {
+                if mode & 0o6000 != 0 {
+                    return Err(OverlayError::SetId { path });
+                }
                 let content = self.content(&path)?;
-                let template = name.len() > TEMPLATE.len() && name.ends_with(TEMPLATE);
-                let landing = if template { name.trim_end_matches(TEMPLATE) } else { &name };
-                let mode = Some(baked_mode(meta.permissions().mode()));
-                let kind = ItemKind::File { content: content.into(), template, mode };
-                self.add(&path, place(landing)?, kind)?;
+                // One ending is the template's; what is left may end like it, and is a name.
+                let bare = name.strip_suffix(TEMPLATE).filter(|bare| !bare.is_empty());
+                let mode = baked_mode(mode);
+                if boot && mode & 0o077 == 0 {
+                    return Err(OverlayError::PrivateOnBoot { path });
+                }
+                let kind = ItemKind::File { content: content.into(), template: bare.is_some(), mode };
+                self.add(&path, place(bare.unwrap_or(&name))?, kind)?;
             } else {
                 return Err(OverlayError::Kind { path, boot });
             }
@@ -281,24 +323,23 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, path: &Path, place: ImagePath, kind: ItemKind) -> Result<(), OverlayError> {
-        let item = Item { kind, from: Some(path.to_owned()) };
+        if let Some(instead) = reserved(self.layer.volume(), &place) {
+            return Err(OverlayError::Reserved { path: path.to_owned(), instead });
+        }
+        let same =
+            |at: &ImagePath| at != &place && at.as_str().to_lowercase() == place.as_str().to_lowercase();
+        if self.layer.volume() == Volume::Boot
+            && let Some((_, other)) =
+                self.found.iter().find(|((layer, at), _)| *layer == self.layer && same(at))
+        {
+            let other = other.from.clone().unwrap_or_default();
+            return Err(OverlayError::SameName { path: path.to_owned(), other });
+        }
+        let item = Item { kind, from: Some(path.to_owned()), placement: None };
         match self.found.insert((self.layer, place), item) {
             None => Ok(()),
             Some(_) => Err(OverlayError::Twice { path: path.to_owned() }),
         }
-    }
-}
-
-/// The mode that a file of this machine is baked with: only what does not hang on the user's
-/// umask, so that the same overlays give the same image everywhere.
-fn baked_mode(mode: u32) -> u16 {
-    let executable = mode & 0o100 != 0;
-    let private = mode & 0o077 == 0;
-    match (executable, private) {
-        (true, true) => 0o700,
-        (true, false) => 0o755,
-        (false, true) => 0o600,
-        (false, false) => 0o644,
     }
 }
 

@@ -2,25 +2,28 @@
 
 use serde::Serialize;
 
-use super::hidden::Hidden;
-use crate::cluster::Cluster;
+use super::hidden::{Hidden, reveal_all, reveal_some};
+use crate::cluster::{Cluster, Secret};
 
 /// What a proxy is to apt and to containerd.
 #[derive(Debug, Serialize)]
 pub(super) struct ProxySettings {
-    http: Option<String>,
-    https: Option<String>,
+    #[serde(serialize_with = "reveal_some")]
+    http: Option<Secret>,
+    #[serde(serialize_with = "reveal_some")]
+    https: Option<Secret>,
     /// Hosts that apt reaches without it. apt knows single hosts only, no domains or networks.
     apt_direct: Vec<String>,
     /// `NAME=value` for programs that take it from their environment.
-    environment: Vec<String>,
+    #[serde(serialize_with = "reveal_all")]
+    environment: Vec<Secret>,
 }
 
 /// The proxy that the cluster's nodes use, where they use one.
 pub(super) fn settings(cluster: &Cluster, hidden: &Hidden) -> Option<ProxySettings> {
     let proxy = cluster.sources.proxy.as_ref()?;
-    let http = proxy.http.as_ref().map(|url| hidden.url(url.reveal()));
-    let https = proxy.https.as_ref().map(|url| hidden.url(url.reveal()));
+    let http = proxy.http.as_ref().map(|url| hidden.url(url));
+    let https = proxy.https.as_ref().map(|url| hidden.url(url));
     let mut direct = vec![
         "localhost".to_owned(),
         "127.0.0.0/8".to_owned(),
@@ -36,11 +39,11 @@ pub(super) fn settings(cluster: &Cluster, hidden: &Hidden) -> Option<ProxySettin
             direct.push(host.clone());
         }
     }
-    let variable = |name: &str, value: Option<&str>| value.map(|value| format!("{name}={value}"));
+    let variable = |name: &str, value: &Secret| Secret::new(format!("{name}={}", value.reveal()));
     let environment = [
-        variable("HTTP_PROXY", http.as_deref()),
-        variable("HTTPS_PROXY", https.as_deref()),
-        variable("NO_PROXY", Some(&direct.join(","))),
+        http.as_ref().map(|url| variable("HTTP_PROXY", url)),
+        https.as_ref().map(|url| variable("HTTPS_PROXY", url)),
+        Some(variable("NO_PROXY", &Secret::new(direct.join(",")))),
     ];
     let single = |host: &&String| !host.starts_with('.') && !host.contains(['/', '*']);
     Some(ProxySettings {
@@ -49,10 +52,4 @@ pub(super) fn settings(cluster: &Cluster, hidden: &Hidden) -> Option<ProxySettin
         apt_direct: proxy.bypass.iter().filter(single).cloned().collect(),
         environment: environment.into_iter().flatten().collect(),
     })
-}
-
-/// Whether the proxy's address holds a password.
-pub(super) fn has_password(cluster: &Cluster) -> bool {
-    let addresses = cluster.sources.proxy.iter().flat_map(|proxy| [&proxy.http, &proxy.https]);
-    addresses.flatten().any(|url| url.reveal().contains('@'))
 }

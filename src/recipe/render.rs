@@ -3,7 +3,7 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, context};
 
 use super::quote::{self, Unquotable};
 
@@ -111,14 +111,46 @@ pub(super) fn environment() -> Environment<'static> {
     env
 }
 
-/// Renders `source`, the template of the file at `name`, with `context`.
+/// What a template made.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rendered {
+    /// The file.
+    pub(super) text: String,
+    /// A secret went into it, in whatever way.
+    pub(super) secret: bool,
+}
+
+/// What templates are rendered with: what they are to print, and the same with other secrets.
+///
+/// A file holds a secret if it would be another one with another secret. So it is rendered twice
+/// and compared, and no way that a secret takes through variables, loops, macros, filters and
+/// conditions can be missed.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) own: Value,
+    pub(super) replaced: Value,
+}
+
+impl View {
+    /// The same with more to print, none of it secret.
+    pub(super) fn with(&self, more: &Value) -> Self {
+        let both = |context: &Value| context! { ..more.clone(), ..context.clone() };
+        Self { own: both(&self.own), replaced: both(&self.replaced) }
+    }
+}
+
+/// Renders `source`, the template of the file at `name`.
 pub(super) fn render(
     env: &Environment<'_>,
     name: &str,
     source: &str,
-    context: &Value,
-) -> Result<String, Error> {
-    env.template_from_named_str(name, source)?.render(context)
+    view: &View,
+) -> Result<Rendered, Error> {
+    let template = env.template_from_named_str(name, source)?;
+    let text = template.render(&view.own)?;
+    // That another secret could not be printed is a difference as well.
+    let secret = template.render(&view.replaced).ok().as_ref() != Some(&text);
+    Ok(Rendered { text, secret })
 }
 
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
@@ -145,12 +177,49 @@ fn unfit(detail: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minijinja::context;
 
     fn rendered(name: &str, source: &str) -> Result<String, Error> {
         let context = context! { odd => "a'b \"c\" $d", name => "node-1", n => 3, on => true,
         list => ["x", "y\"z"], url => "https://m/%7Ex?y=1" };
-        render(&environment(), name, source, &context)
+        render(&environment(), name, source, &View { own: context.clone(), replaced: context })
+            .map(|made| made.text)
+    }
+
+    #[test]
+    fn whatever_hangs_on_a_secret_is_secret() {
+        let with =
+            |secret: &str| context! { s => secret, list => [context! { token => secret }], name => "a" };
+        let view = View { own: with("abcdef.0123"), replaced: with("bcdefg.1234") };
+        let secret = |source: &str| render(&environment(), "x.yaml", source, &view).map(|made| made.secret);
+        for source in [
+            "{{ s }}",
+            "{{ s | bare }}",
+            "{{ 'a' ~ s }}",
+            "{{ s | upper }}",
+            "{{ s[:3] }}",
+            "{{ s | reverse }}",
+            "{{ s | replace('.', '') }}",
+            "{% set x = s %}{% set y = x %}{{ y }}",
+            "{% macro m(v) %}{{ v }}{% endmacro %}{{ m(s) }}",
+            "{% for t in list %}{{ t.token }}{% endfor %}",
+            "{{ list | map(attribute='token') | join }}",
+            "{% for c in s %}{% if c == 'a' %}yes{% endif %}{% endfor %}",
+            "{% if s == 'abcdef.0123' %}x{% else %}y{% endif %}",
+            "{% if s is startingwith 'abc' %}x{% endif %}",
+            "{% filter upper %}{{ s }}{% endfilter %}",
+            "{% set x %}{{ s }}{% endset %}{{ x }}",
+        ] {
+            assert!(secret(source).unwrap_or_else(|e| panic!("{source}: {e}")), "{source}");
+        }
+        for source in [
+            "{{ name }}",
+            "{% if s %}x{% endif %}",
+            "{{ s | length }}",
+            "{% set x = s %}",
+            "{{ list | length }}",
+        ] {
+            assert!(!secret(source).unwrap(), "{source}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A recipe in words: what changes where, and a file's text, with nothing secret in either.
 
-use super::{Action, Change, Recipe, Volume};
+use super::{Action, Change, Recipe, Secrecy, Volume};
 use crate::image_path::ImagePath;
+use crate::node_paths;
 
 /// One change of a recipe, for a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Line {
     pub mode: Option<u16>,
     /// Bytes of content, where there is some.
     pub size: Option<u64>,
-    /// The content is masked when shown.
+    /// It holds a secret, and is masked when shown.
     pub secret: bool,
 }
 
@@ -37,8 +38,8 @@ pub fn lines(recipe: &Recipe) -> Vec<Line> {
 
 fn line(change: &Change) -> Line {
     let (what, mode, size, secret) = match &change.action {
-        Action::Write { content, access, secret } => {
-            ("file".to_owned(), Some(access.mode), u64::try_from(content.len()).ok(), *secret)
+        Action::Write { content, access, secrecy } => {
+            ("file".to_owned(), Some(access.mode), u64::try_from(content.len()).ok(), secrecy.is_secret())
         }
         Action::Directory { access } => ("directory".to_owned(), Some(access.mode), None, false),
         Action::Symlink { target } => (format!("link to {target}"), None, None, false),
@@ -53,26 +54,29 @@ fn line(change: &Change) -> Line {
 }
 
 fn arguments(action: &Action) -> String {
-    let Action::KernelArguments { set, unset } = action else { return String::new() };
+    let Action::KernelArguments { line, set, unset } = action else { return String::new() };
+    let own = line.iter().map(|line| line.trim_end().to_owned());
     let set = set.iter().map(|argument| format!("+{argument}"));
-    set.chain(unset.iter().map(|argument| format!("-{argument}"))).collect::<Vec<_>>().join(" ")
+    own.chain(set).chain(unset.iter().map(|argument| format!("-{argument}"))).collect::<Vec<_>>().join(" ")
 }
 
 /// The changes at `path`, on either file system; a path under `/boot/firmware` means the boot
 /// file system, which Ubuntu mounts there.
 pub fn at<'a>(recipe: &'a Recipe, path: &ImagePath) -> Vec<&'a Change> {
-    let mounted = path.as_str().strip_prefix("/boot/firmware").filter(|rest| rest.starts_with('/'));
+    let mounted = path.as_str().strip_prefix(node_paths::BOOT_MOUNT).filter(|rest| rest.starts_with('/'));
     let means = |change: &Change| {
         &change.path == path || (change.volume == Volume::Boot && Some(change.path.as_str()) == mounted)
     };
     recipe.changes.iter().filter(|change| means(change)).collect()
 }
 
-/// What a change makes of its path, as text. Meant for a [`super::preview`], in which nothing but
-/// the user's own private files is marked secret any more; those are not shown.
+/// What a change makes of its path, as text. Meant for a [`super::preview`], in which pibake knows the
+/// secrets and masks them, but for the user's own private files; those are not shown.
 pub fn text(change: &Change) -> String {
     match &change.action {
-        Action::Write { secret: true, content, .. } => format!("({} bytes, secret)\n", content.len()),
+        Action::Write { secrecy: Secrecy::Secret, content, .. } => {
+            format!("({} bytes, secret)\n", content.len())
+        }
         Action::Write { content, .. } => String::from_utf8_lossy(content).into_owned(),
         Action::Symlink { target } => format!("{target}\n"),
         Action::KernelArguments { .. } => format!("{}\n", arguments(&change.action)),

@@ -4,153 +4,203 @@
 //! takes the place of pibake's: but not where that would undo what the cluster stands on, or open
 //! a way in. That is refused, with the setting of pibake.toml that is meant for it.
 
-use serde_json::{Map, Value};
+mod decided;
 
-use super::yaml;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-/// Why the user's cloud-init settings cannot be joined with pibake's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExtraError {
-    /// Not YAML, or not cloud-config.
-    #[error("{0}; cloud-init's extra settings are a YAML mapping, as in #cloud-config")]
-    NotCloudConfig(String),
-    /// A key that pibake decides.
-    #[error("cloud-init's extra settings may not set `{key}`: {instead}")]
-    Decided {
-        /// The key.
-        key: String,
-        /// What to do instead.
-        instead: &'static str,
-    },
+use super::yaml::{self, Fault, Form, Kind, Node};
+
+/// The user's cloud-init settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudConfig {
+    /// The file that they are from, for messages.
+    pub file: PathBuf,
+    /// Its text, as in `#cloud-config`.
+    pub text: String,
 }
 
-/// Keys that pibake decides, and what to do instead of setting them.
-const DECIDED: &[(&str, &str)] = &[
-    ("hostname", "a node is named in [[node]]"),
-    ("fqdn", "a node is named in [[node]], its domain in [cluster]"),
-    ("local-hostname", "a node is named in [[node]]"),
-    ("preserve_hostname", "the cluster's certificates and addresses hang on the host name"),
-    ("prefer_fqdn_over_hostname", "the cluster's certificates and addresses hang on the host name"),
-    ("manage_etc_hosts", "the nodes find one another by the /etc/hosts that pibake writes"),
-    ("network", "the network is described in [network]"),
-    ("ssh_pwauth", "[access] decides who may log in, and how"),
-    ("chpasswd", "set a password with [access]: on the boot partition anyone can read it"),
-    ("password", "set a password with [access]: on the boot partition anyone can read it"),
-    ("passwd", "set a password with [access]: on the boot partition anyone can read it"),
-    ("disable_root", "[access] decides who may log in, and how"),
+/// Why the user's cloud-init settings cannot be joined with pibake's. No line is quoted: there may
+/// be a password on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}: {why}", file.display())]
+pub struct ExtraError {
+    /// The file with the settings.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong, and what to do instead.
+    pub why: String,
+}
+
+/// First words of user-data that is something else than cloud-config, as cloud-init tells it
+/// (`handlers/__init__.py`, `INCLUSION_TYPES_MAP`), and what is usually sent before MIME parts.
+const OTHER_KINDS: &[&str] = &[
+    "#include",
+    "#!",
+    "#upstart-job",
+    "#part-handler",
+    "#cloud-boothook",
+    "#cloud-config-archive",
+    "#cloud-config-jsonp",
+    "content-type:",
+    "mime-version:",
+    "from nobody",
+    "from ",
 ];
 
-/// Keys of an entry of `users` that would put a password on the boot partition, or do without.
-const USER_DECIDED: &[&str] = &["passwd", "hashed_passwd", "plain_text_passwd", "lock_passwd", "lock-passwd"];
-
-/// Joins `extra`, the text of the user's settings, to `own`, pibake's user-data.
-pub(super) fn merge(own: &str, extra: &str) -> Result<String, ExtraError> {
-    let read = |text: &str| -> Result<Map<String, Value>, ExtraError> {
-        match serde_saphyr::from_str::<Value>(text) {
-            Ok(Value::Object(map)) => Ok(map),
-            Ok(Value::Null) => Ok(Map::new()),
-            Ok(_) => Err(ExtraError::NotCloudConfig("it holds no mapping".to_owned())),
-            Err(e) => Err(ExtraError::NotCloudConfig(e.to_string())),
-        }
-    };
-    let extra = read(extra)?;
-    refuse_decided(&extra)?;
-    let mut joined = Value::Object(read(own)?);
-    join(&mut joined, Value::Object(extra));
-    Ok(format!(
-        "#cloud-config\n# Written by pibake, with the settings of [cloud-init] extra joined in.\n{}",
-        yaml::emit(&joined)
-    ))
+/// The user's settings, read and found not to undo what pibake sets up.
+pub(super) struct Extra<'a> {
+    file: &'a Path,
+    jinja: bool,
+    settings: Option<Node>,
 }
 
-fn refuse_decided(extra: &Map<String, Value>) -> Result<(), ExtraError> {
-    if let Some((key, instead)) = DECIDED.iter().find(|(key, _)| extra.contains_key(*key)) {
-        return Err(ExtraError::Decided { key: (*key).to_owned(), instead });
+impl CloudConfig {
+    /// Reads the settings, as those of a node whose login is `user`.
+    pub(super) fn read(&self, user: &str) -> Result<Extra<'_>, ExtraError> {
+        let read = || -> Result<Extra<'_>, Fault> {
+            let jinja = yaml::is_jinja(&self.text);
+            refuse_other_kinds(&self.text, jinja)?;
+            let hint = |fault: Fault| match jinja {
+                // pibake reads the file before cloud-init renders it.
+                true => Fault::new(
+                    fault.line,
+                    format!(
+                        "{}; a file with Jinja in it must be YAML before it is rendered, too: put {{{{ … }}}} in quotes",
+                        fault.why
+                    ),
+                ),
+                false => fault,
+            };
+            let mut settings = yaml::read(&self.text).map_err(hint)?.filter(|settings| !settings.is_null());
+            if let Some(settings) = &mut settings {
+                let Kind::Map(_) = settings.kind else {
+                    return Err(Fault::new(
+                        settings.line,
+                        "cloud-init's settings are a mapping, `key: value`",
+                    ));
+                };
+                if jinja {
+                    check_jinja(settings)?;
+                }
+                decided::check(settings, user)?;
+            }
+            Ok(Extra { file: &self.file, jinja, settings })
+        };
+        read().map_err(|fault| fault_in(&self.file, fault))
     }
-    let users = match extra.get("users") {
-        None => return Ok(()),
-        Some(Value::Array(users)) => users,
-        Some(_) => return Err(ExtraError::NotCloudConfig("`users` is no list".to_owned())),
-    };
-    for user in users {
-        // `default` would make the image's own user with the image's own rules.
-        if user.as_str().is_some() {
-            return Err(ExtraError::Decided {
-                key: "users: default".to_owned(),
-                instead: "pibake makes the user that [access] names; add others as mappings",
+}
+
+fn fault_in(file: &Path, fault: Fault) -> ExtraError {
+    ExtraError { file: file.to_owned(), line: fault.line.max(1), why: fault.why }
+}
+
+impl Extra<'_> {
+    /// `own`, pibake's user-data, with these settings joined in.
+    pub(super) fn join(&self, own: &str) -> Result<String, ExtraError> {
+        let fault = |fault| fault_in(self.file, fault);
+        let own = yaml::read(own).map_err(fault)?;
+        let mut joined = own.unwrap_or_else(|| Node { kind: Kind::Map(Vec::new()), tag: None, line: 1 });
+        if self.jinja {
+            joined.each_scalar(&mut |text, form| {
+                if text.contains('{') {
+                    *form = Form::Shielded;
+                }
             });
         }
-        if let Some(key) = USER_DECIDED.iter().find(|key| user.get(**key).is_some()) {
-            return Err(ExtraError::Decided {
-                key: format!("users: {key}"),
-                instead: "on the boot partition anyone can read it; give the user ssh_authorized_keys",
-            });
+        if let Some(settings) = &self.settings {
+            join(&mut joined, settings.clone());
+        }
+        let header = if self.jinja { "## template: jinja\n" } else { "" };
+        Ok(format!(
+            "{header}#cloud-config\n# Written by pibake, with the settings of [cloud-init] extra joined in.\n{}",
+            yaml::emit(&joined)
+        ))
+    }
+
+    /// Refuses `write_files` that would overwrite one of `baked`, absolute paths on the node.
+    pub(super) fn check_files(&self, baked: &BTreeSet<String>) -> Result<(), ExtraError> {
+        let Some(settings) = &self.settings else { return Ok(()) };
+        decided::check_files(settings, baked).map_err(|fault| fault_in(self.file, fault))
+    }
+}
+
+fn refuse_other_kinds(text: &str, jinja: bool) -> Result<(), Fault> {
+    let text = text.trim_start_matches('\u{feff}');
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    // What stands after the line that asks for Jinja is told apart in the same way.
+    for (number, line) in lines.take(1 + usize::from(jinja)) {
+        let line = line.trim().to_ascii_lowercase();
+        if line.starts_with("##")
+            && line.contains("template:")
+            && !(jinja && number == 0)
+            && !yaml::is_jinja(&line)
+        {
+            return Err(Fault::new(
+                number + 1,
+                "the only templates that are kept for cloud-init are `## template: jinja`",
+            ));
+        }
+        if OTHER_KINDS.iter().any(|kind| line.starts_with(kind)) {
+            let why = "only #cloud-config can be joined with pibake's user-data; \
+                       run a script from runcmd, or write it with write_files or an overlay";
+            return Err(Fault::new(number + 1, why));
         }
     }
     Ok(())
 }
 
-fn join(own: &mut Value, extra: Value) {
-    match (own, extra) {
-        (Value::Object(own), Value::Object(extra)) => {
+/// What cannot be kept for cloud-init to render.
+fn check_jinja(settings: &mut Node) -> Result<(), Fault> {
+    fn keys(node: &Node) -> Result<(), Fault> {
+        for (key, value) in node.entries() {
+            if key.text().is_some_and(yaml::has_jinja) {
+                return Err(Fault::new(
+                    key.line,
+                    "a key cannot be made by Jinja: pibake would not know what it sets",
+                ));
+            }
+            keys(value)?;
+        }
+        node.items().iter().try_for_each(keys)
+    }
+    keys(settings)?;
+    let mut odd = false;
+    settings.each_scalar(&mut |text, form| {
+        // What is on one line is written as it was. Blocks have no escapes.
+        let printable = |c: char| {
+            matches!(c, '\n' | '\t') || (!c.is_control() && !"\u{2028}\u{2029}\u{feff}".contains(c))
+        };
+        let long = *form == Form::Long || (*form == Form::Plain && text.contains('\n'));
+        if long && yaml::has_jinja(text) {
+            *form = Form::Long;
+            odd |= !text.chars().all(printable) || text.trim_end_matches('\n').is_empty();
+        }
+    });
+    match odd {
+        true => Err(Fault::new(
+            settings.line,
+            "a text of several lines with Jinja in it holds characters that only escapes can write",
+        )),
+        false => Ok(()),
+    }
+}
+
+fn join(own: &mut Node, extra: Node) {
+    match (&mut own.kind, extra.kind) {
+        (Kind::Map(own), Kind::Map(extra)) => {
             for (key, value) in extra {
-                match own.get_mut(&key) {
-                    Some(mine) => join(mine, value),
-                    None => _ = own.insert(key, value),
+                match own.iter_mut().find(|(mine, _)| mine.is_same_key(&key)) {
+                    Some((_, mine)) => join(mine, value),
+                    None => own.push((key, value)),
                 }
             }
         }
-        (Value::Array(own), Value::Array(extra)) => own.extend(extra),
-        (own, extra) => *own = extra,
+        (Kind::List(own), Kind::List(extra)) => own.extend(extra),
+        (_, kind) => *own = Node { kind, ..extra },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWN: &str =
-        "#cloud-config\nhostname: \"a\"\nusers:\n  - name: \"ubuntu\"\ngrowpart:\n  mode: auto\n";
-
-    fn merged(extra: &str) -> Result<Value, ExtraError> {
-        let text = merge(OWN, extra)?;
-        assert!(text.starts_with("#cloud-config\n"));
-        Ok(serde_saphyr::from_str(&text).unwrap())
-    }
-
-    #[test]
-    fn mappings_join_lists_append_and_the_rest_is_replaced() {
-        let value = merged(
-            "#cloud-config\ngrowpart: {mode: 'off', extra: 1}\nusers: [{name: bob}]\nruncmd: [[ls]]\n",
-        )
-        .unwrap();
-        assert_eq!(
-            value,
-            serde_json::json!({
-                "hostname": "a",
-                "users": [{"name": "ubuntu"}, {"name": "bob"}],
-                "growpart": {"mode": "off", "extra": 1},
-                "runcmd": [["ls"]],
-            })
-        );
-        assert!(merged("").is_ok() && merged("#cloud-config\n").is_ok());
-    }
-
-    #[test]
-    fn what_pibake_decides_is_refused_by_name() {
-        for extra in [
-            "hostname: x",
-            "ssh_pwauth: true",
-            "chpasswd: {list: [a]}",
-            "password: x",
-            "users: [default]",
-            "users: [{name: a, passwd: x}]",
-            "users: [{name: a, lock_passwd: false}]",
-        ] {
-            assert!(matches!(merged(extra), Err(ExtraError::Decided { .. })), "{extra}");
-        }
-        for extra in ["- a", "text", "a: [", "users: bob"] {
-            assert!(matches!(merged(extra), Err(ExtraError::NotCloudConfig(_))), "{extra}");
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pibake::bake::{Error, bake};
 use pibake::disk::{FileDevice, MemoryDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
-use pibake::recipe::{Access, Action, Change, Recipe, Volume};
+use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use support::images::{self, Spec};
 use support::writable::WritableFile;
 use support::{run, tool};
@@ -25,7 +25,7 @@ fn change(volume: Volume, path: &str, action: Action) -> Change {
 
 fn write(volume: Volume, path: &str, content: &[u8], mode: u16) -> Change {
     let access = Access::root(mode);
-    change(volume, path, Action::Write { content: content.to_vec(), access, secret: false })
+    change(volume, path, Action::Write { content: content.to_vec(), access, secrecy: Secrecy::Public })
 }
 
 fn recipe() -> Recipe {
@@ -40,7 +40,11 @@ fn recipe() -> Recipe {
         change(
             Volume::Boot,
             "/cmdline.txt",
-            Action::KernelArguments { set: vec!["cgroup_memory=1".into()], unset: vec!["quiet".into()] },
+            Action::KernelArguments {
+                line: None,
+                set: vec!["cgroup_memory=1".into()],
+                unset: vec!["quiet".into()],
+            },
         ),
     ];
     changes.extend((0..40).map(|n| {
@@ -94,6 +98,98 @@ fn same_input_same_bytes() {
     assert_eq!(bake(device(&image), &recipe(), NOW).unwrap(), first);
     assert!(first.block_count() < 1000, "{} blocks changed", first.block_count());
     assert_ne!(bake(device(&image), &recipe(), NOW + 2).unwrap(), first);
+}
+
+/// Links as Ubuntu has them, and one that leads nowhere but to itself.
+fn with_links(dir: &Path) -> std::path::PathBuf {
+    let (image, places) = Spec::default().make(dir);
+    let ext4 = dir.join("root.ext4");
+    images::extract(&image, places.root, &ext4);
+    let debugfs =
+        |request: &str| drop(run(tool("debugfs", "e2fsprogs").args(["-w", "-R", request]).arg(&ext4)));
+    for request in [
+        "mkdir /usr/share",
+        "symlink /lib /usr/lib",
+        "symlink /share ../../usr/share",
+        "symlink /one /two/x",
+        "symlink /two one",
+        "mkdir /tmp",
+        "sif /tmp mode 041777",
+        "mkdir /keys",
+        "sif /keys mode 040710",
+        "sif /keys gid 112",
+    ] {
+        debugfs(request);
+    }
+    images::splice(&ext4, &image, places.root.0);
+    image
+}
+
+fn baked(image: &Path, changes: Vec<Change>) -> Result<Arc<dyn ReadAt>, String> {
+    let recipe = Recipe { node: "node-1".into(), changes };
+    let patch = bake(device(image), &recipe, NOW)
+        .map_err(|e| format!("{e}: {:?}", std::error::Error::source(&e).map(ToString::to_string)))?;
+    Ok(Arc::new(Patched::new(device(image), patch)))
+}
+
+#[test]
+fn links_in_the_image_are_followed_and_folders_keep_owner_and_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = with_links(dir.path());
+    let folder = |path: &str| change(Volume::Root, path, Action::Directory { access: Access::root(0o755) });
+    let changes = vec![
+        folder("/keys"),
+        folder("/lib"),
+        write(Volume::Root, "/lib/systemd/system/x.service", b"unit", 0o644),
+        folder("/new"),
+        write(Volume::Root, "/share/doc/x", b"doc", 0o644),
+        folder("/tmp"),
+    ];
+    let node = baked(&image, changes).unwrap();
+    let opened = pibake::opened::Opened::of(node).unwrap();
+    let stat = |path: &str| opened.metadata(&ImagePath::new(path).unwrap()).unwrap().unwrap();
+    let attributes = |path: &str| stat(path).attributes.map(|a| (a.mode, a.uid, a.gid)).unwrap();
+    assert_eq!(attributes("/tmp"), (0o1777, 0, 0));
+    assert_eq!(attributes("/keys"), (0o710, 0, 112));
+    assert_eq!(attributes("/new"), (0o755, 0, 0));
+    assert_eq!(stat("/lib").kind, pibake::fs::FileKind::Symlink);
+    assert_eq!(stat("/usr/lib/systemd/system/x.service").len, 4);
+    assert_eq!(stat("/usr/share/doc/x").len, 3);
+}
+
+#[test]
+fn two_names_of_one_file_and_links_in_a_circle_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = with_links(dir.path());
+    let file = |path: &str| write(Volume::Root, path, b"x", 0o644);
+    for (changes, words) in [
+        (vec![file("/lib/x"), file("/usr/lib/x")], "so is /lib/x"),
+        (vec![file("/one/y")], "in a circle"),
+        (vec![file("/etc/hostname/x")], "not a directory"),
+        (
+            vec![change(Volume::Root, "/etc/hostname", Action::Directory { access: Access::root(0o755) })],
+            "no directory",
+        ),
+    ] {
+        let error = baked(&image, changes).err().unwrap();
+        assert!(error.contains(words), "{error} does not say {words}");
+    }
+}
+
+#[test]
+fn a_command_line_of_ones_own_takes_the_place_of_the_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, _) = Spec::default().make(dir.path());
+    let line = Some("root=LABEL=writable usb-storage.quirks=152d:0578:u\n".to_owned());
+    let arguments = Action::KernelArguments { line, set: vec!["cgroup_memory=1".into()], unset: vec![] };
+    let node = baked(&image, vec![change(Volume::Boot, "/cmdline.txt", arguments)]).unwrap();
+    let mut text = Vec::new();
+    let path = ImagePath::new("/boot/firmware/cmdline.txt").unwrap();
+    pibake::opened::Opened::of(node).unwrap().read(&path, &mut text).unwrap();
+    assert_eq!(
+        String::from_utf8(text).unwrap(),
+        "root=LABEL=writable usb-storage.quirks=152d:0578:u cgroup_memory=1\n"
+    );
 }
 
 /// Every path below `/` with its metadata and content, but for what `skip` names.
@@ -166,7 +262,8 @@ fn a_change_that_cannot_be_made_says_where() {
     assert!(below_a_file.starts_with("/etc/hostname: is not a directory"), "{below_a_file}");
     let over_a_directory = bad(write(Volume::Root, "/etc", b"", 0o644));
     assert!(over_a_directory.starts_with("/etc: is a directory"), "{over_a_directory}");
-    let no_line = change(Volume::Boot, "/none.txt", Action::KernelArguments { set: vec![], unset: vec![] });
+    let no_line =
+        change(Volume::Boot, "/none.txt", Action::KernelArguments { line: None, set: vec![], unset: vec![] });
     assert!(bad(no_line).starts_with("/none.txt: no such file"));
 }
 

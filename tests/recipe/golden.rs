@@ -22,9 +22,10 @@ fn selected(recipe: &Recipe, shown: impl Fn(&str) -> bool) -> String {
         }
         let label = change.volume.label();
         match &change.action {
-            Action::Write { content, access, secret } => {
-                let secret = if *secret { " secret" } else { "" };
-                writeln!(out, "### {label}:{path} {:04o}{secret}", access.mode).unwrap();
+            Action::Write { content, access, secrecy } => {
+                let secret = if secrecy.is_secret() { " secret" } else { "" };
+                let group = if access.gid == 0 { String::new() } else { format!(" group {}", access.gid) };
+                writeln!(out, "### {label}:{path} {:04o}{group}{secret}", access.mode).unwrap();
                 if is_static(change.volume, path) {
                     continue;
                 }

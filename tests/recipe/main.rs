@@ -10,4 +10,5 @@ mod golden;
 mod odd;
 mod overlays;
 mod programs;
+mod pyyaml;
 mod rules;

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use pibake::recipe::{Action, Error, ExtraError, Extras, OverlayError, Overlays, Recipe, Volume};
+use pibake::recipe::{
+    Action, CloudConfig, Error, ExtraError, Extras, OverlayError, Overlays, Recipe, Volume,
+};
 
 use crate::fixture::{book, boot_file, bytes, lan, root_file, with};
 
@@ -28,8 +30,8 @@ fn access(recipe: &Recipe, path: &str) -> (u16, bool) {
         .changes
         .iter()
         .find_map(|change| match &change.action {
-            Action::Write { access, secret, .. } if change.path.as_str() == path => {
-                Some((access.mode, *secret))
+            Action::Write { access, secrecy, .. } if change.path.as_str() == path => {
+                Some((access.mode, secrecy.is_secret()))
             }
             _ => None,
         })
@@ -46,7 +48,6 @@ fn files_are_added_replaced_and_rendered() {
     put(dir, "worker/etc/only-workers", "w\n");
     put(dir, "control-plane/etc/motd.j2", "the first of {{ domain }}\n");
     put(dir, "cloud-init/usercfg.txt", "dtparam=audio=on\n");
-    put(dir, "cloud-init/network-config", "version: 2\n");
 
     let (first, second) = (recipe(dir, 1).unwrap(), recipe(dir, 2).unwrap());
     assert_eq!(root_file(&first, "/etc/motd"), "the first of cluster.home\n");
@@ -56,7 +57,6 @@ fn files_are_added_replaced_and_rendered() {
     assert_eq!(root_file(&second, "/etc/only-workers"), "w\n");
     assert_eq!(bytes(&first, Volume::Root, "/etc/only-workers"), None);
     assert_eq!(boot_file(&first, "/usercfg.txt"), "dtparam=audio=on\n");
-    assert_eq!(boot_file(&first, "/network-config"), "version: 2\n");
     // All the rest is as it was.
     assert_eq!(root_file(&second, "/etc/hostname"), "node-2\n");
 }
@@ -83,7 +83,9 @@ fn an_overlay_of_nothing_changes_nothing() {
 fn modes_do_not_hang_on_the_umask() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    for (name, mode) in [("a", 0o664), ("b", 0o600), ("c", 0o775), ("d", 0o700), ("e", 0o444)] {
+    for (name, mode) in
+        [("a", 0o664), ("b", 0o600), ("c", 0o775), ("d", 0o700), ("e", 0o444), ("f", 0o640), ("g", 0o750)]
+    {
         put(dir, &format!("common/opt/{name}"), "x");
         chmod(dir, &format!("common/opt/{name}"), mode);
     }
@@ -96,8 +98,170 @@ fn modes_do_not_hang_on_the_umask() {
     assert_eq!(of("c"), (0o755, false));
     assert_eq!(of("d"), (0o700, true));
     assert_eq!(of("e"), (0o644, false));
+    // What not everybody may read here is not opened there.
+    assert_eq!((of("f"), of("g")), ((0o600, true), (0o700, true)));
     // In the place of a private file stands a private file.
     assert_eq!(access(&recipe, "/etc/pibake/kubeadm.yaml"), (0o600, true));
+}
+
+#[test]
+fn folders_that_others_are_kept_out_of_are_named_and_others_only_where_they_are_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, "common/srv/open/x", "");
+    put(dir, "common/srv/keys/x", "");
+    chmod(dir, "common/srv/keys", 0o700);
+    fs::create_dir_all(dir.join("common/srv/empty")).unwrap();
+    let recipe = recipe(dir, 1).unwrap();
+    let made: Vec<_> = recipe
+        .changes
+        .iter()
+        .filter_map(|change| match change.action {
+            Action::Directory { access } => Some((change.path.as_str(), access.mode)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(made, [("/srv/empty", 0o755), ("/srv/keys", 0o700)]);
+}
+
+#[test]
+fn one_ending_is_the_templates_and_what_is_left_is_the_name() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "common/etc/x.j2", "{{ node.name }}\n");
+    put(dir.path(), "common/etc/x.j2.j2", "{{ node.number }}\n");
+    put(dir.path(), "common/etc/.j2", "{{ kept }}\n");
+    let recipe = recipe(dir.path(), 2).unwrap();
+    let files = ["/etc/x", "/etc/x.j2", "/etc/.j2"].map(|path| root_file(&recipe, path));
+    assert_eq!(files, ["node-2\n", "2\n", "{{ kept }}\n"]);
+}
+
+#[test]
+fn a_file_with_a_secret_is_roots_alone_whatever_it_is_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(
+        dir,
+        "common/etc/wpa.conf.j2",
+        "{% for g in netplan %}{% for p in g.ports %}{% if p.wifi %}{{ p.wifi.password | bare }}{% endif %}{% endfor %}{% endfor %}\n",
+    );
+    put(dir, "common/etc/netplan/60-mine.yaml.j2", "x: {{ join.tokens[0].token[:6] }}\n");
+    put(dir, "common/usr/bin/tool.sh.j2", "#!/bin/sh\necho {{ join.tokens[0].token | upper }}\n");
+    chmod(dir, "common/usr/bin/tool.sh.j2", 0o755);
+    put(dir, "common/etc/pasted", &format!("key={}\n", crate::fixture::PSK));
+    put(dir, "common/etc/encoded.j2", "{{ node.name }} {{ join.tokens[0].token | length }}\n");
+    let recipe = recipe(dir, 1).unwrap();
+    assert_eq!(access(&recipe, "/etc/wpa.conf"), (0o600, true));
+    assert_eq!(access(&recipe, "/etc/netplan/60-mine.yaml"), (0o600, true));
+    assert_eq!(access(&recipe, "/usr/bin/tool.sh"), (0o700, true));
+    assert_eq!(access(&recipe, "/etc/pasted"), (0o600, true));
+    assert_eq!(access(&recipe, "/etc/encoded"), (0o644, false));
+}
+
+#[test]
+fn a_secret_on_the_boot_partition_is_refused_by_name() {
+    for (file, text, words) in [
+        (
+            "usercfg.txt.j2",
+            "# {{ join.tokens[0].token }}\n",
+            "usercfg.txt.j2 would put a secret (join.token, join.tokens)",
+        ),
+        (
+            "sub/x.yaml.j2",
+            "{% for g in netplan %}{% for p in g.ports %}{% if p.wifi %}a: {{ p.wifi.password }}{% endif %}{% endfor %}{% endfor %}\n",
+            "the WiFi key in netplan",
+        ),
+        ("cmdline.txt.j2", "root=x token={{ join.tokens[0].token | bare }}\n", "(join.token, join.tokens)"),
+        ("x.txt", crate::fixture::PSK, "its text is in the file"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), &format!("cloud-init/{file}"), text);
+        let error = recipe(dir.path(), 1).unwrap_err().to_string();
+        assert!(error.contains(words), "{error} does not say {words}");
+        let extras = Extras { overlays: Overlays::with_dir(dir.path()).unwrap(), ..Extras::default() };
+        let cluster = book();
+        for identity in [None, Some(crate::fixture::identity())] {
+            let node = &cluster.nodes[0];
+            let shown = pibake::recipe::preview(
+                &cluster,
+                identity.as_ref(),
+                node,
+                &crate::fixture::platform(),
+                &extras,
+            );
+            assert!(matches!(shown, Err(Error::SecretOnBoot { .. })), "a plan of {file} is refused alike");
+        }
+    }
+}
+
+#[test]
+fn a_preview_masks_what_templates_of_the_users_print_and_hides_what_is_pasted() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "common/etc/a.j2", "{{ join.tokens[0].token | bare }}\n");
+    put(dir.path(), "common/etc/b", crate::fixture::PSK);
+    let extras = Extras { overlays: Overlays::with_dir(dir.path()).unwrap(), ..Extras::default() };
+    let (cluster, identity) = (book(), crate::fixture::identity());
+    let shown = pibake::recipe::preview(
+        &cluster,
+        Some(&identity),
+        &cluster.nodes[0],
+        &crate::fixture::platform(),
+        &extras,
+    )
+    .unwrap();
+    let text = |path: &str| {
+        let found = pibake::recipe::show::at(&shown, &path.parse().unwrap());
+        pibake::recipe::show::text(found[0])
+    };
+    assert_eq!(text("/etc/a"), "********\n");
+    assert_eq!(text("/etc/b"), "(64 bytes, secret)\n");
+    assert_eq!(access(&shown, "/etc/a"), (0o600, true));
+}
+
+#[test]
+fn the_kernels_command_line_may_be_the_users_own() {
+    for name in ["cmdline.txt", "CMDLINE.TXT", "cmdline.txt.j2"] {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), &format!("cloud-init/{name}"), "root=LABEL=writable quirk=1\n");
+        let recipe = recipe(dir.path(), 1).unwrap();
+        let lines: Vec<_> = recipe
+            .changes
+            .iter()
+            .filter_map(|change| match &change.action {
+                Action::KernelArguments { line, set, .. } => Some((line.clone(), set.len() > 2)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(lines, [(Some("root=LABEL=writable quirk=1\n".to_owned()), true)]);
+        assert_eq!(bytes(&recipe, Volume::Boot, &format!("/{}", name.trim_end_matches(".j2"))), None);
+    }
+    for (text, words) in [("a\nb\n", "one line"), ("", "one line")] {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "cloud-init/cmdline.txt", text);
+        let error = recipe(dir.path(), 1).unwrap_err().to_string();
+        assert!(error.contains("cloud-init/cmdline.txt cannot be") && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn units_are_enabled_unless_the_user_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "common/etc/systemd/system/pibake-nat.service", "[Unit]\n");
+    put(dir.path(), "common/etc/systemd/system/pibake-mine.service", "[Unit]\n");
+    let wants = dir.path().join("common/etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).unwrap();
+    symlink("/dev/null", wants.join("pibake-first-boot.service")).unwrap();
+    let recipe = recipe(dir.path(), 1).unwrap();
+    let links: Vec<_> = recipe
+        .changes
+        .iter()
+        .filter_map(|change| match &change.action {
+            Action::Symlink { target } => Some((change.path.file_name().unwrap(), target.as_str())),
+            _ => None,
+        })
+        .collect();
+    let nat = ("pibake-nat.service", "/etc/systemd/system/pibake-nat.service");
+    let tokens = ("pibake-tokens.service", "/etc/systemd/system/pibake-tokens.service");
+    assert_eq!(links, [("pibake-first-boot.service", "/dev/null"), nat, tokens]);
 }
 
 #[test]
@@ -115,7 +279,7 @@ fn links_and_empty_folders_land_as_they_are() {
 #[test]
 fn what_cannot_be_baked_is_refused_by_name() {
     type Make = fn(&Path);
-    let cases: [(Make, &str); 6] = [
+    let cases: [(Make, &str); 20] = [
         (|dir| put(dir, "comon/etc/x", ""), "comon has no place"),
         (|dir| put(dir, "file", ""), "file has no place"),
         (
@@ -147,6 +311,45 @@ fn what_cannot_be_baked_is_refused_by_name() {
                 file.set_len(pibake::recipe::MAX_OVERLAY_BYTES + 1).unwrap();
             },
             "hold more than 32 MiB",
+        ),
+        (|dir| put(dir, "cloud-init/user-data", "x"), "[cloud-init] extra"),
+        (|dir| put(dir, "cloud-init/User-Data.j2", "x"), "[cloud-init] extra"),
+        (|dir| put(dir, "cloud-init/VENDOR-DATA", "x"), "[cloud-init] extra"),
+        (|dir| put(dir, "cloud-init/meta-data", "x"), "instance-id"),
+        (|dir| put(dir, "cloud-init/Network-Config", "x"), "[network]"),
+        (|dir| put(dir, "common/etc/kubernetes/pki/ca.crt", "x"), ".pibake"),
+        (|dir| put(dir, "worker/etc/kubernetes/pki/ca.key.j2", "x"), ".pibake"),
+        (|dir| put(dir, "common/boot/firmware/config.txt", "x"), "the folder cloud-init"),
+        (
+            |dir| {
+                put(dir, "cloud-init/a/Config.txt", "");
+                put(dir, "cloud-init/a/config.TXT", "");
+            },
+            "are one file on the boot partition",
+        ),
+        (|dir| put(dir, "cloud-init/a:b", ""), "FAT has no ':'"),
+        (|dir| put(dir, "cloud-init/a.", ""), "end in a dot"),
+        (
+            |dir| {
+                put(dir, "common/bin", "");
+                chmod(dir, "common/bin", 0o4755);
+            },
+            "set-user-ID",
+        ),
+        (
+            |dir| {
+                put(dir, "cloud-init/key", "");
+                chmod(dir, "cloud-init/key", 0o600);
+            },
+            "readable by you alone",
+        ),
+        (
+            |dir| {
+                fs::create_dir(dir.join("common")).unwrap();
+                rustix::fs::mkfifoat(rustix::fs::CWD, dir.join("common/pipe"), rustix::fs::Mode::RUSR)
+                    .unwrap();
+            },
+            "pipe cannot be baked",
         ),
     ];
     for (make, words) in cases {
@@ -182,7 +385,7 @@ fn a_template_at_fault_is_named_with_its_line() {
 
 #[test]
 fn the_users_cloud_init_settings_are_joined_in() {
-    let extra = |text: &str| Extras { user_data: Some(text.to_owned()), ..Extras::default() };
+    let extra = |text: &str| Extras { user_data: Some(cloud_config(text)), ..Extras::default() };
     let recipe = with(&book(), 3, &extra("#cloud-config\npackages: [htop]\nusers:\n- name: bob\n")).unwrap();
     let text = boot_file(&recipe, "/user-data");
     assert!(text.starts_with("#cloud-config\n"), "{text}");
@@ -191,7 +394,22 @@ fn the_users_cloud_init_settings_are_joined_in() {
     assert_eq!((&value["users"][0]["name"], &value["users"][1]["name"]), (&"ubuntu".into(), &"bob".into()));
     assert_eq!(value["hostname"], "node-3");
     let error = with(&book(), 3, &extra("ssh_pwauth: true")).unwrap_err();
-    assert!(matches!(error, Error::UserData(ExtraError::Decided { .. })));
+    assert!(matches!(&error, Error::UserData(ExtraError { line: 1, .. })), "{error}");
+    for path in [
+        "/etc/netplan/50-cloud-init.yaml",
+        "/etc/./hosts",
+        "/boot/firmware/user-data",
+        "/boot/firmware/meta-data",
+    ] {
+        let error = with(&book(), 3, &extra(&format!("a: 1\nwrite_files: [{{path: {path}}}]"))).unwrap_err();
+        assert!(error.to_string().starts_with("extra.yaml:2: write_files would overwrite"), "{error}");
+    }
+    assert!(with(&book(), 3, &extra("write_files: [{path: /etc/mine}]")).is_ok());
+}
+
+/// Settings of the user's, from a file that nobody reads.
+fn cloud_config(text: &str) -> CloudConfig {
+    CloudConfig { file: "extra.yaml".into(), text: text.to_owned() }
 }
 
 /// A description in `dir` that says `text`.
@@ -217,7 +435,7 @@ fn what_the_description_names_is_read() {
     assert_eq!(extras.kubernetes_key, None);
     let recipe = with(&cluster, 2, &extras).unwrap();
     assert_eq!(root_file(&recipe, "/etc/motd"), "hello\n");
-    assert!(boot_file(&recipe, "/user-data").contains("- \"htop\""));
+    assert!(boot_file(&recipe, "/user-data").contains("- htop\n"));
 }
 
 #[test]
@@ -237,6 +455,10 @@ fn what_cannot_be_read_or_trusted_is_named_with_its_key() {
         let error = Extras::load(&described(dir, text)).unwrap_err().to_string();
         assert!(error.contains(words), "{error} does not say {words}");
     }
+    fs::write(dir.join("latin.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
+    let latin = described(dir, "[cloud-init]\nextra = \"latin.yaml\"\n");
+    let error = Extras::load(&latin).unwrap_err().to_string();
+    assert!(error.contains("latin.yaml:2: it is not UTF-8"), "{error}");
     // What went away after the description was checked.
     put(dir, "extra.yaml", "");
     let cluster = described(dir, "[cloud-init]\nextra = \"extra.yaml\"\n");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pibake::cluster::*;
-use pibake::recipe::{Extras, Recipe, Volume};
+use pibake::recipe::{CloudConfig, Extras, Recipe, Volume};
 
 use crate::fixture::{
     book, boot_file, bytes, closed, lan, lay_out, odd, of, on, root_file, wired_uplink, with, with_nodes,
@@ -40,7 +40,10 @@ fn arg(path: &Path) -> &str {
 #[test]
 fn cloud_init_knows_every_key_of_the_user_data() {
     let extra = Extras {
-        user_data: Some("packages: [htop]\nwrite_files: [{path: /x, content: 'a: b'}]\n".to_owned()),
+        user_data: Some(CloudConfig {
+            file: "extra.yaml".into(),
+            text: "packages: [htop]\nwrite_files: [{path: /x, content: 'a: b'}]\n".to_owned(),
+        }),
         ..Extras::default()
     };
     let mut all = recipes();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pibake::cluster::*;
-use pibake::recipe::{Action, Extras, Recipe, Volume, preview, show};
+use pibake::recipe::{Action, Extras, Recipe, Secrecy, Volume, preview, show};
 use serde_json::{Value, json};
 
 use crate::fixture::{
@@ -28,8 +28,8 @@ fn all_recipes() -> impl Iterator<Item = (Cluster, u16, Recipe)> {
 
 fn files(recipe: &Recipe) -> impl Iterator<Item = (Volume, &str, &[u8], u16, bool)> {
     recipe.changes.iter().filter_map(|change| match &change.action {
-        Action::Write { content, access, secret } => {
-            Some((change.volume, change.path.as_str(), content.as_slice(), access.mode, *secret))
+        Action::Write { content, access, secrecy } => {
+            Some((change.volume, change.path.as_str(), content.as_slice(), access.mode, secrecy.is_secret()))
         }
         _ => None,
     })
@@ -57,9 +57,9 @@ fn secrets_are_in_private_files_of_the_root_file_system_only() {
                 seen.insert(text);
                 assert_eq!(volume, Volume::Root, "{path} of {number}");
                 assert!(secret, "{path} of {number} is not marked");
-                // apt's own user reads this one.
-                let readable = path == "/etc/apt/apt.conf.d/90pibake-proxy";
-                assert!(readable || mode == 0o600, "{path} of {number} has mode {mode:o}");
+                // apt's own user reads this one, and nobody else.
+                let wanted = if path == "/etc/apt/apt.conf.d/90pibake-proxy" { 0o640 } else { 0o600 };
+                assert!(mode == wanted, "{path} of {number} has mode {mode:o}");
             }
         }
     }
@@ -189,8 +189,13 @@ fn a_preview_is_the_recipe_with_nothing_secret_in_it() {
                     assert!(!text.contains(&secret), "{} shows {secret}", change.path);
                 }
             }
+            assert_eq!(
+                files(&baked).map(|f| (f.1, f.3, f.4)).collect::<Vec<_>>(),
+                files(&shown).map(|f| (f.1, f.3, f.4)).collect::<Vec<_>>(),
+                "what is secret, and its mode, is said truly"
+            );
             for (a, b) in baked.changes.iter().zip(&shown.changes) {
-                if let Action::Write { secret: false, .. } = a.action {
+                if let Action::Write { secrecy: Secrecy::Public, .. } = a.action {
                     assert_eq!(a, b);
                 }
             }
@@ -203,10 +208,10 @@ fn a_preview_needs_no_secrets() {
     let cluster = odd();
     for node in &cluster.nodes {
         let shown = preview(&cluster, None, node, &platform(), &Extras::default()).unwrap();
-        let paths = |recipe: &Recipe| -> Vec<_> {
-            recipe.changes.iter().map(|c| (c.volume, c.path.clone())).collect()
-        };
-        assert_eq!(paths(&shown), paths(&of(&cluster, node.number)));
+        let baked = of(&cluster, node.number);
+        let of = |recipe: &Recipe| -> Vec<_> { files(recipe).map(|f| (f.1.to_owned(), f.3, f.4)).collect() };
+        assert_eq!(of(&shown), of(&baked));
+        assert_eq!(shown.changes.len(), baked.changes.len());
         assert!(files(&shown).all(|file| !holds(file.2, PSK)));
     }
 }
@@ -265,12 +270,44 @@ fn scripts_can_be_run_and_units_are_enabled() {
     assert_eq!(link, Some("/etc/systemd/system/multi-user.target.wants/pibake-nat.service"));
 }
 
+#[test]
+fn each_shipped_file_is_as_private_as_what_it_may_hold() {
+    let told: BTreeMap<String, BTreeMap<String, Value>> =
+        toml::from_str(include_str!("../../overlays/manifest.toml")).unwrap();
+    let mut secret = BTreeSet::new();
+    for (_, number, recipe) in all_recipes() {
+        for (_, path, _, mode, is_secret) in files(&recipe).filter(|f| f.4) {
+            assert!(is_secret && mode & 0o007 == 0, "{path} of {number} has mode {mode:o}");
+            secret.insert(path.to_owned());
+        }
+    }
+    secret.remove("/etc/kubernetes/pki/ca.key");
+    let declared = told.values().flatten().filter(|(_, entry)| entry["secret"] == true);
+    let declared: BTreeSet<_> =
+        declared.map(|(path, _)| format!("/{}", path.trim_end_matches(".j2"))).collect();
+    assert_eq!(secret, declared, "the manifest names what holds secrets, and nothing else");
+}
+
+#[test]
+fn sudo_asks_for_the_password_where_there_is_one() {
+    let rule = |cluster: &Cluster| -> Value {
+        let text = boot_file(&of(cluster, 2), "/user-data");
+        serde_saphyr::from_str::<Value>(&text).unwrap()["users"][0]["sudo"].clone()
+    };
+    assert_eq!(rule(&book()), "ALL=(ALL) NOPASSWD:ALL");
+    for password in [Password::Plain(Secret::new("x")), Password::Hash(Secret::new("$6$salt$hash"))] {
+        let mut cluster = book();
+        cluster.access.password = Some(password);
+        assert_eq!(rule(&cluster), "ALL=(ALL) ALL");
+    }
+}
+
 fn kernel_arguments(recipe: &Recipe) -> (Vec<String>, Vec<String>) {
     recipe
         .changes
         .iter()
         .find_map(|change| match &change.action {
-            Action::KernelArguments { set, unset } => {
+            Action::KernelArguments { set, unset, .. } => {
                 assert_eq!((change.volume, change.path.as_str()), (Volume::Boot, "/cmdline.txt"));
                 Some((set.clone(), unset.clone()))
             }

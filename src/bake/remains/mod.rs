@@ -13,7 +13,7 @@ use table::{Fate, RULES, Rule, When};
 
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
-use crate::recipe::{Access, Action, Change, Recipe, Volume};
+use crate::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 
 /// Deepest that a folder is searched for something in it, and most links that are followed.
 const DEPTH: usize = 16;
@@ -89,7 +89,7 @@ pub(super) fn preparations(fs: &dyn FsRead, recipe: &Recipe) -> Result<Vec<Prepa
                 Fate::Reset(content) => Action::Write {
                     content: content.into(),
                     access: Access::root(if content.is_empty() { 0o444 } else { 0o600 }),
-                    secret: false,
+                    secrecy: Secrecy::Public,
                 },
             };
             let change = Change { volume: Volume::Root, path: path.clone(), action };

@@ -8,16 +8,17 @@ use anyhow::{Context, bail};
 
 use crate::disk::{Patch, ReadAt};
 use crate::image_path::ImagePath;
+use crate::node_paths;
 use crate::opened::Opened;
 use crate::sink::card::Content;
 
 /// What every node has that pibake baked; a card without it would come up with the stock password.
-const MARK: &str = "/etc/pibake/node.env";
+const MARK: &str = node_paths::NODE_ENV;
 /// What is read back from the card and compared.
 const COMPARED: [&str; 6] = [
     MARK,
-    "/etc/hostname",
-    "/etc/pibake/kubeadm.yaml",
+    node_paths::HOSTNAME,
+    node_paths::KUBEADM,
     "/boot/firmware/cmdline.txt",
     "/boot/firmware/user-data",
     "/boot/firmware/network-config",
@@ -66,7 +67,7 @@ pub fn open(path: &Path) -> anyhow::Result<Image> {
             path.display()
         );
     }
-    let node = text("/etc/hostname").unwrap_or_else(|| path.display().to_string());
+    let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
     Ok(Image { path: path.to_owned(), len: image.len, node, files, seen })
 }
 

@@ -132,5 +132,8 @@ fn damaged(path: &ImagePath, error: &Ext4Error) -> Error {
     if matches!(error, Ext4Error::Incompatible(_)) {
         return Error::Incompatible { fs: "ext4", features: format!("{error} (at {path})") };
     }
+    if matches!(error, Ext4Error::TooManySymlinks) {
+        return Error::path(path, "a link above it leads in a circle");
+    }
     Error::corrupt(path, error.to_string())
 }

@@ -1,0 +1,34 @@
+//! What cloud-init knows a machine by.
+
+use sha2::{Digest, Sha256};
+
+use super::build::is_meta_data;
+use super::{Action, Change};
+use crate::cluster::Node;
+
+/// What cloud-init knows a machine by: another one whenever anything on the card is another, so
+/// that a card written anew is set up anew. The hash tells nothing of what went into it, as that
+/// always holds a secret that cannot be guessed: the CA's key or the token.
+pub(super) fn instance_id(node: &Node, changes: &[Change]) -> String {
+    let mut hash = Sha256::new();
+    let mut feed = |bytes: &[u8]| {
+        // With the length before each part, no two lists of parts run into one text.
+        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(bytes);
+    };
+    for change in changes.iter().filter(|change| !is_meta_data(change.volume, &change.path)) {
+        feed(change.volume.label().as_bytes());
+        feed(change.path.as_str().as_bytes());
+        match &change.action {
+            Action::Write { content, access, .. } => {
+                feed(b"write");
+                feed(format!("{access:?}").as_bytes());
+                feed(content);
+            }
+            other => feed(format!("{other:?}").as_bytes()),
+        }
+    }
+    let digest = hash.finalize();
+    let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("pibake-{}-{short}", node.name)
+}

@@ -1,0 +1,74 @@
+//! A second look for secrets: whatever way one came into a file, its text is not to be there
+//! without the file being known for secret.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+/// Shorter texts stand in files by chance.
+const SHORTEST: usize = 8;
+
+/// What is looked for: each secret as it is, in base64 at any offset, and in hexadecimal digits.
+#[derive(Debug, Default)]
+pub(super) struct Needles(Vec<Vec<u8>>);
+
+impl Needles {
+    pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
+        let long = secrets.filter(|secret| secret.len() >= SHORTEST);
+        Self(long.flat_map(forms).collect())
+    }
+
+    /// Whether one of the secrets stands in `content`.
+    pub(super) fn any_in(&self, content: &[u8]) -> bool {
+        self.0.iter().any(|needle| contains(content, needle))
+    }
+}
+
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let bytes = secret.as_bytes();
+    let mut forms = vec![bytes.to_vec(), hex::encode(bytes).into(), hex::encode_upper(bytes).into()];
+    // In base64 a text has three looks, by where in the whole it begins; the characters at both
+    // ends hang on what stands beside it.
+    for before in 0..3usize {
+        let text = STANDARD_NO_PAD.encode([&vec![0; before][..], bytes].concat());
+        let first = (before * 8).div_ceil(6);
+        let last = (before + bytes.len()) * 8 / 6;
+        forms.extend(text.get(first..last).map(|part| part.as_bytes().to_vec()));
+    }
+    forms
+}
+
+fn contains(content: &[u8], needle: &[u8]) -> bool {
+    let Some(&first) = needle.first() else { return false };
+    let mut rest = content;
+    while let Some(at) = rest.iter().position(|&byte| byte == first) {
+        rest = &rest[at..];
+        if rest.starts_with(needle) {
+            return true;
+        }
+        rest = &rest[1..];
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn short_texts_are_not_looked_for() {
+        assert!(!Needles::new(["1234567"].into_iter()).any_in(b"1234567"));
+        assert!(Needles::new(["12345678"].into_iter()).any_in(b"x12345678"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_found_in_each_form(secret in "[!-~]{8,40}", before in "\\PC{0,9}", after in "\\PC{0,9}") {
+            let needles = Needles::new([secret.as_str()].into_iter());
+            let whole = format!("{before}{secret}{after}");
+            prop_assert!(needles.any_in(whole.as_bytes()));
+            prop_assert!(needles.any_in(base64::engine::general_purpose::STANDARD.encode(&whole).as_bytes()));
+            prop_assert!(needles.any_in(hex::encode(&whole).as_bytes()));
+        }
+    }
+}
