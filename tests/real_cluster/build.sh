@@ -30,7 +30,7 @@ cp "$kubernetes/version" "$part/version"
 # --- programs of the tests' own
 mkdir -p go/src
 cp -r "$kubernetes/src/." "$here/programs/." go/src/
-export GOPATH=$PWD/go GOCACHE=$PWD/gocache GO111MODULE=off GOPROXY=off GOFLAGS='' CGO_ENABLED=0 GOARCH=arm64
+export GOPATH=$PWD/go GOCACHE=$cache/$kept_name.compiled GO111MODULE=off GOPROXY=off GOFLAGS='' CGO_ENABLED=0 GOARCH=arm64
 flags=
 for program in crictl flanneld flannel-cni install-conf coredns pause; do
     compile "$part/programs/$program" "$program"
@@ -45,6 +45,7 @@ mkdir debs debian
 unpack() { # DIRECTORY PACKAGE...
     local dir=$1 name
     shift
+    mkdir -p "$dir"
     for name; do
         dpkg-deb -x debs/"${name}"_*.deb "$dir"
     done
@@ -91,7 +92,6 @@ done
 cp -a "$base" images/kube-proxy
 install -D "$kubernetes/kube-proxy" images/kube-proxy/usr/local/bin/kube-proxy
 add kube-proxy images/kube-proxy
-mkdir images/etcd
 unpack images/etcd libc6 libgcc-s1
 rm -rf images/etcd/usr/share
 install -D -t images/etcd/usr/local/bin debian/etcd-server/usr/bin/etcd
@@ -151,3 +151,4 @@ package cri-tools 1.20.0-1.1 ''
 cd "$part"
 rm -rf --one-file-system "$part/work" "$part/programs"
 keep
+rm -rf --one-file-system "$GOCACHE"
