@@ -30,29 +30,28 @@ datasource:
   NoCloud:
     fs_label: system-boot
 EOF
-# Debian's default user is "debian".
-cat >"$root/etc/cloud/cloud.cfg.d/95-standin-user.cfg" <<'EOF'
-system_info:
-  default_user:
-    name: ubuntu
-    lock_passwd: True
-    gecos: Ubuntu
-    groups: [adm, sudo]
-    sudo: ["ALL=(ALL) NOPASSWD:ALL"]
-    shell: /bin/bash
-EOF
+# In cloud-init's own file, where Ubuntu has them too: what lies beside it in cloud.cfg.d is somebody's
+# settings, and no part of an image. The default user's name; the package sources, which Debian's
+# cloud-init leaves alone and Ubuntu's writes, with the mirror that the user-data names.
+config=$root/etc/cloud/cloud.cfg
+sed -i \
+    -e 's/^\( *name\): debian$/\1: ubuntu/' \
+    -e 's/^\( *gecos\): Debian$/\1: Ubuntu/' \
+    -e 's/^\( *groups\): \[adm,.*/\1: [adm, sudo]/' \
+    -e 's/^\( *preserve_sources_list\): true$/\1: false/' "$config"
 # Differences that only make emulated boots work or shorter: locales are stripped, so setting one
 # fails; one kind of host key costs seconds, three cost a minute.
-cat >"$root/etc/cloud/cloud.cfg.d/96-standin-emulation.cfg" <<'EOF'
+cat >>"$config" <<'EOF'
+
 locale: "false"
 ssh_genkeytypes: [ed25519]
 EOF
-# Debian's cloud-init leaves the package sources alone, Ubuntu's writes them, with the mirror that
-# the user-data names.
-cat >"$root/etc/cloud/cloud.cfg.d/97-standin-apt.cfg" <<'EOF'
-apt:
-  preserve_sources_list: false
-EOF
+for line in 'name: ubuntu' 'gecos: Ubuntu' 'groups: [adm, sudo]' 'preserve_sources_list: false'; do
+    grep -qF " $line" "$config" || {
+        echo "cloud.cfg is not as it was: there is no place for $line" >&2
+        exit 1
+    }
+done
 # Where every link is optional or missing, wait-online sits out its two minutes.
 mkdir -p "$root/etc/systemd/system/systemd-networkd-wait-online.service.d"
 cat >"$root/etc/systemd/system/systemd-networkd-wait-online.service.d/standin.conf" <<'EOF'
