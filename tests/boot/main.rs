@@ -1,5 +1,5 @@
-//! Baked images, booted in QEMU by `pibake boot`: a Pi alone, a node whose power is cut, and a cluster
-//! from the first start to the end of first boot.
+//! Baked images, booted in QEMU by `pibake boot`: a Pi alone, a node whose power is cut, one without a
+//! network, and a cluster from the first start to the end of first boot.
 //!
 //! All of it happens in a network namespace of its own, in which there is nothing but loopback:
 //! servers of a test are seen by its machines and by nobody else, and the machines see nothing else.
@@ -13,6 +13,7 @@ mod machine;
 #[path = "../support/nginx.rs"]
 mod nginx;
 mod ntp;
+mod offline;
 mod pair;
 mod pi;
 mod pis;
@@ -38,6 +39,10 @@ fn main() {
     let trials = vec![
         trial("a_pi_alone_waits_for_its_uplink", pi::a_pi_alone_waits_for_its_uplink),
         trial("a_node_goes_on_after_power_cuts", cuts::a_node_goes_on_after_power_cuts),
+        trial(
+            "a_node_without_a_network_lets_its_owner_in",
+            offline::a_node_without_a_network_lets_its_owner_in,
+        ),
         trial("two_machines_become_a_cluster", pair::two_machines_become_a_cluster),
         // by `make test-boot-pair` alone
         trial("two_pis_find_each_other", pis::two_pis_find_each_other).with_ignored_flag(true),

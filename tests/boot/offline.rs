@@ -1,0 +1,37 @@
+//! A machine that has no network at all, when its owner most wants to log in.
+
+use crate::cluster::{Cluster, Software};
+use crate::repository::{CONTAINERD, Repositories, recorders};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+pub fn a_node_without_a_network_lets_its_owner_in() {
+    let cluster = Cluster::of(Software {
+        repositories: Repositories::make(CONTAINERD, recorders),
+        kubernetes: "version = \"1.34\"\ncontainerd = \"1.7\"\n",
+        more: &format!("[access]\npassword = \"{PASSWORD}\"\n"),
+    });
+    // as Ubuntu's images wait, not as the stand-in does
+    cluster.add_file(
+        "etc/systemd/system/systemd-networkd-wait-online.service.d/standin.conf",
+        "[Service]\nExecStart=\nExecStart=/lib/systemd/systemd-networkd-wait-online\n",
+    );
+    // a cable that leads to nobody: no DHCP server, no control plane, no way out
+    let mut node = cluster.boot("node-2", "cards", &["--machine", "virt", "--net", cluster.segment()]);
+    node.answer("login: ", "ubuntu");
+    node.answer("Password: ", PASSWORD);
+    node.note("the console takes the password");
+    // what is typed comes back, too: the shell puts together what only it can say
+    let order = "sed -n \"/ running 'init' at/q; s/.*config-\\(users-groups\\|growpart\\) .*/before-the-network:\\1/p\" /var/log/cloud-init.log | sort -u";
+    node.answer("$ ", order);
+    node.wait_for("before-the-network:growpart");
+    node.wait_for("before-the-network:users-groups");
+    node.answer("$ ", "echo size_$((1))= $(df --output=size -BM / | tail -n 1)");
+    let line = node.wait_for("size_1= ");
+    let size: u64 = line.trim().trim_start_matches("size_1=").trim().trim_end_matches('M').parse().unwrap();
+    assert!(size > 7400, "the file system has {size} MiB");
+    node.answer("$ ", "cat /var/log/pibake/status; echo first-boot-$((40 + 2))");
+    node.wait_for("first-boot-42");
+    assert!(node.has_said("message=no address on eth0"), "first boot should say what it waits for");
+    node.note("user, disk and first boot did not wait for a network");
+}
