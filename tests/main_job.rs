@@ -96,8 +96,9 @@ fn a_signed_base_becomes_four_nodes() {
 
     let table = stdout(&mut pibake(dir, &["build", "--nodes", "4"]));
     let lines: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
-    assert_eq!(lines.len(), 5, "{table}");
-    for (n, line) in lines.iter().enumerate().skip(1) {
+    assert_eq!(lines.len(), 6, "{table}");
+    assert_eq!(lines[5][..3], ["base", "image", "20.04.5,"], "{table}");
+    for (n, line) in lines[..5].iter().enumerate().skip(1) {
         let role = if n == 1 { "control-plane" } else { "worker" };
         let (name, address, image) =
             (format!("node-{n}"), format!("10.0.0.{n}"), format!("images/node-{n}.img"));

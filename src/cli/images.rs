@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -10,13 +11,15 @@ use super::exit::Refused;
 use crate::identity::Identity;
 use crate::image_path::ImagePath;
 use crate::io::folder::keeps_modes;
-use crate::io::{Folder, Owner};
+use crate::io::{FileLock, Folder, Owner};
 use crate::opened::Opened;
 use crate::sink::Format;
 use crate::ui::Ui;
 
 /// Says of each image in the folder which cluster it is of.
 const LIST: &str = ".pibake-images.toml";
+/// Held while the list is written.
+const LOCK: &str = ".pibake-images.lock";
 /// Keeps git away from a folder that was made for images: they hold the cluster's secrets.
 const GITIGNORE: &str =
     "# Images hold the secrets of their cluster: nothing of this belongs into a repository.\n*\n";
@@ -87,9 +90,11 @@ impl<'a> Images<'a> {
         let making = || format!("writing into the folder {}", self.dir.display());
         if is_new {
             let folder = Folder::open(self.dir).with_context(making)?;
-            folder
-                .write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(self.dir))
-                .with_context(making)?;
+            match folder.write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(self.dir)) {
+                // another build that began at the same moment has written it
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                written => written.with_context(making)?,
+            }
         }
         if let Ok(false) = keeps_modes(self.dir) {
             ui.progress().note(&format!(
@@ -105,6 +110,11 @@ impl<'a> Images<'a> {
     pub fn record(mut self, files: &[String], identity: &Identity) -> anyhow::Result<()> {
         let entry = Entry { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() };
         let writing = || format!("writing {}", self.dir.join(LIST).display());
+        // Builds in one folder at once must not take each other's lines away. Nobody holds this lock for
+        // longer than it takes to write a short file.
+        let lock = self.dir.join(LOCK);
+        let _lock = FileLock::take(&lock, &AtomicBool::new(false), || ()).with_context(writing)?;
+        self.list = read(self.dir)?;
         let before = self.list.images.clone();
         self.list.images.retain(|file, _| self.dir.join(file).exists());
         self.list.images.extend(files.iter().map(|file| (file.clone(), entry.clone())));
