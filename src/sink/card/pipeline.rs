@@ -103,8 +103,12 @@ pub(super) fn run(
     let head = head(plan)?;
     if card.options.verify {
         verifier.samples(&plan.used)?;
-        let reader = CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec());
-        proof(Arc::new(reader)).map_err(|source| Error::Proof { card: name.clone(), source })?;
+        let reader =
+            Arc::new(CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec()));
+        proof(Arc::clone(&reader) as _).map_err(|source| match reader.take_fault() {
+            Some((offset, fault)) if card.is_gone(&fault) => card.io("reading back", offset)(fault),
+            _ => Error::Proof { card: name.clone(), source },
+        })?;
     }
     still().map_err(|source| Error::Changed { node: node.clone(), source })?;
     card.check()?;

@@ -19,12 +19,19 @@ pub(super) struct CardReader {
     /// What will be the first bytes of the card.
     head: Vec<u8>,
     recent: Mutex<VecDeque<(u64, Arc<Vec<u8>>)>>,
+    /// Where the drive did not read, and what it answered first.
+    fault: Mutex<Option<(u64, io::Error)>>,
 }
 
 impl CardReader {
     /// The first `len` bytes of `card`, as if `head` was already there.
     pub fn new(card: Arc<dyn Card>, len: u64, head: Vec<u8>) -> Self {
-        Self { card, len, head, recent: Mutex::default() }
+        Self { card, len, head, recent: Mutex::default(), fault: Mutex::default() }
+    }
+
+    /// Where the drive did not read, and what it answered. A file system reader may take that for damage.
+    pub fn take_fault(&self) -> Option<(u64, io::Error)> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn block(&self, number: u64) -> io::Result<Arc<Vec<u8>>> {
@@ -35,7 +42,12 @@ impl CardReader {
         let offset = number * BLOCK;
         let there = self.card.len().saturating_sub(offset).min(BLOCK) as usize;
         let mut bytes = vec![0; there];
-        self.card.read_at(offset, &mut bytes)?;
+        self.card.read_at(offset, &mut bytes).inspect_err(|error| {
+            let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+            // errors of the system cannot be cloned, but for their number
+            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            fault.get_or_insert((offset, copy));
+        })?;
         if let Some(over) = self.head.get(offset as usize..) {
             let n = over.len().min(bytes.len());
             bytes[..n].copy_from_slice(&over[..n]);

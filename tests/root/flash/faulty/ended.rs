@@ -53,7 +53,10 @@ fn at_fifty_moments(signal: Signal) -> Result<(), Failed> {
         let notes = disk.chip().notes();
         power::assert_safe(&bench, 1, &notes.0, &mut noise);
         bench.assert_no_half(&disk, 1);
-        if disk.is_blank() {
+        if notes.replaced().next().is_none() {
+            // while it looked what is on the card: Ctrl-C just ends the program there
+            assert!(!out.status.success(), "{what}");
+        } else if disk.is_blank() {
             blank += 1;
             assert!(!out.status.success(), "{what}");
             assert!(signal == Signal::KILL || said(&out).contains(BLANK), "{what}");
