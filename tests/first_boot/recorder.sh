@@ -113,7 +113,7 @@ configure() {
 	isc-dhcp-server | containerd.io | kubelet)
 		put "enabled/${1%.io}"
 		# Its drop-in keeps the DHCP server from starting beside another.
-		[ "$1" = isc-dhcp-server ] && has other-dhcp || put "active/${1%.io}"
+		if [ "$1" != isc-dhcp-server ] || ! has other-dhcp; then put "active/${1%.io}"; fi
 		;;
 	esac
 	# The package's own files, and a kubelet that its package starts before kubeadm is there: it runs
