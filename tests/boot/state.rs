@@ -89,7 +89,7 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
         .filter(|line| !line.contains(" c /etc/") && !line.contains(".kubelet-keep"))
         .collect();
     assert!(damaged.is_empty(), "{damaged:?}");
-    assert_eq!(&answers["held"], "containerd.io\nkubeadm\nkubectl\nkubelet");
+    assert_eq!(&answers["held"], "containerd.io\ncri-tools\nkubeadm\nkubectl\nkubelet");
     assert_eq!(&answers["containerd"], "active\nenabled");
     cluster.assert_baked(node, "/etc/containerd/config.toml", &answers["containerd file"]);
     assert!(answers["containerd view"].contains("SystemdCgroup = true"), "{}", &answers["containerd view"]);
