@@ -5,6 +5,7 @@ mod kinds;
 mod probes;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod times;
 
 use std::path::Path;

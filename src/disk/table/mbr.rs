@@ -41,7 +41,8 @@ pub(super) fn is_protective(sector: &[u8; SECTOR as usize]) -> bool {
 }
 
 /// The partitions of the table in `sector`, whose signature has been checked. Logical partitions,
-/// which lie in chains within an extended one, are left out: no Pi image has any.
+/// which lie in chains within an extended one, are left out: no Pi image has any. An entry is used
+/// if it has a type and at least one sector; Linux, too, makes no partition of one without sectors.
 ///
 /// # Errors
 /// [`TableError::Damaged`] for an entry, used or not, with an impossible boot flag: what is there is
@@ -51,7 +52,7 @@ pub(super) fn read(sector: &[u8; SECTOR as usize]) -> Result<Vec<Partition>, Tab
         let why = format!("entry {number} has the boot flag {:#04x}, which must be 0x00 or 0x80", entry.boot);
         return Err(TableError::Damaged { scheme: Scheme::Mbr, why });
     }
-    let used = entries(sector).filter(|(_, entry)| entry.kind != UNUSED);
+    let used = entries(sector).filter(|(_, entry)| entry.kind != UNUSED && entry.sectors != 0);
     let partitions = used.map(|(number, entry)| Partition {
         number,
         offset: u64::from(entry.first) * SECTOR,
