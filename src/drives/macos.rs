@@ -1,5 +1,5 @@
 //! Drives as macOS has them: read from the property lists that `diskutil` prints. The reading is
-//! compiled everywhere; only the asking needs macOS.
+//! tested everywhere; only the asking needs macOS.
 
 use std::io;
 use std::path::PathBuf;
@@ -196,3 +196,6 @@ pub fn drives(own: &[Own]) -> Result<Vec<Drive>, Error> {
     let list = ask(&["list", "-plist"])?;
     whole_disks(&list)?.iter().map(|id| drive(&ask(&["info", "-plist", id])?, &list, own)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! Which drives this machine has, and which of them may be written.
 //!
-//! What is there is read from the kernel ([`linux`]) or from `diskutil` ([`macos`]); what may be done
+//! What is there is read from the kernel ([`linux`]) or from `diskutil` (`macos`); what may be done
 //! with it is decided in one place, [`judge`], from that alone.
 
 pub mod linux;
+#[cfg(any(target_os = "macos", test))]
 pub mod macos;
 mod verdict;
 

@@ -1,16 +1,16 @@
 //! A Mac with a card, an external disk and its own: what diskutil prints, in the form that its
 //! manual and Apple's own machines give it, and what is made of it.
 
-use pibake::drives::macos::{drive, whole_disks};
-use pibake::drives::{Own, judge, sold_size};
+use super::{drive, whole_disks};
+use crate::drives::{Own, judge, sold_size};
 
-const LIST: &str = include_str!("mac/list.plist");
+const LIST: &str = include_str!("recorded/list.plist");
 const INFOS: [(&str, &str); 5] = [
-    ("disk0", include_str!("mac/disk0.plist")),
-    ("disk3", include_str!("mac/disk3.plist")),
-    ("disk4", include_str!("mac/disk4.plist")),
-    ("disk5", include_str!("mac/disk5.plist")),
-    ("disk6", include_str!("mac/disk6.plist")),
+    ("disk0", include_str!("recorded/disk0.plist")),
+    ("disk3", include_str!("recorded/disk3.plist")),
+    ("disk4", include_str!("recorded/disk4.plist")),
+    ("disk5", include_str!("recorded/disk5.plist")),
+    ("disk6", include_str!("recorded/disk6.plist")),
 ];
 
 #[test]
