@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::{Classified, ErrorClass};
+
 /// An absolute, normalised path inside a partition of an image, with `/` between the parts.
 ///
 /// It can neither climb out (`..`) nor name the same file twice (`//`, `.`), so recipes and
@@ -15,6 +17,12 @@ pub struct ImagePath(String);
 pub struct InvalidImagePath {
     path: String,
     reason: &'static str,
+}
+
+impl Classified for InvalidImagePath {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Usage
+    }
 }
 
 /// Longest name of one path component in bytes, in ext4 (`EXT4_NAME_LEN`) and in FAT's long names.

@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod disk;
 pub mod drives;
 pub mod emulator;
+pub mod error;
 pub mod firmware;
 pub mod fs;
 pub mod identity;

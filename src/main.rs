@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             let (text, code) = describe(&error);
             // Whoever closed stderr still gets the exit code.
             let _ = writeln!(std::io::stderr(), "{text}");
-            code.into()
+            code
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{self, FileDevice, Overlay, Partition, ReadAt, Scheme, TableError};
+use crate::error::{Classified, ErrorClass};
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::FatView;
 use crate::fs::layout::{self, Layout};
@@ -56,6 +57,19 @@ pub enum Error {
     /// The path asked for is none.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Open { source, .. } => ErrorClass::of_named(source),
+            Self::Packed { .. } => ErrorClass::Usage,
+            Self::Table(error) => error.class(),
+            Self::FileSystem(error) => error.class(),
+            Self::TooLarge { .. } => ErrorClass::Damaged,
+            Self::Path(error) => error.class(),
+        }
+    }
 }
 
 /// An image whose partitions are known.

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cluster::platform::UnknownPlatform;
 use crate::cluster::{self, Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
+use crate::error::{Classified, ErrorClass};
 use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag, shell_word};
 use crate::io::Waiting;
 use crate::io::folder::keeps_modes;
@@ -119,6 +120,24 @@ pub enum Error {
     /// The machine's clock says a time before 1970.
     #[error("this machine's clock says that it is before 1970: set it right")]
     Clock,
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoConfig { .. } | Self::Slip { .. } | Self::Stranger { .. } | Self::Epoch(_) => {
+                ErrorClass::Usage
+            }
+            Self::Here(source) => ErrorClass::of_io(source),
+            Self::Fixed { .. } | Self::Skew { .. } => ErrorClass::Configuration,
+            Self::Cluster(error) => error.class(),
+            Self::Identity(error) => error.class(),
+            Self::Platform(error) => error.class(),
+            Self::Extras(error) => error.class(),
+            Self::Recipe(error) => error.class(),
+            Self::Clock => ErrorClass::Failed,
+        }
+    }
 }
 
 impl Project {

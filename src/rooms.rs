@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this file are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     // mechanisms that know nobody
+    ("error", &[]),
     ("io", &[]),
     ("progress", &[]),
     ("image_path", &[]),
@@ -55,6 +56,9 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ),
 ];
 
+/// Imported by all: what an error is.
+const FOR_ALL: &str = "error";
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -102,13 +106,47 @@ fn no_room_imports_against_the_order() {
         assert!(!files.is_empty(), "there is no room {room}");
         for file in files {
             let imported = imports(&fs::read_to_string(&file).unwrap());
-            let forbidden = imported
-                .iter()
-                .filter(|i| rooms.contains(i.as_str()) && *i != room && !allowed.contains(&i.as_str()));
+            let forbidden = imported.iter().filter(|i| {
+                rooms.contains(i.as_str()) && *i != room && *i != FOR_ALL && !allowed.contains(&i.as_str())
+            });
             faults.extend(forbidden.map(|other| format!("{} imports {other}", file.display())));
         }
     }
     assert!(faults.is_empty(), "against the order of the rooms:\n{}", faults.join("\n"));
+}
+
+/// What the files of all rooms derive `thiserror::Error` for, and where.
+fn errors() -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for file in MAY_IMPORT.iter().flat_map(|(room, _)| files(room)) {
+        let text = fs::read_to_string(&file).unwrap();
+        for (at, _) in text.match_indices("thiserror::Error)]") {
+            let mut words = text[at..].split(|c: char| !c.is_alphanumeric() && c != '_');
+            words.find(|word| ["struct", "enum"].contains(word));
+            found.push((words.next().unwrap().to_owned(), file.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_error_has_a_class() {
+    let errors = errors();
+    assert!(errors.len() > 30, "the derivations are not found: {errors:?}");
+    for (name, file) in errors {
+        let text = fs::read_to_string(&file).unwrap();
+        let is_classified = [format!("Classified for {name} {{"), format!("Classified for {name}<")];
+        assert!(
+            is_classified.iter().any(|line| text.contains(line)),
+            "{name} in {} is not Classified",
+            file.display()
+        );
+        // a variant that is added must be thought about
+        let classes = text.split("fn class(&self) -> ErrorClass {").skip(1);
+        for class in classes.map(|rest| rest.split("\n    }\n").next().unwrap()) {
+            assert!(!class.contains("_ =>"), "{}: {class} is not exhaustive", file.display());
+        }
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn what_cannot_be_built_leaves_no_image() {
     pibake(dir.path(), &["build", "--base", "20.04.5", "--offline"]).code(1);
     std::fs::write(dir.path().join("file"), "x").unwrap();
     pibake(dir.path(), &["build", "--base", "sample", "-o", "file/below"])
-        .code(1)
+        .code(2)
         .stderr(contains("is not a folder"));
     let garbage = dir.path().join("garbage.img");
     std::fs::write(&garbage, vec![7; 1 << 20]).unwrap();

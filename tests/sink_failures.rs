@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use pibake::error::{ErrorClass, Failure};
 use pibake::progress::Silent;
 use pibake::sink::{Build, Error, Format};
 
@@ -30,14 +31,8 @@ fn prepare(dir: &Path, names: Vec<String>) -> Result<Build, Error> {
     Build::prepare(dir, Format::Raw, names, None, Arc::default())
 }
 
-fn said(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    pibake::error::one_line(error)
 }
 
 /// Not a test by itself: the build that other tests start as a process of its own, to end it.
@@ -217,7 +212,13 @@ fn a_node_that_cannot_be_baked_ends_the_build() {
     let dir = work.path().join("images");
     for failing in ["node-1", "node-3"] {
         let build = prepare(&dir, nodes(3)).unwrap();
-        let bake = |node: &str| if node == failing { Err("no flour".into()) } else { Ok(patch(&base, &[])) };
+        let bake = |node: &str| {
+            if node == failing {
+                Err(Failure::new(ErrorClass::Failed, "no flour"))
+            } else {
+                Ok(patch(&base, &[]))
+            }
+        };
         let error = build.finish(&base, &bake, &Silent).unwrap_err();
         assert_eq!(said(&error), format!("baking {failing}: no flour"));
         assert_eq!(hidden(&dir), [""; 0]);

@@ -173,7 +173,7 @@ fn two_descriptions_in_one_folder_are_two_clusters() {
     // A description that was renamed does not take a stranger's secrets.
     fs::rename(desk.at("lab/.pibake-attic"), desk.at("lab/.pibake-other")).unwrap();
     desk.put("lab/other.toml", "nodes = 1\n", 0o600);
-    desk.bad("lab", &build(&["-C", "other.toml"]), 1, &["belongs to the description attic.toml"]);
+    desk.bad("lab", &build(&["-C", "other.toml"]), 2, &["belongs to the description attic.toml"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Error;
+use crate::error::{Classified, ErrorClass};
 
 use crate::disk::ReadAt;
 use crate::fs::ext4::{Ext4View, Time};
@@ -34,6 +35,12 @@ pub struct Mismatch {
     pub path: String,
     /// What was found, and what should have been.
     pub difference: String,
+}
+
+impl Classified for Mismatch {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Verification
+    }
 }
 
 /// Whether the readers know all that they will have to read back. Asked before the first change, so

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use check::Expected;
 
 use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, TableError, WriteAt};
+use crate::error::{Classified, ErrorClass};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
@@ -57,6 +58,20 @@ pub enum Error {
     /// What was written is not what was to be written.
     #[error("verification failed: what was baked does not read back as it was meant")]
     ReadBack(#[from] Mismatch),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Table(error) => error.class(),
+            Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
+            Self::Used(error) => error.class(),
+            Self::CommandLine(error) => error.class(),
+            Self::Panicked(_) => ErrorClass::Damaged,
+            Self::Read(source) => ErrorClass::of_io(source),
+            Self::ReadBack(error) => error.class(),
+        }
+    }
 }
 
 /// Applies `recipe` over `base` and reads back every path that it names, through other readers.

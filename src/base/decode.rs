@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::error::{Classified, ErrorClass};
+
 #[cfg(test)]
 mod tests;
 mod xz;
@@ -56,6 +58,17 @@ pub enum DecodeError {
         "it was packed so that unpacking takes more than {0} MiB of memory: pack it with a smaller dictionary"
     )]
     Memory(u64),
+}
+
+impl Classified for DecodeError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Empty | Self::Unsupported(_) | Self::Unknown(_) => ErrorClass::Usage,
+            Self::WebPage | Self::Truncated(_) | Self::Corrupt(..) | Self::TooLarge(_) | Self::Memory(_) => {
+                ErrorClass::Verification
+            }
+        }
+    }
 }
 
 impl From<DecodeError> for io::Error {
@@ -164,6 +177,12 @@ fn typed(error: io::Error, done: u64) -> io::Error {
 #[derive(Debug, thiserror::Error)]
 #[error("the source of compressed data failed")]
 pub(super) struct Broken;
+
+impl Classified for Broken {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Failed
+    }
+}
 
 pub(super) fn is_broken(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|e| e.is::<Broken>())

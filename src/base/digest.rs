@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
+use crate::error::{Classified, ErrorClass};
+
 /// The SHA-256 of a file as it was published, so mostly of a compressed image.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -17,6 +19,12 @@ pub struct Digest([u8; 32]);
 pub struct InvalidDigest {
     given: String,
     fault: String,
+}
+
+impl Classified for InvalidDigest {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Usage
+    }
 }
 
 impl Digest {

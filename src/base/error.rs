@@ -4,20 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{DecodeError, Digest, InvalidSpec, SignatureError};
+use crate::error::{Classified, ErrorClass};
 use crate::io::LockError;
-
-/// What a failure means for the one who asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// What was asked for makes no sense or needs another option.
-    Usage,
-    /// It was tried and did not work out.
-    Failed,
-    /// Something came that is not what it should be.
-    Verification,
-    /// It would not be safe.
-    Refused,
-}
 
 /// Why there is no base image.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +19,15 @@ pub enum Error {
     Io {
         /// What was being done, as a gerund phrase.
         doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The file that was named as the base cannot be opened.
+    #[error("opening the base image {}", path.display())]
+    Named {
+        /// As it was named.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -271,39 +268,37 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What it means for the one who asked: this decides a program's exit code.
-    pub fn class(&self) -> Class {
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::Spec(_)
-            | Self::NotAFile { .. }
-            | Self::NoCacheDir
-            | Self::Mirror { .. }
-            | Self::Keyring { .. } => Class::Usage,
-            Self::Writable { .. } | Self::NotOurs { .. } => Class::Refused,
+            Self::Spec(error) => error.class(),
+            Self::NotAFile { .. } | Self::NoCacheDir | Self::Mirror { .. } | Self::Keyring { .. } => {
+                ErrorClass::Usage
+            }
+            Self::Named { source, .. } => ErrorClass::of_named(source),
+            Self::Io { source, .. } | Self::Observer(source) => ErrorClass::of_io(source),
+            Self::Lock(error) => error.class(),
+            Self::Writable { .. } | Self::NotOurs { .. } => ErrorClass::Refused,
+            Self::Decode { source, .. } => source.class(),
             Self::WebPage { .. }
+            | Self::TooLarge { .. }
             | Self::Sums { .. }
             | Self::Untrusted { .. }
             | Self::Signature { .. }
             | Self::NotListed { .. }
             | Self::WrongDigest { .. }
-            | Self::Decode { .. }
-            | Self::Changed { .. } => Class::Verification,
-            Self::Io { .. }
-            | Self::Lock(_)
-            | Self::Status { .. }
-            | Self::NoRelease { .. }
-            | Self::Network { .. }
-            | Self::TooLarge { .. }
-            | Self::NoSpace { .. }
-            | Self::Offline { .. }
-            | Self::Cancelled
-            | Self::Observer(_)
-            | Self::CancelledDownload { .. }
-            | Self::Worker { .. } => Class::Failed,
+            | Self::Changed { .. } => ErrorClass::Verification,
+            Self::Status { .. } | Self::NoRelease { .. } | Self::Network { .. } | Self::Offline { .. } => {
+                ErrorClass::Network
+            }
+            Self::NoSpace { .. } => ErrorClass::NoSpace,
+            Self::Cancelled | Self::CancelledDownload { .. } => ErrorClass::Cancelled,
+            Self::Worker { .. } => ErrorClass::Internal,
         }
     }
+}
 
+impl Error {
     /// Wraps an I/O error with what was being done to `path`.
     pub(super) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing: format!("{doing} {}", path.display()), source }

@@ -14,6 +14,7 @@ use reqwest::{StatusCode, Url};
 
 use super::options::go_on;
 use super::{Error, Options, Patience, Result};
+use crate::error::one_line;
 use crate::progress::Progress;
 
 pub(super) use reply::Reply;
@@ -281,19 +282,10 @@ fn is_bad_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// An error with its causes, without the address, which is told elsewhere.
 fn chain(error: &reqwest::Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        let text = e.to_string();
-        if texts.last().is_none_or(|last| *last != text) {
-            texts.push(text);
-        }
-        cause = e.source();
-    }
     if error.is_timeout() {
-        texts = vec!["it did not answer in time".to_owned()];
+        return "it did not answer in time".to_owned();
     }
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+    error.source().map_or_else(|| error.to_string(), one_line)
 }
 
 /// The same for an error while a body is read.

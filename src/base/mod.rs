@@ -39,7 +39,7 @@ pub use cache::Cache;
 pub use checked::Checked;
 pub use decode::{DecodeError, Format, xz_raw_len};
 pub use digest::{Digest, InvalidDigest};
-pub use error::{Class, Error};
+pub use error::Error;
 pub use keyring::{Keyring, UBUNTU_CD_IMAGE_KEY};
 pub use observer::ImageObserver;
 pub use options::{Options, Patience};

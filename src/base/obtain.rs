@@ -125,7 +125,7 @@ impl Task<'_, '_> {
     }
 
     fn local(&mut self, given: &Path) -> Result<Base> {
-        let opening = |e| Error::io("opening the base image", given, e);
+        let opening = |source| Error::Named { path: given.to_owned(), source };
         let path = std::fs::canonicalize(given).map_err(opening)?;
         let kind = std::fs::metadata(&path).map_err(opening)?.file_type();
         if !kind.is_file() {

@@ -11,6 +11,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureConfig, SignatureType, SignatureVersion, SubpacketData};
 
 use super::keyring::Keyring;
+use crate::error::{Classified, ErrorClass};
 use key::Candidate;
 
 mod key;
@@ -71,6 +72,26 @@ pub enum SignatureError {
     /// A key that its owner did not make for signing, or whose self-signatures do not hold.
     #[error("the key {0} may not be used: {1}")]
     KeyUnfit(String, &'static str),
+}
+
+impl Classified for SignatureError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Malformed(..)
+            | Self::NoKey
+            | Self::NoSignature
+            | Self::UnknownSigner { .. }
+            | Self::Wrong
+            | Self::Kind(..)
+            | Self::WeakDigest(..)
+            | Self::WeakKey(..)
+            | Self::Expired(..)
+            | Self::NotYet(..)
+            | Self::KeyExpired { .. }
+            | Self::KeyRevoked(..)
+            | Self::KeyUnfit(..) => ErrorClass::Verification,
+        }
+    }
 }
 
 /// How far a signer's clock may be ahead of this machine's, in seconds.

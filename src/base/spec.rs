@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::catalog::{IMAGES, Image};
+use crate::error::{Classified, ErrorClass};
 
 /// Which base image is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,14 @@ pub enum InvalidSpec {
     /// Nothing at all.
     #[error("the base image is empty: give one of {}, or a path, or a URL", known())]
     Empty,
+}
+
+impl Classified for InvalidSpec {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unknown { .. } | Self::Scheme { .. } | Self::Url { .. } | Self::Empty => ErrorClass::Usage,
+        }
+    }
 }
 
 fn known() -> String {

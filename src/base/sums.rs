@@ -1,6 +1,7 @@
 //! Lists of digests as `sha256sum` writes them.
 
 use super::Digest;
+use crate::error::{Classified, ErrorClass};
 
 /// A SHA256SUMS file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +33,16 @@ pub enum InvalidSums {
     /// Not a single line.
     #[error("it is empty")]
     Empty,
+}
+
+impl Classified for InvalidSums {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::WebPage | Self::Empty | Self::NotText | Self::Line { .. } | Self::Contradiction { .. } => {
+                ErrorClass::Verification
+            }
+        }
+    }
 }
 
 impl Sums {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
 
 use super::exit::Usage;
-use crate::base::{Base, Cache, Digest, ImageObserver, Options, Patience, Spec};
+use crate::base::{self, Base, Cache, Digest, ImageObserver, Options, Patience, Spec};
+use crate::error::{Doing, Failure};
 use crate::opened::Opened;
 use crate::project::Project;
 use crate::ui::Ui;
@@ -50,7 +50,7 @@ pub struct Wanted {
 
 /// The cache and, where none can be had and an image in place needs nothing of it but a note of its
 /// checksum, an empty one for this run: build sandboxes have no home.
-fn cache_for(spec: &Spec) -> anyhow::Result<(Cache, Option<TempDir>)> {
+fn cache_for(spec: &Spec) -> Result<(Cache, Option<TempDir>), Failure> {
     let fault = match Cache::default_dir().and_then(|dir| Cache::open(&dir)) {
         Ok(cache) => return Ok((cache, None)),
         Err(fault) => fault,
@@ -59,14 +59,14 @@ fn cache_for(spec: &Spec) -> anyhow::Result<(Cache, Option<TempDir>)> {
         return Err(fault.into());
     }
     tracing::info!("the image is used in place without a cache: {fault}");
-    let scratch = tempfile::tempdir().context("making a folder for the image's checksum")?;
+    let scratch = tempfile::tempdir().doing(|| "making a folder for the image's checksum".to_owned())?;
     Ok((Cache::open(scratch.path())?, Some(scratch)))
 }
 
 impl BaseFlags {
     /// The base image of `project`, got as its description and these flags have it. `offline`: from
     /// the cache or this machine's files alone.
-    pub fn wanted(&self, project: &Project, offline: bool) -> anyhow::Result<Wanted> {
+    pub fn wanted(&self, project: &Project, offline: bool) -> Result<Wanted, Failure> {
         let mut wanted = Wanted::here(project)?;
         let options = &mut wanted.options;
         options.sha256 = self.sha256.or(options.sha256);
@@ -88,9 +88,9 @@ impl BaseFlags {
 impl Wanted {
     /// The base image of `project` as its description has it, from the cache or this machine's
     /// files alone.
-    pub fn here(project: &Project) -> anyhow::Result<Self> {
+    pub fn here(project: &Project) -> Result<Self, Failure> {
         let base = &project.cluster.base;
-        let spec = Spec::parse(&base.image).map_err(|e| Usage(e.to_string()))?;
+        let spec = Spec::parse(&base.image)?;
         let described = |text: &String| text.parse().map_err(|e| Usage(format!("base.sha256: {e}")));
         let options = Options {
             mirror: base.mirror.clone(),
@@ -129,7 +129,7 @@ impl Wanted {
     }
 
     /// Gets it: from the cache, from where it lies, or from the network. `observer` writes it elsewhere while it is decoded.
-    pub fn obtain(&self, ui: &Ui, observer: Option<&mut dyn ImageObserver>) -> anyhow::Result<Base> {
-        Ok(self.cache.obtain(&self.spec, &self.options, ui.progress(), observer)?)
+    pub fn obtain(&self, ui: &Ui, observer: Option<&mut dyn ImageObserver>) -> Result<Base, base::Error> {
+        self.cache.obtain(&self.spec, &self.options, ui.progress(), observer)
     }
 }

@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
 use clap::Args;
 use regex::Regex;
 use serde_json::json;
@@ -21,6 +20,7 @@ use super::selector::NodeSelector;
 use crate::emulator::machine::{Machine, Setup};
 use crate::emulator::qemu::{self, Qemu};
 use crate::emulator::session::{self, Ending, Outcome};
+use crate::error::{Doing, Failure};
 use crate::ui::{Ui, human_duration};
 use prepare::{Bench, Source};
 use view::View;
@@ -75,7 +75,7 @@ pub struct Arguments {
     base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
     let cancel = super::signals::cancelled()?;
     // before anything is downloaded or written; --print is for machines without QEMU, too
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let sources = if arguments.images.is_empty() {
         Source::of_nodes(arguments, config, offline, &cancel, ui)?
     } else {
-        arguments.images.iter().map(|path| Source::of_image(path)).collect::<anyhow::Result<_>>()?
+        arguments.images.iter().map(|path| Source::of_image(path)).collect::<Result<_, Failure>>()?
     };
     check_names(&sources)?;
     let cabling = prepare::cabling(arguments, &sources)?;
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let Some(qemu) = qemu else { return print(arguments, &machines, ui) };
 
     for (source, (_, setup)) in sources.iter().zip(&machines) {
-        bench.write(source, setup).with_context(|| format!("preparing {}", source.name))?;
+        bench.write(source, setup).doing(|| format!("preparing {}", source.name))?;
     }
     let ports = bench.plug_in(&machines)?;
     let mut view = View::open(arguments.log.as_deref(), &machines, cancel, ui)?;
@@ -107,8 +107,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let outcome = session::run(&qemu, &machines, &ending, &mut view);
     view.close();
     drop(ports);
-    let outcome = outcome.map_err(|e| anyhow!(e))?;
-    report(&machines, &outcome, ui)
+    report(&machines, &outcome?, ui)
 }
 
 fn check_names(sources: &[Source]) -> Result<(), Usage> {
@@ -121,7 +120,7 @@ fn check_names(sources: &[Source]) -> Result<(), Usage> {
     }
 }
 
-fn print(arguments: &Arguments, machines: &[(String, Setup)], ui: &Ui) -> anyhow::Result<()> {
+fn print(arguments: &Arguments, machines: &[(String, Setup)], ui: &Ui) -> Result<(), Failure> {
     let program = &arguments.qemu;
     let value: Vec<_> = machines
         .iter()
@@ -137,7 +136,7 @@ fn print(arguments: &Arguments, machines: &[(String, Setup)], ui: &Ui) -> anyhow
     Ok(())
 }
 
-fn report(machines: &[(String, Setup)], outcome: &Outcome, ui: &Ui) -> anyhow::Result<()> {
+fn report(machines: &[(String, Setup)], outcome: &Outcome, ui: &Ui) -> Result<(), Failure> {
     if let Outcome::Reached(reached) = outcome {
         for ((name, _), (line, after)) in machines.iter().zip(reached) {
             ui.progress().note(&format!("{name}: after {}: {line}", human_duration(*after)));

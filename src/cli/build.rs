@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
@@ -17,6 +16,7 @@ use super::selector::NodeSelector;
 use crate::bake;
 use crate::base::{Base, ImageObserver};
 use crate::cluster::{Node, Platform, Software};
+use crate::error::{ErrorClass, Failure};
 use crate::project::Project;
 use crate::recipe::Recipe;
 use crate::sink::{Build, Format, Written};
@@ -44,7 +44,7 @@ pub struct Arguments {
     base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
     let cancel = super::signals::cancelled()?;
     let project = arguments.description.open(config, ui)?.waiting(ui.waiting(&cancel));
     let project = anew(project, &arguments.node, ui)?;
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let written = build.finish(
         base.path(),
         &|name| {
-            let recipe = recipes.iter().find(|r| r.node == name).ok_or("the node has no recipe")?;
+            let recipe = recipe_of(&recipes, name)?;
             tracing::info!(name, changes = recipe.changes.len(), "baking");
             Ok(bake::bake(base.device()?, recipe, project.build_time())?)
         },
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
 }
 
 /// What system the nodes made from `base` run; refuses a base whose accounts are in the login's way.
-pub(super) fn platform(project: &Project, base: &Base) -> anyhow::Result<Platform> {
+pub(super) fn platform(project: &Project, base: &Base) -> Result<Platform, Failure> {
     check_login(project, base.path())?;
     match project.cluster.stated_platform() {
         Some(platform) => Ok(platform),
@@ -100,7 +100,7 @@ pub(super) fn platform(project: &Project, base: &Base) -> anyhow::Result<Platfor
 
 /// Refuses a base that belongs to a cluster, before anything is written, and says of one that was in
 /// use how much is taken away.
-pub(super) fn check_use(base: &Base, recipes: &[Recipe], ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn check_use(base: &Base, recipes: &[Recipe], ui: &Ui) -> Result<(), Failure> {
     let Some(recipe) = recipes.first() else { return Ok(()) };
     let before = bake::preparations(base.device()?, recipe)?;
     let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
@@ -115,7 +115,7 @@ pub(super) fn check_use(base: &Base, recipes: &[Recipe], ui: &Ui) -> anyhow::Res
 }
 
 /// The project, as one that begins anew where its control plane's card is asked for by name.
-pub(super) fn anew(project: Project, selectors: &[NodeSelector], ui: &Ui) -> anyhow::Result<Project> {
+pub(super) fn anew(project: Project, selectors: &[NodeSelector], ui: &Ui) -> Result<Project, Failure> {
     let named = selectors.iter().filter_map(|selector| selector.find(&project.cluster).ok());
     if !named.into_iter().any(Node::is_control_plane) {
         return Ok(project);
@@ -129,6 +129,12 @@ pub(super) fn anew(project: Project, selectors: &[NodeSelector], ui: &Ui) -> any
         ));
     }
     Ok(project)
+}
+
+/// The recipe of the node `name`.
+pub(super) fn recipe_of<'a>(recipes: &'a [Recipe], name: &str) -> Result<&'a Recipe, Failure> {
+    let missing = || Failure::new(ErrorClass::Internal, format!("{name} has no recipe"));
+    recipes.iter().find(|recipe| recipe.node == name).ok_or_else(missing)
 }
 
 pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {
@@ -148,12 +154,11 @@ fn report(
     nodes: &[&Node],
     written: &[Written],
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let of = |w: &Written| {
-        nodes
-            .iter()
-            .find(|n| n.name == w.node)
-            .ok_or_else(|| anyhow!("an image of {} was not asked for", w.node))
+        nodes.iter().find(|n| n.name == w.node).ok_or_else(|| {
+            Failure::new(ErrorClass::Internal, format!("an image of {} was not asked for", w.node))
+        })
     };
     let mut rows = Vec::with_capacity(written.len());
     for image in written {

@@ -1,5 +1,6 @@
 //! `pibake completions SHELL`
 
+use crate::error::{Doing, Failure};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -9,11 +10,11 @@ pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut super::Cli::command(), "pibake", &mut script);
     match std::io::Write::write_all(&mut std::io::stdout(), &script) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        other => other.doing(|| "writing to standard output".to_owned()),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::exit::Usage;
 use crate::cluster::{Accounts, Overrides, Passwords, Platform, Software};
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::image_path::ImagePath;
 use crate::io::surroundings;
 use crate::opened::Opened;
@@ -31,7 +31,7 @@ const OS_RELEASE_MAX: u64 = 64 << 10;
 
 impl Description {
     /// Opens the description of the cluster with these flags over it.
-    pub fn open(&self, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Project> {
+    pub fn open(&self, config: Option<&Path>, ui: &Ui) -> Result<Project, Failure> {
         let passwords = Passwords::from_environment().map_err(|e| Usage(e.to_string()))?;
         let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
         let project = Project::open(config, &overrides)?;
@@ -63,9 +63,8 @@ pub fn versions(base: &str, software: &Software) -> String {
 }
 
 /// Refuses a login name that an image has in use.
-pub fn check_login(project: &Project, image: &Path) -> anyhow::Result<()> {
-    let opened =
-        Opened::open(image).with_context(|| format!("reading the accounts of {}", image.display()))?;
+pub fn check_login(project: &Project, image: &Path) -> Result<(), Failure> {
+    let opened = Opened::open(image).doing(|| format!("reading the accounts of {}", image.display()))?;
     let text = |path: &str| {
         let mut bytes = Vec::new();
         // An image without them has no accounts.
@@ -76,13 +75,16 @@ pub fn check_login(project: &Project, image: &Path) -> anyhow::Result<()> {
 }
 
 /// What system an image says that it holds.
-pub fn image_platform(path: &Path) -> anyhow::Result<Platform> {
+pub fn image_platform(path: &Path) -> Result<Platform, Failure> {
     let reading = || format!("finding out what system {} holds", path.display());
-    let image = Opened::open(path).with_context(reading)?;
+    let image = Opened::open(path).doing(reading)?;
     for name in OS_RELEASE {
         if let Ok(Some(text)) = image.read_whole(&ImagePath::new(name)?, OS_RELEASE_MAX) {
-            return Platform::from_os_release(&String::from_utf8_lossy(&text)).with_context(reading);
+            return Platform::from_os_release(&String::from_utf8_lossy(&text)).doing(reading);
         }
     }
-    anyhow::bail!("{} has no os-release: set base.platform to the system that it holds", path.display())
+    Err(Failure::new(
+        ErrorClass::Configuration,
+        format!("{} has no os-release: set base.platform to the system that it holds", path.display()),
+    ))
 }

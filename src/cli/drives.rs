@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::base::Cache;
 use crate::drives::{Drive, Kind, Own, judge, sold_size};
+use crate::error::{Doing, Failure};
 use crate::project::{self, Place};
 use crate::ui::{Table, Ui};
 
 #[derive(Debug, Args)]
 pub struct Arguments {}
 
-pub fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
     let drives: Vec<Drive> = all(&own(config))?.into_iter().filter(is_listed).collect();
     let value: Vec<_> = drives
         .iter()
@@ -39,18 +40,18 @@ pub fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> 
 }
 
 #[cfg(target_os = "linux")]
-fn all(own: &[Own]) -> anyhow::Result<Vec<Drive>> {
-    Ok(crate::drives::linux::Machine::this().drives(own)?)
+fn all(own: &[Own]) -> Result<Vec<Drive>, Failure> {
+    crate::drives::linux::Machine::this().drives(own).doing(|| "looking for drives".to_owned())
 }
 
 #[cfg(target_os = "macos")]
-fn all(own: &[Own]) -> anyhow::Result<Vec<Drive>> {
-    Ok(crate::drives::macos::drives(own)?)
+fn all(own: &[Own]) -> Result<Vec<Drive>, Failure> {
+    crate::drives::macos::drives(own).doing(|| "looking for drives".to_owned())
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn all(_: &[Own]) -> anyhow::Result<Vec<Drive>> {
-    anyhow::bail!("drives can be listed on Linux and macOS alone")
+fn all(_: &[Own]) -> Result<Vec<Drive>, Failure> {
+    Err(Failure::new(crate::error::ErrorClass::Failed, "drives can be listed on Linux and macOS alone"))
 }
 
 /// Drives, and loop devices that have a file behind them; what the kernel makes of other drives or

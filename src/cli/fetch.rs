@@ -3,13 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
 use super::base_flags::BaseFlags;
 use crate::base::{Base, Trust};
 use crate::cluster::Overrides;
+use crate::error::{Doing, Failure};
 use crate::project::Project;
 use crate::ui::{Table, Ui, human_bytes, put_path};
 
@@ -25,7 +25,7 @@ pub struct Arguments {
     flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
     let overrides = Overrides { base: arguments.base.clone(), ..Overrides::default() };
     let project = Project::open(config, &overrides)?;
     let wanted = arguments.flags.wanted(&project, offline)?.until(&super::signals::cancelled()?);
@@ -33,9 +33,9 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     report(&wanted.obtain(ui, None)?, ui)
 }
 
-fn report(base: &Base, ui: &Ui) -> anyhow::Result<()> {
+fn report(base: &Base, ui: &Ui) -> Result<(), Failure> {
     let path = base.path();
-    let stored = std::fs::metadata(path).with_context(|| format!("examining {}", path.display()))?;
+    let stored = std::fs::metadata(path).doing(|| format!("examining {}", path.display()))?;
     // st_blocks counts 512 bytes each, whatever the file system's blocks are: inode(7)
     let stored = stored.blocks() * 512;
     let digest = base.digest.to_string();

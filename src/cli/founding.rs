@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::exit::{Refused, Usage};
 use crate::cluster::Node;
+use crate::error::Failure;
 use crate::project::Project;
 use crate::ui::Ui;
 
@@ -25,7 +26,7 @@ pub struct New(bool);
 impl Founding {
     /// That it is meant if cards of `nodes` would begin a new cluster: a worker's card of one cluster
     /// can never join another, and that the secrets are not here mostly means another folder.
-    pub fn check(&self, project: &Project, nodes: &[&Node]) -> anyhow::Result<New> {
+    pub fn check(&self, project: &Project, nodes: &[&Node]) -> Result<New, Failure> {
         let state = project.store().dir().display();
         if !project.is_new()? {
             if self.new_cluster {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Refused;
+use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::image_path::ImagePath;
 use crate::io::folder::keeps_modes;
@@ -57,7 +57,7 @@ impl<'a> Images<'a> {
         files: &[String],
         identity: Option<&Identity>,
         ui: &Ui,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, Failure> {
         let list = read(dir)?;
         for file in files {
             let other = match list.images.get(file) {
@@ -86,14 +86,14 @@ impl<'a> Images<'a> {
     }
 
     /// Closes the folder to git where it was made for the images, and says so where everybody can read it.
-    pub fn prepare(&self, is_new: bool, ui: &Ui) -> anyhow::Result<()> {
+    pub fn prepare(&self, is_new: bool, ui: &Ui) -> Result<(), Failure> {
         let making = || format!("writing into the folder {}", self.dir.display());
         if is_new {
-            let folder = Folder::open(self.dir).with_context(making)?;
+            let folder = Folder::open(self.dir).doing(making)?;
             match folder.write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(self.dir)) {
                 // another build that began at the same moment has written it
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                written => written.with_context(making)?,
+                written => written.doing(making)?,
             }
         }
         if let Ok(false) = keeps_modes(self.dir) {
@@ -107,13 +107,13 @@ impl<'a> Images<'a> {
     }
 
     /// Writes down that these images are there now.
-    pub fn record(mut self, files: &[String], identity: &Identity) -> anyhow::Result<()> {
+    pub fn record(mut self, files: &[String], identity: &Identity) -> Result<(), Failure> {
         let entry = Entry { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() };
         let writing = || format!("writing {}", self.dir.join(LIST).display());
         // Builds in one folder at once must not take each other's lines away. Nobody holds this lock for
         // longer than it takes to write a short file.
         let lock = self.dir.join(LOCK);
-        let _lock = FileLock::take(&lock, &AtomicBool::new(false), || ()).with_context(writing)?;
+        let _lock = FileLock::take(&lock, &AtomicBool::new(false), || ()).doing(writing)?;
         self.list = read(self.dir)?;
         let before = self.list.images.clone();
         self.list.images.retain(|file, _| self.dir.join(file).exists());
@@ -121,9 +121,9 @@ impl<'a> Images<'a> {
         if self.list.images == before {
             return Ok(());
         }
-        let text = toml::to_string(&self.list).with_context(writing)?;
-        let folder = Folder::open(self.dir).with_context(writing)?;
-        folder.replace(LIST, text.as_bytes(), 0o666, Owner::of_new_in(self.dir)).with_context(writing)
+        let text = toml::to_string(&self.list).doing_as(ErrorClass::Internal, writing)?;
+        let folder = Folder::open(self.dir).doing(writing)?;
+        folder.replace(LIST, text.as_bytes(), 0o666, Owner::of_new_in(self.dir)).doing(writing)
     }
 }
 
@@ -132,7 +132,7 @@ pub fn file_names<'n>(nodes: impl Iterator<Item = &'n str>, format: Format) -> V
     nodes.map(|node| format.file_name(node)).collect()
 }
 
-fn refused(path: &Path, entry: Option<&Entry>) -> anyhow::Error {
+fn refused(path: &Path, entry: Option<&Entry>) -> Failure {
     let whose = entry.map_or_else(String::new, |entry| format!(" ({:?})", entry.cluster));
     let text = format!(
         "{} is of another cluster{whose}, and stays: name another folder with -o; or move it away; or, if it is of \
@@ -142,12 +142,13 @@ fn refused(path: &Path, entry: Option<&Entry>) -> anyhow::Error {
     Refused(text).into()
 }
 
-fn read(dir: &Path) -> anyhow::Result<List> {
+fn read(dir: &Path) -> Result<List, Failure> {
     let reading = || format!("reading {}", dir.join(LIST).display());
     let Ok(folder) = Folder::open(dir) else { return Ok(List::default()) };
-    let Some(bytes) = folder.read(LIST, LIST_MAX).with_context(reading)? else { return Ok(List::default()) };
-    let text = String::from_utf8(bytes).with_context(reading)?;
-    toml::from_str(&text).with_context(|| format!("{}: remove it if nothing else helps", reading()))
+    let Some(bytes) = folder.read(LIST, LIST_MAX).doing(reading)? else { return Ok(List::default()) };
+    let text = String::from_utf8(bytes).doing_as(ErrorClass::Damaged, reading)?;
+    toml::from_str(&text)
+        .doing_as(ErrorClass::Damaged, || format!("{}: remove it if nothing else helps", reading()))
 }
 
 /// Whether an image that no list names was baked by pibake for another cluster, as its own files say.

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
 use crate::cluster;
+use crate::error::{Doing, Failure};
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, surroundings};
 use crate::project::FILE;
@@ -20,18 +20,21 @@ pub struct Arguments {
     dir: PathBuf,
 }
 
-pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let dir = &arguments.dir;
-    make_folders(dir, 0o777).with_context(|| format!("making {}", dir.display()))?;
+    make_folders(dir, 0o777).doing(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);
-    let folder = Folder::open(dir).with_context(|| format!("opening {}", dir.display()))?;
+    let folder = Folder::open(dir).doing(|| format!("opening {}", dir.display()))?;
     let (text, chosen) = cluster::init(&surroundings());
     // Never over one that somebody edited; and closed to others, for passwords may come into it.
     match folder.write_new(FILE, text.as_bytes(), 0o600, Owner::of_new_in(dir)) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already and stays as it is; move it away for a new one", path.display())
+            return Err(Failure::refused(format!(
+                "{} is there already and stays as it is; move it away for a new one",
+                path.display()
+            )));
         }
-        other => other.with_context(|| format!("writing {}", path.display()))?,
+        other => other.doing(|| format!("writing {}", path.display()))?,
     }
     let mut value = json!({});
     put_path(&mut value, "file", &path);

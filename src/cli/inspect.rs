@@ -3,11 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
 use super::exit::Usage;
+use crate::error::{Doing, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
@@ -21,22 +21,22 @@ pub struct Arguments {
     path: Option<String>,
 }
 
-pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let inspecting = || format!("inspecting {}", arguments.image.display());
-    let image = Opened::open(&arguments.image).with_context(inspecting)?;
+    let image = Opened::open(&arguments.image).doing(inspecting)?;
     let Some(path) = &arguments.path else {
-        return partitions(&image, ui).with_context(inspecting);
+        return partitions(&image, ui).doing(inspecting);
     };
     let path = ImagePath::new(path.as_str()).map_err(|e| Usage(e.to_string()))?;
-    match image.metadata(&path).with_context(inspecting)? {
-        Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, ui).with_context(inspecting),
+    match image.metadata(&path).doing(inspecting)? {
+        Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, ui).doing(inspecting),
         _ => match print(&image, &path) {
             Err(crate::opened::Error::FileSystem(crate::fs::Error::Io { source, .. }))
                 if source.kind() == io::ErrorKind::BrokenPipe =>
             {
                 Ok(())
             }
-            other => other.with_context(inspecting),
+            other => other.doing(inspecting),
         },
     }
 }
@@ -60,7 +60,7 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-fn partitions(image: &Opened, ui: &Ui) -> anyhow::Result<()> {
+fn partitions(image: &Opened, ui: &Ui) -> Result<(), Failure> {
     let layout = image.layout();
     let role = |number| match &layout {
         Ok(layout) if layout.boot.number == number => "boot",
@@ -105,7 +105,7 @@ fn shown(name: &[u8]) -> String {
     text
 }
 
-fn list(image: &Opened, path: &ImagePath, ui: &Ui) -> anyhow::Result<()> {
+fn list(image: &Opened, path: &ImagePath, ui: &Ui) -> Result<(), Failure> {
     let listed = image.list(path)?;
     let kind = |m: &Metadata| match m.kind {
         FileKind::File => "file",

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::error::{Doing, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::node_paths;
@@ -24,22 +24,22 @@ pub struct Arguments {
     image: PathBuf,
 }
 
-pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let reading = || format!("reading the first boot's log off {}", arguments.image.display());
-    let image = Opened::open(&arguments.image).with_context(reading)?;
+    let image = Opened::open(&arguments.image).doing(reading)?;
     let mut found = serde_json::Map::new();
     for path in FILES {
         let path = ImagePath::new(path)?;
-        if let Some(metadata) = image.metadata(&path).with_context(reading)? {
-            let text = text(&image, &path, &metadata).with_context(reading)?;
+        if let Some(metadata) = image.metadata(&path).doing(reading)? {
+            let text = text(&image, &path, &metadata).doing(reading)?;
             found.insert(path.to_string(), json!(text));
         }
     }
     if found.is_empty() {
-        anyhow::bail!(
+        return Err(Failure::usage(format!(
             "{} has no log of a first boot: it was never booted, or not baked by pibake",
             arguments.image.display()
-        );
+        )));
     }
     let text = || {
         let sections = found
@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> anyhow::Result<()> {
 }
 
 /// A log's text, or why there is none.
-fn text(image: &Opened, path: &ImagePath, metadata: &Metadata) -> anyhow::Result<String> {
+fn text(image: &Opened, path: &ImagePath, metadata: &Metadata) -> Result<String, Failure> {
     if metadata.kind != FileKind::File {
         return Ok(format!("[{path} is not a regular file: whoever had this card has put it there]"));
     }

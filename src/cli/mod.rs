@@ -20,12 +20,13 @@ mod selector;
 mod signals;
 mod token;
 
-pub use exit::{Exit, describe};
+pub use exit::describe;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::error::Failure;
 use crate::ui::Ui;
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
@@ -95,7 +96,7 @@ impl Cli {
     ///
     /// # Errors
     /// What went wrong; [`describe`] has the words and the exit code for it.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> Result<(), Failure> {
         let ui = Ui::new(self.global.json, self.global.quiet);
         ui.tell(self.global.verbose);
         match self.command {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
@@ -15,6 +14,7 @@ use crate::bake::{self, Preparation};
 use crate::base::{self, Spec};
 use crate::cluster::{Node, Platform, Software};
 use crate::disk::FileDevice;
+use crate::error::{Doing, Failure};
 use crate::image_path::ImagePath;
 use crate::opened::Opened;
 use crate::project::Project;
@@ -34,7 +34,7 @@ pub struct Arguments {
     path: Option<String>,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
     let project = arguments.description.open(config, ui)?;
     let Some(selector) = &arguments.node else {
         return nodes(&project, ui);
@@ -43,7 +43,10 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
     let (platform, base) = platform(&project, ui)?;
     let recipe = project.preview(node, &platform)?;
     let before = match base {
-        Some(base) => bake::preparations(Arc::new(FileDevice::open(&base)?), &recipe)?,
+        Some(base) => bake::preparations(
+            Arc::new(FileDevice::open(&base).doing(|| format!("opening {}", base.display()))?),
+            &recipe,
+        )?,
         None => Vec::new(),
     };
     match &arguments.path {
@@ -55,7 +58,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Res
 /// What system the nodes will run, and the raw base image, where that is here. A packed image says
 /// what it holds once it is unpacked into the cache, which a build needs anyway; nothing is
 /// downloaded for a plan.
-fn platform(project: &Project, ui: &Ui) -> anyhow::Result<(Platform, Option<PathBuf>)> {
+fn platform(project: &Project, ui: &Ui) -> Result<(Platform, Option<PathBuf>), Failure> {
     let stated = project.cluster.stated_platform();
     let is_here = matches!(Spec::parse(&project.cluster.base.image), Ok(Spec::Path(_)));
     if let Some(platform) = stated.filter(|_| !is_here) {
@@ -71,17 +74,17 @@ fn platform(project: &Project, ui: &Ui) -> anyhow::Result<(Platform, Option<Path
             let platform = stated.map_or_else(|| image_platform(base.path()), Ok)?;
             Ok((platform, Some(base.path().to_owned())))
         }
-        Err(error) if matches!(error.downcast_ref(), Some(base::Error::Offline { .. })) => {
+        Err(base::Error::Offline { .. }) => {
             let why =
                 "what system it holds is known only when it is here: run pibake fetch, or set base.platform";
             Err(Usage(format!("{} is not in the cache, and {why}", project.cluster.base.image)).into())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// What will run, where that is known without fetching or unpacking anything large.
-fn software(project: &Project, ui: &Ui) -> anyhow::Result<Option<Software>> {
+fn software(project: &Project, ui: &Ui) -> Result<Option<Software>, Failure> {
     let image = &project.cluster.base.image;
     let is_here = image == "sample" || Opened::open(Path::new(image)).is_ok();
     let platform = match project.cluster.stated_platform() {
@@ -90,7 +93,7 @@ fn software(project: &Project, ui: &Ui) -> anyhow::Result<Option<Software>> {
         None if is_here => match platform(project, ui) {
             Ok((platform, _)) => platform,
             Err(error) => {
-                tracing::info!("what {image} holds is not known: {error:#}");
+                tracing::info!("what {image} holds is not known: {error}");
                 return Ok(None);
             }
         },
@@ -99,7 +102,7 @@ fn software(project: &Project, ui: &Ui) -> anyhow::Result<Option<Software>> {
     Ok(Some(project.software(&platform)?))
 }
 
-fn nodes(project: &Project, ui: &Ui) -> anyhow::Result<()> {
+fn nodes(project: &Project, ui: &Ui) -> Result<(), Failure> {
     let nodes = &project.cluster.nodes;
     let software = software(project, ui)?;
     let kubernetes = software.as_ref().map(|s| s.kubernetes.to_string());
@@ -125,7 +128,7 @@ fn nodes(project: &Project, ui: &Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn changes(recipe: &Recipe, before: &[Preparation], ui: &Ui) -> anyhow::Result<()> {
+fn changes(recipe: &Recipe, before: &[Preparation], ui: &Ui) -> Result<(), Failure> {
     let prepared = before.iter().flat_map(|preparation| {
         let changes = vec![preparation.change.clone()];
         let lines = show::lines(&Recipe { node: recipe.node.clone(), changes });
@@ -156,11 +159,13 @@ fn changes(recipe: &Recipe, before: &[Preparation], ui: &Ui) -> anyhow::Result<(
     Ok(())
 }
 
-fn file(recipe: &Recipe, path: &str, ui: &Ui) -> anyhow::Result<()> {
+fn file(recipe: &Recipe, path: &str, ui: &Ui) -> Result<(), Failure> {
     let path = ImagePath::new(path).map_err(|e| Usage(e.to_string()))?;
     let found = show::at(recipe, &path);
     if found.is_empty() {
-        bail!("nothing changes at {path} on {}; without a path, plan lists what does", recipe.node);
+        let text =
+            format!("nothing changes at {path} on {}; without a path, plan lists what does", recipe.node);
+        return Err(Failure::usage(text));
     }
     let texts: Vec<String> = found.into_iter().map(show::text).collect();
     ui.result(&json!({ "path": path.as_str(), "text": texts.concat() }), || texts.concat())?;

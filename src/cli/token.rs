@@ -8,7 +8,6 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
@@ -20,6 +19,7 @@ use super::description::Description;
 use super::exit::Usage;
 use super::selector::NodeSelector;
 use crate::cluster::{Node, Secret};
+use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::token::id;
 use crate::identity::{Identity, shell_word};
 use crate::project::Project;
@@ -59,7 +59,7 @@ enum Action {
     },
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
     let project = arguments.description.open(config, ui)?;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
@@ -85,10 +85,10 @@ fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node,
 /// What the cluster says of a token that it takes: when it ends.
 type Taken = BTreeMap<String, Option<String>>;
 
-fn list(project: &Project, identity: &Identity, ui: &Ui) -> anyhow::Result<()> {
+fn list(project: &Project, identity: &Identity, ui: &Ui) -> Result<(), Failure> {
     let taken = taken(project);
     if let Err(why) = &taken {
-        ui.progress().note(&format!("what the cluster takes is not known: {why:#}"));
+        ui.progress().note(&format!("what the cluster takes is not known: {why}"));
     }
     let workers = project.cluster.nodes.iter().filter(|node| !node.is_control_plane());
     let rows: Vec<(&Node, &str, Option<Option<String>>)> = workers
@@ -126,8 +126,10 @@ fn list(project: &Project, identity: &Identity, ui: &Ui) -> anyhow::Result<()> {
 
 /// Gives a node another token here, takes the old one back in the cluster, and makes the new one known
 /// there where it is to be used.
-fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &Ui) -> anyhow::Result<()> {
-    let old = identity.tokens.of(node.number).context("no node can have that number")?.clone();
+fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &Ui) -> Result<(), Failure> {
+    let old = identity.tokens.of(node.number).cloned();
+    let old =
+        old.ok_or_else(|| Failure::new(ErrorClass::Internal, format!("{} can have no token", node.name)))?;
     // One that others have, too, is still theirs.
     let others = project.cluster.nodes.iter().filter(|other| other.number != node.number);
     let is_own = !identity.tokens.is_shared()
@@ -138,7 +140,7 @@ fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &
 
     let mut commands = Vec::new();
     let mut fault = None;
-    let mut attempt = |done: anyhow::Result<()>, by_hand: String| {
+    let mut attempt = |done: Result<(), Failure>, by_hand: String| {
         if let Err(error) = done {
             commands.push(by_hand);
             fault.get_or_insert(error);
@@ -166,7 +168,7 @@ fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &
         if let Some(fault) = &fault {
             let first = project.cluster.control_plane().map_or_else(String::new, |n| n.address.to_string());
             text += &format!(
-                "The cluster does not know yet ({fault:#}).\nRun on node-1 (ssh {}@{first}), or write node-1's \
+                "The cluster does not know yet ({fault}).\nRun on node-1 (ssh {}@{first}), or write node-1's \
                  card again if it was never started:\n",
                 project.cluster.access.user
             );
@@ -180,10 +182,11 @@ fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &
     Ok(())
 }
 
-fn taken(project: &Project) -> anyhow::Result<Taken> {
+fn taken(project: &Project) -> Result<Taken, Failure> {
     let selector = format!("type={KIND}");
     let text = kubectl(project, &["get", "secrets", "--field-selector", &selector, "--output=json"], None)?;
-    let list: Value = serde_json::from_str(&text).context("reading what kubectl says")?;
+    let list: Value = serde_json::from_str(&text)
+        .doing_as(ErrorClass::Failed, || "reading what kubectl says".to_owned())?;
     let field = |item: &Value, name: &str| {
         let bytes = STANDARD.decode(item["data"][name].as_str()?).ok()?;
         String::from_utf8(bytes).ok()
@@ -192,20 +195,23 @@ fn taken(project: &Project) -> anyhow::Result<Taken> {
     Ok(items.iter().filter_map(|item| Some((field(item, "token-id")?, field(item, "expiration")))).collect())
 }
 
-fn delete(project: &Project, id: &str) -> anyhow::Result<()> {
+fn delete(project: &Project, id: &str) -> Result<(), Failure> {
     let secret = format!("secret/bootstrap-token-{id}");
     kubectl(project, &["delete", "--ignore-not-found", &secret], None).map(drop)
 }
 
-fn create_token(project: &Project, token: &Secret, description: &str) -> anyhow::Result<()> {
-    let (id, secret) = token.reveal().split_once('.').context("a token has two parts")?;
+fn create_token(project: &Project, token: &Secret, description: &str) -> Result<(), Failure> {
+    let parts = token.reveal().split_once('.');
+    let (id, secret) = parts.ok_or_else(|| Failure::new(ErrorClass::Internal, "a token has two parts"))?;
     let mut data = json!({
         "token-id": id, "token-secret": secret, "description": description, "auth-extra-groups": GROUP,
         "usage-bootstrap-authentication": "true", "usage-bootstrap-signing": "true",
     });
     if let Some(seconds) = project.cluster.access.token_ttl.seconds() {
-        let end = OffsetDateTime::from_unix_timestamp(project.now().saturating_add(seconds))?;
-        data["expiration"] = json!(end.format(&Rfc3339)?);
+        let ending = || format!("finding the day {seconds} seconds from now, when the token ends");
+        let end = OffsetDateTime::from_unix_timestamp(project.now().saturating_add(seconds));
+        let end = end.doing_as(ErrorClass::Configuration, ending)?;
+        data["expiration"] = json!(end.format(&Rfc3339).doing_as(ErrorClass::Configuration, ending)?);
     }
     let manifest = json!({
         "apiVersion": "v1", "kind": "Secret", "type": KIND, "stringData": data,
@@ -216,20 +222,21 @@ fn create_token(project: &Project, token: &Secret, description: &str) -> anyhow:
 
 /// Runs kubectl as the cluster's administrator; `input` goes to it by its standard input, where no list
 /// of processes shows it.
-fn kubectl(project: &Project, arguments: &[&str], input: Option<&str>) -> anyhow::Result<String> {
+fn kubectl(project: &Project, arguments: &[&str], input: Option<&str>) -> Result<String, Failure> {
     let mut command = Command::new("kubectl");
     command.arg("--kubeconfig").arg(project.store().admin_conf()).args([PATIENCE, "--namespace=kube-system"]);
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn().context("running kubectl")?;
+    let mut child = command.spawn().doing(|| "running kubectl".to_owned())?;
     if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
         // One that ends early says why.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let out = child.wait_with_output().context("running kubectl")?;
+    let out = child.wait_with_output().doing(|| "running kubectl".to_owned())?;
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);
-        bail!("kubectl: {}", said.trim().lines().last().unwrap_or("it failed and said nothing"));
+        let said = said.trim().lines().last().unwrap_or("it failed and said nothing");
+        return Err(Failure::new(ErrorClass::Failed, format!("kubectl: {said}")));
     }
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 
 use super::ContainerdVersion;
+use crate::error::{Classified, ErrorClass};
 
 /// Which Kubernetes, and how. What is `None` follows from the platform, see
 /// [`super::Cluster::software`].
@@ -93,6 +94,12 @@ impl fmt::Display for KubernetesVersion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a version such as \"1.34\" or \"1.34.2\"")]
 pub struct InvalidVersion;
+
+impl Classified for InvalidVersion {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
+}
 
 impl FromStr for KubernetesVersion {
     type Err = InvalidVersion;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Cluster;
 use super::problem::Problem;
+use crate::error::{Classified, ErrorClass};
 
 /// Accounts that Ubuntu's server images for Pis (20.04 to 26.04) have, or that the packages which
 /// every node installs create: of base-passwd's `passwd.master` and `group.master`, of systemd,
@@ -48,6 +49,12 @@ pub struct Accounts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TakenName(Problem);
+
+impl Classified for TakenName {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
+}
 
 impl Accounts {
     /// Reads the texts of `/etc/passwd` and `/etc/group` (passwd(5), group(5)). Lines of another

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use crate::error::{Classified, ErrorClass};
+
 /// One machine of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -74,6 +76,14 @@ pub enum InvalidMac {
     /// Addresses no single card: all zeros, or with the multicast bit.
     #[error("must be the address of one card: not zero, not a multicast or broadcast address")]
     NotOneCard,
+}
+
+impl Classified for InvalidMac {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Form | Self::NotOneCard => ErrorClass::Configuration,
+        }
+    }
 }
 
 impl FromStr for MacAddress {

@@ -1,6 +1,7 @@
 //! What the releases that images are made of differ in.
 
 use super::{Cgroup, ContainerdVersion, KubernetesVersion};
+use crate::error::{Classified, ErrorClass};
 
 /// The newest Kubernetes that this version of pibake knows (released August 2026).
 pub const NEWEST_KUBERNETES: u16 = 37;
@@ -110,6 +111,12 @@ pub const PLATFORMS: [Platform; 4] = [
 pub struct UnknownPlatform {
     /// What the image says of itself.
     pub found: String,
+}
+
+impl Classified for UnknownPlatform {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
 }
 
 /// The names of all platforms, for messages.

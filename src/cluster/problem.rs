@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::error::{Classified, ErrorClass};
+
 /// Why there is no [`super::Cluster`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -20,6 +22,14 @@ pub enum Error {
     Invalid(Vec<Problem>),
 }
 
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unreadable { .. } | Self::Invalid(_) => ErrorClass::Configuration,
+        }
+    }
+}
+
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -33,6 +43,12 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what to do about it.
     pub message: String,
+}
+
+impl Classified for Problem {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
 }
 
 /// Where a value was written.

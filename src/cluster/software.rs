@@ -3,6 +3,7 @@
 use super::platform::{LAST_KUBERNETES_ON_CGROUP_V1, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Platform};
 use super::problem::Problem;
 use super::{Cgroup, Cluster, ContainerdVersion, KubernetesVersion, coredns, defaults};
+use crate::error::{Classified, ErrorClass};
 
 /// The versions that run on every node, decided for one cluster on one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub struct Software {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SoftwareError(pub Problem);
+
+impl Classified for SoftwareError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
+}
 
 /// The last Kubernetes that works with containerd 1.x, which cannot tell the kubelet its cgroup driver.
 /// The removal was put off twice, from 1.36 to 1.38 (kubernetes/enhancements#6087, May 2026).

@@ -11,6 +11,7 @@ use gpt::header::{Header, HeaderError, read_header_from_arbitrary_device};
 use gpt::partition::file_read_partitions;
 
 use super::{ReadAt, Stream, Window};
+use crate::error::{Classified, ErrorClass};
 
 /// Sector size that image files are laid out in. Tables count in sectors, and an image file does
 /// not say how long one is; every SD card has 512 bytes.
@@ -95,6 +96,16 @@ pub enum TableError {
         /// The one that starts later.
         second: u32,
     },
+}
+
+impl Classified for TableError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Read(source) => ErrorClass::of_io(source),
+            Self::None => ErrorClass::Usage,
+            Self::Damaged { .. } | Self::Outside { .. } | Self::Overlap { .. } => ErrorClass::Damaged,
+        }
+    }
 }
 
 /// Reads the partition table of `device`: every partition is within it, and none overlaps another.

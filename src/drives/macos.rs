@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use plist::{Dictionary, Value};
 
 use super::{Bus, By, Content, DeviceNumber, Drive, Kind, Own, Part, Use};
+use crate::error::{Classified, ErrorClass};
 
 /// Why what `diskutil` said cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,15 @@ pub enum Error {
     /// diskutil cannot be run.
     #[error("running diskutil")]
     Run(#[from] io::Error),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Plist(_) | Self::Missing(_) => ErrorClass::Failed,
+            Self::Run(source) => ErrorClass::of_io(source),
+        }
+    }
 }
 
 /// The identifiers (`disk4`) of all whole drives, in the output of `diskutil list -plist`.

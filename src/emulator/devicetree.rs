@@ -4,6 +4,7 @@
 //! block which is not emulated ends in a synchronous external abort, and the kernel panics.
 
 use super::fdt::{self, DeviceTree};
+use crate::error::{Classified, ErrorClass};
 
 /// Why a device tree cannot be used for the emulated machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +18,15 @@ pub enum Error {
         /// What the tree says of itself.
         found: String,
     },
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Format(error) => error.class(),
+            Self::OtherMachine { .. } => ErrorClass::Usage,
+        }
+    }
 }
 
 /// The machine that QEMU emulates, as its device tree names it.

@@ -3,6 +3,8 @@
 //! The format is that of the Devicetree Specification v0.4, chapter 5: a header, a list of
 //! reserved memory, a stream of tokens, and the property names. All numbers are big-endian.
 
+use crate::error::{Classified, ErrorClass};
+
 /// First four bytes of every flattened device tree.
 const MAGIC: u32 = 0xd00d_feed;
 /// The format version that is read and written; 16 is the oldest one that it can be read as.
@@ -43,6 +45,14 @@ pub enum Error {
         /// Where, in bytes from the beginning.
         offset: usize,
     },
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotADeviceTree(..) | Self::Version { .. } | Self::Damaged { .. } => ErrorClass::Damaged,
+        }
+    }
 }
 
 /// A device tree in memory.

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{devicetree, kernel};
+use crate::error::{Classified, ErrorClass};
 use crate::image_path::{ImagePath, InvalidImagePath};
 use crate::node_paths::{self, HOSTNAME, HOSTS};
 use crate::opened::{self, Opened};
@@ -47,6 +48,19 @@ pub enum Error {
     /// Not reached: the paths are constants.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Image(error) => error.class(),
+            Self::Missing { .. } => ErrorClass::Usage,
+            Self::TooLarge { .. } => ErrorClass::Damaged,
+            Self::Kernel(error) => error.class(),
+            Self::DeviceTree(error) => error.class(),
+            Self::Path(error) => error.class(),
+        }
+    }
 }
 
 /// What is loaded into an emulated machine, since it runs no firmware.

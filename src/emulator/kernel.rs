@@ -3,6 +3,8 @@
 
 use std::io::Read;
 
+use crate::error::{Classified, ErrorClass};
+
 /// `ARM\x64` at this offset marks an arm64 image (Linux, `Documentation/arch/arm64/booting.rst`).
 const MAGIC_OFFSET: usize = 56;
 const MAGIC: &[u8] = b"ARM\x64";
@@ -34,6 +36,15 @@ pub enum Error {
     /// It unpacks to more than any kernel has.
     #[error("it unpacks to more than 256 MiB")]
     TooLarge,
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotAKernel { .. } | Self::Packing(_) => ErrorClass::Usage,
+            Self::Damaged(_) | Self::TooLarge => ErrorClass::Damaged,
+        }
+    }
 }
 
 /// The arm64 image in `file`, unpacked where it is packed.

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
+use crate::error::{Classified, ErrorClass};
+
 /// Name of QEMU's program for arm64 machines.
 pub const PROGRAM: &str = "qemu-system-aarch64";
 
@@ -50,6 +52,15 @@ pub enum Error {
         /// Its version.
         version: String,
     },
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Run { source, .. } => ErrorClass::of_io(source),
+            Self::NotFound { .. } | Self::NotQemu { .. } | Self::TooOld { .. } => ErrorClass::Failed,
+        }
+    }
 }
 
 /// The whole command line, for a person to read and a shell to run.

@@ -12,6 +12,7 @@ use regex::Regex;
 use super::machine::Setup;
 use super::qemu::{self, Qemu, Running};
 use super::watch::{Sight, Watch};
+use crate::error::{Classified, ErrorClass};
 
 /// How often machines and requests are looked at while consoles are silent.
 const LOOK: Duration = Duration::from_millis(100);
@@ -103,6 +104,23 @@ pub enum Error {
         /// What was waited for, if not the end.
         until: Option<String>,
     },
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Console { source, .. }
+            | Self::Show(source)
+            | Self::System(source)
+            | Self::Typing { source, .. } => ErrorClass::of_io(source),
+            Self::Pattern(_) => ErrorClass::Internal,
+            Self::Left | Self::Interrupted { .. } => ErrorClass::Cancelled,
+            Self::Qemu(error) => error.class(),
+            Self::Died { .. } | Self::TooEarly { .. } | Self::Stuck { .. } | Self::TimedOut { .. } => {
+                ErrorClass::Failed
+            }
+        }
+    }
 }
 
 fn said(complaints: &str) -> String {

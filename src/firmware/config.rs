@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use super::boards::{BOARDS, OTHER_FILTERS, World};
 use super::{COMMAND_LINE, Error, Files, read};
+use crate::error::{Classified, ErrorClass};
 
 /// What is past it in a line the firmware does not see.
 const LINE_MAX: usize = 98;
@@ -28,6 +29,12 @@ pub struct ConfigError {
     file: String,
     line: usize,
     why: String,
+}
+
+impl Classified for ConfigError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
 }
 
 /// What the settings that pick the command line may be.

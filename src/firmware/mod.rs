@@ -12,6 +12,7 @@ pub use config::ConfigError;
 use boards::{BOARDS, World};
 use config::{Settings, evaluate};
 
+use crate::error::{Classified, ErrorClass};
 use crate::image_path::ImagePath;
 
 /// The firmware's configuration, and the one that takes its place in a trial boot (`tryboot`).
@@ -44,6 +45,16 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Where it would be.
         looked_for: String,
     },
+}
+
+impl<E: Classified + 'static> Classified for Error<E> {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Read(error) => error.class(),
+            Self::Config(error) => error.class(),
+            Self::Missing { .. } => ErrorClass::Configuration,
+        }
+    }
 }
 
 /// The files from which the firmware takes the kernel's command line: one for most images, several

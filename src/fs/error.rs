@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::error::{Classified, ErrorClass};
 use crate::image_path::ImagePath;
 
 /// Why a file system cannot be used, or an edit cannot be made.
@@ -92,6 +93,19 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoSuchPartition { .. } | Self::NotThere { .. } | Self::Path { .. } => ErrorClass::Usage,
+            Self::NotClean { .. } | Self::Incompatible { .. } => ErrorClass::Refused,
+            Self::Time { .. } => ErrorClass::Configuration,
+            Self::Corrupt { .. } => ErrorClass::Damaged,
+            Self::Full { .. } => ErrorClass::NoSpace,
+            Self::Io { source, .. } => ErrorClass::of_io(source),
+        }
+    }
 }
 
 impl Error {

@@ -23,6 +23,7 @@ pub use store::Store;
 pub use token::Tokens;
 
 use crate::cluster::{Access, MOST_NODES, Secret};
+use crate::error::{Classified, ErrorClass};
 
 /// The secrets of one cluster, made once and kept beside its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +199,26 @@ pub enum Error {
     /// A pair of SSH keys cannot be made.
     #[error("making a pair of SSH keys")]
     Ssh(#[from] ssh_key::Error),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io { source, .. } => ErrorClass::of_io(source),
+            Self::Lock(error) => error.class(),
+            Self::Cancelled { .. } => ErrorClass::Cancelled,
+            Self::Exposed { .. } | Self::NotOwned { .. } | Self::NoModes { .. } | Self::NotPlain { .. } => {
+                ErrorClass::Refused
+            }
+            Self::OtherDescription { .. } | Self::OtherCluster { .. } => ErrorClass::Configuration,
+            Self::Incomplete { .. } | Self::Damaged { .. } | Self::Mixed { .. } => ErrorClass::Damaged,
+            Self::Clock { .. }
+            | Self::OutOfDate { .. }
+            | Self::Random(_)
+            | Self::Certificate(_)
+            | Self::Ssh(_) => ErrorClass::Failed,
+        }
+    }
 }
 
 /// A time when pibake was still being written, 2026-08-26 00:00 UTC, when the newest Kubernetes that it

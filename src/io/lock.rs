@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 
 use super::ownership::give_new;
+use crate::error::{Classified, ErrorClass};
 
 /// The first pause before another look; it doubles up to [`LONGEST`]. A look never blocks in the
 /// kernel, where a signal with a handler would not end the wait.
@@ -73,6 +74,17 @@ pub enum LockError {
         /// What the system answered.
         source: io::Error,
     },
+}
+
+impl Classified for LockError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Cancelled { .. } => ErrorClass::Cancelled,
+            Self::Foreign { .. } | Self::NotPlain { .. } => ErrorClass::Refused,
+            Self::Unsupported { .. } => ErrorClass::Failed,
+            Self::Io { source, .. } => ErrorClass::of_io(source),
+        }
+    }
 }
 
 impl FileLock {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::chunk::Chunk;
+use crate::error::{Classified, ErrorClass};
 
 /// How often a producer that waits asks whether it should stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -28,6 +29,12 @@ pub enum Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stopped")]
 pub struct Stopped;
+
+impl Classified for Stopped {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Cancelled
+    }
+}
 
 /// The producer's end. When it is dropped without [`ImageStream::finish`] the subscribers know that
 /// the image is not whole.

@@ -5,6 +5,7 @@ use pgp::types::KeyDetails;
 use serde::Serialize;
 
 use crate::cluster::{AptSource, Platform, Software, Sources, defaults};
+use crate::error::{Classified, ErrorClass};
 
 /// Fingerprint of the key in overlays/common/etc/apt/keyrings/docker.asc: `Docker Release (CE
 /// deb)`, without an end.
@@ -118,6 +119,14 @@ pub enum KeyError {
         /// Fingerprint of the key that should be there.
         wanted: String,
     },
+}
+
+impl Classified for KeyError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoKey(_) | Self::OtherKey { .. } => ErrorClass::Configuration,
+        }
+    }
 }
 
 /// Reads the key in a user's file, armoured or binary, and returns it armoured, as apt wants it

@@ -7,6 +7,7 @@ use super::apt::{KeyError, read_key};
 use super::overlays::{OverlayError, Overlays};
 use super::user_data::CloudConfig;
 use crate::cluster::{AptSource, Cluster};
+use crate::error::{Classified, ErrorClass};
 use crate::io::read_small;
 
 /// What a recipe is made of besides the cluster and its identity.
@@ -58,6 +59,16 @@ pub enum ExtrasError {
         /// Why.
         source: KeyError,
     },
+}
+
+impl Classified for ExtrasError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Overlays(error) => error.class(),
+            Self::Key { source, .. } => source.class(),
+            Self::Read { .. } | Self::Encoding { .. } => ErrorClass::Configuration,
+        }
+    }
 }
 
 impl Default for Extras {

@@ -33,6 +33,7 @@ pub use placement::Placement;
 pub use user_data::{CloudConfig, ExtraError};
 
 use crate::cluster::SoftwareError;
+use crate::error::{Classified, ErrorClass};
 use crate::image_path::{ImagePath, InvalidImagePath};
 
 /// Why no recipe can be made.
@@ -83,6 +84,21 @@ pub enum Error {
     /// A name makes a path that no image can hold.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoControlPlane
+            | Self::Template { .. }
+            | Self::TemplateEncoding { .. }
+            | Self::SecretOnBoot { .. }
+            | Self::CommandLine { .. } => ErrorClass::Configuration,
+            Self::Software(error) => error.class(),
+            Self::UserData(error) => error.class(),
+            Self::Path(error) => error.class(),
+        }
+    }
 }
 
 /// What minijinja says, and what that came from: the reason is only in the latter.

@@ -14,6 +14,7 @@ use self::rules::{baked_mode, fat_name, reserved};
 use super::placement::{Placement, When};
 use super::{Access, Volume};
 use crate::cluster::Role;
+use crate::error::{Classified, ErrorClass};
 use crate::image_path::ImagePath;
 
 /// Most bytes that a user's overlays may hold in all. Every recipe carries them in memory, and
@@ -198,6 +199,23 @@ pub enum OverlayError {
         /// The folder.
         dir: PathBuf,
     },
+}
+
+impl Classified for OverlayError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Read { .. }
+            | Self::NoLayer { .. }
+            | Self::Kind { .. }
+            | Self::Name { .. }
+            | Self::Twice { .. }
+            | Self::SameName { .. }
+            | Self::Reserved { .. }
+            | Self::SetId { .. }
+            | Self::PrivateOnBoot { .. }
+            | Self::TooLarge { .. } => ErrorClass::Configuration,
+        }
+    }
 }
 
 impl Overlays {

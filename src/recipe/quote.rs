@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::error::{Classified, ErrorClass};
+
 /// Why a text cannot be put into a file of some kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unquotable {
@@ -22,6 +24,14 @@ pub enum Unquotable {
         /// The first character at fault; `None` where the text is empty.
         character: Option<char>,
     },
+}
+
+impl Classified for Unquotable {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Nul { .. } | Self::NotBare { .. } => ErrorClass::Configuration,
+        }
+    }
 }
 
 /// As a YAML 1.1 and 1.2 double-quoted scalar. Printable characters stay as they are, also

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::yaml::{self, Fault, Form, Kind, Node};
+use crate::error::{Classified, ErrorClass};
 
 /// The user's cloud-init settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,12 @@ pub struct ExtraError {
     pub line: usize,
     /// What is wrong, and what to do instead.
     pub why: String,
+}
+
+impl Classified for ExtraError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
 }
 
 /// First words of user-data that is something else than cloud-config, as cloud-init tells it

@@ -19,6 +19,7 @@ use super::temp::{self, Temp};
 use super::{Error, Format, room};
 use crate::base::ImageObserver;
 use crate::disk::Patch;
+use crate::error::Failure;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
 use crate::progress::{Progress, Step, Unit};
 
@@ -27,7 +28,7 @@ use crate::progress::{Progress, Step, Unit};
 const WIDTH: usize = 8;
 
 /// Makes the patch of the node with the given name; called once for each, from many threads.
-pub type Bake<'a> = dyn Fn(&str) -> Result<Patch, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+pub type Bake<'a> = dyn Fn(&str) -> Result<Patch, Failure> + Sync + 'a;
 
 /// An image that stands under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,7 +210,8 @@ impl Build {
     }
 
     fn patch(&self, node: &str, bake: &Bake<'_>, len: u64) -> Result<Patch, Error> {
-        let patch = bake(node).map_err(|source| Error::Bake { node: node.to_owned(), source })?;
+        let patch =
+            bake(node).map_err(|failure| Error::Bake { node: node.to_owned(), source: failure.into() })?;
         let end = patch.blocks().last().map_or(0, |(offset, bytes)| offset + bytes.len() as u64);
         if end > len {
             return Err(Error::Outside { node: node.to_owned(), end, len });

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::error::{Cause, Classified, ErrorClass};
+
 /// Why a build did not write its images. No temporary file is left behind by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -72,7 +74,7 @@ pub enum Error {
         /// The node's name.
         node: String,
         /// Why, in the words of whoever bakes.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// A patch reaches past the end of the base.
     #[error("the patch of {node} reaches byte {end}, past the base's {len} bytes")]
@@ -103,4 +105,21 @@ pub enum Error {
     /// The user asked for the end.
     #[error("interrupted; images that were not complete have been removed")]
     Cancelled,
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Folder { source, .. }
+            | Self::Unwritable { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. } => ErrorClass::of_io(source),
+            Self::NotAFolder { .. } | Self::Name { .. } => ErrorClass::Usage,
+            Self::Obstructed { .. } | Self::Base { .. } => ErrorClass::Refused,
+            Self::NoRoom { .. } => ErrorClass::NoSpace,
+            Self::Bake { source, .. } => source.class(),
+            Self::Outside { .. } => ErrorClass::Internal,
+            Self::Cancelled => ErrorClass::Cancelled,
+        }
+    }
 }

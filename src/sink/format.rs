@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::{Classified, ErrorClass};
+
 /// What a node's image is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Format {
@@ -21,6 +23,12 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an image format: choose raw, qcow2, zst or xz")]
 pub struct UnknownFormat(String);
+
+impl Classified for UnknownFormat {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Usage
+    }
+}
 
 impl Format {
     /// All formats, in the order in which help texts name them.

@@ -19,6 +19,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::io::Waiting;
 use crate::progress::{Progress, Silent};
 
@@ -69,16 +70,23 @@ impl Ui {
     ///
     /// # Errors
     /// What writing to stdout answers; a closed pipe is none, since whoever reads has enough.
-    pub fn result<T: serde::Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> io::Result<()> {
-        let rendered =
-            if self.json { serde_json::to_string_pretty(value).map_err(io::Error::other)? } else { text() };
+    pub fn result<T: serde::Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let writing = || "writing to standard output".to_owned();
+        let rendered = match self.json {
+            true => serde_json::to_string_pretty(value).doing_as(ErrorClass::Internal, writing)?,
+            false => text(),
+        };
         let mut out = io::stdout().lock();
         let written = out.write_all(rendered.as_bytes()).and_then(|()| {
             if rendered.is_empty() || rendered.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }
         });
         match written.and_then(|()| out.flush()) {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
+            other => other.doing(writing),
         }
     }
 }

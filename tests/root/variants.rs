@@ -110,7 +110,7 @@ impl Variant {
         let build =
             Build::prepare(&dir, Format::Raw, vec![recipe.node.clone()], None, Arc::default()).unwrap();
         let bake = |_: &str| {
-            let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base)?);
+            let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base).unwrap());
             Ok(bake(device, recipe, NOW)?)
         };
         let written = build.finish(&self.base, &bake, &Silent).unwrap_or_else(|e| panic!("{e}: {e:?}"));

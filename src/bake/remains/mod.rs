@@ -11,6 +11,7 @@ use std::fmt;
 
 use table::{Fate, RULES, Rule, When};
 
+use crate::error::{Classified, ErrorClass};
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
@@ -48,6 +49,12 @@ pub struct Used {
     found: Vec<(ImagePath, &'static str)>,
 }
 
+impl Classified for Used {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Refused
+    }
+}
+
 fn named(node: Option<&str>) -> String {
     node.map_or_else(String::new, |node| format!(" ({node})"))
 }
@@ -68,6 +75,15 @@ pub(super) enum Error {
     Used(#[from] Used),
     #[error(transparent)]
     FileSystem(#[from] fs::Error),
+}
+
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Used(error) => error.class(),
+            Self::FileSystem(error) => error.class(),
+        }
+    }
 }
 
 /// What is to be done to the root file system `fs` before the changes of `recipe`; nothing where a

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -19,6 +18,7 @@ use crate::disk::{FileDevice, Patch, Patched};
 use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
+use crate::error::{Doing, Failure};
 use crate::opened::Opened;
 use crate::sink::card_overlay;
 use crate::ui::Ui;
@@ -47,11 +47,11 @@ pub struct Source {
 
 impl Source {
     /// An image in a file.
-    pub fn of_image(path: &Path) -> anyhow::Result<Self> {
+    pub fn of_image(path: &Path) -> Result<Self, Failure> {
         let booting = || format!("booting {}", path.display());
-        let backing = std::fs::canonicalize(path).with_context(booting)?;
-        let image = Opened::open(&backing).with_context(booting)?;
-        let source = Self::read(&image, backing, Patch::default(), None).with_context(booting)?;
+        let backing = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
+        let image = Opened::open(&backing).doing(booting)?;
+        let source = Self::read(&image, backing, Patch::default(), None).doing(booting)?;
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name: source.guest.name.clone().unwrap_or_else(stem), ..source })
     }
@@ -63,7 +63,7 @@ impl Source {
         offline: bool,
         cancel: &Arc<AtomicBool>,
         ui: &Ui,
-    ) -> anyhow::Result<Vec<Self>> {
+    ) -> Result<Vec<Self>, Failure> {
         let project = arguments.description.open(config, ui)?.waiting(ui.waiting(cancel));
         let project = super::super::build::anew(project, &arguments.node, ui)?;
         let nodes = super::super::build::chosen(&project, &arguments.node)?;
@@ -75,20 +75,19 @@ impl Source {
         let mut sources = Vec::with_capacity(nodes.len());
         for node in nodes {
             let booting = || format!("booting {}", node.name);
-            let recipe = recipes.iter().find(|recipe| recipe.node == node.name).with_context(booting)?;
-            let patch =
-                crate::bake::bake(base.device()?, recipe, project.build_time()).with_context(booting)?;
-            let backing = std::fs::canonicalize(base.path()).with_context(booting)?;
-            let device = FileDevice::open(&backing).with_context(booting)?;
+            let recipe = super::super::build::recipe_of(&recipes, &node.name)?;
+            let patch = crate::bake::bake(base.device()?, recipe, project.build_time()).doing(booting)?;
+            let backing = std::fs::canonicalize(base.path()).doing(booting)?;
+            let device = FileDevice::open(&backing).doing(booting)?;
             let image = Opened::of(std::sync::Arc::new(Patched::new(device, patch.clone())))?;
             let mac = node.mac.map(|mac| mac.0);
-            let source = Self::read(&image, backing, patch, mac).with_context(booting)?;
+            let source = Self::read(&image, backing, patch, mac).doing(booting)?;
             sources.push(Self { name: node.name.clone(), ..source });
         }
         Ok(sources)
     }
 
-    fn read(image: &Opened, backing: PathBuf, patch: Patch, mac: Option<Mac>) -> anyhow::Result<Self> {
+    fn read(image: &Opened, backing: PathBuf, patch: Patch, mac: Option<Mac>) -> Result<Self, Failure> {
         let files = BootFiles::read(image)?;
         let guest = Guest::read(image)?;
         Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac })
@@ -183,19 +182,20 @@ impl Bench {
         segment: Option<&Path>,
         cancel: &AtomicBool,
         ui: &Ui,
-    ) -> anyhow::Result<Self> {
-        let sockets =
-            tempfile::Builder::new().prefix("pibake-").tempdir().context("making a folder for sockets")?;
+    ) -> Result<Self, Failure> {
+        let sockets = tempfile::Builder::new()
+            .prefix("pibake-")
+            .tempdir()
+            .doing(|| "making a folder for sockets".to_owned())?;
         if let Some(segment) = segment {
             crate::io::folder::make_folders(segment, 0o777)
-                .with_context(|| format!("making the segment's folder {}", segment.display()))?;
+                .doing(|| format!("making the segment's folder {}", segment.display()))?;
         }
         let (dir, throw_away) = match keep {
             Some(keep) => {
                 crate::io::folder::make_folders(keep, 0o777)
-                    .with_context(|| format!("making the folder {}", keep.display()))?;
-                let keep =
-                    std::fs::canonicalize(keep).with_context(|| format!("opening {}", keep.display()))?;
+                    .doing(|| format!("making the folder {}", keep.display()))?;
+                let keep = std::fs::canonicalize(keep).doing(|| format!("opening {}", keep.display()))?;
                 (keep, None)
             }
             None => {
@@ -213,7 +213,7 @@ impl Bench {
         source: &Source,
         adapters: Vec<(Mac, Plug)>,
         arguments: &Arguments,
-    ) -> anyhow::Result<Setup> {
+    ) -> Result<Setup, Failure> {
         let dir = self.dir.join(&source.name);
         let file = |name: &str| dir.join(name);
         let machine = arguments.machine;
@@ -246,7 +246,7 @@ impl Bench {
     }
 
     /// Writes what the machine loads, and its card where there is none yet.
-    pub fn write(&self, source: &Source, setup: &Setup) -> anyhow::Result<()> {
+    pub fn write(&self, source: &Source, setup: &Setup) -> Result<(), Failure> {
         let dir = self.dir.join(&source.name);
         private_dir(&dir)?;
         let files = &setup.files;
@@ -257,46 +257,48 @@ impl Bench {
         if let Some(path) = &files.device_tree {
             write(path, &source.files.raspi4b_device_tree()?)?;
         }
-        let (origin, now) = (dir.join(ORIGIN), source.origin()?);
+        let (origin, now) =
+            (dir.join(ORIGIN), source.origin().doing(|| format!("examining {}", source.backing.display()))?);
         if files.card.exists() {
             let before = std::fs::read_to_string(&origin).unwrap_or_default();
             if before != now {
-                bail!(
+                return Err(Failure::refused(format!(
                     "{} was begun over something else than {} is now: remove {} to begin anew",
                     files.card.display(),
                     source.name,
                     dir.display()
-                );
+                )));
             }
             return Ok(());
         }
-        let len = Machine::card_len(source.len).context("no card is as large as the image")?;
+        let len = Machine::card_len(source.len)
+            .ok_or_else(|| Failure::usage(format!("the image of {} is larger than any card", source.name)))?;
         write(&origin, now.as_bytes())?;
         card_overlay(&files.card, len, &source.backing, source.patch.clone())?;
         Ok(())
     }
 
     /// Makes the ports of the segment; they are unplugged when dropped.
-    pub fn plug_in(&self, machines: &[(String, Setup)]) -> anyhow::Result<Vec<Port>> {
+    pub fn plug_in(&self, machines: &[(String, Setup)]) -> Result<Vec<Port>, Failure> {
         let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
         let is_plugged = |(_, cable): &(Mac, Cable)| matches!(cable, Cable::Segment { .. });
         let plugged = machines.iter().filter(|(_, setup)| setup.adapters.iter().any(is_plugged));
         plugged
             .map(|(name, _)| {
                 Port::open(segment, name)
-                    .with_context(|| format!("plugging {name} into the segment {}", segment.display()))
+                    .doing(|| format!("plugging {name} into the segment {}", segment.display()))
             })
             .collect()
     }
 }
 
 /// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
-pub(super) fn private_dir(path: &Path) -> anyhow::Result<()> {
+pub(super) fn private_dir(path: &Path) -> Result<(), Failure> {
     let made = crate::io::folder::make_folders(path, 0o700);
-    made.with_context(|| format!("making the folder {}", path.display()))
+    made.doing(|| format!("making the folder {}", path.display()))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = File::create(path).and_then(|mut file| file.write_all(bytes));
-    written.with_context(|| format!("writing {}", path.display()))
+    written.doing(|| format!("writing {}", path.display()))
 }

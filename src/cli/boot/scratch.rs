@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
 use tempfile::TempDir;
 
 use super::prepare::private_dir;
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::io::FileLock;
 use crate::progress::Progress;
 
@@ -18,9 +18,9 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Makes one in the folder `above`, and removes those that killed runs left there.
-    pub(super) fn new(above: &Path, cancel: &AtomicBool, progress: &dyn Progress) -> anyhow::Result<Self> {
+    pub(super) fn new(above: &Path, cancel: &AtomicBool, progress: &dyn Progress) -> Result<Self, Failure> {
         let making = || format!("making a folder for cards in {}", above.display());
-        private_dir(above).with_context(making)?;
+        private_dir(above).doing(making)?;
         // while it is held nobody else makes a folder, so one without a holder is a remnant
         let waits = || {
             let above = above.display();
@@ -28,17 +28,19 @@ impl Scratch {
                 "another pibake is making a folder in {above}; waiting for it (Ctrl-C cancels)"
             ));
         };
-        let _all = FileLock::take(&above.join("lock"), cancel, waits).with_context(making)?;
-        for entry in std::fs::read_dir(above).with_context(making)?.filter_map(Result::ok) {
+        let _all = FileLock::take(&above.join("lock"), cancel, waits).doing(making)?;
+        for entry in std::fs::read_dir(above).doing(making)?.filter_map(Result::ok) {
             let path = entry.path();
             if path.is_dir() && matches!(FileLock::try_take(&path.join("lock")), Ok(Some(_))) {
                 // a remnant that cannot be removed is in nobody's way
                 let _ = std::fs::remove_dir_all(&path);
             }
         }
-        let dir = tempfile::Builder::new().prefix("run-").tempdir_in(above).with_context(making)?;
-        let lock = FileLock::try_take(&dir.path().join("lock")).with_context(making)?;
-        let lock = lock.with_context(making)?;
+        let dir = tempfile::Builder::new().prefix("run-").tempdir_in(above).doing(making)?;
+        let lock = FileLock::try_take(&dir.path().join("lock")).doing(making)?;
+        // the folder is new, and its name nobody's but this run's
+        let taken = || Failure::new(ErrorClass::Internal, "somebody else has locked the new folder");
+        let lock = lock.ok_or_else(taken)?;
         Ok(Self { dir, _lock: lock })
     }
 

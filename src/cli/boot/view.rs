@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
-
 use super::terminal::{RawMode, type_on};
 use crate::emulator::machine::Setup;
 use crate::emulator::session::Viewer;
 use crate::emulator::watch::plain;
+use crate::error::{Doing, Failure};
 use crate::ui::Ui;
 
 /// The consoles of a run, as they are shown.
@@ -40,22 +39,24 @@ impl View {
         machines: &[(String, Setup)],
         cancel: Arc<AtomicBool>,
         ui: &Ui,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, Failure> {
         let several = machines.len() > 1;
         let width = machines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let mut consoles = Vec::with_capacity(machines.len());
         for (name, _) in machines {
             let path = log.map(|log| if several { named(log, name) } else { log.to_owned() });
-            let create = |path: PathBuf| {
-                File::create(&path).with_context(|| format!("making the log {}", path.display()))
-            };
+            let create =
+                |path: PathBuf| File::create(&path).doing(|| format!("making the log {}", path.display()));
             let log = path.map(create).transpose()?;
             let name = several.then(|| format!("{name:width$} | "));
             consoles.push(Console { name, line: Vec::new(), log });
         }
         let is_shown = !ui.json();
-        let raw =
-            if several || !is_shown { None } else { RawMode::enter().context("taking over the terminal")? };
+        let raw = if several || !is_shown {
+            None
+        } else {
+            RawMode::enter().doing(|| "taking over the terminal".to_owned())?
+        };
         if raw.is_some() {
             // without a carriage return the next line would begin where this one ends
             ui.progress().note("the console of the emulated machine; Ctrl-A X leaves\r");

@@ -5,13 +5,14 @@ use std::io::{self, BufRead, Write};
 use super::targets::Held;
 use crate::cli::exit::Refused;
 use crate::drives::{Drive, sold_size};
+use crate::error::{Doing, Failure};
 use crate::ui::human_bytes;
 
 /// How much of a serial number is asked for.
 const ASKED: usize = 4;
 
 /// Shows each drive and asks for something that is read off it. With `yes` nothing is asked.
-pub fn all(held: &[Held], yes: bool, needed: &Option<u64>) -> anyhow::Result<()> {
+pub fn all(held: &[Held], yes: bool, needed: &Option<u64>) -> Result<(), Failure> {
     let mut answers = io::stdin().lock();
     for held in held {
         say(&describe(held, needed));
@@ -21,7 +22,7 @@ pub fn all(held: &[Held], yes: bool, needed: &Option<u64>) -> anyhow::Result<()>
         let (question, wanted) = question(&held.drive);
         say(&format!("{question}: "));
         let mut answer = String::new();
-        answers.read_line(&mut answer)?;
+        answers.read_line(&mut answer).doing(|| "reading the answer".to_owned())?;
         if !answer.trim().eq_ignore_ascii_case(&wanted) {
             let name = held.name();
             let got = if answer.trim().is_empty() { "no answer" } else { "another answer" };

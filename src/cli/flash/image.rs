@@ -4,9 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-
 use crate::disk::{Patch, ReadAt};
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::image_path::ImagePath;
 use crate::node_paths;
 use crate::opened::Opened;
@@ -45,14 +44,14 @@ fn stamp(path: &Path) -> std::io::Result<Stamp> {
 }
 
 /// Opens the image of a node.
-pub fn open(path: &Path) -> anyhow::Result<Image> {
+pub fn open(path: &Path) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
-    let seen = stamp(path).with_context(opening)?;
-    let image = Opened::open(path).with_context(opening)?;
+    let seen = stamp(path).map_err(|source| Failure::of_named(source, opening()))?;
+    let image = Opened::open(path).doing(opening)?;
     let mut files = Vec::new();
     for name in COMPARED {
         let name = ImagePath::new(name)?;
-        if let Some(content) = read(&image, &name).with_context(opening)? {
+        if let Some(content) = read(&image, &name).doing(opening)? {
             files.push((name, content));
         }
     }
@@ -61,11 +60,11 @@ pub fn open(path: &Path) -> anyhow::Result<Image> {
         found.map(|(_, content)| String::from_utf8_lossy(content).trim().to_owned())
     };
     if text(MARK).is_none() {
-        bail!(
+        return Err(Failure::usage(format!(
             "{} is not the image of a node: it has no {MARK}. A card with it would not be configured; \
              pibake build makes images of nodes",
             path.display()
-        );
+        )));
     }
     let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
     Ok(Image { path: path.to_owned(), len: image.len, node, files, seen })
@@ -96,15 +95,20 @@ impl Image {
             let card = Opened::of(card)?;
             for (name, content) in &files {
                 if read(&card, name)?.as_ref() != Some(content) {
-                    return Err(format!("{name} is another one on the card").into());
+                    return Err(Failure::new(
+                        ErrorClass::Verification,
+                        format!("{name} is another one on the card"),
+                    ));
                 }
             }
             Ok(())
         };
         let (path, seen) = (self.path.clone(), self.seen);
-        let still = move || match seen == stamp(&path)? {
+        let still = move || match seen == stamp(&path).doing(|| format!("examining {}", path.display()))? {
             true => Ok(()),
-            false => Err(format!("{} was written to", path.display()).into()),
+            false => {
+                Err(Failure::new(ErrorClass::Verification, format!("{} was written to", path.display())))
+            }
         };
         Content { patch: Patch::default(), proof: Box::new(proof), still: Box::new(still) }
     }

@@ -22,6 +22,7 @@ use super::selector::NodeSelector;
 use crate::bake;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
+use crate::error::{Doing, Failure};
 use crate::project::Project;
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::ui::Ui;
@@ -71,7 +72,7 @@ pub struct Arguments {
     base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
     let job = match &arguments.image {
         Some(path) => Job::Image(image::open(path)?),
         None => Job::Nodes(Box::new(project(arguments, config, ui)?)),
@@ -79,7 +80,10 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let machine = Machine::this();
     let mut own = super::drives::own(config);
     if let Some(path) = &arguments.image {
-        own.push(crate::drives::Own { what: "the image to be written", path: std::path::absolute(path)? });
+        own.push(crate::drives::Own {
+            what: "the image to be written",
+            path: std::path::absolute(path).doing(|| format!("examining {}", path.display()))?,
+        });
     }
     let held = targets::hold(&machine, arguments, &job, &own, ui)?;
     confirm::all(&held, arguments.yes, &job.needed())?;
@@ -118,7 +122,7 @@ impl Job {
     }
 }
 
-fn project(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> anyhow::Result<Project> {
+fn project(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<Project, Failure> {
     let project = arguments.description.open(config, ui)?;
     // what is asked for wrongly is told where the drives are looked at
     let asked = arguments.devices.iter().filter_map(|asked| asked.node.as_ref()).chain(&arguments.node);
@@ -138,8 +142,8 @@ fn nodes(
     offline: bool,
     cancel: &Arc<AtomicBool>,
     ui: &Ui,
-) -> anyhow::Result<Vec<Outcome>> {
-    let prepared = (|| -> anyhow::Result<_> {
+) -> Result<Vec<Outcome>, Failure> {
+    let prepared = (|| -> Result<_, Failure> {
         let wanted = arguments.base_flags.wanted(project, offline)?.until(cancel);
         let is_new = project.is_new()?;
         // what cannot be built is refused before anything is written
@@ -165,15 +169,15 @@ fn nodes(
             }
             let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
             let begun: Vec<_> = begun.map(report::given_up).collect();
-            return Err(fault.context(if begun.is_empty() {
+            return Err(fault.while_doing(if begun.is_empty() {
                 "nothing was written to any card".to_owned()
             } else {
                 format!("begun and given up: {}", begun.join("; "))
             }));
         }
     };
-    let contents = |name: &str| -> Result<Content, Box<dyn std::error::Error + Send + Sync>> {
-        let recipe = recipes.iter().find(|r| r.node == name).ok_or("the node has no recipe")?;
+    let contents = |name: &str| -> Result<Content, Failure> {
+        let recipe = super::build::recipe_of(&recipes, name)?;
         tracing::info!(name, changes = recipe.changes.len(), "baking");
         let (patch, proof) = bake::bake_with_proof(base.device()?, recipe, project.build_time())?;
         let proof = Box::new(move |card: Arc<dyn ReadAt>| Ok(proof.check(&card)?));
@@ -203,6 +207,6 @@ fn leave(machine: &Machine, held: Vec<Held>, outcomes: &[Outcome], stay: bool) -
 }
 
 /// A device and a node that do not go together.
-fn usage(text: impl Into<String>) -> anyhow::Error {
+fn usage(text: impl Into<String>) -> Failure {
     Usage(text.into()).into()
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::cli::exit::{CardsFailed, Refused};
 use crate::drives::linux::Off;
+use crate::error::{Classified, ErrorClass, Failure, one_line};
 use crate::sink::card::{Error, Head, Outcome};
 use crate::ui::{Table, Ui, human_bytes};
 
@@ -19,13 +19,13 @@ fn state(head: Head) -> &'static str {
 }
 
 /// Prints what was written; an error if a card is not done.
-pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Result<()> {
+pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> Result<(), Failure> {
     let value: Vec<_> = outcomes
         .iter()
         .zip(off)
         .map(|(outcome, off)| {
             let done = outcome.result.as_ref().ok();
-            let error = outcome.result.as_ref().err().map(|e| why(e));
+            let error = outcome.result.as_ref().err().map(|e| one_line(e));
             json!({ "node": outcome.node, "drive": outcome.card, "done": done.is_some(),
                 "written_bytes": done.map(|d| d.written), "verified_bytes": done.map(|d| d.verified),
                 "second_try_at": done.and_then(|d| d.again), "error": error,
@@ -60,12 +60,23 @@ pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> anyhow::Res
         return Ok(());
     }
     let lines: Vec<String> = failed.iter().map(|outcome| line(outcome)).collect();
-    let is_refused = |o: &Outcome| matches!(o.result, Err(Error::TooSmall { .. })) && o.head == Head::AsItWas;
-    if failed.iter().all(|outcome| is_refused(outcome)) {
-        return Err(Refused(lines.join("\n")).into());
+    Err(Failure::new(class(&failed), lines.join("\n")))
+}
+
+/// What it means that these cards are not done: a card that is not what it should be is the worst of it.
+fn class(failed: &[&Outcome]) -> ErrorClass {
+    let classes = failed.iter().filter_map(|outcome| {
+        let class = outcome.result.as_ref().err()?.class();
+        // refused is only what nothing was written to
+        let is_begun = class == ErrorClass::Refused && outcome.head != Head::AsItWas;
+        Some(if is_begun { ErrorClass::Failed } else { class })
+    });
+    let classes: Vec<ErrorClass> = classes.collect();
+    match classes.first() {
+        _ if classes.contains(&ErrorClass::Verification) => ErrorClass::Verification,
+        Some(first) if classes.iter().all(|class| class == first) => *first,
+        _ => ErrorClass::Failed,
     }
-    let verification = failed.iter().any(|o| o.result.as_ref().is_err_and(Error::is_verification));
-    Err(CardsFailed { text: lines.join("\n"), verification }.into())
 }
 
 /// What is to be said of a card for which there was nothing to write in the end, or that failed before.
@@ -77,17 +88,6 @@ pub fn given_up(outcome: &Outcome) -> String {
 }
 
 fn line(outcome: &Outcome) -> String {
-    let reason = outcome.result.as_ref().err().map(|e| why(e)).unwrap_or_default();
+    let reason = outcome.result.as_ref().err().map(|e| one_line(e)).unwrap_or_default();
     format!("{} ({}): {reason}; {}", outcome.card, outcome.node, state(outcome.head))
-}
-
-/// An error with what it came from.
-fn why(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -9,14 +9,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::whose::whose;
 use super::{Arguments, Job, usage};
 use crate::cli::exit::Refused;
 use crate::cli::selector::NodeSelector;
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
+use crate::error::{Doing, Failure};
 use crate::sink::card::{DriveCard, Target};
 use crate::ui::Ui;
 
@@ -81,7 +80,7 @@ pub fn hold(
     job: &Job,
     own: &[Own],
     ui: &Ui,
-) -> anyhow::Result<Vec<Held>> {
+) -> Result<Vec<Held>, Failure> {
     let mut held: Vec<Held> = Vec::new();
     let ours = match job {
         Job::Nodes(project) => project.existing_identity()?,
@@ -119,7 +118,7 @@ pub fn hold(
     Ok(held)
 }
 
-fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> anyhow::Result<String> {
+fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> Result<String, Failure> {
     let project = match job {
         Job::Nodes(project) => project,
         Job::Image(_) if asked.node.is_some() => {
@@ -150,9 +149,10 @@ fn safe(
     job: &Job,
     own: &[Own],
     ui: &Ui,
-) -> anyhow::Result<Drive> {
+) -> Result<Drive, Failure> {
     if arguments.unmount
-        && let Found::Drive(drive, _) = machine.find(path, own)?
+        && let Found::Drive(drive, _) =
+            machine.find(path, own).doing(|| format!("looking at {}", path.display()))?
         && let Some(mounts) = judge(&drive, job.needed()).only_automounts()
     {
         // nothing is unmounted from what would then be refused all the same
@@ -160,9 +160,8 @@ fn safe(
         for used in mounts {
             let By::Mount(at) = &used.by else { continue };
             let device = used.way.first().map_or_else(|| drive.path.clone(), |n| Path::new("/dev").join(n));
-            unmount(at, &device).with_context(|| {
-                format!("unmounting {}; close what uses it, nothing was written", at.display())
-            })?;
+            unmount(at, &device)
+                .doing(|| format!("unmounting {}; close what uses it, nothing was written", at.display()))?;
             ui.progress().note(&format!("unmounted {}", at.display()));
         }
     }
@@ -175,10 +174,10 @@ fn judged(
     arguments: &Arguments,
     job: &Job,
     own: &[Own],
-) -> anyhow::Result<Drive> {
+) -> Result<Drive, Failure> {
     let shown = path.display();
-    let refuse = |why: String| -> anyhow::Error { Refused(why).into() };
-    let mut found = machine.find(path, own).with_context(|| format!("looking at {shown}"))?;
+    let refuse = |why: String| -> Failure { Refused(why).into() };
+    let mut found = machine.find(path, own).doing(|| format!("looking at {shown}"))?;
     for _ in 0..PATIENCE {
         // Programs that list drives open them for a moment; one that writes stays.
         let Found::Drive(drive, _) = &found else { break };
@@ -186,7 +185,7 @@ fn judged(
             break;
         }
         std::thread::sleep(MOMENT);
-        found = machine.find(path, own)?;
+        found = machine.find(path, own).doing(|| format!("looking at {shown}"))?;
     }
     let drive = match found {
         Found::Drive(drive, _) => drive,
@@ -208,9 +207,9 @@ fn judged(
 }
 
 /// The drive, if it may be written by what was asked for.
-fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> anyhow::Result<Drive> {
+fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> Result<Drive, Failure> {
     let shown = path.display();
-    let refuse = |why: String| -> anyhow::Error { Refused(why).into() };
+    let refuse = |why: String| -> Failure { Refused(why).into() };
     // not by a way that only begins there
     if arguments.yes && path.parent() != Some(Path::new(BY_ID)) {
         let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
@@ -229,7 +228,7 @@ fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> any
     }
 }
 
-fn open(drive: &Drive) -> anyhow::Result<DriveCard> {
+fn open(drive: &Drive) -> Result<DriveCard, Failure> {
     let path = drive.path.as_path();
     let shown = path.display();
     let number = (drive.number.major, drive.number.minor);
@@ -238,12 +237,12 @@ fn open(drive: &Drive) -> anyhow::Result<DriveCard> {
             Refused(format!("{shown} is held by another program or by the kernel: close what uses it")).into()
         }
         io::ErrorKind::PermissionDenied => {
-            anyhow::Error::new(e).context(format!("opening {shown} for writing; {}", who_may(path)))
+            Failure::of_io(e, format!("opening {shown} for writing; {}", who_may(path)))
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             Refused(format!("{shown} is read-only (the lock switch of an SD card?)")).into()
         }
-        _ => anyhow::Error::new(e).context(format!("opening {shown}")),
+        _ => Failure::of_io(e, format!("opening {shown}")),
     })
 }
 

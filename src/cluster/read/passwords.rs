@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::path;
 use crate::cluster::Secret;
+use crate::error::{Classified, ErrorClass};
 
 /// Passwords from the environment; each goes before what the description says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,12 @@ const FILE_MAX: u64 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value of {0} in the environment is not UTF-8")]
 pub struct NotText(&'static str);
+
+impl Classified for NotText {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Usage
+    }
+}
 
 impl Passwords {
     /// What the environment of this process says.

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::error::{Cause, Classified, ErrorClass};
+
 /// Why a card is not done. What is known of its first MiB is told by [`super::Head`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -59,7 +61,7 @@ pub enum Error {
         /// The drive.
         card: String,
         /// What differs.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// What is to be written could not be made.
     #[error("baking {node}: {card} does not get an image that is not configured")]
@@ -69,7 +71,7 @@ pub enum Error {
         /// The drive.
         card: String,
         /// Why, in the words of whoever bakes.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// What was written changed meanwhile, so that nobody knows what the card has of it.
     #[error("the image of {node} changed while it was written")]
@@ -77,7 +79,7 @@ pub enum Error {
         /// The node's name.
         node: String,
         /// How that is known.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// The image cannot be read, or makes no sense.
     #[error("reading {path}")]
@@ -100,8 +102,23 @@ pub enum Error {
     Cancelled,
 }
 
+impl Classified for Error {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::TooSmall { .. } => ErrorClass::Refused,
+            Self::Io { source, .. } => ErrorClass::of_io(source),
+            Self::Gone { .. } => ErrorClass::Failed,
+            Self::Bad { .. } | Self::Proof { .. } | Self::Changed { .. } => ErrorClass::Verification,
+            Self::Bake { source, .. } => source.class(),
+            Self::Base { source, .. } => ErrorClass::of_io(source),
+            Self::Table { source, .. } => source.class(),
+            Self::Cancelled => ErrorClass::Cancelled,
+        }
+    }
+}
+
 impl Error {
-    /// Whether it is the card that failed the check, as opposed to the writing.
+    /// Whether it is the card itself that failed the check.
     pub fn is_verification(&self) -> bool {
         matches!(self, Self::Bad { .. } | Self::Proof { .. })
     }

@@ -37,6 +37,7 @@ use writer::CardWriter;
 
 use crate::base::ImageObserver;
 use crate::disk::{FileDevice, Patch, ReadAt};
+use crate::error::Failure;
 use crate::progress::Progress;
 use crate::sink::source::Source;
 use crate::sink::streaming::{Pending, StreamingWriter};
@@ -64,11 +65,10 @@ pub struct Target {
 }
 
 /// Looks whether what is on the card is what was baked.
-pub type Proof =
-    Box<dyn Fn(Arc<dyn ReadAt>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+pub type Proof = Box<dyn Fn(Arc<dyn ReadAt>) -> Result<(), Failure> + Send + Sync>;
 
 /// Looks whether the base is still the one that was verified.
-pub type Still = Box<dyn Fn() -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+pub type Still = Box<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 
 /// What makes a node of the base.
 pub struct Content {
@@ -81,7 +81,7 @@ pub struct Content {
 }
 
 /// Makes the content of the node with the given name; called once for each card, from many threads.
-pub type Contents<'a> = dyn Fn(&str) -> Result<Content, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+pub type Contents<'a> = dyn Fn(&str) -> Result<Content, Failure> + Sync + 'a;
 
 /// A card that was written and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,10 +216,10 @@ impl Job<'_> {
         card.check()?;
         // what cannot be baked leaves a card that was not begun as it was
         let node = card.target.node.clone();
-        let Content { patch, proof, still } = (self.contents)(&node).map_err(|source| Error::Bake {
+        let Content { patch, proof, still } = (self.contents)(&node).map_err(|failure| Error::Bake {
             node: node.clone(),
             card: card.target.card_name.clone(),
-            source,
+            source: failure.into(),
         })?;
         let base = FileDevice::open(&self.base)
             .map_err(|e| Error::Base { path: self.base.clone(), source: e.into() })?;

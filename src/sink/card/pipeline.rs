@@ -105,12 +105,12 @@ pub(super) fn run(
         verifier.samples(&plan.used)?;
         let reader =
             Arc::new(CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec()));
-        proof(Arc::clone(&reader) as _).map_err(|source| match reader.take_fault() {
+        proof(Arc::clone(&reader) as _).map_err(|failure| match reader.take_fault() {
             Some((offset, fault)) if card.is_gone(&fault) => card.io("reading back", offset)(fault),
-            _ => Error::Proof { card: name.clone(), source },
+            _ => Error::Proof { card: name.clone(), source: failure.into() },
         })?;
     }
-    still().map_err(|source| Error::Changed { node: node.clone(), source })?;
+    still().map_err(|failure| Error::Changed { node: node.clone(), source: failure.into() })?;
     card.check()?;
     write_head(card, &head, &mut verifier, plan)?;
     writing.advance(HEAD);

@@ -14,6 +14,7 @@ use super::layout::{HEAD, UNIT};
 use super::mock::{Faults, Gate, MockCard};
 use super::*;
 use crate::disk::{Overlay, WriteAt};
+use crate::error::{Doing, ErrorClass};
 use crate::progress::Silent;
 use early::show;
 
@@ -85,8 +86,8 @@ impl Image {
         let expected = self.bytes.clone();
         let proof = move |device: Arc<dyn ReadAt>| {
             let mut read = vec![0; expected.len()];
-            device.read_at(0, &mut read)?;
-            if read == expected { Ok(()) } else { Err("it differs".into()) }
+            device.read_at(0, &mut read).doing(|| "reading".into())?;
+            if read == expected { Ok(()) } else { Err(Failure::new(ErrorClass::Verification, "it differs")) }
         };
         Content { patch: self.patch.clone(), proof: Box::new(proof), still: Box::new(|| Ok(())) }
     }
@@ -326,7 +327,9 @@ fn what_cannot_be_written_leaves_the_card_as_it_was() {
     assert!(matches!(image.run(&small).unwrap_err(), Error::TooSmall { needed: LEN, .. }));
     let card = MockCard::new(CARD, Faults::default());
     let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
-    let outcome = flash.finish(&image.base(), &|_| Err("no flour".into()), &Silent).remove(0);
+    let outcome = flash
+        .finish(&image.base(), &|_| Err(Failure::new(ErrorClass::Failed, "no flour")), &Silent)
+        .remove(0);
     assert!(matches!(outcome.result, Err(Error::Bake { .. })) && outcome.head == Head::AsItWas);
     let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
     let outcome = flash.finish(&image.dir.path().join("none"), &|_| Ok(image.content()), &Silent).remove(0);
@@ -346,7 +349,10 @@ fn a_proof_that_fails_leaves_no_table() {
     let image = Image::new();
     let card = MockCard::new(CARD, Faults::default());
     let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
-    let failing = || Content { proof: Box::new(|_| Err("no hostname".into())), ..image.content() };
+    let failing = || Content {
+        proof: Box::new(|_| Err(Failure::new(ErrorClass::Verification, "no hostname"))),
+        ..image.content()
+    };
     let outcome = flash.finish(&image.base(), &|_| Ok(failing()), &Silent).remove(0);
     assert!(outcome.result.unwrap_err().is_verification());
     assert!(!boots(&card));
@@ -374,7 +380,10 @@ fn a_base_that_changes_meanwhile_leaves_no_table() {
         let card = MockCard::new(CARD, Faults::default());
         let options = Options { verify, full: false, wipe: false };
         let flash = image.flash_with(&[Arc::clone(&card)], &Arc::default(), options);
-        let changed = || Content { still: Box::new(|| Err("another time".into())), ..image.content() };
+        let changed = || Content {
+            still: Box::new(|| Err(Failure::new(ErrorClass::Verification, "another time"))),
+            ..image.content()
+        };
         let outcome = flash.finish(&image.base(), &|_| Ok(changed()), &Silent).remove(0);
         assert!(matches!(outcome.result, Err(Error::Changed { .. })), "{outcome:?}");
         assert!(!boots(&card));

@@ -112,7 +112,7 @@ pub fn an_image() -> Result<(), Failed> {
     let base = cached.map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "img")).unwrap();
     std::fs::copy(base, &plain)?;
     let other = Loop::new(work.path(), "other", CARD, 512);
-    failed(&work.flash(&[&other], &[other.name(), "--image", "plain.img"]), 1, "is not the image of a node");
+    failed(&work.flash(&[&other], &[other.name(), "--image", "plain.img"]), 2, "is not the image of a node");
     let small = Loop::new(work.path(), "small", 100 * MIB, 512);
     failed(&work.flash(&[&small], &[small.name(), "--image", image.to_str().unwrap()]), 4, "too small");
     assert!(other.is_as_before() && small.is_as_before());
