@@ -10,6 +10,7 @@
 
 pub mod bake;
 pub mod base;
+pub mod catalog;
 pub mod cli;
 pub mod cluster;
 pub mod disk;

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this file are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
     ("progress", &[]),
     ("image_path", &[]),
     ("node_paths", &[]),
+    ("catalog", &[]),
     ("firmware", &["image_path"]),
     // bytes and file systems: nothing of Pis, clusters or Kubernetes
     ("disk", &["io"]),
@@ -24,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
-    ("base", &["io", "disk", "progress"]),
+    ("base", &["io", "disk", "catalog", "progress"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "opened"]),
     // the one place where both halves meet
@@ -39,6 +40,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "image_path",
             "firmware",
             "node_paths",
+            "catalog",
             "drives",
             "disk",
             "fs",

@@ -12,6 +12,7 @@ use reqwest::Url;
 use super::http::{self, Agent, Backoff};
 use super::pipeline::{Source, Stop};
 use super::{Error, Result, entry, space};
+use crate::catalog::shown;
 use crate::io::folder::NO_LINKS;
 use crate::io::ownership::give_new;
 use crate::progress::{Progress, Step, Unit};
@@ -46,7 +47,7 @@ impl Place {
     /// Of which version of `url` the `len` bytes are that are here, if that is known.
     fn load(&self, url: &Url, len: u64) -> Option<Version> {
         let version: Version = serde_json::from_slice(&entry::read_whole(&self.version)?).ok()?;
-        let fits = version.url == http::shown(url) && version.total.is_none_or(|t| len <= t);
+        let fits = version.url == shown(url) && version.total.is_none_or(|t| len <= t);
         (len > 0 && fits).then_some(version)
     }
 }

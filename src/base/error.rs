@@ -80,7 +80,7 @@ pub enum Error {
     /// A mirror that is no web address.
     #[error(
         "the mirror {given:?} is not usable: {reason}; give the address that stands for {}",
-        super::catalog::RELEASES
+        crate::catalog::RELEASES
     )]
     Mirror {
         /// What was given.

@@ -14,6 +14,7 @@ use reqwest::{StatusCode, Url};
 
 use super::options::go_on;
 use super::{Error, Options, Patience, Result};
+use crate::catalog::shown;
 use crate::error::one_line;
 use crate::progress::Progress;
 
@@ -237,15 +238,6 @@ fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
-/// A URL for people: without user name and password.
-pub(super) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // fails only for addresses that cannot have any
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -3,8 +3,8 @@
 //! The digest is known at the end of the file, and the image is unpacked while it comes. A few hundred
 //! kilobytes can unpack to terabytes, so there is a bound that holds from the first byte on.
 
-use super::catalog::Image;
 use super::{DecodeError, Options};
+use crate::catalog::Image;
 
 /// Anything may unpack to this much: more than any image of Ubuntu's for the Pi.
 const ALWAYS: u64 = 8 << 30;

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Digest, Stamp, entry, guard, http};
+use super::{Digest, Stamp, entry, guard};
+use crate::catalog::shown;
 
 /// The digest of a file of this machine, as long as it has this stamp.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +45,7 @@ impl Memos<'_> {
     }
 
     pub(super) fn fetched(&self, url: &Url) -> Option<Fetched> {
-        self.load(&url_key(url)).filter(|f: &Fetched| f.url == http::shown(url))
+        self.load(&url_key(url)).filter(|f: &Fetched| f.url == shown(url))
     }
 
     pub(super) fn remember_fetched(
@@ -53,7 +54,7 @@ impl Memos<'_> {
         digest: Digest,
         (etag, last_modified): (Option<String>, Option<String>),
     ) {
-        self.save(&url_key(url), &Fetched { url: http::shown(url), digest, etag, last_modified });
+        self.save(&url_key(url), &Fetched { url: shown(url), digest, etag, last_modified });
     }
 
     fn load<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
@@ -83,7 +84,7 @@ pub(super) fn local_key(path: &Path) -> String {
 
 /// A file name that stands for an address.
 pub(super) fn url_key(url: &Url) -> String {
-    format!("url-{}", short(http::shown(url).as_bytes()))
+    format!("url-{}", short(shown(url).as_bytes()))
 }
 
 /// 128 bits are enough to tell names apart that nobody chose to collide.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use reqwest::{StatusCode, Url};
 
-use super::catalog::Image;
-use super::http::{Agent, file_name, shown};
+use super::http::{Agent, file_name};
 use super::{Error, Options, decode};
+use crate::catalog::{Image, shown};
 
 /// A directory's listing is read up to this size.
 const LARGEST_LISTING: u64 = 1 << 20;

@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod cache;
-pub mod catalog;
 mod checked;
 mod decode;
-mod digest;
 mod download;
 mod entry;
 mod error;
@@ -30,7 +28,6 @@ mod signature;
 mod source;
 mod space;
 mod sparse;
-mod spec;
 mod stamp;
 mod sums;
 mod trust;
@@ -38,16 +35,15 @@ mod trust;
 pub use cache::Cache;
 pub use checked::Checked;
 pub use decode::{DecodeError, Format, xz_raw_len};
-pub use digest::{Digest, InvalidDigest};
 pub use error::Error;
 pub use keyring::{Keyring, UBUNTU_CD_IMAGE_KEY};
 pub use observer::ImageObserver;
 pub use options::{Options, Patience};
 pub use signature::SignatureError;
-pub use spec::{InvalidSpec, Spec};
 pub use sums::{InvalidSums, Sums};
 pub use trust::Trust;
 
+pub use crate::catalog::{Digest, InvalidSpec, Spec};
 use crate::disk::FileDevice;
 use stamp::Stamp;
 

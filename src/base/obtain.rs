@@ -9,12 +9,10 @@ use std::time::SystemTime;
 use reqwest::{StatusCode, Url, header};
 
 use super::cache::{Cache, Found};
-use super::catalog::Image;
 use super::decode::{self, Format};
-use super::digest::{Digest, Hasher};
 use super::download::{Download, Place};
 use super::entry::Files;
-use super::http::{self, Agent};
+use super::http::Agent;
 use super::memo;
 use super::options::go_on;
 use super::pipeline::{self, Job, Outcome, Source, Stop};
@@ -23,6 +21,7 @@ use super::trust::{self, Expected, Judge};
 use super::{
     Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, missing, space,
 };
+use crate::catalog::{Digest, Hasher, Image, shown};
 use crate::io::FileLock;
 use crate::io::folder::NO_LINKS;
 use crate::io::ownership::give_new;
@@ -51,7 +50,7 @@ pub(super) fn obtain(
             let url = catalog_url(image, options)?;
             task.remote(&url, image.release.to_owned(), Some(image))
         }
-        Spec::Url(url) => task.remote(url, http::shown(url), None),
+        Spec::Url(url) => task.remote(url, shown(url), None),
     }
 }
 
@@ -349,7 +348,7 @@ impl Task<'_, '_> {
                 }
                 (_, Stop::Restart) => {
                     let reason = "the file on the server changes all the time".to_owned();
-                    return Err(Error::Network { url: http::shown(url), reason, attempts: restarts + 1 });
+                    return Err(Error::Network { url: shown(url), reason, attempts: restarts + 1 });
                 }
                 (_, Stop::Failed(error)) => {
                     // an interrupted one is taken up later, a bad one never becomes good

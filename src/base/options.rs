@@ -10,7 +10,7 @@ use super::{Digest, Error, Result};
 /// How a base image is obtained. The default is what a user without special needs wants.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Replaces [`catalog::RELEASES`](super::catalog::RELEASES) as the place of known releases.
+    /// Replaces [`RELEASES`](crate::catalog::RELEASES) as the place of known releases.
     pub mirror: Option<String>,
     /// The digest that the image as published (so mostly compressed) must have. It is trusted
     /// instead of any SHA256SUMS.

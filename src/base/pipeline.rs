@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::decode::{self, Broken, DecodeError, Format, HEAD};
-use super::digest::{Digest, Hasher};
 use super::observer::ImageObserver;
 use super::options::go_on;
 use super::sparse::{self, Writer, Written};
 use super::{Error, space};
+use crate::catalog::{Digest, Hasher};
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
 use crate::io::stream::{Delivery, ImageStream, Stopped, Subscriber};

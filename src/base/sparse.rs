@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::digest::{Digest, Hasher};
+use crate::catalog::{Digest, Hasher};
 use crate::io::chunk::{Chunk, GRAIN};
 use crate::io::{Direct, is_zero};
 

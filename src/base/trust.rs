@@ -7,8 +7,9 @@ use std::time::SystemTime;
 
 use reqwest::Url;
 
-use super::http::{Agent, shown};
+use super::http::Agent;
 use super::{Digest, Error, Keyring, Options, Result, SignatureError, Sums, decode, entry, http, memo};
+use crate::catalog::shown;
 use crate::progress::Progress;
 
 /// Why the bytes of an image are believed to be the right ones.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::decode;
 use super::super::http::{self, Agent, Backoff, Reply};
 use super::super::{Error, Result};
+use crate::catalog::shown;
 
 /// Which file it is that an address gives, as far as its server says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,12 +25,12 @@ pub(super) struct Version {
 impl Version {
     /// Of an address that was not asked yet.
     pub(super) fn unknown(url: &Url) -> Self {
-        Self { url: http::shown(url), etag: None, last_modified: None, total: None }
+        Self { url: shown(url), etag: None, last_modified: None, total: None }
     }
 
     fn of(url: &Url, headers: &HeaderMap, total: Option<u64>) -> Self {
         let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::to_owned);
-        Self { url: http::shown(url), etag: text(ETAG), last_modified: text(LAST_MODIFIED), total }
+        Self { url: shown(url), etag: text(ETAG), last_modified: text(LAST_MODIFIED), total }
     }
 
     /// What `If-Range` may carry: a strong entity tag, or else a date (RFC 9110, 13.1.5).
@@ -118,7 +119,7 @@ pub(super) fn ask(
             StatusCode::PARTIAL_CONTENT if from > 0 => Ok(rest(url, from, known, resumable, reply)),
             StatusCode::PARTIAL_CONTENT => {
                 let reason = "it sends a part of the file, which was not asked for".to_owned();
-                Err(Error::Network { url: http::shown(url), reason, attempts: 1 })
+                Err(Error::Network { url: shown(url), reason, attempts: 1 })
             }
             status if status.is_success() => match whole(url, reply) {
                 Ok(answer) => answer,
@@ -127,7 +128,7 @@ pub(super) fn ask(
                     continue;
                 }
             },
-            status => Err(Error::Status { url: http::shown(url), status }),
+            status => Err(Error::Status { url: shown(url), status }),
         };
     }
 }
@@ -151,7 +152,7 @@ fn whole(url: &Url, mut reply: Reply) -> std::io::Result<Result<Answer>> {
     let mut head = Vec::new();
     Read::by_ref(&mut reply).take(HEAD).read_to_end(&mut head)?;
     if decode::is_web_page(&head) {
-        return Ok(Err(Error::WebPage { url: http::shown(url), expected: "the image" }));
+        return Ok(Err(Error::WebPage { url: shown(url), expected: "the image" }));
     }
     let body = Body { head: Cursor::new(head), rest: reply };
     Ok(Ok(Answer::Whole(Box::new(body), version)))

@@ -85,15 +85,18 @@ impl fmt::Debug for Digest {
 }
 
 /// SHA-256 of bytes that come in pieces.
-#[derive(Default)]
-pub(super) struct Hasher(sha2::Sha256);
+#[derive(Debug, Default)]
+pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    pub(super) fn finish(self) -> Digest {
+    /// The digest of all that it took.
+    #[must_use]
+    pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
 }

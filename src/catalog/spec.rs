@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
-use super::catalog::{IMAGES, Image};
+use super::{IMAGES, Image};
 use crate::error::{Classified, ErrorClass};
 
 /// Which base image is asked for.
@@ -144,7 +144,7 @@ fn suggestion(given: &str) -> Option<&'static str> {
 
 impl Default for Spec {
     fn default() -> Self {
-        Image::find(super::catalog::DEFAULT).map_or(Self::Sample, Self::Release)
+        Image::find(super::DEFAULT).map_or(Self::Sample, Self::Release)
     }
 }
 
@@ -155,9 +155,18 @@ impl fmt::Display for Spec {
             Self::Release(image) => f.write_str(image.release),
             Self::Sample => f.write_str(SAMPLE),
             Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => f.write_str(&super::http::shown(url)),
+            Self::Url(url) => f.write_str(&shown(url)),
         }
     }
+}
+
+/// An address as it may be shown: without user name and password.
+pub fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // fails only for addresses that cannot have any
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
 }
 
 impl std::str::FromStr for Spec {
@@ -189,7 +198,7 @@ mod tests {
             assert_eq!(Spec::parse(given).map(|s| s.to_string()), Ok(shown.to_owned()));
         }
         assert_eq!(Spec::parse("file:///x").unwrap(), Spec::Path("/x".into()));
-        assert_eq!(Spec::default().to_string(), super::super::catalog::DEFAULT);
+        assert_eq!(Spec::default().to_string(), super::super::DEFAULT);
     }
 
     #[test]

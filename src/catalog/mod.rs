@@ -1,6 +1,11 @@
-//! The images that pibake knows by name.
+//! What base images are called: releases that pibake knows by name, files, addresses, digests. Nothing
+//! is fetched or opened here, so that a description can be read without any of it.
 
-use super::Digest;
+mod digest;
+mod spec;
+
+pub use digest::{Digest, Hasher, InvalidDigest};
+pub use spec::{InvalidSpec, Spec, shown};
 
 /// Where the images of [`IMAGES`] lie; a mirror takes the place of this prefix.
 pub const RELEASES: &str = "https://cdimage.ubuntu.com/releases";
