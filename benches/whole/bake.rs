@@ -38,7 +38,7 @@ pub fn bake(work: &Work, report: &mut Report) {
     let bake = |recipe: &Recipe| {
         timed(|| {
             let patch = pibake::bake::bake(Arc::clone(&device), recipe, 1_700_000_000).expect("a bake");
-            assert!(patch.block_count() > recipe.changes.len(), "too little was baked");
+            assert!(patch.blocks().count() > recipe.changes.len(), "too little was baked");
         })
     };
     let rounds = work.rounds * TIMES;

@@ -1,6 +1,6 @@
 //! What the releases that images are made of differ in.
 
-use super::{Cgroup, ContainerdVersion, KubernetesVersion};
+use super::{Cgroup, ContainerdVersion};
 use crate::error::{Classified, ErrorClass};
 
 /// The newest Kubernetes that this version of pibake knows (released August 2026).
@@ -31,8 +31,6 @@ pub struct Platform {
     /// Whether its cloud-init knows `chpasswd.users` (from 22.3); it is told of `chpasswd.list`,
     /// which newer ones complain of, otherwise.
     pub chpasswd_users: bool,
-    /// Whether some kernel modules (vxlan) are in a package of their own, linux-modules-extra-raspi.
-    pub modules_extra: bool,
     /// The lines of containerd.io in Docker's repository that are known to work, the preferred first.
     pub containerd: &'static [ContainerdVersion],
 }
@@ -55,7 +53,6 @@ pub const PLATFORMS: [Platform; 4] = [
         netplan_sets_country: false,
         netplan_1: false,
         chpasswd_users: false,
-        modules_extra: false,
         containerd: &[V1],
     },
     // systemd 249, cgroup v2, kernel 5.15, netplan 0.104 at release and 0.106 in its updates: the
@@ -69,7 +66,6 @@ pub const PLATFORMS: [Platform; 4] = [
         netplan_sets_country: false,
         netplan_1: false,
         chpasswd_users: true,
-        modules_extra: true,
         containerd: &[V2, V1],
     },
     // systemd 255, cgroup v2, kernel 6.8, netplan 1.0 and later.
@@ -82,7 +78,6 @@ pub const PLATFORMS: [Platform; 4] = [
         netplan_sets_country: true,
         netplan_1: true,
         chpasswd_users: true,
-        modules_extra: true,
         containerd: &[V2, V1],
     },
     // Not an image for Pis, but a root file system with their layout can be made of it: systemd
@@ -96,7 +91,6 @@ pub const PLATFORMS: [Platform; 4] = [
         netplan_sets_country: true,
         netplan_1: false,
         chpasswd_users: true,
-        modules_extra: false,
         containerd: &[V2, V1],
     },
 ];
@@ -146,15 +140,6 @@ impl Platform {
         PLATFORMS.into_iter().find(known).ok_or_else(|| {
             let said = |v: Option<String>| v.unwrap_or_else(|| "nothing".to_owned());
             UnknownPlatform { found: format!("ID={} VERSION_ID={}", said(id), said(version)) }
-        })
-    }
-
-    /// The newest Kubernetes that it runs with nothing changed: kubelet refuses cgroup v1 from
-    /// 1.35 on (`failCgroupV1`).
-    pub fn newest_kubernetes(&self) -> KubernetesVersion {
-        KubernetesVersion::minor(match self.cgroup {
-            Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,
-            Cgroup::V2 => NEWEST_KUBERNETES,
         })
     }
 }

@@ -154,11 +154,6 @@ impl Patch {
         })
     }
 
-    /// How many blocks differ.
-    pub fn block_count(&self) -> usize {
-        self.blocks.len()
-    }
-
     fn get(&self, number: u64) -> Option<&Block> {
         let at = self.blocks.binary_search_by_key(&number, |(n, _)| *n).ok()?;
         self.blocks.get(at).map(|(_, block)| block)
@@ -212,7 +207,7 @@ mod tests {
         let overlay = Overlay::new(base());
         overlay.write_at(10, &[1, 2, 3]).unwrap();
         overlay.write_at(10, &[10, 11, 12]).unwrap();
-        assert_eq!(overlay.freeze().unwrap().block_count(), 0);
+        assert_eq!(overlay.freeze().unwrap().blocks().count(), 0);
     }
 
     #[test]
@@ -232,7 +227,7 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
             assert!(overlay.read_at(offset, &mut vec![0; len]).is_err());
         }
-        assert_eq!(overlay.freeze().unwrap().block_count(), 0);
+        assert_eq!(overlay.freeze().unwrap().blocks().count(), 0);
         assert!(Window::new(base(), 100, LEN as u64).is_err());
         assert!(Window::new(base(), u64::MAX, 2).is_err());
     }

@@ -102,11 +102,6 @@ mod linux {
         pub fn file(&self) -> &File {
             &self.file
         }
-
-        /// Whether transfers go past the kernel's cache.
-        pub fn is_direct(&self) -> bool {
-            self.direct
-        }
     }
 
     impl Card for DriveCard {
