@@ -37,16 +37,16 @@ fn partitions_directories_and_files_are_shown_and_nothing_is_written() {
 fn what_cannot_be_shown_is_said_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let (image, _) = Spec::default().make(dir.path());
-    pibake(&["inspect", "/none"], &image).code(1).stderr(contains("/none: no such file or directory"));
+    pibake(&["inspect", "/none"], &image).code(2).stderr(contains("/none: no such file or directory"));
     pibake(&["inspect", "etc"], &image).code(2).stderr(contains("it must start with '/'"));
     pibake(&["logs"], &image).code(1).stderr(contains("has no log of a first boot"));
-    pibake(&["inspect"], Path::new("/none")).code(1).stderr(contains("opening /none"));
+    pibake(&["inspect"], Path::new("/none")).code(2).stderr(contains("opening /none"));
     let packed = dir.path().join("base.img.xz");
     std::fs::write(&packed, b"\xfd7zXZ\0\0\0").unwrap();
-    pibake(&["inspect"], &packed).code(1).stderr(contains("unpack it first, with xz -dk"));
+    pibake(&["inspect"], &packed).code(2).stderr(contains("unpack it first, with xz -dk"));
     let garbage = dir.path().join("garbage");
     std::fs::write(&garbage, vec![7; 4096]).unwrap();
-    pibake(&["inspect"], &garbage).code(1).stderr(contains("there is no partition table"));
+    pibake(&["inspect"], &garbage).code(2).stderr(contains("there is no partition table"));
 }
 
 #[test]

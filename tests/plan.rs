@@ -31,7 +31,7 @@ fn what_init_writes_is_the_default_and_is_never_overwritten() {
     pibake(dir.path(), &["init"]).success().stdout(contains("pibake.toml"));
     let after = pibake(dir.path(), &["plan", "--node", "1", "--json"]).success().get_output().stdout.clone();
     assert_eq!(before, after);
-    pibake(dir.path(), &["init"]).code(1).stderr(contains("is there already"));
+    pibake(dir.path(), &["init"]).code(4).stderr(contains("is there already"));
     pibake(dir.path(), &["init", "deeper/still"]).success();
     assert!(dir.path().join("deeper/still/pibake.toml").is_file());
 }
@@ -50,9 +50,9 @@ fn wrong_descriptions_and_arguments_end_with_2_and_say_where() {
     pibake(dir.path(), &["plan", "--node", "9"]).code(2).stderr(contains("node-1, node-2"));
     pibake(dir.path(), &["plan", "--node", "1", "etc"]).code(2);
     pibake(dir.path(), &["plan", "--node", "1", "/none"])
-        .code(1)
+        .code(2)
         .stderr(contains("nothing changes at /none"));
-    pibake(dir.path(), &["plan", "--node", "1", "--base", "./none.img"]).code(1).stderr(contains("none.img"));
+    pibake(dir.path(), &["plan", "--node", "1", "--base", "./none.img"]).code(2).stderr(contains("none.img"));
 }
 
 /// What the user's own files do wrong is told alike, whoever reads them.

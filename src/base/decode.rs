@@ -63,10 +63,14 @@ pub enum DecodeError {
 impl Classified for DecodeError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Empty | Self::Unsupported(_) | Self::Unknown(_) => ErrorClass::Usage,
-            Self::WebPage | Self::Truncated(_) | Self::Corrupt(..) | Self::TooLarge(_) | Self::Memory(_) => {
-                ErrorClass::Verification
-            }
+            Self::Empty
+            | Self::Unsupported(_)
+            | Self::Unknown(_)
+            | Self::WebPage
+            | Self::Truncated(_)
+            | Self::Corrupt(..)
+            | Self::TooLarge(_)
+            | Self::Memory(_) => ErrorClass::Verification,
         }
     }
 }

@@ -58,6 +58,6 @@ mod tests {
     fn causes_follow_on_their_own_lines() {
         let error = Err::<(), _>(std::io::Error::other("no such\x1bdevice"));
         let (text, _) = describe(&error.doing(|| "opening /dev/x".into()).unwrap_err());
-        assert_eq!(text, "error: opening /dev/x\n  because: no such\u{fffd}device");
+        assert_eq!(text, "error: opening /dev/x\n  because: no such\\x1bdevice");
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::error::{Doing, Failure};
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::node_paths;
@@ -36,10 +36,9 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
         }
     }
     if found.is_empty() {
-        return Err(Failure::usage(format!(
-            "{} has no log of a first boot: it was never booted, or not baked by pibake",
-            arguments.image.display()
-        )));
+        let never = "has no log of a first boot: it was never booted, or not baked by pibake";
+        let text = format!("{} {never}", arguments.image.display());
+        return Err(Failure::new(ErrorClass::Failed, text));
     }
     let text = || {
         let sections = found

@@ -24,7 +24,7 @@ impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Format(error) => error.class(),
-            Self::OtherMachine { .. } => ErrorClass::Usage,
+            Self::OtherMachine { .. } => ErrorClass::Failed,
         }
     }
 }

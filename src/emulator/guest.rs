@@ -54,7 +54,7 @@ impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Image(error) => error.class(),
-            Self::Missing { .. } => ErrorClass::Usage,
+            Self::Missing { .. } => ErrorClass::Failed,
             Self::TooLarge { .. } => ErrorClass::Damaged,
             Self::Kernel(error) => error.class(),
             Self::DeviceTree(error) => error.class(),

@@ -41,7 +41,7 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::NotAKernel { .. } | Self::Packing(_) => ErrorClass::Usage,
+            Self::NotAKernel { .. } | Self::Packing(_) => ErrorClass::Failed,
             Self::Damaged(_) | Self::TooLarge => ErrorClass::Damaged,
         }
     }

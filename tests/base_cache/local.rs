@@ -134,7 +134,7 @@ fn bad_files_of_the_users_own() {
     fetch("text.img", b"hello, world").bad(3, "it is neither a disk image");
     fetch("x.zip", b"PK\x03\x04...").bad(3, "a zip archive: unpack it");
     machine.assert_nothing_kept();
-    machine.fetch(&["./none.img.xz"]).bad(1, "opening the base image ./none.img.xz");
+    machine.fetch(&["./none.img.xz"]).bad(2, "opening the base image ./none.img.xz");
     machine.fetch(&[machine.path().to_str().unwrap()]).bad(2, "is a folder");
     machine.fetch(&["/dev/null"]).bad(2, "not a regular file");
     machine.fetch(&["24.4.3"]).bad(2, "did you mean 24.04.3?");
