@@ -70,15 +70,13 @@ impl Cache {
             dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))?,
             opened: SystemTime::now() - CLOCK_STEP,
         };
-        for sub in SUBS {
-            let path = cache.dir.join(sub);
+        // The folder itself first: below one of another user's, nothing can be looked at.
+        for path in [cache.dir.clone()].into_iter().chain(SUBS.map(|sub| cache.dir.join(sub))) {
             // 0700 as the XDG rules have it
             make_folders(&path, 0o700)
                 .map_err(|e| Error::io("creating the cache (XDG_CACHE_HOME says where)", &path, e))?;
-        }
-        for path in SUBS.map(|sub| cache.dir.join(sub)).iter().chain([&cache.dir]) {
-            let found = std::fs::metadata(path).map_err(|e| Error::io("examining", path, e))?;
-            guard::check(path, &found, &cache.dir)?;
+            let found = std::fs::metadata(&path).map_err(|e| Error::io("examining", &path, e))?;
+            guard::check(&path, &found, &cache.dir)?;
         }
         let tag = cache.dir.join("CACHEDIR.TAG");
         if !tag.exists() {

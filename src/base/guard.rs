@@ -34,6 +34,11 @@ pub(super) fn is_safe(found: &Metadata) -> bool {
     is_trusted(found.uid()) && found.mode() & OTHERS_WRITE == 0
 }
 
+/// Whose a cache should be that this process uses.
+pub(super) fn user() -> u32 {
+    Owner::caller().map_or_else(|| rustix::process::geteuid().as_raw(), |caller| caller.uid)
+}
+
 /// This user, root, and, for root, the user who called sudo.
 fn is_trusted(owner: u32) -> bool {
     let me = rustix::process::geteuid();

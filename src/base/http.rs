@@ -11,7 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
+use rustls::{AlertDescription, InvalidMessage};
 
+use super::error::PROXY_WANTS_LOGIN;
 use super::options::go_on;
 use super::{Error, Options, Patience, Result};
 use crate::catalog::shown;
@@ -256,7 +258,8 @@ fn is_permanent(error: &reqwest::Error) -> bool {
     }
     let mut cause = error.source();
     while let Some(e) = cause {
-        if is_bad_certificate(e) {
+        // hyper's type for it is not public
+        if is_no_sound_tls(e) || e.to_string().contains(PROXY_WANTS_LOGIN) {
             return true;
         }
         cause = e.source();
@@ -264,12 +267,27 @@ fn is_permanent(error: &reqwest::Error) -> bool {
     false
 }
 
+/// Whether the other end has a bad certificate, or speaks no TLS, or none that is spoken here.
+///
 /// An I/O error counts what it carries as itself, not as its source, so that is looked for within.
-fn is_bad_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+fn is_no_sound_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(io) = error.downcast_ref::<io::Error>() {
-        return io.get_ref().is_some_and(|inner| is_bad_certificate(inner));
+        return io.get_ref().is_some_and(|inner| is_no_sound_tls(inner));
     }
-    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+    match error.downcast_ref() {
+        Some(
+            rustls::Error::InvalidCertificate(_)
+            | rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)
+            | rustls::Error::PeerIncompatible(_),
+        ) => true,
+        Some(rustls::Error::AlertReceived(alert)) => matches!(
+            alert,
+            AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity
+                | AlertDescription::ProtocolVersion
+        ),
+        _ => false,
+    }
 }
 
 /// An error with its causes, without the address, which is told elsewhere.

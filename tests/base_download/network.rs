@@ -1,9 +1,10 @@
 //! Redirects, proxies and TLS.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::fetching::{Machine, image, sha256, sums, xz};
 use crate::http::{Fault, File, Server};
@@ -64,24 +65,51 @@ fn a_proxy_is_used_but_for_what_no_proxy_names() {
     let seen = proxy.seen(url);
     assert_eq!(seen.last().unwrap().range().0, Some(&*format!("bytes={half}-")));
     assert_eq!(seen.last().unwrap().header("proxy-authorization"), Some("Basic bWU6d29yZA=="));
-    // one that wants a password
-    proxy.fail(url, &[Fault::Status(407, vec![])]);
-    let machine = Machine::new().env("http_proxy", proxy.url(""));
-    machine.fetch(&[url, "--sha256", &digest]).bad(1, "the proxy wants a user name and password");
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_is_named_and_not_asked_again() {
+    let challenge = || Fault::Status(407, vec![("Proxy-Authenticate", "Basic realm=\"desk\"".into())]);
+    let digest = sha256(b"x");
+    // over http the proxy's answer is that to the request; over https it refuses to open the tunnel
+    for (scheme, asked) in [("http", "http://images.invalid/some.img.xz"), ("https", "images.invalid:443")] {
+        let (proxy, another) = (Server::start(), Server::start());
+        proxy.fail(asked, &vec![challenge(); 5]);
+        let (own, other) =
+            if scheme == "http" { ("http_proxy", "https_proxy") } else { ("https_proxy", "http_proxy") };
+        let machine = Machine::new()
+            .env(own, proxy.url("").replace("http://", "http://me:guessed@"))
+            .env(other, another.url(""));
+        let outcome =
+            machine.fetch(&[&format!("{scheme}://images.invalid/some.img.xz"), "--sha256", &digest]);
+        outcome.bad(1, &format!("the proxy {} wants a user name and password: set {own}=", proxy.address));
+        assert!(
+            outcome.stderr.contains(&format!("fetching {scheme}://images.invalid/")),
+            "{}",
+            outcome.stderr
+        );
+        assert!(!outcome.stderr.contains("guessed"), "{}", outcome.stderr);
+        assert_eq!(proxy.seen(asked).len(), 1, "asked again in vain");
+        assert_eq!(another.all_seen().len(), 0);
+    }
 }
 
 /// A server whose certificate is valid for these names, and that certificate for `SSL_CERT_FILE`.
 fn tls(names: &[&str]) -> (Server, String) {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let own = rcgen::generate_simple_self_signed(names).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+    (tls_with(own.cert.der().clone(), &own.signing_key), own.cert.pem())
+}
+
+fn tls_with(certificate: CertificateDer<'static>, key: &rcgen::KeyPair) -> Server {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .unwrap();
-    (Server::with_tls(Arc::new(config)), own.cert.pem())
+    Server::with_tls(Arc::new(config))
 }
 
 /// A machine that trusts this certificate and no other.
@@ -129,6 +157,9 @@ fn a_server_that_nobody_knows_is_refused_at_once() {
     for trusted in [&another, &elsewhere] {
         let outcome = trusting(trusted).fetch(&[&url, "--sha256", &sha256(b"x")]);
         outcome.bad(1, "certificate");
+        for said in [&*format!("fetching {url}: "), "SSL_CERT_FILE", "clock"] {
+            assert!(outcome.stderr.contains(said), "{said:?} is not in: {}", outcome.stderr);
+        }
         assert!(!outcome.stderr.contains("trying again"), "{}", outcome.stderr);
     }
     // its certificate is for another name
@@ -137,6 +168,50 @@ fn a_server_that_nobody_knows_is_refused_at_once() {
         .fetch(&[&outside, "--sha256", &sha256(b"x"), "--network-tries", "1"])
         .bad(1, "certificate");
     assert_eq!(server.all_seen().len(), 0);
+}
+
+/// Answers every connection with these bytes as soon as something comes; the port.
+fn parrot(answer: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut hello = [0; 1024];
+            let _ = stream.read(&mut hello).and_then(|_| stream.write_all(answer));
+        }
+    });
+    port
+}
+
+#[test]
+fn who_speaks_no_tls_is_told_from_a_bad_network() {
+    for answer in [
+        // nginx where it is asked for HTTP and is spoken to in TLS
+        &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..],
+        // what OpenSSL sends where it may speak TLS 1.1 at most: a fatal alert, protocol_version
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        // and where no cipher is shared: handshake_failure
+        b"\x15\x03\x03\x00\x02\x02\x28",
+    ] {
+        let url = format!("https://127.0.0.1:{}/some.img.xz", parrot(answer));
+        let outcome = Machine::new().fetch(&[&url, "--sha256", &sha256(b"x")]);
+        outcome.bad(1, "no TLS 1.2 or 1.3 is spoken at 127.0.0.1: check the address and its port");
+        assert!(outcome.stderr.contains(&format!("fetching {url}: ")), "{}", outcome.stderr);
+        assert!(!outcome.stderr.contains("trying again"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_refused_with_the_clock_in_mind() {
+    let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let server = tls_with(certificate.der().clone(), &key);
+    let outcome = trusting(&certificate.pem()).fetch(&[&server.url(PATH), "--sha256", &sha256(b"x")]);
+    outcome.bad(1, "check this machine's clock");
+    assert!(!outcome.stderr.contains("trying again"), "{}", outcome.stderr);
 }
 
 #[test]

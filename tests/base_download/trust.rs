@@ -2,7 +2,7 @@
 
 use crate::fetching::{Machine, image, sha256, sums, xz};
 use crate::gpg::Gpg;
-use crate::http::{Fault, File, Server};
+use crate::http::{Fault, File, Gate, Server};
 
 const NAME: &str = "ubuntu-20.04.5-preinstalled-server-arm64+raspi.img.xz";
 const FOLDER: &str = "/mirror/20.04.5/release";
@@ -170,6 +170,29 @@ fn a_truncated_image() {
     mirror.publish(&sums(&[(NAME, &short)]));
     machine.fetch(&[]).bad(3, "the file is truncated");
     machine.assert_nothing_kept();
+}
+
+#[test]
+fn what_unpacks_to_more_than_the_release_has_is_given_up_on_the_way() {
+    // 6 GiB of zeros in some three megabytes: the same stream again and again, as xz allows
+    let mut piece = vec![0; 256 << 20];
+    piece[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let piece = xz(&piece);
+    let bomb = piece.repeat(24);
+    assert!(bomb.len() < 4 << 20, "{}", bomb.len());
+    let mirror = Mirror::new();
+    mirror.server.put(&path(NAME), File::new(&bomb));
+    // whether the list has it, too, or only its last byte would show that it is another file
+    let end = Fault::Hold(bomb.len() as u64 - 1, Gate::new());
+    for (list, fault) in [(sums(&[(NAME, &bomb)]), Fault::None), (sums(&[(NAME, &mirror.packed)]), end)] {
+        mirror.publish(&list);
+        mirror.server.fail(&path(NAME), &[fault]);
+        let machine = mirror.machine();
+        // an eighth over what this release has
+        machine.fetch(&[]).bad(3, "it unpacks to more than 3741 MiB");
+        machine.assert_nothing_kept();
+    }
+    assert_eq!(mirror.image_requests(), 2);
 }
 
 #[test]

@@ -39,6 +39,10 @@ pub fn trials() -> Vec<Trial> {
             no_modes();
             Ok(())
         }),
+        Trial::test("sudo: a strangers cache is refused", || {
+            strangers_cache();
+            Ok(())
+        }),
         Trial::test("sudo: a description of a stranger above is not taken", || {
             description_above();
             Ok(())
@@ -216,6 +220,45 @@ fn links() {
     assert_eq!(fs::metadata(&precious).unwrap().uid(), 0);
     assert_eq!(fs::metadata(&outside).unwrap().uid(), 0);
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+/// An image in the cache is baked without being read in full, so it is nobody else's to change.
+fn strangers_cache() {
+    let home = Home::new();
+    let cache = home.at("user/.cache/pibake");
+    let fetch = |mut command: Command| {
+        command.args(["fetch", "sample"]).env("HOME", home.at("user"));
+        command
+    };
+    let user = || fetch(home.user("lab", &[]));
+    good(user());
+    let is_image = |p: &PathBuf| p.extension().is_some_and(|e| e == "img" || e == "json");
+    let images = fs::read_dir(cache.join("images")).unwrap().map(|e| e.unwrap().path()).filter(is_image);
+    let places: Vec<_> = images.chain([cache.clone(), cache.join("images"), cache.join("locks")]).collect();
+    assert!(places.iter().any(|p| p.extension().is_some_and(|e| e == "img")), "{places:?}");
+    let remedy = |who: u32| {
+        format!(
+            "belongs to another user (uid {OTHER}), who could put an image of their own there: run chown -R {who} {}",
+            cache.display()
+        )
+    };
+    for place in &places {
+        if place.extension().is_some_and(|e| e == "json") {
+            // one that cannot be read says nothing for the image, which is then had again
+            fs::set_permissions(place, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        chown(place, Some(OTHER), None).unwrap();
+        bad(user(), &remedy(USER));
+        bad(fetch(home.sudo("lab", &[])), &remedy(USER));
+        chown(place, Some(USER), None).unwrap();
+        good(user());
+    }
+    // Root's is trusted by everybody, the caller's by root who was called with sudo, and by no other root.
+    good(fetch(home.sudo("lab", &[])));
+    bad(fetch(home.root("lab", &[])), &format!("belongs to another user (uid {USER})"));
+    let image = places.iter().find(|p| p.extension().is_some_and(|e| e == "img")).unwrap();
+    chown(image, Some(0), None).unwrap();
+    good(user());
 }
 
 fn home_is_the_callers() {

@@ -228,7 +228,11 @@ fn serve(tcp: TcpStream, tls: Option<Arc<ServerConfig>>, state: &State) -> io::R
     };
     let request = read_request(&mut stream)?;
     state.seen.lock().unwrap().push(request.clone());
+    let fault = state.faults.lock().unwrap().get_mut(&request.target).and_then(VecDeque::pop_front);
     if request.method == "CONNECT" {
+        if let Some(fault @ Fault::Status(..)) = fault {
+            return answer(&mut stream, &request, None, fault, &state.stop);
+        }
         let to = *state.tunnel.lock().unwrap();
         return match to {
             Some(to) => {
@@ -238,7 +242,6 @@ fn serve(tcp: TcpStream, tls: Option<Arc<ServerConfig>>, state: &State) -> io::R
             None => stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
         };
     }
-    let fault = state.faults.lock().unwrap().get_mut(&request.target).and_then(VecDeque::pop_front);
     let file = state.files.lock().unwrap().get(&request.target).cloned();
     answer(&mut stream, &request, file, fault.unwrap_or(Fault::None), &state.stop)?;
     stream.flush()?;
