@@ -3,7 +3,8 @@
 //!
 //! One half knows what is asked and nothing of disks: [`cluster`], [`identity`], [`recipe`], opened
 //! together as a [`project`]. The other knows disks and nothing of Kubernetes: [`disk`], [`fs`],
-//! [`opened`], [`emulator`], [`drives`]. [`bake`] joins them, and only [`cli`] and [`ui`] talk to people.
+//! [`opened`], [`emulator`], [`drives`]. [`bake`] joins them, [`workflow`] goes the whole way,
+//! and only [`cli`] and [`ui`] talk to people.
 // allowed in disk/ioctl.rs alone
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -31,3 +32,4 @@ pub mod recipe;
 mod rooms;
 pub mod sink;
 pub mod ui;
+pub mod workflow;

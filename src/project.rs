@@ -1,26 +1,31 @@
 //! A description with its secrets beside it: what every command that makes cards starts from.
 
 mod search;
+mod warning;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cluster::platform::UnknownPlatform;
 use crate::cluster::{self, Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
 use crate::error::{Classified, ErrorClass};
-use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag, shell_word};
-use crate::io::Waiting;
+use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag};
 use crate::io::folder::keeps_modes;
+use crate::io::{Surrounding, Waiting};
 use crate::recipe::{self, Extras, ExtrasError, Recipe};
 
 pub use search::Place;
+pub use warning::{Holds, Warning};
 
 /// The description's name, where none is given.
 pub const FILE: &str = "pibake.toml";
 /// The directory with the secrets, beside the description.
 pub const STATE: &str = ".pibake";
+
+/// What is to change on each node's card, by the node's name.
+pub type Recipes = BTreeMap<String, Recipe>;
 
 /// A description with its secrets beside it.
 #[derive(Debug)]
@@ -105,9 +110,6 @@ pub enum Error {
     /// The secrets cannot be made or used.
     #[error(transparent)]
     Identity(#[from] identity::Error),
-    /// Nothing is known of the image's system.
-    #[error(transparent)]
-    Platform(#[from] UnknownPlatform),
     /// The user's own files cannot be used.
     #[error(transparent)]
     Extras(#[from] ExtrasError),
@@ -132,7 +134,6 @@ impl Classified for Error {
             Self::Fixed { .. } | Self::Skew { .. } => ErrorClass::Configuration,
             Self::Cluster(error) => error.class(),
             Self::Identity(error) => error.class(),
-            Self::Platform(error) => error.class(),
             Self::Extras(error) => error.class(),
             Self::Recipe(error) => error.class(),
             Self::Clock => ErrorClass::Failed,
@@ -166,25 +167,21 @@ impl Project {
         Ok(made.and_then(|made| made.changed(&self.cluster)))
     }
 
-    /// What is allowed but probably not meant, in the description and around it.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.cluster.warnings();
+    /// What is allowed but probably not meant, in the description and around it. `outside` is what this
+    /// machine reaches.
+    pub fn warnings(&self, outside: &[Surrounding]) -> Vec<Warning> {
+        let cluster = self.cluster.warnings().into_iter().chain(self.cluster.shared_with(outside));
+        let mut warnings: Vec<_> = cluster.map(Warning::Cluster).collect();
         let keys = self.cluster.secret_keys();
         let description = self.place.file.as_deref().filter(|_| !keys.is_empty());
-        let holds = format!("holds secrets ({})", keys.join(", "));
-        let files = description.map(|file| (file, holds.as_str()));
-        let files =
-            files.into_iter().chain(self.cluster.secret_files().map(|file| (file, "holds a password")));
         let extra = self.cluster.cloud_init_extra.as_deref().filter(|file| may_hold_password(file));
-        let files = files.chain(extra.map(|file| (file, "may hold a password")));
-        for (file, what) in files {
+        let files = description.map(|file| (file, Holds::Keys(keys))).into_iter();
+        let files = files.chain(self.cluster.secret_files().map(|file| (file, Holds::Password)));
+        for (file, holds) in files.chain(extra.map(|file| (file, Holds::PerhapsPassword))) {
             let Ok(found) = file.metadata() else { continue };
             let mode = found.mode() & 0o777;
             if found.is_file() && mode & 0o044 != 0 {
-                let (name, quoted) = (file.display(), shell_word(file));
-                warnings.push(format!(
-                    "{name} {what} and can be read by others (mode {mode:03o}): chmod 600 {quoted}"
-                ));
+                warnings.push(Warning::Readable { file: file.to_owned(), holds, mode });
             }
         }
         warnings
@@ -221,16 +218,9 @@ impl Project {
         Ok(self.store.peek(&self.cluster, self.clock)?)
     }
 
-    /// The platform of an image with this `/etc/os-release`, or the one that the description says
-    /// to take it for.
-    pub fn platform(&self, os_release: &str) -> Result<Platform, Error> {
-        let stated = self.cluster.base.platform.as_deref().and_then(Platform::named);
-        stated.map_or_else(|| Ok(Platform::from_os_release(os_release)?), Ok)
-    }
-
     /// What is to change on each node's card, over an image of `platform`; makes the secrets
     /// where there are none yet.
-    pub fn recipes(&self, platform: &Platform) -> Result<Vec<Recipe>, Error> {
+    pub fn recipes(&self, platform: &Platform) -> Result<Recipes, Error> {
         let extras = Extras::load(&self.cluster)?;
         // A description that cannot be built is refused before anything is made.
         let (cluster, software) = self.settled(platform)?;
@@ -242,8 +232,8 @@ impl Project {
         if identity.made.as_ref().is_none_or(is_other) {
             self.store.record(&made)?;
         }
-        let of = |node| Ok(recipe::recipe(&cluster, &identity, node, platform, &extras)?);
-        cluster.nodes.iter().map(of).collect()
+        let of = |node| recipe::recipe(&cluster, &identity, node, platform, &extras);
+        cluster.nodes.iter().map(|node| Ok((node.name.clone(), of(node)?))).collect()
     }
 
     /// What is to change on one node's card, with every secret masked; makes nothing.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this file are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -20,7 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("drives", &["io", "disk", "fs"]),
     ("opened", &["io", "disk", "fs", "image_path", "node_paths"]),
     // what is asked, what is secret, what changes: nothing of disks
-    ("cluster", &["io"]),
+    ("cluster", &["io", "catalog"]),
     ("identity", &["io", "cluster"]),
     ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
@@ -30,6 +30,25 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("emulator", &["io", "image_path", "node_paths", "opened"]),
     // the one place where both halves meet
     ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
+    // the one way through all of them
+    (
+        "workflow",
+        &[
+            "io",
+            "progress",
+            "image_path",
+            "disk",
+            "opened",
+            "drives",
+            "catalog",
+            "cluster",
+            "identity",
+            "recipe",
+            "project",
+            "base",
+            "bake",
+        ],
+    ),
     // people
     ("ui", &["io", "progress"]),
     (
@@ -53,6 +72,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "sink",
             "emulator",
             "bake",
+            "workflow",
             "ui",
         ],
     ),
@@ -165,6 +185,62 @@ fn every_room_has_its_place() {
         let before: Vec<&str> = MAY_IMPORT.iter().take(n).map(|(room, _)| *room).collect();
         assert!(allowed.iter().all(|other| before.contains(other)), "{room} stands too early");
     }
+}
+
+/// The files of `cli` that are no commands: what several of them share.
+const SHARED: [&str; 6] = ["base_flags", "description", "exit", "images", "mod", "signals"];
+
+/// The commands whose files a file of `cli` imports, by what is said from the command's own folder up.
+fn commands_in(text: &str, commands: &BTreeSet<String>) -> BTreeSet<String> {
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for prefix in ["super::", "cli::"] {
+        for (at, _) in code.match_indices(prefix) {
+            let rest = &code[at + prefix.len()..];
+            let names: Vec<&str> = match rest.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap_or_default().split(',').collect(),
+                None => vec![rest],
+            };
+            found.extend(names.into_iter().filter_map(|name| {
+                let name = name.trim();
+                let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+                commands.get(&name[..end]).cloned()
+            }));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_command_imports_another() {
+    let cli = source().join("cli");
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let parts: BTreeSet<String> =
+        fs::read_dir(&cli).unwrap().map(|entry| stem(&entry.unwrap().path())).collect();
+    let commands: BTreeSet<String> =
+        parts.iter().filter(|part| !SHARED.contains(&part.as_str())).cloned().collect();
+    assert!(commands.contains("build") && commands.contains("flash"), "{commands:?}");
+    let mut faults = Vec::new();
+    for file in files("cli") {
+        let own = file.strip_prefix(&cli).unwrap().components().next().unwrap();
+        let own = stem(Path::new(own.as_os_str()));
+        if own == "mod" {
+            continue;
+        }
+        let others = commands_in(&fs::read_to_string(&file).unwrap(), &commands);
+        faults
+            .extend(others.iter().filter(|c| **c != own).map(|c| format!("{} imports {c}", file.display())));
+    }
+    assert!(faults.is_empty(), "what two commands share belongs into workflow:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn imports_of_commands_are_found_in_every_form() {
+    let commands: BTreeSet<String> = ["build", "drives", "plan"].map(str::to_owned).into();
+    let text = "super::super::build::chosen(x);\nuse super::{exit, plan::y};\n// super::z\nuse crate::cli::drives;\n";
+    assert_eq!(commands_in(text, &commands).into_iter().collect::<Vec<_>>(), ["build", "drives", "plan"]);
+    assert!(commands_in("use super::building;\nuse crate::drives::Own;\n", &commands).is_empty());
 }
 
 #[test]

@@ -83,14 +83,24 @@ fn what_cannot_be_built_leaves_no_image() {
 }
 
 #[test]
-fn a_build_that_waits_for_another_says_so_and_ends_on_the_first_signal() {
+fn whatever_waits_for_another_says_so_and_ends_on_the_first_signal() {
     let dir = tempfile::tempdir().unwrap();
-    let lock = File::create(dir.path().join(".pibake.lock")).unwrap();
+    pibake(dir.path(), &["build", "--base", "sample", "--node", "1"]).success();
+    for arguments in [&["token", "new", "2"][..], &["boot", "--print", "--base", "sample", "--node", "1"]] {
+        waits_and_ends(dir.path(), arguments);
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    waits_and_ends(fresh.path(), &["build", "--base", "sample", "--node", "1"]);
+    assert!(!fresh.path().join(".pibake").exists());
+}
+
+fn waits_and_ends(dir: &Path, arguments: &[&str]) {
+    let lock = File::create(dir.join(".pibake.lock")).unwrap();
     lock.lock().unwrap();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pibake"))
-        .current_dir(dir.path())
-        .env("XDG_CACHE_HOME", dir.path().join("cache"))
-        .args(["build", "--base", "sample", "--node", "1"])
+        .current_dir(dir)
+        .env("XDG_CACHE_HOME", dir.join("cache"))
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -112,7 +122,6 @@ fn a_build_that_waits_for_another_says_so_and_ends_on_the_first_signal() {
         said.contains("cancelled while another pibake was using .pibake: nothing in it was changed"),
         "{said}"
     );
-    assert!(!dir.path().join(".pibake").exists());
 }
 
 #[test]

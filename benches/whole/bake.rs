@@ -65,5 +65,5 @@ fn recipes(dir: &std::path::Path) -> Vec<Recipe> {
     let file = dir.join("pibake.toml");
     std::fs::write(&file, "nodes = 4\n").expect("a description");
     let project = Project::open(Some(&file), &Overrides::default()).expect("a project");
-    project.recipes(&Platform::named("20.04").expect("a platform")).expect("recipes")
+    project.recipes(&Platform::named("20.04").expect("a platform")).expect("recipes").into_values().collect()
 }

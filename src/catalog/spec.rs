@@ -90,6 +90,14 @@ impl Spec {
     /// # Errors
     /// [`InvalidSpec`], with what was probably meant.
     pub fn parse(given: &str) -> Result<Self, InvalidSpec> {
+        Self::parse_among(given, |name| Path::new(name).is_file())
+    }
+
+    /// The same, where `is_file` says which plain names are files.
+    ///
+    /// # Errors
+    /// [`InvalidSpec`], with what was probably meant.
+    pub fn parse_among(given: &str, is_file: impl FnOnce(&str) -> bool) -> Result<Self, InvalidSpec> {
         if given.trim().is_empty() {
             return Err(InvalidSpec::Empty);
         }
@@ -103,10 +111,7 @@ impl Spec {
             return Self::parse_url(given);
         }
         let lower = given.to_ascii_lowercase();
-        if given.contains('/')
-            || IMAGE_ENDINGS.iter().any(|e| lower.ends_with(e))
-            || Path::new(given).is_file()
-        {
+        if given.contains('/') || IMAGE_ENDINGS.iter().any(|e| lower.ends_with(e)) || is_file(given) {
             return Ok(Self::Path(PathBuf::from(given)));
         }
         Err(InvalidSpec::Unknown { given: given.to_owned(), suggestion: suggestion(&lower) })

@@ -14,14 +14,14 @@ use regex::Regex;
 use serde_json::json;
 
 use super::base_flags::BaseFlags;
-use super::description::Description;
+use super::description::{Description, Founding};
 use super::exit::Usage;
-use super::selector::NodeSelector;
 use crate::emulator::machine::{Machine, Setup};
 use crate::emulator::qemu::{self, Qemu};
 use crate::emulator::session::{self, Ending, Outcome};
 use crate::error::{Doing, Failure};
 use crate::ui::{Ui, human_duration};
+use crate::workflow::NodeSelector;
 use prepare::{Bench, Source};
 use view::View;
 
@@ -70,7 +70,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
     qemu: OsString,
     #[command(flatten)]
-    founding: super::founding::Founding,
+    founding: Founding,
     #[command(flatten)]
     base_flags: BaseFlags,
 }
@@ -80,10 +80,13 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     // before anything is downloaded or written; --print is for machines without QEMU, too
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
     let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref(), &cancel, ui)?;
-    let sources = if arguments.images.is_empty() {
-        Source::of_nodes(arguments, config, offline, &cancel, ui)?
-    } else {
-        arguments.images.iter().map(|path| Source::of_image(path)).collect::<Result<_, Failure>>()?
+    let prepared = match arguments.images.as_slice() {
+        [] => Some(prepare::nodes(arguments, config, offline, &super::control(ui, &cancel))?),
+        _ => None,
+    };
+    let sources = match &prepared {
+        Some(prepared) => Source::of_nodes(prepared)?,
+        None => arguments.images.iter().map(|path| Source::of_image(path)).collect::<Result<_, Failure>>()?,
     };
     check_names(&sources)?;
     let cabling = prepare::cabling(arguments, &sources)?;
@@ -96,6 +99,9 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
 
     for (source, (_, setup)) in sources.iter().zip(&machines) {
         bench.write(source, setup).doing(|| format!("preparing {}", source.name))?;
+    }
+    if let Some(prepared) = &prepared {
+        prepared.finish()?;
     }
     let ports = bench.plug_in(&machines)?;
     let mut view = View::open(arguments.log.as_deref(), &machines, cancel, ui)?;

@@ -8,19 +8,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::base_flags::BaseFlags;
-use super::description::{Description, check_login, image_platform, versions};
-use super::exit::Usage;
-use super::founding::Founding;
+use super::description::{Description, Founding, versions};
 use super::images::{self, Images};
-use super::selector::NodeSelector;
-use crate::bake;
-use crate::base::{Base, ImageObserver};
-use crate::cluster::{Node, Platform, Software};
+use crate::base::ImageObserver;
 use crate::error::{ErrorClass, Failure};
-use crate::project::Project;
-use crate::recipe::Recipe;
 use crate::sink::{Build, Format, Written};
 use crate::ui::{Table, Ui, human_bytes, put_path};
+use crate::workflow::{NodeSelector, Prepared, Wanted};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -46,115 +40,32 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
     let cancel = super::signals::cancelled()?;
-    let project = arguments.description.open(config, ui)?.waiting(ui.waiting(&cancel));
-    let project = anew(project, &arguments.node, ui)?;
-    let nodes = chosen(&project, &arguments.node)?;
-    let new = arguments.founding.check(&project, &nodes)?;
-    let output = arguments.output.as_deref().unwrap_or(&project.place.images);
-    let files = images::file_names(nodes.iter().map(|node| node.name.as_str()), arguments.format);
+    let control = super::control(ui, &cancel);
+    let described = arguments.description.open(config, control.clone())?;
+    let mut chosen = described.choose(&arguments.node, arguments.founding.new_cluster)?;
+    let project = chosen.project();
+    let output = arguments.output.clone().unwrap_or_else(|| project.place.images.clone());
+    let nodes: Vec<String> = chosen.nodes().iter().map(|node| node.name.to_string()).collect();
+    let files = images::file_names(&nodes, arguments.format);
     let identity = project.existing_identity()?;
-    let images = Images::check(output, arguments.output.is_none(), &files, identity.as_ref(), ui)?;
-    let wanted = arguments.base_flags.wanted(&project, offline)?;
-    // what cannot be built is refused before anything is downloaded
-    if let Some(platform) = project.cluster.stated_platform() {
-        project.recipes(&platform)?;
-        new.tell(&project, ui);
-    }
+    let images = Images::check(&output, arguments.output.is_none(), &files, identity.as_ref(), &control)?;
+    let wanted = Wanted::new(&project.cluster.base, &arguments.base_flags.request(offline), &control)?;
+    chosen.refuse_early()?;
     let is_new_folder = !output.exists();
-    let names = nodes.iter().map(|n| n.name.clone()).collect();
-    let mut build = Build::prepare(output, arguments.format, names, arguments.jobs, Arc::clone(&cancel))?;
-    let wanted = wanted.until(&cancel);
+    let mut build = Build::prepare(&output, arguments.format, nodes, arguments.jobs, Arc::clone(&cancel))?;
     let observer = build.observer(wanted.cache_dir()).map(|o| o as &mut dyn ImageObserver);
-    let base = wanted.obtain(ui, observer)?;
-
-    let platform = platform(&project, &base)?;
-    let recipes = project.recipes(&platform)?;
-    check_use(&base, &recipes, ui)?;
+    let prepared = chosen.prepare(&wanted, observer)?;
     // Before the first secret is in it, and not where nothing comes of the build.
-    images.prepare(is_new_folder, ui)?;
-    if project.cluster.stated_platform().is_none() {
-        new.tell(&project, ui);
-    }
-    let written = build.finish(
-        base.path(),
-        &|name| {
-            let recipe = recipe_of(&recipes, name)?;
-            tracing::info!(name, changes = recipe.changes.len(), "baking");
-            Ok(bake::bake(base.device()?, recipe, project.build_time())?)
-        },
-        ui.progress(),
-    )?;
-    base.unchanged()?;
-    images.record(&files, &project.identity()?)?;
-    report(&base, &project.software(&platform)?, &nodes, &written, ui)
+    images.prepare(is_new_folder, &control)?;
+    let patch = |node: &str| Ok(prepared.bake(node)?.0);
+    let written = build.finish(prepared.base().path(), &patch, ui.progress())?;
+    prepared.finish()?;
+    images.record(&files, &prepared.project().identity()?)?;
+    report(&prepared, &written, ui)
 }
 
-/// What system the nodes made from `base` run; refuses a base whose accounts are in the login's way.
-pub(super) fn platform(project: &Project, base: &Base) -> Result<Platform, Failure> {
-    check_login(project, base.path())?;
-    match project.cluster.stated_platform() {
-        Some(platform) => Ok(platform),
-        None => image_platform(base.path()),
-    }
-}
-
-/// Refuses a base that belongs to a cluster, before anything is written, and says of one that was in
-/// use how much is taken away.
-pub(super) fn check_use(base: &Base, recipes: &[Recipe], ui: &Ui) -> Result<(), Failure> {
-    let Some(recipe) = recipes.first() else { return Ok(()) };
-    let before = bake::preparations(base.device()?, recipe)?;
-    let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
-    if let [first, more @ ..] = used.as_slice() {
-        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        ui.progress().note(&format!(
-            "warning: the base image was in use before. Not on the cards: {} ({}){more}; pibake plan --node N lists all",
-            first.change.path, first.what
-        ));
-    }
-    Ok(())
-}
-
-/// The project, as one that begins anew where its control plane's card is asked for by name.
-pub(super) fn anew(project: Project, selectors: &[NodeSelector], ui: &Ui) -> Result<Project, Failure> {
-    let named = selectors.iter().filter_map(|selector| selector.find(&project.cluster).ok());
-    if !named.into_iter().any(Node::is_control_plane) {
-        return Ok(project);
-    }
-    let project = project.begin_anew();
-    if let Some(fixed) = project.changed()? {
-        ui.progress().note(&format!(
-            "warning: {} was {} and is {} now: with this card of the control plane the cluster begins anew, so write \
-             all others again, too",
-            fixed.key, fixed.made, fixed.now
-        ));
-    }
-    Ok(project)
-}
-
-/// The recipe of the node `name`.
-pub(super) fn recipe_of<'a>(recipes: &'a [Recipe], name: &str) -> Result<&'a Recipe, Failure> {
-    let missing = || Failure::new(ErrorClass::Internal, format!("{name} has no recipe"));
-    recipes.iter().find(|recipe| recipe.node == name).ok_or_else(missing)
-}
-
-pub(super) fn chosen<'a>(project: &'a Project, selectors: &[NodeSelector]) -> Result<Vec<&'a Node>, Usage> {
-    if selectors.is_empty() {
-        return Ok(project.cluster.nodes.iter().collect());
-    }
-    let mut nodes: Vec<&Node> =
-        selectors.iter().map(|s| s.find(&project.cluster)).collect::<Result<_, _>>()?;
-    nodes.sort_by_key(|n| n.number);
-    nodes.dedup_by_key(|n| n.number);
-    Ok(nodes)
-}
-
-fn report(
-    base: &Base,
-    software: &Software,
-    nodes: &[&Node],
-    written: &[Written],
-    ui: &Ui,
-) -> Result<(), Failure> {
+fn report(prepared: &Prepared, written: &[Written], ui: &Ui) -> Result<(), Failure> {
+    let (base, software, nodes) = (prepared.base(), prepared.software(), prepared.nodes());
     let of = |w: &Written| {
         nodes.iter().find(|n| n.name == w.node).ok_or_else(|| {
             Failure::new(ErrorClass::Internal, format!("an image of {} was not asked for", w.node))

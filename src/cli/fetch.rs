@@ -12,6 +12,7 @@ use crate::cluster::Overrides;
 use crate::error::{Doing, Failure};
 use crate::project::Project;
 use crate::ui::{Table, Ui, human_bytes, put_path};
+use crate::workflow::{BaseRequest, Wanted};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -28,9 +29,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
     let overrides = Overrides { base: arguments.base.clone(), ..Overrides::default() };
     let project = Project::open(config, &overrides)?;
-    let wanted = arguments.flags.wanted(&project, offline)?.until(&super::signals::cancelled()?);
-    let wanted = if arguments.check { wanted.thoroughly() } else { wanted };
-    report(&wanted.obtain(ui, None)?, ui)
+    let control = super::control(ui, &super::signals::cancelled()?);
+    let request = BaseRequest { thorough: arguments.check, ..arguments.flags.request(offline) };
+    let wanted = Wanted::new(&project.cluster.base, &request, &control)?;
+    report(&wanted.obtain(&control, None)?, ui)
 }
 
 fn report(base: &Base, ui: &Ui) -> Result<(), Failure> {

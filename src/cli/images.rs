@@ -14,7 +14,7 @@ use crate::io::folder::keeps_modes;
 use crate::io::{FileLock, Folder, Owner};
 use crate::opened::Opened;
 use crate::sink::Format;
-use crate::ui::Ui;
+use crate::workflow::{Control, Warning};
 
 /// Says of each image in the folder which cluster it is of.
 const LIST: &str = ".pibake-images.toml";
@@ -56,7 +56,7 @@ impl<'a> Images<'a> {
         usual: bool,
         files: &[String],
         identity: Option<&Identity>,
-        ui: &Ui,
+        control: &Control,
     ) -> Result<Self, Failure> {
         let list = read(dir)?;
         for file in files {
@@ -75,18 +75,13 @@ impl<'a> Images<'a> {
             if usual {
                 return Err(refused(&dir.join(file), Some(entry)));
             }
-            let path = dir.join(file);
-            ui.progress().note(&format!(
-                "warning: {} in the same folder is of another cluster ({:?})",
-                path.display(),
-                entry.cluster
-            ));
+            control.warn(Warning::OthersImage { path: dir.join(file), cluster: entry.cluster.clone() });
         }
         Ok(Self { dir, list })
     }
 
     /// Closes the folder to git where it was made for the images, and says so where everybody can read it.
-    pub fn prepare(&self, is_new: bool, ui: &Ui) -> Result<(), Failure> {
+    pub fn prepare(&self, is_new: bool, control: &Control) -> Result<(), Failure> {
         let making = || format!("writing into the folder {}", self.dir.display());
         if is_new {
             let folder = Folder::open(self.dir).doing(making)?;
@@ -97,11 +92,7 @@ impl<'a> Images<'a> {
             }
         }
         if let Ok(false) = keeps_modes(self.dir) {
-            ui.progress().note(&format!(
-                "warning: the file system of {} keeps no file modes: everybody on this machine can read the \
-                 cluster's secrets in the images",
-                self.dir.display()
-            ));
+            control.warn(Warning::NoModes { dir: self.dir.to_owned() });
         }
         Ok(())
     }
@@ -128,8 +119,8 @@ impl<'a> Images<'a> {
 }
 
 /// The names of the files that `nodes` get.
-pub fn file_names<'n>(nodes: impl Iterator<Item = &'n str>, format: Format) -> Vec<String> {
-    nodes.map(|node| format.file_name(node)).collect()
+pub fn file_names(nodes: &[String], format: Format) -> Vec<String> {
+    nodes.iter().map(|node| format.file_name(node)).collect()
 }
 
 fn refused(path: &Path, entry: Option<&Entry>) -> Failure {

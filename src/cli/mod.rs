@@ -10,24 +10,25 @@ mod exit;
 mod fetch;
 #[cfg(target_os = "linux")]
 mod flash;
-mod founding;
 mod images;
 mod init;
 mod inspect;
 mod logs;
 mod plan;
-mod selector;
 mod signals;
 mod token;
 
 pub use exit::describe;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Failure;
 use crate::ui::Ui;
+use crate::workflow::Control;
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
 #[derive(Debug, Parser)]
@@ -89,6 +90,11 @@ enum Command {
     Token(token::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+}
+
+/// A run that is told where `ui` has it, and ended by `cancel`.
+fn control(ui: &Ui, cancel: &Arc<AtomicBool>) -> Control {
+    Control::new(ui.shared_progress(), Arc::clone(cancel))
 }
 
 impl Cli {

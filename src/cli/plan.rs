@@ -1,26 +1,19 @@
 //! `pibake plan [--node N] [PATH]`
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
 
-use super::base_flags::Wanted;
-use super::description::{Description, image_platform, versions};
+use super::description::{Description, versions};
 use super::exit::Usage;
-use super::selector::NodeSelector;
-use crate::bake::{self, Preparation};
-use crate::base::{self, Spec};
-use crate::cluster::{Node, Platform, Software};
-use crate::disk::FileDevice;
-use crate::error::{Doing, Failure};
+use crate::bake::Preparation;
+use crate::cluster::{Cluster, Node, Software};
+use crate::error::Failure;
 use crate::image_path::ImagePath;
-use crate::opened::Opened;
-use crate::project::Project;
-use crate::recipe::Recipe;
-use crate::recipe::show;
+use crate::recipe::{Recipe, show};
 use crate::ui::{Table, Ui};
+use crate::workflow::{NodeSelector, Preview};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -35,84 +28,29 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let project = arguments.description.open(config, ui)?;
+    let control = super::control(ui, &super::signals::cancelled()?);
+    let described = arguments.description.open(config, control)?;
     let Some(selector) = &arguments.node else {
-        return nodes(&project, ui);
+        return nodes(&described.project.cluster, described.software()?.as_ref(), ui);
     };
-    let node = selector.find(&project.cluster)?;
-    let (platform, base) = platform(&project, ui)?;
-    let recipe = project.preview(node, &platform)?;
-    let before = match base {
-        Some(base) => bake::preparations(
-            Arc::new(FileDevice::open(&base).doing(|| format!("opening {}", base.display()))?),
-            &recipe,
-        )?,
-        None => Vec::new(),
-    };
+    let node = selector.find(&described.project.cluster)?;
+    let Preview { before, recipe } = described.preview(node)?;
     match &arguments.path {
         None => changes(&recipe, &before, ui),
         Some(path) => file(&recipe, path, ui),
     }
 }
 
-/// What system the nodes will run, and the raw base image, where that is here. A packed image says
-/// what it holds once it is unpacked into the cache, which a build needs anyway; nothing is
-/// downloaded for a plan.
-fn platform(project: &Project, ui: &Ui) -> Result<(Platform, Option<PathBuf>), Failure> {
-    let stated = project.cluster.stated_platform();
-    let is_here = matches!(Spec::parse(&project.cluster.base.image), Ok(Spec::Path(_)));
-    if let Some(platform) = stated.filter(|_| !is_here) {
-        return Ok((platform, None));
-    }
-    let wanted = Wanted::here(project)?.until(&super::signals::cancelled()?);
-    if let Some(path) = wanted.file().filter(|path| Opened::open(path).is_ok()) {
-        let platform = stated.map_or_else(|| image_platform(path), Ok)?;
-        return Ok((platform, Some(path.to_owned())));
-    }
-    match wanted.obtain(ui, None) {
-        Ok(base) => {
-            let platform = stated.map_or_else(|| image_platform(base.path()), Ok)?;
-            Ok((platform, Some(base.path().to_owned())))
-        }
-        Err(base::Error::Offline { .. }) => {
-            let why =
-                "what system it holds is known only when it is here: run pibake fetch, or set base.platform";
-            Err(Usage(format!("{} is not in the cache, and {why}", project.cluster.base.image)).into())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What will run, where that is known without fetching or unpacking anything large.
-fn software(project: &Project, ui: &Ui) -> Result<Option<Software>, Failure> {
-    let image = &project.cluster.base.image;
-    let is_here = image == "sample" || Opened::open(Path::new(image)).is_ok();
-    let platform = match project.cluster.stated_platform() {
-        Some(platform) => platform,
-        // A cache that cannot be used is none of this command's business.
-        None if is_here => match platform(project, ui) {
-            Ok((platform, _)) => platform,
-            Err(error) => {
-                tracing::info!("what {image} holds is not known: {error}");
-                return Ok(None);
-            }
-        },
-        None => return Ok(None),
-    };
-    Ok(Some(project.software(&platform)?))
-}
-
-fn nodes(project: &Project, ui: &Ui) -> Result<(), Failure> {
-    let nodes = &project.cluster.nodes;
-    let software = software(project, ui)?;
-    let kubernetes = software.as_ref().map(|s| s.kubernetes.to_string());
-    let containerd = software.as_ref().map(|s| s.containerd.to_string());
+fn nodes(cluster: &Cluster, software: Option<&Software>, ui: &Ui) -> Result<(), Failure> {
+    let (nodes, base) = (&cluster.nodes, cluster.base.image.to_string());
+    let kubernetes = software.map(|s| s.kubernetes.to_string());
+    let containerd = software.map(|s| s.containerd.to_string());
     let role = |node: &Node| if node.is_control_plane() { "control-plane" } else { "worker" };
     let value: Vec<_> = nodes
         .iter()
         .map(|n| {
             json!({ "node": n.name, "role": role(n), "address": n.address.to_string(),
-                "base": project.cluster.base.image, "kubernetes": kubernetes, "containerd": containerd })
+                "base": base, "kubernetes": kubernetes, "containerd": containerd })
         })
         .collect();
     ui.result(&value, || {
@@ -120,8 +58,7 @@ fn nodes(project: &Project, ui: &Ui) -> Result<(), Failure> {
         for node in nodes {
             table.row([node.name.clone(), role(node).into(), node.address.to_string()]);
         }
-        let base = &project.cluster.base.image;
-        let versions = software.as_ref().map(|software| versions(base, software));
+        let versions = software.map(|software| versions(&base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
         table.to_string() + &versions.unwrap_or_else(unknown)
     })?;

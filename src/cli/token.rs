@@ -17,13 +17,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::description::Description;
 use super::exit::Usage;
-use super::selector::NodeSelector;
 use crate::cluster::{Node, Secret};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::token::id;
 use crate::identity::{Identity, shell_word};
 use crate::project::Project;
 use crate::ui::{Table, Ui};
+use crate::workflow::NodeSelector;
 
 /// How long kubectl may wait for the cluster.
 const PATIENCE: &str = "--request-timeout=5s";
@@ -60,7 +60,8 @@ enum Action {
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let project = arguments.description.open(config, ui)?;
+    let control = super::control(ui, &super::signals::cancelled()?);
+    let project = arguments.description.open(config, control)?.project;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
         return Err(
@@ -74,10 +75,11 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), 
     }
 }
 
-fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node, Usage> {
+fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node, Failure> {
     let node = selector.find(&project.cluster)?;
     if node.is_control_plane() {
-        return Err(Usage(format!("{} is the control plane: it joins nobody and needs no token", node.name)));
+        let text = format!("{} is the control plane: it joins nobody and needs no token", node.name);
+        return Err(Usage(text).into());
     }
     Ok(node)
 }

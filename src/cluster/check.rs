@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::{Opening, Protocol, Secret, Security, WifiKey, authorized_key};
+use crate::catalog::Digest;
 
 /// A DNS label of RFC 1123 in lower case, as Linux, Kubernetes and DHCP all take it for a name.
 pub(super) fn label(text: &str) -> Result<(), String> {
@@ -164,11 +165,8 @@ pub(super) fn opening(text: &str) -> Result<Opening, String> {
     }
 }
 
-pub(super) fn sha256(text: &str) -> Result<String, String> {
-    if text.len() == 64 && is_hex(text) {
-        return Ok(text.to_lowercase());
-    }
-    Err("must be a SHA-256: 64 hex digits".to_owned())
+pub(super) fn sha256(text: &str) -> Result<Digest, String> {
+    text.parse().map_err(|_| "must be a SHA-256: 64 hex digits".to_owned())
 }
 
 pub(super) fn fingerprint(text: &str) -> Result<String, String> {

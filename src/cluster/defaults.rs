@@ -59,5 +59,3 @@ pub const KUBERNETES: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb";
 pub const KUBERNETES_KEY: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb/Release.key";
 /// Fingerprint of the key of the Kubernetes repository.
 pub const KUBERNETES_FINGERPRINT: &str = "DE15B14486CD377B9E876E1A234654DA9A296436";
-/// The base image of the book.
-pub const BASE: &str = "20.04.5";

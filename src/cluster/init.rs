@@ -2,7 +2,7 @@
 
 use ipnet::Ipv4Net;
 
-use super::{Cluster, INIT, Mode, defaults};
+use super::{Cluster, INIT, Mode, Warning, defaults};
 use crate::io::Surrounding;
 
 /// What is written for each network, the default first, and what is taken where that is in use:
@@ -50,7 +50,7 @@ fn shares(own: Ipv4Net, there: &Surrounding) -> bool {
 impl Cluster {
     /// What of this cluster's networks the machine that builds it reaches in another way, and what
     /// to do where the nodes' uplink is in the same network.
-    pub fn shared_with(&self, outside: &[Surrounding]) -> Vec<String> {
+    pub fn shared_with(&self, outside: &[Surrounding]) -> Vec<Warning> {
         let mut own = vec![
             ("kubernetes.pods", self.kubernetes.pods),
             ("kubernetes.services", self.kubernetes.services),
@@ -58,15 +58,11 @@ impl Cluster {
         if matches!(self.network.mode, Mode::Gateway(_)) {
             own.insert(0, ("network.subnet", self.network.subnet));
         }
-        let said = own.into_iter().filter_map(|(key, net)| {
-            let there = outside.iter().find(|there| shares(net, there))?;
-            Some(format!(
-                "{key} {net} overlaps {}, which this machine reaches by {}: if that is the network which the \
-                 nodes' uplink joins, set {key} to another; if it is the cluster's own, all is well",
-                there.network, there.interface
-            ))
-        });
-        said.collect()
+        let overlap = |(key, network)| {
+            let there = outside.iter().find(|there| shares(network, there))?.clone();
+            Some(Warning::Overlap { key, network, there })
+        };
+        own.into_iter().filter_map(overlap).collect()
     }
 }
 
@@ -89,7 +85,7 @@ mod tests {
     fn defaults_are_kept_where_nothing_is_in_their_way() {
         for outside in [vec![], vec![there("192.168.1.0/24", false), there("10.0.0.0/8", true)]] {
             assert_eq!(init(&outside), (INIT.to_owned(), vec![]));
-            assert_eq!(parsed(INIT).shared_with(&outside), Vec::<String>::new());
+            assert!(parsed(INIT).shared_with(&outside).is_empty());
         }
     }
 

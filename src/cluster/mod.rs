@@ -26,8 +26,11 @@ mod secret;
 mod software;
 mod sources;
 mod toml;
+mod warning;
 
 use std::path::{Path, PathBuf};
+
+use crate::catalog::{Digest, Spec};
 
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
@@ -46,6 +49,7 @@ pub use read::{NotText, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::{Software, SoftwareError};
 pub use sources::{AptSource, ImageLayout, Proxy, Sources};
+pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.
 pub const INIT: &str = include_str!("init.toml");
@@ -80,17 +84,17 @@ pub struct Cluster {
 /// The image that nodes are made from, and how it is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseImage {
-    /// A release, `sample`, a path or a URL.
-    pub image: String,
+    /// Which it is.
+    pub image: Spec,
     /// Where releases are downloaded from instead of Ubuntu's server.
     pub mirror: Option<String>,
-    /// The image file's SHA-256, 64 lower case hex digits; `None` also where a flag names another
-    /// image than the description that has it.
-    pub sha256: Option<String>,
+    /// The digest of the image's file as published; `None` also where a flag names another image than the
+    /// description that has it.
+    pub sha256: Option<Digest>,
     /// A keyring to trust for SHA256SUMS.gpg instead of the embedded key.
     pub keyring: Option<PathBuf>,
     /// The platform to take the image for, where its os-release names none that is known.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Further arguments for the kernel.
     pub kernel_arguments: Vec<String>,
 }
@@ -101,16 +105,14 @@ impl Cluster {
         self.nodes.iter().find(|n| n.is_control_plane())
     }
 
-    /// The node that `--node` means: by number or by name.
-    pub fn node(&self, which: &str) -> Option<&Node> {
-        let number = which.parse::<u16>().ok();
-        self.nodes.iter().find(|n| n.name == which || Some(n.number) == number)
-    }
-
     /// The platform that the description names, or that the release of its base image is; `None`
     /// where only the image itself can tell.
     pub fn stated_platform(&self) -> Option<Platform> {
-        Platform::named(self.base.platform.as_deref().unwrap_or(&self.base.image))
+        match (&self.base.platform, &self.base.image) {
+            (Some(platform), _) => Some(*platform),
+            (None, Spec::Release(image)) => Platform::named(image.series),
+            (None, Spec::Sample | Spec::Path(_) | Spec::Url(_)) => None,
+        }
     }
 
     /// The keys of the description that hold a secret in clear.
@@ -140,27 +142,17 @@ impl Cluster {
     }
 
     /// What is allowed but probably not meant.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if let Some(gateway) = self.network.gateway()
             && gateway.uplink.wifi.is_none()
             && !self.origins.given("network.uplink")
         {
-            let name = self.control_plane().map_or("the control plane", |n| &n.name);
-            warnings.push(format!(
-                "no radio network is described in [network.wifi]: {name} expects its way to the internet \
-                 on a second Ethernet adapter, {}",
-                gateway.uplink.interface
-            ));
+            let node = self.control_plane().map_or("the control plane", |node| &node.name).to_owned();
+            warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });
         }
-        if let Some(wifi) = self.network.wifi()
-            && wifi.country.is_none()
-        {
-            warnings.push(
-                "network.wifi.country is not given: until it is, the radio keeps to what every country allows, \
-                 and may not see networks on channels 12, 13 and most of those at 5 GHz"
-                    .to_owned(),
-            );
+        if self.network.wifi().is_some_and(|wifi| wifi.country.is_none()) {
+            warnings.push(Warning::NoCountry);
         }
         warnings
     }

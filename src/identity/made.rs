@@ -53,7 +53,7 @@ impl Made {
         Self {
             pibake: env!("CARGO_PKG_VERSION").to_owned(),
             created: now,
-            base: cluster.base.image.clone(),
+            base: cluster.base.image.to_string(),
             platform: platform.name.to_owned(),
             kubernetes: software.kubernetes.to_string(),
             containerd: software.containerd.to_string(),

@@ -17,10 +17,8 @@ pub use visible::{visible, visible_line};
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
-use crate::io::Waiting;
 use crate::progress::{Progress, Silent};
 
 /// How a command talks, as the flags that all commands share have it.
@@ -55,10 +53,9 @@ impl Ui {
         self.progress.as_ref()
     }
 
-    /// A wait for another process that is told where progress is, and ended by `cancel`.
-    pub fn waiting(&self, cancel: &Arc<AtomicBool>) -> Waiting {
-        let progress = Arc::clone(&self.progress);
-        Waiting::new(Arc::clone(cancel), move |text| progress.note(text))
+    /// The same, to be kept.
+    pub fn shared_progress(&self) -> Arc<dyn Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Whether results go out as JSON.

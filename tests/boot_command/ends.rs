@@ -15,7 +15,7 @@ use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::lab::{Lab, PATIENCE, is_running, wait_until};
-use crate::support::tool;
+use crate::support::{run, tool};
 
 #[test]
 fn what_is_typed_reaches_the_machine() {
@@ -183,4 +183,42 @@ fn a_console_on_which_nothing_can_be_typed_ends_the_run() {
     let error = session::run(&qemu, &[("a".into(), setup)], &ending, &mut NoKeyboard).unwrap_err();
     assert_eq!(error.to_string(), "typing on the console of a");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no more threads");
+}
+
+#[test]
+fn a_base_that_changes_while_cards_are_prepared_is_noticed() {
+    let lab = Lab::new();
+    let image = lab.image("base");
+    let text = "[base]\nimage = \"./base.img\"\nplatform = \"20.04\"\n";
+    std::fs::write(lab.path("pibake.toml"), text).unwrap();
+    // the second machine's kernel waits for a reader: all nodes are baked by then, and QEMU is not started yet
+    let (keep, emulator) = (lab.path("keep"), lab.path("pid"));
+    let gate = keep.join("node-2/kernel");
+    std::fs::create_dir_all(gate.parent().unwrap()).unwrap();
+    run(tool("mkfifo", "coreutils").arg(&gate));
+    let mut command = lab.boot("login");
+    command
+        .args(["--node", "1", "--node", "2", "--until", "login:", "--timeout", PATIENCE, "--keep"])
+        .arg(&keep);
+    command.env("FAKE_PID", &emulator).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let card = keep.join("node-1/card.qcow2");
+    while !card.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended: {}", errors(child));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut base = std::fs::OpenOptions::new().append(true).open(&image).unwrap();
+    base.write_all(b"more").unwrap();
+    assert!(!std::fs::read(&gate).unwrap().is_empty());
+    let code = child.wait().unwrap().code();
+    let said = errors(child);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("base.img changed while it was used"), "{said}");
+    assert!(!emulator.exists(), "QEMU was started");
+}
+
+fn errors(mut child: std::process::Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
 }

@@ -10,10 +10,11 @@ use std::sync::atomic::AtomicBool;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::super::exit::Usage;
 use super::Arguments;
 use super::scratch::Scratch;
 use crate::base::Cache;
+use crate::cli::exit::Usage;
+use crate::cluster::Node;
 use crate::disk::{FileDevice, Patch, Patched};
 use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
@@ -22,6 +23,7 @@ use crate::error::{Doing, Failure};
 use crate::opened::Opened;
 use crate::sink::card_overlay;
 use crate::ui::Ui;
+use crate::workflow::{Control, Prepared, Wanted};
 
 /// First half of the Ethernet addresses of the Pi 4 (Raspberry Pi Trading's).
 const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
@@ -31,6 +33,21 @@ const UPLINK: [u8; 3] = [0x02, 0x70, 0x69];
 /// Name of the file that says what a kept card was begun over.
 const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
+
+/// The nodes whose cards are booted, ready to be baked.
+pub fn nodes(
+    arguments: &Arguments,
+    config: Option<&Path>,
+    offline: bool,
+    control: &Control,
+) -> Result<Prepared, Failure> {
+    let described = arguments.description.open(config, control.clone())?;
+    let mut chosen = described.choose(&arguments.node, arguments.founding.new_cluster)?;
+    let image = &chosen.project().cluster.base;
+    let wanted = Wanted::new(image, &arguments.base_flags.request(offline), control)?;
+    chosen.refuse_early()?;
+    Ok(chosen.prepare(&wanted, None)?)
+}
 
 /// What a machine boots.
 pub struct Source {
@@ -57,34 +74,17 @@ impl Source {
     }
 
     /// What would be on the cards of the nodes that were asked for.
-    pub fn of_nodes(
-        arguments: &Arguments,
-        config: Option<&Path>,
-        offline: bool,
-        cancel: &Arc<AtomicBool>,
-        ui: &Ui,
-    ) -> Result<Vec<Self>, Failure> {
-        let project = arguments.description.open(config, ui)?.waiting(ui.waiting(cancel));
-        let project = super::super::build::anew(project, &arguments.node, ui)?;
-        let nodes = super::super::build::chosen(&project, &arguments.node)?;
-        let new = arguments.founding.check(&project, &nodes)?;
-        let base = arguments.base_flags.wanted(&project, offline)?.until(cancel).obtain(ui, None)?;
-        let platform = super::super::build::platform(&project, &base)?;
-        let recipes = project.recipes(&platform)?;
-        new.tell(&project, ui);
-        let mut sources = Vec::with_capacity(nodes.len());
-        for node in nodes {
+    pub fn of_nodes(prepared: &Prepared) -> Result<Vec<Self>, Failure> {
+        let source = |node: &Node| -> Result<Self, Failure> {
             let booting = || format!("booting {}", node.name);
-            let recipe = super::super::build::recipe_of(&recipes, &node.name)?;
-            let patch = crate::bake::bake(base.device()?, recipe, project.build_time()).doing(booting)?;
-            let backing = std::fs::canonicalize(base.path()).doing(booting)?;
+            let (patch, _) = prepared.bake(&node.name).doing(booting)?;
+            let backing = std::fs::canonicalize(prepared.base().path()).doing(booting)?;
             let device = FileDevice::open(&backing).doing(booting)?;
-            let image = Opened::of(std::sync::Arc::new(Patched::new(device, patch.clone())))?;
-            let mac = node.mac.map(|mac| mac.0);
-            let source = Self::read(&image, backing, patch, mac).doing(booting)?;
-            sources.push(Self { name: node.name.clone(), ..source });
-        }
-        Ok(sources)
+            let image = Opened::of(Arc::new(Patched::new(device, patch.clone())))?;
+            let source = Self::read(&image, backing, patch, node.mac.map(|mac| mac.0)).doing(booting)?;
+            Ok(Self { name: node.name.to_string(), ..source })
+        };
+        prepared.nodes().into_iter().map(source).collect()
     }
 
     fn read(image: &Opened, backing: PathBuf, patch: Patch, mac: Option<Mac>) -> Result<Self, Failure> {

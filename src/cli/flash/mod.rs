@@ -9,23 +9,19 @@ mod whose;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
 use super::base_flags::BaseFlags;
-use super::build::{check_use, platform};
-use super::description::Description;
+use super::description::{Description, Founding};
 use super::exit::Usage;
-use super::founding::{self, Founding};
-use super::selector::NodeSelector;
-use crate::bake;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::error::{Doing, Failure};
-use crate::project::Project;
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::ui::Ui;
+use crate::workflow::{Chosen, Control, NodeSelector, Prepared, Wanted, own};
 use awake::Awake;
 use targets::{Asked, Held};
 
@@ -73,33 +69,31 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
+    let cancel = Arc::default();
+    let control = super::control(ui, &cancel);
     let job = match &arguments.image {
         Some(path) => Job::Image(image::open(path)?),
-        None => Job::Nodes(Box::new(project(arguments, config, ui)?)),
+        None => Job::Nodes(Box::new(chosen(arguments, config, control.clone())?)),
     };
     let machine = Machine::this();
-    let mut own = super::drives::own(config);
+    let mut own = own(config);
     if let Some(path) = &arguments.image {
         own.push(crate::drives::Own {
             what: "the image to be written",
             path: std::path::absolute(path).doing(|| format!("examining {}", path.display()))?,
         });
     }
-    let held = targets::hold(&machine, arguments, &job, &own, ui)?;
+    let held = targets::hold(&machine, arguments, &job, &own, &control)?;
     confirm::all(&held, arguments.yes, &job.needed())?;
 
     let _awake = Awake::keep();
-    // not before: until here Ctrl-C just ends the program, and nothing was written
-    let cancel = super::signals::cancelled()?;
-    let job = match job {
-        Job::Nodes(project) => Job::Nodes(Box::new(project.waiting(ui.waiting(&cancel)))),
-        image @ Job::Image(_) => image,
-    };
+    // not before: until here Ctrl-C just ends the program, at the question too, and nothing was written
+    super::signals::listen(&cancel)?;
     let options = Options { verify: !arguments.no_verify, full: arguments.full, wipe: arguments.wipe };
     let flash = Flash::new(held.iter().map(Held::target).collect(), options, Arc::clone(&cancel));
-    let mut outcomes = match &job {
+    let mut outcomes = match job {
         Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), ui.progress()),
-        Job::Nodes(project) => nodes(flash, project, arguments, offline, &cancel, ui)?,
+        Job::Nodes(chosen) => nodes(flash, *chosen, arguments, offline, &control)?,
     };
     outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
     let off = leave(&machine, held, &outcomes, arguments.no_eject);
@@ -108,7 +102,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
 
 /// What is written.
 enum Job {
-    Nodes(Box<Project>),
+    Nodes(Box<Chosen>),
     Image(image::Image),
 }
 
@@ -122,54 +116,39 @@ impl Job {
     }
 }
 
-fn project(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<Project, Failure> {
-    let project = arguments.description.open(config, ui)?;
-    // what is asked for wrongly is told where the drives are looked at
-    let asked = arguments.devices.iter().filter_map(|asked| asked.node.as_ref()).chain(&arguments.node);
-    let asked: Vec<_> = asked.cloned().collect();
-    let project = super::build::anew(project, &asked, ui)?;
-    let nodes: Vec<_> = asked.iter().filter_map(|node| node.find(&project.cluster).ok()).collect();
-    if !nodes.is_empty() {
-        let _ = arguments.founding.check(&project, &nodes)?;
-    }
-    Ok(project)
+/// The nodes that the cards are to become.
+fn chosen(arguments: &Arguments, config: Option<&Path>, control: Control) -> Result<Chosen, Failure> {
+    let asked = arguments.devices.iter().map(|asked| targets::selector(asked, arguments).cloned());
+    let asked: Vec<NodeSelector> = asked.collect::<Result<_, Failure>>()?;
+    let described = arguments.description.open(config, control)?;
+    Ok(described.choose(&asked, arguments.founding.new_cluster)?)
 }
 
 fn nodes(
     mut flash: Flash,
-    project: &Project,
+    mut chosen: Chosen,
     arguments: &Arguments,
     offline: bool,
-    cancel: &Arc<AtomicBool>,
-    ui: &Ui,
+    control: &Control,
 ) -> Result<Vec<Outcome>, Failure> {
-    let prepared = (|| -> Result<_, Failure> {
-        let wanted = arguments.base_flags.wanted(project, offline)?.until(cancel);
-        let is_new = project.is_new()?;
-        // what cannot be built is refused before anything is written
-        if let Some(platform) = project.cluster.stated_platform() {
-            project.recipes(&platform)?;
-        }
-        let base = wanted.obtain(ui, Some(flash.observer()))?;
-        let recipes = project.recipes(&platform(project, &base)?)?;
-        check_use(&base, &recipes, ui)?;
-        if is_new {
-            founding::tell(project, ui);
-        }
-        Ok((base, recipes))
+    let prepared = (|| -> Result<Prepared, crate::workflow::Error> {
+        let image = &chosen.project().cluster.base;
+        let wanted = Wanted::new(image, &arguments.base_flags.request(offline), control)?;
+        chosen.refuse_early()?;
+        chosen.prepare(&wanted, Some(flash.observer()))
     })();
-    let (base, recipes) = match prepared {
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {
             let outcomes = flash.abandon(|| Error::Cancelled);
             // a fault of all the cards, or the user's wish, explains itself in what became of them
             let explained = outcomes.iter().all(|o| !matches!(o.result, Err(Error::Cancelled)));
-            if explained || cancel.load(Ordering::Relaxed) {
+            if explained || control.cancel().load(Ordering::Relaxed) {
                 return Ok(outcomes);
             }
             let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
             let begun: Vec<_> = begun.map(report::given_up).collect();
-            return Err(fault.while_doing(if begun.is_empty() {
+            return Err(Failure::from(fault).while_doing(if begun.is_empty() {
                 "nothing was written to any card".to_owned()
             } else {
                 format!("begun and given up: {}", begun.join("; "))
@@ -177,14 +156,12 @@ fn nodes(
         }
     };
     let contents = |name: &str| -> Result<Content, Failure> {
-        let recipe = super::build::recipe_of(&recipes, name)?;
-        tracing::info!(name, changes = recipe.changes.len(), "baking");
-        let (patch, proof) = bake::bake_with_proof(base.device()?, recipe, project.build_time())?;
+        let (patch, proof) = prepared.bake(name)?;
         let proof = Box::new(move |card: Arc<dyn ReadAt>| Ok(proof.check(&card)?));
-        let base = base.clone();
+        let base = prepared.base().clone();
         Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
     };
-    Ok(flash.finish(base.path(), &contents, ui.progress()))
+    Ok(flash.finish(prepared.base().path(), &contents, control.progress()))
 }
 
 /// Has the kernel look at the new partitions, and switches the readers off.

@@ -12,12 +12,11 @@ use std::time::Duration;
 use super::whose::whose;
 use super::{Arguments, Job, usage};
 use crate::cli::exit::Refused;
-use crate::cli::selector::NodeSelector;
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Doing, Failure};
 use crate::sink::card::{DriveCard, Target};
-use crate::ui::Ui;
+use crate::workflow::{Control, NodeSelector, Warning};
 
 /// Links here name the drive itself, wherever it is plugged in.
 const BY_ID: &str = "/dev/disk/by-id";
@@ -79,11 +78,11 @@ pub fn hold(
     arguments: &Arguments,
     job: &Job,
     own: &[Own],
-    ui: &Ui,
+    control: &Control,
 ) -> Result<Vec<Held>, Failure> {
     let mut held: Vec<Held> = Vec::new();
     let ours = match job {
-        Job::Nodes(project) => project.existing_identity()?,
+        Job::Nodes(chosen) => chosen.project().existing_identity()?,
         Job::Image(_) => None,
     };
     for asked in &arguments.devices {
@@ -92,7 +91,7 @@ pub fn hold(
             let (a, b) = (other.asked.display(), asked.path.display());
             return Err(usage(format!("{a} and {b} are both to become {node}: every node is there once")));
         }
-        let drive = safe(machine, &asked.path, arguments, job, own, ui)?;
+        let drive = safe(machine, &asked.path, arguments, job, own, control)?;
         if let Some(other) = held.iter().find(|h| h.drive.number == drive.number) {
             let (a, b) = (other.asked.display(), asked.path.display());
             return Err(usage(format!("{a} and {b} are the same drive, {}", drive.path.display())));
@@ -106,11 +105,8 @@ pub fn hold(
             return Err(Refused(format!("{path} leads to another drive now than a moment ago")).into());
         }
         if drive.logical_sector > 512 {
-            ui.progress().note(&format!(
-                "warning: {} has sectors of {} bytes; the image counts in 512, and a Raspberry Pi may not find its partitions",
-                drive.path.display(),
-                drive.logical_sector
-            ));
+            let (path, sector) = (drive.path.clone(), drive.logical_sector);
+            control.warn(Warning::LargeSectors { drive: path, sector });
         }
         let whose = whose(&drive.path, ours.as_ref());
         held.push(Held { asked: asked.path.clone(), drive, node, whose, card: Arc::new(card) });
@@ -119,26 +115,29 @@ pub fn hold(
 }
 
 fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> Result<String, Failure> {
-    let project = match job {
-        Job::Nodes(project) => project,
-        Job::Image(_) if asked.node.is_some() => {
-            let text = "--image writes one image: leave =N out";
-            return Err(usage(text));
+    match job {
+        Job::Nodes(chosen) => {
+            let node = selector(asked, arguments)?.find(&chosen.project().cluster)?;
+            Ok(node.name.to_string())
         }
-        Job::Image(image) => return Ok(image.name()),
-    };
-    let selector = match (&asked.node, &arguments.node) {
-        (Some(_), Some(_)) => return Err(usage("say the node by --node or by =N, not by both")),
+        Job::Image(_) if asked.node.is_some() => Err(usage("--image writes one image: leave =N out")),
+        Job::Image(image) => Ok(image.name()),
+    }
+}
+
+/// The node that a card is to become, as it was typed.
+pub fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
+    match (&asked.node, &arguments.node) {
+        (Some(_), Some(_)) => Err(usage("say the node by --node or by =N, not by both")),
         (None, Some(_)) if arguments.devices.len() > 1 => {
-            return Err(usage("--node goes with one device; write several as DEVICE=N"));
+            Err(usage("--node goes with one device; write several as DEVICE=N"))
         }
-        (Some(selector), None) | (None, Some(selector)) => selector,
+        (Some(selector), None) | (None, Some(selector)) => Ok(selector),
         (None, None) => {
             let path = asked.path.display();
-            return Err(usage(format!("which node is {path} to become? Add --node N, or write {path}=N")));
+            Err(usage(format!("which node is {path} to become? Add --node N, or write {path}=N")))
         }
-    };
-    Ok(selector.find(&project.cluster)?.name.clone())
+    }
 }
 
 /// The drive at `path`, after unmounting what may be unmounted.
@@ -148,7 +147,7 @@ fn safe(
     arguments: &Arguments,
     job: &Job,
     own: &[Own],
-    ui: &Ui,
+    control: &Control,
 ) -> Result<Drive, Failure> {
     if arguments.unmount
         && let Found::Drive(drive, _) =
@@ -162,7 +161,7 @@ fn safe(
             let device = used.way.first().map_or_else(|| drive.path.clone(), |n| Path::new("/dev").join(n));
             unmount(at, &device)
                 .doing(|| format!("unmounting {}; close what uses it, nothing was written", at.display()))?;
-            ui.progress().note(&format!("unmounted {}", at.display()));
+            control.progress().note(&format!("unmounted {}", at.display()));
         }
     }
     judged(machine, path, arguments, job, own)

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::passwords::{self, Passwords};
 use super::{Overrides, existing, path};
-use crate::cluster::toml::{Document, Field, Table};
+use crate::catalog::{InvalidSpec, Spec};
+use crate::cluster::toml::{Document, Table};
 use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, login, platform};
 use crate::io::read_small;
 
@@ -80,18 +81,13 @@ pub(super) fn base(
     overrides: &Overrides,
 ) -> BaseImage {
     let mut table = root.table("base");
-    let image = table.text("image").and_then(|f: Field<'_, '_, String>| {
-        f.check(|text| match text.trim() {
-            "" => Err("must be a release such as 20.04.5, a path or an address"),
-            text => Ok(image(dir, text)),
-        })
-    });
+    let image = table.text("image").and_then(|f| f.check(|text| image(dir, text.trim())));
     let mirror = table.text("mirror").and_then(|f| f.check(|t| check::web_address(t, &[])));
     let sha256 = table.text("sha256").and_then(|f| f.check(|t| check::sha256(t)));
     let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
     let platform = table.text("platform").and_then(|f| {
         f.check(|text| match Platform::named(text) {
-            Some(_) => Ok(text.clone()),
+            Some(platform) => Ok(platform),
             None => Err(format!("must be one of {}", platform::names())),
         })
     });
@@ -99,20 +95,29 @@ pub(super) fn base(
     let kernel_arguments =
         arguments.into_iter().filter_map(|f| f.check(|t| check::kernel_argument(t))).collect();
     table.finish();
-    if overrides.base.is_some() {
-        document.flag("base.image", "--base");
-    }
-    let described = image.unwrap_or_else(|| defaults::BASE.to_owned());
-    let image = overrides.base.clone().unwrap_or_else(|| described.clone());
+    let described = image.unwrap_or_default();
+    let image = match &overrides.base {
+        None => described.clone(),
+        Some(given) => {
+            document.flag("base.image", "--base");
+            given.parse().unwrap_or_else(|fault: InvalidSpec| {
+                document.complain("base.image", fault.to_string());
+                Spec::default()
+            })
+        }
+    };
     // the digest is that of the image which stands beside it, not of another one named by a flag
     let sha256 = sha256.filter(|_| image == described);
     BaseImage { image, mirror, sha256, keyring, platform, kernel_arguments }
 }
 
 /// A path goes from the description's directory, all else stays as it is.
-fn image(dir: &Path, text: &str) -> String {
-    let is_path = !text.contains("://") && (text.contains('/') || text.contains(".img"));
-    if is_path { path(dir, text).display().to_string() } else { text.to_owned() }
+fn image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
+    match Spec::parse_among(text, |name| path(dir, name).is_file())? {
+        // An address of a file names it from the root on.
+        Spec::Path(_) if !text.contains("://") => Ok(Spec::Path(path(dir, text))),
+        spec => Ok(spec),
+    }
 }
 
 pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {

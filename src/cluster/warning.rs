@@ -1,0 +1,52 @@
+//! What a description may say, and probably does not mean.
+
+use std::fmt;
+
+use ipnet::Ipv4Net;
+
+use crate::io::Surrounding;
+
+/// What is allowed but probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// No radio network is described, and nobody said by which other way the control plane reaches the internet.
+    NoRadio {
+        /// The control plane's name.
+        node: String,
+        /// The interface that its way out is expected on.
+        interface: String,
+    },
+    /// The country that the radio is in is not known.
+    NoCountry,
+    /// The machine that builds reaches one of the cluster's networks in another way.
+    Overlap {
+        /// The key of the cluster's network.
+        key: &'static str,
+        /// The cluster's network.
+        network: Ipv4Net,
+        /// What this machine reaches.
+        there: Surrounding,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRadio { node, interface } => write!(
+                f,
+                "no radio network is described in [network.wifi]: {node} expects its way to the internet on a \
+                 second Ethernet adapter, {interface}"
+            ),
+            Self::NoCountry => f.write_str(
+                "network.wifi.country is not given: until it is, the radio keeps to what every country allows, \
+                 and may not see networks on channels 12, 13 and most of those at 5 GHz",
+            ),
+            Self::Overlap { key, network, there } => write!(
+                f,
+                "{key} {network} overlaps {}, which this machine reaches by {}: if that is the network which the \
+                 nodes' uplink joins, set {key} to another; if it is the cluster's own, all is well",
+                there.network, there.interface
+            ),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What is probably not meant, in a description and around it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::cluster;
+use crate::identity::shell_word;
+
+/// What is allowed but probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// In the description itself.
+    Cluster(cluster::Warning),
+    /// Others can read a file that holds secrets.
+    Readable {
+        /// The file.
+        file: PathBuf,
+        /// What is in it.
+        holds: Holds,
+        /// The permission bits of its mode.
+        mode: u32,
+    },
+}
+
+/// What is secret in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// The values of these keys of the description.
+    Keys(Vec<&'static str>),
+    /// A password and nothing else.
+    Password,
+    /// Settings for cloud-init that look as if a password were among them.
+    PerhapsPassword,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster(warning) => warning.fmt(f),
+            Self::Readable { file, holds, mode } => {
+                let (name, quoted) = (file.display(), shell_word(file));
+                write!(f, "{name} {holds} and can be read by others (mode {mode:03o}): chmod 600 {quoted}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(keys) => write!(f, "holds secrets ({})", keys.join(", ")),
+            Self::Password => f.write_str("holds a password"),
+            Self::PerhapsPassword => f.write_str("may hold a password"),
+        }
+    }
+}

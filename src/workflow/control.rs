@@ -1,0 +1,62 @@
+//! Who is told how a run goes, and what ends it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::{Notice, Warning};
+use crate::io::Waiting;
+use crate::progress::{Progress, Silent};
+
+/// Who is told how a run goes, and what ends it.
+#[derive(Clone)]
+pub struct Control {
+    progress: Arc<dyn Progress>,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Control {
+    /// Reports to `progress`, and ends soon after `cancel` became true.
+    pub fn new(progress: Arc<dyn Progress>, cancel: Arc<AtomicBool>) -> Self {
+        Self { progress, cancel }
+    }
+
+    /// Where long work reports to.
+    pub fn progress(&self) -> &dyn Progress {
+        self.progress.as_ref()
+    }
+
+    /// What ends the run.
+    pub fn cancel(&self) -> &Arc<AtomicBool> {
+        &self.cancel
+    }
+
+    /// For waits on other processes: each is told, and ends with the run.
+    pub fn waiting(&self) -> Waiting {
+        let progress = Arc::clone(&self.progress);
+        Waiting::new(Arc::clone(&self.cancel), move |text| progress.note(text))
+    }
+
+    /// Tells what was found out.
+    pub fn tell(&self, notice: &Notice) {
+        self.progress.note(&notice.to_string());
+    }
+
+    /// Tells what is probably not meant.
+    pub fn warn(&self, warning: Warning) {
+        self.tell(&Notice::Warning(warning));
+    }
+}
+
+/// Tells nobody and goes on to the end.
+impl Default for Control {
+    fn default() -> Self {
+        Self::new(Arc::new(Silent), Arc::default())
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}

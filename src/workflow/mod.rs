@@ -1,0 +1,36 @@
+//! The way from a description to baked nodes, as `build`, `flash`, `boot` and `plan` all go it.
+//!
+//! ```text
+//! Described::open      the description is read, and what is probably not meant is told
+//!   .preview(node)     what would be baked, with what is here; nothing is made           (plan)
+//!   .choose(nodes)     Chosen: whose cards are made, and whether with them a new cluster begins
+//!     .refuse_early()  what cannot be built ends here, before anything is downloaded or written
+//!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once
+//!       .bake(node)    the node's changes over the base, read back
+//!       .finish()      the base is still what it was
+//! ```
+//!
+//! Each state is a type, so that no command can leave out a step, or take two of them in another order. What a
+//! command does with what comes out (files, cards, a virtual machine) is its own.
+
+mod base;
+mod control;
+mod described;
+mod error;
+mod founding;
+mod own;
+mod prepared;
+mod preview;
+mod select;
+mod system;
+mod warning;
+
+pub use base::{BaseRequest, Wanted};
+pub use control::Control;
+pub use described::{Chosen, Described};
+pub use error::{Error, Unexamined};
+pub use own::own;
+pub use prepared::Prepared;
+pub use preview::Preview;
+pub use select::NodeSelector;
+pub use warning::{Notice, Warning};
