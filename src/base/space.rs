@@ -4,16 +4,11 @@ use std::io;
 use std::path::Path;
 
 use super::{Error, Result};
-
-/// Bytes that an ordinary user may still write in the file system of `dir`.
-pub(super) fn available(dir: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(dir)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
+use crate::io::free_space;
 
 /// Refuses to begin what would not fit.
 pub(super) fn check(dir: &Path, needed: u64) -> Result<()> {
-    let available = available(dir).map_err(|e| Error::io("asking for the room in", dir, e))?;
+    let available = free_space(dir).map_err(|e| Error::io("asking for the room in", dir, e))?;
     if available < needed {
         return Err(Error::NoSpace { dir: dir.to_owned(), needed: Some(needed), available });
     }
@@ -30,7 +25,7 @@ pub(super) fn explain(error: io::Error, doing: &str, path: &Path) -> Error {
         return Error::io(doing, path, error);
     }
     let dir = path.parent().unwrap_or(path).to_owned();
-    let available = available(&dir).unwrap_or(0);
+    let available = free_space(&dir).unwrap_or(0);
     Error::NoSpace { dir, needed: None, available }
 }
 

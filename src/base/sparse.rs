@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::catalog::{Digest, Hasher};
 use crate::io::chunk::{Chunk, GRAIN};
+use crate::io::extents;
 use crate::io::{Direct, is_zero};
 
 /// Begin to write to the disk after so many bytes, so that not all of it is left for the end.
@@ -138,13 +139,8 @@ pub(super) fn content_of(path: &Path, mut seen: impl FnMut(u64)) -> io::Result<S
 
 /// The start of the first block from `at` on that may hold anything.
 fn next_data(file: &File, at: u64, len: u64) -> io::Result<u64> {
-    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
-        Ok(data) => Ok((data - data % BLOCK as u64).max(at)),
-        Err(rustix::io::Errno::NXIO) => Ok(len),
-        // a file system that knows no holes
-        Err(rustix::io::Errno::INVAL) => Ok(at),
-        Err(e) => Err(e.into()),
-    }
+    let data = extents::next_data(file, at)?;
+    Ok(data.map_or(len, |data| (data - data % BLOCK as u64).max(at)))
 }
 
 #[cfg(test)]

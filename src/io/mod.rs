@@ -4,7 +4,9 @@
 pub(crate) mod aligned;
 pub mod chunk;
 mod direct;
+pub(crate) mod extents;
 pub mod folder;
+mod free_space;
 pub mod lock;
 pub mod ownership;
 pub mod pool;
@@ -17,6 +19,7 @@ mod zero;
 pub(crate) use aligned::{AlignedBuf, is_aligned};
 pub(crate) use direct::Direct;
 pub use folder::Folder;
+pub(crate) use free_space::free_space;
 pub use lock::{FileLock, LockError};
 pub use ownership::Owner;
 pub use small::read_small;

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Format;
 use super::copy::Stop;
 use super::image::Image;
 use super::streaming::{Hold, Target};
 use super::temp::Temp;
-use super::{Format, room};
+use crate::io::free_space;
 use crate::io::stream::{Delivery, Subscriber};
 
 /// What an image may come to where its size is not known beforehand, in bytes: twice that of Ubuntu's.
@@ -119,7 +120,7 @@ impl Target for EarlyImage {
 fn fit(shared: &Shared, len: u64) -> io::Result<usize> {
     let device = |path: &Path| std::fs::metadata(path).map(|m| m.dev());
     let cached = if device(&shared.dir)? == device(&shared.cache)? { len } else { 0 };
-    let fit = room::free(&shared.dir)?.saturating_sub(cached) / len;
+    let fit = free_space(&shared.dir)?.saturating_sub(cached) / len;
     Ok(usize::try_from(fit).unwrap_or(usize::MAX))
 }
 

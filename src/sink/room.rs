@@ -1,22 +1,16 @@
 //! Whether the images fit, asked before the first of them is begun.
 
-use std::io;
 use std::path::Path;
 
 use super::source::Source;
 use super::{Error, Format};
+use crate::io::free_space;
 
 /// Tables and rounding of one image, at the most.
 const SLACK: u64 = 1 << 20;
 /// Pieces of the base that are compressed to see how well it compresses, and their size.
 const SAMPLES: u64 = 16;
 const SAMPLE: u64 = 1 << 20;
-
-/// Bytes that this user may still fill in the file system of `dir`.
-pub(super) fn free(dir: &Path) -> io::Result<u64> {
-    let room = rustix::fs::statvfs(dir)?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
-}
 
 /// Refuses to write `images` images of `source` that do not fit into `dir`. Each has `patch` bytes
 /// of its own. An image that is going to be replaced gives no room: it stays until the new one is
@@ -29,7 +23,7 @@ pub(super) fn check(
     patch: u64,
     cloned: bool,
 ) -> Result<(), Error> {
-    let free = free(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
+    let free = free_space(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
     let needed = |data: u64| (data + patch + SLACK).saturating_mul(images as u64);
     let refuse = |needed| Error::NoRoom { path: dir.to_owned(), images, needed, free };
     if images == 0 || needed(if cloned { 0 } else { source.data_bytes() }) <= free {

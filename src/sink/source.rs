@@ -6,11 +6,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
-
 use super::Error;
 use crate::io::chunk::GRAIN;
+use crate::io::extents;
 
 /// The base's raw file.
 pub(super) struct Source {
@@ -69,20 +67,9 @@ fn data_ranges(file: &File, len: u64) -> io::Result<Vec<Range<u64>>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut at = 0;
     while at < len {
-        let start = match rustix::fs::seek(file, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => break,
-            // The file system does not know of holes.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
-            Err(e) => return Err(e.into()),
-        };
-        let end = match rustix::fs::seek(file, SeekFrom::Hole(start)) {
-            Ok(end) => end,
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => len,
-            Err(e) => return Err(e.into()),
-        };
+        let Some(start) = extents::next_data(file, at)? else { break };
+        let end = extents::next_hole(file, start, len)?;
         // A file that shrinks or changes under our feet must not make this loop endless.
-        let (start, end) = (start.max(at), end.min(len));
         if start >= end {
             break;
         }
