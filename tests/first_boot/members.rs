@@ -4,7 +4,7 @@
 use crate::node::{Node, Role};
 use crate::pki;
 
-const JOIN: &str = "kubeadm join --config /etc/pibake/kubeadm.yaml";
+const JOIN: &str = "kubeadm join --config /etc/pibake/kubeadm.yaml --ignore-preflight-errors DirAvailable--etc-kubernetes-manifests";
 const COMPLETE: &str = "kubeadm join phase kubelet-start --config /etc/pibake/kubeadm.yaml";
 const RESET: &str = "kubeadm reset --force";
 const PEM: &str = "var/lib/kubelet/pki/kubelet-client-current.pem";

@@ -40,7 +40,7 @@ done
 own_apt arm64
 mkdir debs debian
 (cd debs && apt-get download -q "${apt[@]}" kubernetes-client containernetworking-plugins etcd-server \
-    busybox-static iptables libxtables12 libip4tc2 libip6tc2 libnftnl11 libmnl0 libnfnetlink0 \
+    busybox busybox-static iptables libxtables12 libip4tc2 libip6tc2 libnftnl11 libmnl0 libnfnetlink0 \
     libnetfilter-conntrack3 conntrack libc6 libgcc-s1)
 unpack() { # DIRECTORY PACKAGE...
     local dir=$1 name
@@ -50,7 +50,7 @@ unpack() { # DIRECTORY PACKAGE...
         dpkg-deb -x debs/"${name}"_*.deb "$dir"
     done
 }
-for name in kubernetes-client containernetworking-plugins etcd-server busybox-static; do
+for name in kubernetes-client containernetworking-plugins etcd-server busybox busybox-static; do
     unpack "debian/$name" "$name"
 done
 
@@ -63,11 +63,10 @@ rm -rf "${base:?}/usr/share"
 for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
     ln -s xtables-nft-multi "$base/usr/sbin/$name"
 done
-busybox=debian/busybox-static/bin/busybox
 with_busybox() { # DIRECTORY APPLET...
     local dir=$1 applet
     shift
-    install -D "$busybox" "$dir/bin/busybox"
+    [ -e "$dir/bin/busybox" ] || install -D -t "$dir/bin" debian/busybox-static/bin/busybox
     for applet; do
         ln -s busybox "$dir/bin/$applet"
     done
@@ -109,9 +108,17 @@ with_busybox images/flannel-cni-plugin cp sh
 install -D "$part/programs/flannel-cni" images/flannel-cni-plugin/flannel
 add flannel-cni-plugin images/flannel-cni-plugin
 applets=(cat date echo hostname httpd ls mkdir nslookup ping sh sha256sum sleep wget)
+# the static one cannot look up names: glibc's getaddrinfo wants libraries at run time, and crashes
+with_libc() { # DIRECTORY
+    unpack "$1" libc6 libgcc-s1
+    rm -rf "${1:?}/usr/share"
+    install -D -t "$1/bin" debian/busybox/bin/busybox
+}
+with_libc images/busybox
 with_busybox images/busybox "${applets[@]}"
 add busybox images/busybox --config.cmd sh
 # large enough that much of it is not on the disk yet, seconds after it was pulled
+with_libc images/late
 with_busybox images/late "${applets[@]}"
 head -c 24M /dev/urandom >images/late/data
 (cd images/late && sha256sum data bin/busybox >sums)

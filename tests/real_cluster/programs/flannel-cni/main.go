@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,11 +99,16 @@ func delegate(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	out["name"], out["cniVersion"], out["mtu"] = own.Name, own.CNIVersion, mtu
+	// FLANNEL_SUBNET is the bridge's own address with the subnet's length; host-local wants the network
+	_, network, err := net.ParseCIDR(subnet["FLANNEL_SUBNET"])
+	if err != nil {
+		return nil, err
+	}
 	// only one of the two masquerades
 	out["ipMasq"] = subnet["FLANNEL_IPMASQ"] != "true"
 	out["ipam"] = configuration{
 		"type":   "host-local",
-		"ranges": [][]configuration{{{"subnet": subnet["FLANNEL_SUBNET"]}}},
+		"ranges": [][]configuration{{{"subnet": network.String()}}},
 		"routes": []configuration{{"dst": subnet["FLANNEL_NETWORK"]}},
 	}
 	return json.Marshal(out)
