@@ -322,7 +322,7 @@ impl Kitchen<'_> {
             None => Ok(content),
             Some(extra) => {
                 let own = String::from_utf8_lossy(&content);
-                Ok(extra.read(&self.from.cluster.access.user)?.join(&own)?.into_bytes())
+                Ok(extra.joined(&own, &self.from.cluster.access.user)?.into_bytes())
             }
         }
     }

@@ -64,6 +64,14 @@ pub(super) struct Extra<'a> {
 }
 
 impl CloudConfig {
+    /// `own`, pibake's user-data for a node whose login is `user`, with these settings joined in.
+    ///
+    /// # Errors
+    /// [`ExtraError`] for what cannot be read, and for settings that are pibake's to decide.
+    pub fn joined(&self, own: &str, user: &str) -> Result<String, ExtraError> {
+        self.read(user)?.join(own)
+    }
+
     /// Reads the settings, as those of a node whose login is `user`.
     pub(super) fn read(&self, user: &str) -> Result<Extra<'_>, ExtraError> {
         let read = || -> Result<Extra<'_>, Fault> {
@@ -105,7 +113,7 @@ fn fault_in(file: &Path, fault: Fault) -> ExtraError {
 
 impl Extra<'_> {
     /// `own`, pibake's user-data, with these settings joined in.
-    pub(super) fn join(&self, own: &str) -> Result<String, ExtraError> {
+    fn join(&self, own: &str) -> Result<String, ExtraError> {
         let fault = |fault| fault_in(self.file, fault);
         let own = yaml::read(own).map_err(fault)?;
         let mut joined = own.unwrap_or_else(|| Node { kind: Kind::Map(Vec::new()), tag: None, line: 1 });

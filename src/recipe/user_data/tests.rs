@@ -7,7 +7,7 @@ fn config(text: &str) -> CloudConfig {
 }
 
 fn merged(extra: &str) -> Result<String, ExtraError> {
-    config(extra).read("ubuntu")?.join(OWN)
+    config(extra).joined(OWN, "ubuntu")
 }
 
 #[test]
@@ -165,4 +165,34 @@ fn files_of_pibakes_are_not_overwritten() {
     let error = check("write_files:\n- content: x\n  path: /etc//./hosts").unwrap_err();
     assert_eq!((error.line, error.why.contains("overlays")), (3, true));
     assert!(check("write_files: [{path: /etc/hosts, append: true}, {path: /etc/other}]").is_ok());
+}
+
+#[test]
+fn what_aliases_blow_up_is_refused_before_it_is_held() {
+    let deep = |levels: usize| format!("a: {}{}\n", "[".repeat(levels), "]".repeat(levels));
+    assert!(merged(&deep(99)).is_ok());
+    // what was joined can be read again
+    let once = config(&deep(99)).joined("", "ubuntu").unwrap();
+    assert_eq!(config(&once).joined("", "ubuntu").unwrap(), once);
+    let chained: String = (1..20)
+        .map(|n| {
+            format!(
+                "x{n}: &x{n} {}{}{}\n",
+                "[".repeat(50),
+                if n > 1 { format!("*x{}", n - 1) } else { String::new() },
+                "]".repeat(50)
+            )
+        })
+        .collect();
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(", "));
+    let many = format!("a: &a [{}]\nb: [{}]\n", vec!["1"; 1000].join(", "), vec!["*a"; 1000].join(", "));
+    for (extra, line, words) in [
+        (deep(100), 1, "more than 100 levels"),
+        (chained, 2, "more than 100 levels"),
+        (long, 2, "more than 4 MiB"),
+        (many, 2, "more than 50000 values"),
+    ] {
+        let error = merged(&extra).unwrap_err();
+        assert!(error.line == line && error.why.contains(words), "{error}");
+    }
 }

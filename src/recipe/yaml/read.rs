@@ -13,6 +13,13 @@ use super::{Form, Kind, Node};
 /// hand, and a few lines of aliases to aliases would fill the memory.
 const MAX_NODES: usize = 50_000;
 
+/// Most bytes of text that it may hold then: aliases of one long text are as bad as many of short ones.
+const MAX_TEXT: usize = 4 << 20;
+
+/// Most levels of lists and mappings in each other, those that aliases bring included. PyYAML takes two
+/// to three frames of Python's stack for each, of which there are 1000.
+const MAX_DEPTH: usize = 100;
+
 /// Longest key in characters; PyYAML looks no further for the colon.
 const MAX_KEY: usize = 1000;
 
@@ -46,13 +53,14 @@ pub(in super::super) fn read(text: &str) -> Result<Option<Node>, Fault> {
         events: Parser::new_from_str_with_options(&text, options),
         anchors: HashMap::new(),
         nodes: 0,
+        text_len: 0,
     };
     let mut found = None;
     loop {
         match reader.next()? {
             (Event::StreamEnd, _) => return Ok(found),
             (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
-            (event, span) if found.is_none() => found = Some(reader.node(event, &span)?),
+            (event, span) if found.is_none() => found = Some(reader.node(event, &span, 0)?),
             (_, span) => {
                 return Err(Fault::new(line(&span), "a second document begins; cloud-init reads one"));
             }
@@ -84,6 +92,31 @@ struct Reader<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    text_len: usize,
+}
+
+/// What a value is worth of what a document may hold.
+struct Weight {
+    nodes: usize,
+    /// Bytes.
+    text: usize,
+    /// Levels of lists and mappings.
+    depth: usize,
+}
+
+impl Weight {
+    fn of(node: &Node) -> Self {
+        // a list with nothing in it is a level, too
+        let text = node.text();
+        let own = Self { nodes: 1, text: text.map_or(0, str::len), depth: usize::from(text.is_none()) };
+        let (pairs, items) = (node.entries(), node.items());
+        let below = pairs.iter().flat_map(|(key, value)| [key, value]).chain(items).map(Self::of);
+        below.fold(own, |sum, one| Self {
+            nodes: sum.nodes + one.nodes,
+            text: sum.text + one.text,
+            depth: sum.depth.max(one.depth + 1),
+        })
+    }
 }
 
 fn line(span: &Span) -> usize {
@@ -109,34 +142,37 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: &Span) -> Result<Node, Fault> {
+    /// The value that `event` begins, within `depth` lists and mappings.
+    fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, Fault> {
         let line = line(span);
-        self.count(1, line)?;
         let (node, anchor) = match event {
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor);
                 let node =
                     node.ok_or_else(|| Fault::new(line, "an alias stands within what it names"))?.clone();
-                self.count(size(&node), line)?;
+                self.count(&Weight::of(&node), depth, line)?;
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
+                self.count(&Weight { nodes: 1, text: text.len(), depth: 0 }, depth, line)?;
                 let tag = short_tag(tag.as_deref(), line)?;
                 (Node { kind: self.scalar(text, style, tag.is_some(), span)?, tag, line }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
+                self.count(&Weight { nodes: 1, text: 0, depth: 1 }, depth, line)?;
                 let mut items = Vec::new();
                 loop {
                     match self.next()? {
                         (Event::SequenceEnd, _) => break,
-                        (event, span) => items.push(self.node(event, &span)?),
+                        (event, span) => items.push(self.node(event, &span, depth + 1)?),
                     }
                 }
                 (Node { kind: Kind::List(items), tag: short_tag(tag.as_deref(), line)?, line }, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
+                self.count(&Weight { nodes: 1, text: 0, depth: 1 }, depth, line)?;
                 let tag = short_tag(tag.as_deref(), line)?;
-                (Node { kind: Kind::Map(self.entries()?), tag, line }, anchor)
+                (Node { kind: Kind::Map(self.entries(depth + 1)?), tag, line }, anchor)
             }
             _ => return Err(Fault::new(line, "it is not YAML that cloud-init can read")),
         };
@@ -180,16 +216,16 @@ impl<'a> Reader<'a> {
         Ok(Kind::Scalar { text: text.into_owned(), form })
     }
 
-    fn entries(&mut self) -> Result<Vec<(Node, Node)>, Fault> {
+    fn entries(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, Fault> {
         let mut own: Vec<(Node, Node)> = Vec::new();
         let mut merged: Vec<(Node, Node)> = Vec::new();
         loop {
             let key = match self.next()? {
                 (Event::MappingEnd, _) => break,
-                (event, span) => self.node(event, &span)?,
+                (event, span) => self.node(event, &span, depth)?,
             };
             let (event, span) = self.next()?;
-            let value = self.node(event, &span)?;
+            let value = self.node(event, &span, depth)?;
             if is_merge(&key) {
                 merge(&mut merged, &value)?;
                 continue;
@@ -216,12 +252,21 @@ impl<'a> Reader<'a> {
         Ok(merged)
     }
 
-    fn count(&mut self, more: usize, line: usize) -> Result<(), Fault> {
-        self.nodes += more;
-        if self.nodes > MAX_NODES {
-            return Err(Fault::new(line, format!("it holds more than {MAX_NODES} values")));
-        }
-        Ok(())
+    fn count(&mut self, more: &Weight, depth: usize, line: usize) -> Result<(), Fault> {
+        self.nodes += more.nodes;
+        self.text_len += more.text;
+        let why = if self.nodes > MAX_NODES {
+            format!("it holds more than {MAX_NODES} values")
+        } else if self.text_len > MAX_TEXT {
+            format!("it holds more than {} MiB of text once its aliases are followed", MAX_TEXT >> 20)
+        } else if depth + more.depth > MAX_DEPTH {
+            format!(
+                "lists and mappings are nested more than {MAX_DEPTH} levels deep, and cloud-init cannot read that"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(line, why))
     }
 }
 
@@ -258,15 +303,6 @@ fn merge(into: &mut Vec<(Node, Node)>, value: &Node) -> Result<(), Fault> {
         _ => return Err(Fault::new(value.line, "`<<` merges a mapping or a list of mappings")),
     }
     Ok(())
-}
-
-fn size(node: &Node) -> usize {
-    let below: usize = match &node.kind {
-        Kind::Scalar { .. } => 0,
-        Kind::List(items) => items.iter().map(size).sum(),
-        Kind::Map(entries) => entries.iter().map(|(key, value)| size(key) + size(value)).sum(),
-    };
-    below + 1
 }
 
 /// An explicit tag as it is written again.
