@@ -10,7 +10,7 @@ mod used;
 pub use error::Error;
 pub use used::{Used, used};
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use crate::image_path::ImagePath;
 
@@ -84,9 +84,29 @@ pub trait FsRead {
 
     /// The last bytes of a file, at most `limit` of them.
     fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
-        let mut content = Vec::new();
-        self.read(path, &mut content)?;
-        Ok(content.split_off(content.len().saturating_sub(limit)))
+        let mut tail = Tail { bytes: Vec::new(), limit };
+        self.read(path, &mut tail)?;
+        Ok(tail.bytes.split_off(tail.bytes.len().saturating_sub(limit)))
+    }
+}
+
+/// Keeps the end of what is written, and twice as much at most.
+struct Tail {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Write for Tail {
+    fn write(&mut self, new: &[u8]) -> io::Result<usize> {
+        let kept = &new[new.len().saturating_sub(self.limit)..];
+        if self.bytes.len() + kept.len() > self.limit.saturating_mul(2) {
+            self.bytes.drain(..self.bytes.len().saturating_sub(self.limit));
+        }
+        self.bytes.extend(kept);
+        Ok(new.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -136,4 +156,25 @@ fn remove_below(fs: &dyn FsEdit, path: &ImagePath, depth: usize) -> Result<bool,
     }
     fs.remove(path)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_end_of_all_pieces_and_holds_no_more_than_twice_its_limit() {
+        for limit in [0, 1, 7, 50, 1000] {
+            for piece in [1, 3, 7, 64] {
+                let all: Vec<u8> = (0..250).collect();
+                let mut tail = Tail { bytes: Vec::new(), limit };
+                for part in all.chunks(piece) {
+                    tail.write_all(part).unwrap();
+                    assert!(tail.bytes.len() <= 2 * limit);
+                }
+                let kept = tail.bytes.split_off(tail.bytes.len().saturating_sub(limit));
+                assert_eq!(kept, all[all.len().saturating_sub(limit)..]);
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod bpb;
 mod clearing;
 mod dot_entries;
+mod entries;
 mod used;
 mod view;
 

@@ -5,16 +5,15 @@ use std::io::Write;
 
 use super::super::{Error, FileKind, FsRead, Metadata};
 use super::bpb::{Bpb, RootDirectory};
+use super::entries::{ATTRIBUTE_LABEL, DELETED, ENTRY_LEN, Entry, parse};
 use crate::disk::ReadAt;
 use crate::image_path::ImagePath;
 
-const ENTRY_LEN: usize = 32;
-const ATTRIBUTE_DIRECTORY: u8 = 0x10;
-const ATTRIBUTE_LABEL: u8 = 0x08;
-const ATTRIBUTE_LONG_NAME: u8 = 0x0f;
-const DELETED: u8 = 0xe5;
 /// No directory may be longer, by the format (65,536 entries).
 const DIRECTORY_MAX: u64 = 65_536 * ENTRY_LEN as u64;
+
+/// What takes the bytes of a file as they are read.
+type Put<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Error>;
 
 /// A FAT file system, for reading alone.
 pub struct FatView<D> {
@@ -22,27 +21,11 @@ pub struct FatView<D> {
     bpb: Bpb,
 }
 
-/// A directory entry, with its long name if it has one.
-struct Entry {
-    name: String,
-    short_name: String,
-    is_dir: bool,
-    first_cluster: u64,
-    len: u64,
-}
-
 /// Where a path leads.
 enum Found {
     /// To the root directory, which has no entry.
     Root,
     Entry(Entry),
-}
-
-impl Entry {
-    fn metadata(&self) -> Metadata {
-        let kind = if self.is_dir { FileKind::Directory } else { FileKind::File };
-        Metadata { kind, len: self.len, attributes: None }
-    }
 }
 
 impl<D: ReadAt> FatView<D> {
@@ -61,10 +44,21 @@ impl<D: ReadAt> FatView<D> {
     /// [`Error::Corrupt`] for a chain that ends early, loops or leaves the file system;
     /// [`Error::Path`] for a directory.
     pub fn content(&self, path: &ImagePath) -> Result<Option<Vec<u8>>, Error> {
+        let mut content = Vec::new();
+        let found = self.copy(path, &mut |bytes| {
+            content.extend(bytes);
+            Ok(())
+        })?;
+        Ok(found.then_some(content))
+    }
+
+    /// Gives the content of the file at `path` to `put`, a cluster at a time; says whether there is one.
+    fn copy(&self, path: &ImagePath, put: Put<'_>) -> Result<bool, Error> {
         match self.find(path)? {
-            None => Ok(None),
+            None => Ok(false),
             Some(Found::Entry(Entry { is_dir: false, first_cluster, len, .. })) => {
-                self.chain(first_cluster, Some(len), path).map(Some)
+                self.chain(first_cluster, Some(len), path, put)?;
+                Ok(true)
             }
             Some(_) => Err(Error::path(path, "is a directory")),
         }
@@ -102,12 +96,20 @@ impl<D: ReadAt> FatView<D> {
 
     /// The raw entries of a directory.
     fn directory(&self, found: &Found, path: &ImagePath) -> Result<Vec<u8>, Error> {
-        match (found, self.bpb.root) {
-            (Found::Entry(Entry { is_dir: false, .. }), _) => Err(Error::path(path, "is not a directory")),
-            (Found::Entry(entry), _) => self.chain(entry.first_cluster, None, path),
-            (Found::Root, RootDirectory::Chain(first)) => self.chain(first, None, path),
-            (Found::Root, RootDirectory::Fixed { offset, len }) => self.bytes(offset, len as usize),
-        }
+        let first = match (found, self.bpb.root) {
+            (Found::Entry(Entry { is_dir: false, .. }), _) => {
+                return Err(Error::path(path, "is not a directory"));
+            }
+            (Found::Entry(entry), _) => entry.first_cluster,
+            (Found::Root, RootDirectory::Chain(first)) => first,
+            (Found::Root, RootDirectory::Fixed { offset, len }) => return self.bytes(offset, len as usize),
+        };
+        let mut raw = Vec::new();
+        self.chain(first, None, path, &mut |bytes| {
+            raw.extend(bytes);
+            Ok(())
+        })?;
+        Ok(raw)
     }
 
     /// Where the directory at `path` begins in the device; `None` if there is none, or for the root.
@@ -122,36 +124,45 @@ impl<D: ReadAt> FatView<D> {
         }
     }
 
+    /// The entries of the directory at `path`, sorted by name, without `.` and `..`.
+    fn listed(&self, path: &ImagePath) -> Result<Vec<Entry>, Error> {
+        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
+        let mut entries = parse(&self.directory(&found, path)?);
+        entries.retain(|entry| entry.name != "." && entry.name != "..");
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
     fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len];
         self.device.read_at(offset, &mut bytes).map_err(|e| Error::io("reading the FAT file system", e))?;
         Ok(bytes)
     }
 
-    /// The bytes of a chain of clusters: `len` of them, or for a directory all there are.
-    fn chain(&self, first: u64, len: Option<u64>, path: &ImagePath) -> Result<Vec<u8>, Error> {
-        let limit = len.unwrap_or(DIRECTORY_MAX).min(self.bpb.len);
+    /// Gives the bytes of a chain of clusters to `put`: `len` of them, or for a directory all there are.
+    fn chain(&self, first: u64, len: Option<u64>, path: &ImagePath, put: Put<'_>) -> Result<(), Error> {
         if len.is_some_and(|len| len > self.bpb.len) {
             return Err(Error::corrupt(path, "it is longer than its file system"));
         }
-        let mut bytes = Vec::new();
+        let mut left = len.unwrap_or(DIRECTORY_MAX).min(self.bpb.len);
         let mut cluster = first;
-        while (bytes.len() as u64) < limit {
+        while left > 0 {
             if cluster < 2 || cluster >= self.bpb.clusters + 2 {
                 return match len {
-                    None if self.ends(cluster) => Ok(bytes),
+                    None if self.ends(cluster) => Ok(()),
                     _ => Err(Error::corrupt(path, format!("its chain leads to cluster {cluster}"))),
                 };
             }
             let offset = self.bpb.data_offset + (cluster - 2) * self.bpb.cluster_len;
-            bytes.extend(self.bytes(offset, self.bpb.cluster_len as usize)?);
+            let now = left.min(self.bpb.cluster_len);
+            put(&self.bytes(offset, now as usize)?)?;
+            left -= now;
             cluster = self.next(cluster)?;
         }
         match len {
-            Some(len) => bytes.truncate(len as usize),
-            None => return Err(Error::corrupt(path, "its directory is longer than any may be")),
+            Some(_) => Ok(()),
+            None => Err(Error::corrupt(path, "its directory is longer than any may be")),
         }
-        Ok(bytes)
     }
 
     fn next(&self, cluster: u64) -> Result<u64, Error> {
@@ -177,56 +188,32 @@ impl<D: ReadAt> FsRead for FatView<D> {
     }
 
     fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
-        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
-        let entries = parse(&self.directory(&found, path)?).into_iter();
-        let listed = entries.filter(|e| e.name != "." && e.name != "..").map(|e| {
-            let kind = e.metadata().kind;
-            (e.name, kind)
-        });
-        let mut listed: Vec<_> = listed.collect();
-        listed.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(listed)
+        let listed = self.listed(path)?.into_iter();
+        Ok(listed
+            .map(|entry| {
+                let kind = entry.metadata().kind;
+                (entry.name, kind)
+            })
+            .collect())
     }
 
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
-        let content = self.content(path)?.ok_or_else(|| Error::path(path, "no such file or directory"))?;
-        out.write_all(&content).map_err(|e| Error::io(format!("copying {path}"), e))
-    }
-}
-
-/// The entries of a directory, without the volume label.
-fn parse(directory: &[u8]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut long: Vec<u16> = Vec::new();
-    for raw in directory.chunks_exact(ENTRY_LEN) {
-        let attributes = raw[11];
-        match raw[0] {
-            0 => break,
-            DELETED => long.clear(),
-            _ if attributes & 0x3f == ATTRIBUTE_LONG_NAME => {
-                // pieces of 13 characters, the last one first
-                let piece = [&raw[1..11], &raw[14..26], &raw[28..32]].concat();
-                let units = piece.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-                long.splice(0..0, units.take_while(|u| *u != 0));
-            }
-            _ if attributes & ATTRIBUTE_LABEL != 0 => long.clear(),
-            _ => {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_uppercase();
-                let (base, extension) = (text(&raw[..8]), text(&raw[8..11]));
-                let short_name = if extension.is_empty() { base } else { format!("{base}.{extension}") };
-                let name = if long.is_empty() { short_name.clone() } else { String::from_utf16_lossy(&long) };
-                let (high, low) =
-                    (u16::from_le_bytes([raw[20], raw[21]]), u16::from_le_bytes([raw[26], raw[27]]));
-                entries.push(Entry {
-                    name,
-                    short_name,
-                    is_dir: attributes & ATTRIBUTE_DIRECTORY != 0,
-                    first_cluster: u64::from(high) << 16 | u64::from(low),
-                    len: u64::from(u32::from_le_bytes([raw[28], raw[29], raw[30], raw[31]])),
-                });
-                long.clear();
-            }
+        let copying = |e| Error::io(format!("copying {path}"), e);
+        match self.copy(path, &mut |bytes| out.write_all(bytes).map_err(copying))? {
+            true => Ok(()),
+            false => Err(Error::path(path, "no such file or directory")),
         }
     }
-    entries
+
+    // not by a path for each name: a directory is read once, and an entry is what it is also where two
+    // have one name
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        let listed = self.listed(path)?.into_iter();
+        Ok(listed
+            .map(|entry| {
+                let metadata = entry.metadata();
+                (entry.name.into_bytes(), metadata)
+            })
+            .collect())
+    }
 }
