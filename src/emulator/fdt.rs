@@ -20,6 +20,9 @@ const END: u32 = 9;
 
 /// Deeper than any real tree (Linux refuses beyond 64 as well), shallow enough for the stack.
 const MAX_DEPTH: usize = 64;
+/// Longest name in bytes. The specification has 31 (2.2.1, 2.2.4.1), which real trees do not keep to. Any
+/// number of properties may have the same name, and each gets its own copy.
+const MAX_NAME: usize = 255;
 
 /// Why bytes are not a device tree that can be edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -252,7 +255,8 @@ impl<'a> Reader<'a> {
 
     fn name(&mut self) -> Result<String, Error> {
         let rest = self.blob.get(self.at..).unwrap_or_default();
-        let len = rest.iter().position(|b| *b == 0).ok_or_else(|| self.damaged("a name does not end"))?;
+        let end = rest.iter().take(MAX_NAME + 1).position(|b| *b == 0);
+        let len = end.ok_or_else(|| self.damaged("a name does not end, or is longer than any is"))?;
         let name = String::from_utf8(rest[..len].to_vec()).map_err(|_| self.damaged("a name is not text"))?;
         self.at += len + 1;
         self.align();

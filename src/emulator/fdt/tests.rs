@@ -80,3 +80,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_many_properties_share_have_an_end() {
+    let mut tree = DeviceTree::empty();
+    for len in [255, 256, 1_000_000] {
+        tree.root.properties = vec![("n".repeat(len), Vec::new()); 1000];
+        let blob = tree.to_bytes();
+        assert_eq!(DeviceTree::parse(&blob).is_ok(), len <= 255, "{len}");
+    }
+}
