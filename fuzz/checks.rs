@@ -1,44 +1,21 @@
 //! What must hold of everything that reads bytes from outside, whatever the bytes are. The fuzz targets
 //! and an ordinary test call these.
-#![allow(dead_code)] // each fuzz target calls one of them
 
-use std::io::{self, Cursor, Read};
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pibake::base::{Keyring, Sums, xz_raw_len};
-use pibake::disk::{ReadAt, partitions};
+use pibake::disk::{Partition, partitions};
 use pibake::emulator::devicetree::fit_for_raspi4b;
 use pibake::emulator::fdt::DeviceTree;
 use pibake::fs::ext4::Superblock;
 use pibake::fs::fat::{Bpb, FatView};
 use pibake::fs::{FileKind, FsRead};
 use pibake::image_path::ImagePath;
+use pibake::recipe::read_key;
 
-/// Some bytes and zeros behind them, as large as the size that the bytes speak of may have to be.
-pub struct Padded {
-    pub head: Vec<u8>,
-    pub len: u64,
-}
-
-impl ReadAt for Padded {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = offset.checked_add(buf.len() as u64);
-        if end.is_none_or(|end| end > self.len) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        buf.fill(0);
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.head.len());
-        let there = &self.head[start..];
-        let n = there.len().min(buf.len());
-        buf[..n].copy_from_slice(&there[..n]);
-        Ok(())
-    }
-}
+use super::patch::{self, Padded};
 
 /// Lists of digests, signatures over them, and keyrings.
 pub fn sums(data: &[u8]) {
@@ -55,6 +32,8 @@ pub fn sums(data: &[u8]) {
     if let Ok(keyring) = Keyring::parse(keys) {
         let _ = keyring.verify(b"never signed", signature, now);
     }
+    // a key of an apt repository, which the user fetched
+    let _ = read_key(data, "9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
 }
 
 /// More than any input of these unpacks to without being made for that.
@@ -77,25 +56,43 @@ pub fn xz_index(data: &[u8]) {
     }
 }
 
+/// An .xz as it is, and with its checksums mended, so that damage gets past them.
+pub fn xz_index_mended(data: &[u8]) {
+    xz_index(data);
+    let mut mended = data.to_vec();
+    patch::mend_xz(&mut mended);
+    xz_index(&mended);
+}
+
 /// Partition tables: every partition lies within the image, and none in another.
 pub fn partition_table(data: &[u8]) {
     for len in [data.len() as u64, 64 << 20, 4 << 40] {
         let device = Padded { head: data[..data.len().min(usize::try_from(len).unwrap_or(0))].to_vec(), len };
-        let Ok((_, mut found)) = partitions(&device) else { continue };
-        found.sort_by_key(|p| p.offset);
-        for p in &found {
-            let end = p.offset.checked_add(p.len).expect("a partition ends");
-            assert!(p.len > 0 && end <= len, "partition {} of {len} bytes: {}+{}", p.number, p.offset, p.len);
-        }
-        for pair in found.windows(2) {
-            assert!(pair[0].offset + pair[0].len <= pair[1].offset, "two partitions overlap");
-        }
+        let Ok((_, found)) = partitions(&device) else { continue };
+        sound_partitions(found, len);
+    }
+}
+
+/// Every partition lies within the image, and none in another.
+pub fn sound_partitions(mut found: Vec<Partition>, len: u64) {
+    found.sort_by_key(|p| p.offset);
+    for p in &found {
+        let end = p.offset.checked_add(p.len).expect("a partition ends");
+        assert!(p.len > 0 && end <= len, "partition {} of {len} bytes: {}+{}", p.number, p.offset, p.len);
+    }
+    for pair in found.windows(2) {
+        assert!(pair[0].offset + pair[0].len <= pair[1].offset, "two partitions overlap");
     }
 }
 
 /// FAT: the boot sector, directories, and files.
 pub fn fat(data: &[u8]) {
-    let device = Arc::new(Padded { head: data.to_vec(), len: 256 << 20 });
+    fat_in(Padded { head: data.to_vec(), len: 256 << 20 });
+}
+
+/// FAT in an image.
+pub fn fat_in(image: Padded) {
+    let device = Arc::new(image);
     if let Ok(bpb) = Bpb::read(&device) {
         let _ = bpb.check_editable();
     }

@@ -4,9 +4,36 @@
 //! an input is a short list of changes: which seed, and what to put where among the parts of it that
 //! say anything. Afterwards checksums are mended, if the input says so. The fuzzer's own mutations work
 //! on the list, whose interesting values cost it a few bytes, and a corpus stays small.
-#![allow(dead_code)] // each fuzz target uses its own part
+use std::io;
+
+use pibake::disk::ReadAt;
 
 use super::seeds::{BLOCK, Seed};
+
+/// Some bytes and zeros behind them, as large as the size that the bytes speak of may have to be.
+pub struct Padded {
+    pub head: Vec<u8>,
+    pub len: u64,
+}
+
+impl ReadAt for Padded {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64);
+        if end.is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buf.fill(0);
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.head.len());
+        let there = &self.head[start..];
+        let n = there.len().min(buf.len());
+        buf[..n].copy_from_slice(&there[..n]);
+        Ok(())
+    }
+}
 
 /// What an input says, as long as it lasts; then zeros.
 struct Words<'a>(&'a [u8]);
@@ -27,9 +54,15 @@ impl Words<'_> {
     }
 }
 
-/// The seed that `input` names with its changes made, and checksums mended by `mend`; and whether
-/// anything was changed.
-pub fn patched(input: &[u8], seeds: &[Seed], mend: fn(&mut [u8])) -> (Vec<u8>, bool) {
+/// A seed with changes.
+pub struct Changed {
+    pub image: Padded,
+    /// Whether anything is other than in the seed.
+    pub changed: bool,
+}
+
+/// The seed that `input` names with its changes made, and checksums mended by `mend`.
+pub fn patched(input: &[u8], seeds: &[Seed], mend: fn(&mut [u8])) -> Changed {
     let mut words = Words(input);
     let choice = words.byte();
     let seed = &seeds[usize::from(choice & 0x7f) % seeds.len()];
@@ -68,7 +101,7 @@ pub fn patched(input: &[u8], seeds: &[Seed], mend: fn(&mut [u8])) -> (Vec<u8>, b
     if choice & 0x80 == 0 {
         mend(&mut bytes);
     }
-    (bytes, changed)
+    Changed { image: Padded { head: bytes, len: seed.len }, changed }
 }
 
 /// Nothing to mend.
@@ -187,4 +220,66 @@ pub fn mend_card(card: &mut [u8]) {
     if let Some(root) = card.get_mut(5 << 20..9 << 20) {
         mend_ext4(root);
     }
+}
+
+/// The checksums of an .xz: stream headers and footers, indexes, and headers of blocks, as far as they
+/// can be found from the end. "The .xz File Format" 1.2.1, sections 2.1, 3.1 and 4.
+pub fn mend_xz(file: &mut [u8]) {
+    let mut end = file.len();
+    // each stream takes 32 bytes at least
+    for _ in 0..64 {
+        match mend_stream(file, end) {
+            Some(start) if start < end => end = start,
+            _ => return,
+        }
+    }
+}
+
+/// Mends the stream that ends at `end`, but for padding; gives where it starts.
+fn mend_stream(file: &mut [u8], mut end: usize) -> Option<usize> {
+    while file.get(end.checked_sub(4)?..end)? == [0; 4] {
+        end -= 4;
+    }
+    let footer = end.checked_sub(12)?;
+    let sum = crc32(file.get(footer + 4..footer + 10)?);
+    file.get_mut(footer..footer + 4)?.copy_from_slice(&sum.to_le_bytes());
+    let index_len = (u32_at(file, footer + 4)? as usize).checked_add(1)?.checked_mul(4)?;
+    let index = footer.checked_sub(index_len)?;
+    let sum = crc32(file.get(index..footer - 4)?);
+    file.get_mut(footer - 4..footer)?.copy_from_slice(&sum.to_le_bytes());
+    // the blocks, by the index
+    let mut rest = file.get(index + 1..footer - 4)?.to_vec().into_iter();
+    let mut number = || {
+        let mut value = 0_u64;
+        for shift in (0..63).step_by(7) {
+            let byte = rest.next()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    };
+    let count = number()?.min(1 << 12);
+    let mut lens = Vec::new();
+    for _ in 0..count {
+        lens.push(usize::try_from(number()?.checked_next_multiple_of(4)?).ok()?);
+        number()?;
+    }
+    let start = lens.iter().try_fold(index, |at, len| at.checked_sub(*len))?;
+    let mut at = start;
+    for len in lens {
+        let header = (usize::from(*file.get(at)?) + 1) * 4;
+        if let Some(head) = file.get(at..at + header - 4) {
+            let sum = crc32(head);
+            if let Some(place) = file.get_mut(at + header - 4..at + header) {
+                place.copy_from_slice(&sum.to_le_bytes());
+            }
+        }
+        at += len;
+    }
+    let header = start.checked_sub(12)?;
+    let sum = crc32(file.get(header + 6..header + 8)?);
+    file.get_mut(header + 8..header + 12)?.copy_from_slice(&sum.to_le_bytes());
+    Some(header)
 }

@@ -1,7 +1,5 @@
 //! What fuzzing starts from: whole file systems and tables, made by the programs that everybody makes
 //! them with. They are made when they are first used, so that no images lie in the tree.
-#![allow(dead_code)] // each fuzz target uses its own part
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +7,10 @@ use std::sync::OnceLock;
 
 /// An image, and the blocks of it that say anything.
 pub struct Seed {
+    /// The image up to its last byte that is not zero, in whole blocks.
     pub bytes: Vec<u8>,
+    /// Length of the whole image.
+    pub len: u64,
     /// Offsets of the blocks of [`BLOCK`] bytes that are not all zeros.
     pub telling: Vec<usize>,
 }
@@ -18,10 +19,12 @@ pub struct Seed {
 pub const BLOCK: usize = 256;
 
 impl Seed {
-    fn new(bytes: Vec<u8>) -> Self {
+    fn new(mut bytes: Vec<u8>) -> Self {
         let telling = bytes.chunks(BLOCK).enumerate().filter(|(_, b)| b.iter().any(|b| *b != 0));
-        let telling = telling.map(|(index, _)| index * BLOCK).collect();
-        Self { bytes, telling }
+        let telling: Vec<usize> = telling.map(|(index, _)| index * BLOCK).collect();
+        let len = bytes.len() as u64;
+        bytes.truncate(telling.last().map_or(0, |last| last + BLOCK));
+        Self { bytes, len, telling }
     }
 }
 
@@ -49,6 +52,8 @@ fn tree(at: &Path) {
     for (path, content) in [
         ("usr/lib/os-release", "ID=ubuntu\nVERSION_ID=\"20.04\"\nVERSION_CODENAME=focal\n"),
         ("etc/hostname", "ubuntu\n"),
+        ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+        ("etc/netplan/60-own.yaml", "network: {version: 2}\n"),
         ("etc/fstab", "LABEL=writable / ext4 defaults 0 0\n"),
         ("var/log/pibake/status", "state=done\n"),
         ("var/log/pibake/first-boot.log", "stage 1\nstage 2\n"),
@@ -108,12 +113,19 @@ pub fn ext4s() -> &'static [Seed] {
     })
 }
 
+/// The superblocks of those alone.
+pub fn superblocks() -> &'static [Seed] {
+    static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
+    SEEDS.get_or_init(|| ext4s().iter().map(|seed| Seed::new(seed.bytes[..2048].to_vec())).collect())
+}
+
 /// FAT16 and FAT32 with a folder and long names.
 pub fn fats() -> &'static [Seed] {
     static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
     SEEDS.get_or_init(|| {
         made(|dir| {
             put(&dir.join("cmdline.txt"), "console=tty1 root=LABEL=writable rootwait\n");
+            put(&dir.join("config.txt"), "[pi4]\nkernel=vmlinuz\n[all]\ncmdline=cmdline.txt\n");
             put(&dir.join("network-config.with.a.long.name"), "version: 2\n");
             let make = |bits: &str, len: u64| {
                 let image = dir.join("fat");
@@ -127,7 +139,7 @@ pub fn fats() -> &'static [Seed] {
                     command
                 };
                 run(on("mmd").arg("::overlays"), "");
-                for name in ["cmdline.txt", "network-config.with.a.long.name"] {
+                for name in ["cmdline.txt", "config.txt", "network-config.with.a.long.name"] {
                     run(on("mcopy").arg(dir.join(name)).arg(format!("::{name}")), "");
                     run(on("mcopy").arg(dir.join(name)).arg(format!("::overlays/{name}")), "");
                 }

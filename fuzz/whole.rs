@@ -1,20 +1,23 @@
 //! What must hold of whole file systems and cards, however they are damaged: nothing panics, nothing
 //! goes on for ever, nothing is held that is larger than its limit; and of undamaged ones, that an edit
 //! is read back.
-#![allow(dead_code)] // each fuzz target calls one of them
 
 use std::sync::Arc;
 
-use pibake::cluster::{Cluster, Overrides, Platform};
-use pibake::disk::{MemoryDevice, Overlay, ReadAt, partitions};
+use pibake::bake;
+use pibake::cluster::Platform;
+use pibake::disk::{Overlay, Ranges, ReadAt, partitions};
 use pibake::fs::ext4::{Ext4, Ext4View};
 use pibake::fs::fat::{Fat, FatView};
 use pibake::fs::{self, Attributes, FileKind, FsEdit, FsRead};
 use pibake::image_path::ImagePath;
 use pibake::opened::Opened;
+use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
+use pibake::ui::visible;
 
-use super::patch::{mend_card, mend_ext4, mend_gpt, nothing, patched};
-use super::seeds;
+use super::panics::caught;
+use super::patch::{Changed, mend_card, mend_ext4, mend_gpt, nothing, patched};
+use super::{checks, seeds};
 
 const NOW: i64 = 1_700_000_000;
 const NEW: &[u8] = b"what was written\n";
@@ -49,13 +52,13 @@ fn edit(fs: Box<dyn FsEdit>, links: bool) -> Result<(), fs::Error> {
 
 /// ext4: opened, edited, closed, and read by the other reader.
 pub fn ext4_editor(input: &[u8]) {
-    let (bytes, changed) = patched(input, seeds::ext4s(), mend_ext4);
-    let device = Arc::new(Overlay::new(MemoryDevice::new(bytes)));
-    let edited = Ext4::open(Arc::clone(&device), NOW).and_then(|fs| edit(Box::new(fs), true));
+    let Changed { image, changed } = patched(input, seeds::ext4s(), mend_ext4);
+    let device = Arc::new(Overlay::new(image));
+    let edited = caught(|| Ext4::open(Arc::clone(&device), NOW).and_then(|fs| edit(Box::new(fs), true)));
     let mut again = Vec::new();
     let read = Ext4View::open(Arc::clone(&device)).and_then(|view| view.read(&path("/new/file"), &mut again));
     if !changed {
-        edited.expect("a sound file system can be edited");
+        edited.expect("no panic").expect("a sound file system can be edited");
         read.expect("what was written can be read");
         assert_eq!(again, NEW);
     }
@@ -63,8 +66,8 @@ pub fn ext4_editor(input: &[u8]) {
 
 /// ext4: looked into, as a card from somebody else is.
 pub fn ext4_reader(input: &[u8]) {
-    let (bytes, changed) = patched(input, seeds::ext4s(), mend_ext4);
-    let opened = Ext4::open_for_reading(Overlay::new(MemoryDevice::new(bytes)));
+    let Changed { image, changed } = patched(input, seeds::ext4s(), mend_ext4);
+    let opened = Ext4::open_for_reading(Overlay::new(image));
     let Ok(fs) = opened else {
         assert!(changed, "a sound file system can be read");
         return;
@@ -86,75 +89,119 @@ pub fn ext4_reader(input: &[u8]) {
 
 /// FAT: opened, edited, closed, and read by the other reader.
 pub fn fat_editor(input: &[u8]) {
-    let (bytes, changed) = patched(input, seeds::fats(), nothing);
-    let device = Arc::new(Overlay::new(MemoryDevice::new(bytes)));
-    let edited = Fat::open(Arc::clone(&device), NOW).and_then(|fs| edit(Box::new(fs), false));
+    let Changed { image, changed } = patched(input, seeds::fats(), nothing);
+    let device = Arc::new(Overlay::new(image));
+    let edited = caught(|| Fat::open(Arc::clone(&device), NOW).and_then(|fs| edit(Box::new(fs), false)));
     let mut again = Vec::new();
     let read = FatView::open(Arc::clone(&device)).and_then(|view| view.read(&path("/new/file"), &mut again));
     if !changed {
-        edited.expect("a sound file system can be edited");
+        edited.expect("no panic").expect("a sound file system can be edited");
         read.expect("what was written can be read");
         assert_eq!(again, NEW);
     }
 }
 
-/// A card, as `inspect`, `logs` and `flash` look into it.
+/// FAT: every file and folder that can be reached.
+pub fn fat(input: &[u8]) {
+    checks::fat_in(patched(input, seeds::fats(), nothing).image);
+}
+
+/// What is looked at before an ext4 is edited.
+pub fn ext4_superblock(input: &[u8]) {
+    let Changed { mut image, .. } = patched(input, seeds::superblocks(), mend_ext4);
+    image.head.truncate(2048);
+    checks::ext4_superblock(&image.head);
+}
+
+/// A card, as `inspect`, `logs` and `flash` look into it: also files that the seeds do not have.
 pub fn card(input: &[u8]) {
-    let (bytes, changed) = patched(input, seeds::cards(), mend_card);
-    let Ok(card) = Opened::of(Arc::new(MemoryDevice::new(bytes))) else {
+    let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
+    let len = image.len;
+    let image: Arc<dyn ReadAt> = Arc::new(image);
+    if let Ok(used) = fs::used(&image, &Ranges::new()) {
+        assert!(
+            used.ranges.iter().all(|r| r.start < r.end && r.end <= len),
+            "used beyond the end of the card"
+        );
+    }
+    let Ok(card) = Opened::of(image) else {
         assert!(changed, "a sound card can be opened");
         return;
     };
     let layout = card.layout();
     assert!(changed || layout.is_ok(), "a sound card has both partitions: {:?}", layout.err());
     for folder in ["/", "/home", "/var/log/pibake", "/boot/firmware", "/boot/firmware/overlays"] {
-        let _ = card.list(&path(folder));
+        for (name, metadata) in card.list(&path(folder)).unwrap_or_default().into_iter().take(100) {
+            let Some(name) = String::from_utf8(name).ok().and_then(|n| path(folder).join(&n).ok()) else {
+                continue;
+            };
+            if metadata.kind == FileKind::File && metadata.len <= 1 << 20 {
+                let _ = card.read(&name, &mut Vec::new());
+            }
+        }
     }
-    for name in ["/usr/lib/os-release", "/etc/os-release", "/etc/hostname", "/boot/firmware/cmdline.txt"] {
+    for name in [
+        "/usr/lib/os-release",
+        "/etc/os-release",
+        "/etc/hostname",
+        "/etc/pibake/node.env",
+        "/etc/kubernetes/pki/ca.crt",
+        "/boot/firmware/cmdline.txt",
+    ] {
         if let Ok(Some(content)) = card.read_whole(&path(name), 4096) {
+            assert!(content.len() <= 4096, "more is held than its limit");
             let _ = Platform::from_os_release(&String::from_utf8_lossy(&content));
         }
     }
     for name in ["/var/log/pibake/first-boot.log", "/var/log/pibake/status", "/sparse"] {
         if let Ok(tail) = card.read_tail(&path(name), 4096) {
-            assert!(tail.len() <= 4096);
+            assert!(tail.len() <= 4096, "more is held than its limit");
+            let tail = String::from_utf8_lossy(&tail);
+            let shown = visible(&tail);
+            assert!(shown.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'), "a terminal obeys it");
         }
+    }
+}
+
+fn recipe() -> Recipe {
+    let access = Access::root(0o644);
+    let write = |volume, at: &str, content: &[u8]| Change {
+        volume,
+        path: path(at),
+        action: Action::Write { content: content.to_vec(), access, secrecy: Secrecy::Public },
+    };
+    let on_root = |at: &str, action| Change { volume: Volume::Root, path: path(at), action };
+    let arguments = ["cgroup_enable=memory", "cgroup_memory=1"].map(str::to_owned).to_vec();
+    let line = Action::KernelArguments { line: None, set: arguments, unset: Vec::new() };
+    Recipe {
+        node: "node-1".into(),
+        changes: vec![
+            write(Volume::Boot, "/user-data", NEW),
+            Change { volume: Volume::Boot, path: path("/cmdline.txt"), action: line },
+            write(Volume::Root, "/etc/hostname", b"node-1\n"),
+            write(Volume::Root, "/etc/new/in/folders", &[7; 20_000]),
+            on_root("/var/lib/new", Action::Directory { access: Access::root(0o700) }),
+            on_root("/etc/link", Action::Symlink { target: "new/in/folders".into() }),
+            on_root("/many", Action::Remove),
+        ],
+    }
+}
+
+/// An image as a base: baked, and compared with what was to be baked by the other readers. An image
+/// may be refused, but the comparison of what was baked may not fail.
+pub fn base_image(input: &[u8]) {
+    let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
+    match bake::bake(Arc::new(image), &recipe(), NOW) {
+        Ok(_) => {}
+        Err(e) => assert!(changed, "a sound image can be baked on: {e:?}"),
     }
 }
 
 /// Partition tables that are sound but for a few changes.
-pub fn table_patched(input: &[u8]) {
-    let (bytes, changed) = patched(input, seeds::tables(), mend_gpt);
-    let device = MemoryDevice::new(bytes);
-    match partitions(&device) {
-        Ok((_, found)) => {
-            for p in found {
-                let end = p.offset.checked_add(p.len).expect("a partition ends");
-                assert!(p.len > 0 && end <= device.len());
-            }
-        }
+pub fn partition_table(input: &[u8]) {
+    let Changed { image, changed } = patched(input, seeds::tables(), mend_gpt);
+    match partitions(&image) {
+        Ok((_, found)) => checks::sound_partitions(found, image.len),
         Err(e) => assert!(changed, "a sound table can be read: {e}"),
     }
-}
-
-/// A pibake.toml.
-pub fn description(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
-    let read =
-        || Cluster::parse("pibake.toml", text, std::path::Path::new("/nonexistent"), &Overrides::default());
-    match (read(), read()) {
-        (Ok(one), Ok(other)) => {
-            assert!(!one.nodes.is_empty());
-            assert_eq!(one.nodes, other.nodes, "it is read another way the second time");
-            let _ = one.warnings();
-        }
-        // an error quotes no more than it must, and always says something
-        (Err(error), Err(_)) => assert!(!error.to_string().is_empty()),
-        _ => panic!("it is right once and wrong once"),
-    }
-}
-
-/// An os-release.
-pub fn os_release(input: &[u8]) {
-    let _ = Platform::from_os_release(&String::from_utf8_lossy(input));
 }

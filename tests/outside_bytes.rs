@@ -1,18 +1,14 @@
 //! Everything that reads bytes from outside, on sound ones that were damaged: a short run of what the
 //! fuzz targets run without end. See fuzz/.
 
-#[path = "../fuzz/checks.rs"]
-mod checks;
-#[path = "../fuzz/patch.rs"]
-mod patch;
-#[path = "../fuzz/seeds.rs"]
-mod seeds;
+#[allow(dead_code)] // some of it is for fuzzers alone
+#[path = "../fuzz/lib.rs"]
+mod fuzz;
 mod support;
-#[path = "../fuzz/whole.rs"]
-mod whole;
 
 use std::io::{Cursor, Read, Write};
 
+use fuzz::{checks, patch, seeds, text, whole};
 use pibake::base::xz_raw_len;
 use pibake::disk::partitions;
 use pibake::emulator::fdt::{DeviceTree, Node};
@@ -141,7 +137,7 @@ fn indexes_of_xz() {
     let several = [xz(&text[..5000]), vec![0; 8], xz(b""), one.clone(), vec![0; 4]].concat();
     let said = |bytes: &[u8]| xz_raw_len(&mut Cursor::new(bytes)).unwrap();
     assert_eq!((said(&one), said(&several)), (Some(30_000), Some(35_000)));
-    survives(1000, &[one, several], checks::xz_index);
+    survives(1000, &[one, several], checks::xz_index_mended);
 }
 
 /// A small disk with the partition table that sfdisk makes.
@@ -163,7 +159,7 @@ fn partition_tables() {
     );
     let gpt = disk("label: gpt\nfirst-lba: 34\nstart=64, size=1000\nstart=2048, size=1900\n");
     let count = |bytes: &[u8]| {
-        let found = partitions(&checks::Padded { head: bytes.to_vec(), len: bytes.len() as u64 });
+        let found = partitions(&patch::Padded { head: bytes.to_vec(), len: bytes.len() as u64 });
         found.map(|(_, partitions)| partitions.len()).ok()
     };
     assert_eq!((count(&mbr), count(&gpt)), (Some(2), Some(2)));
@@ -182,7 +178,7 @@ fn sample() -> [Vec<u8>; 2] {
 #[test]
 fn fat_file_systems() {
     let [fat, _] = sample();
-    let view = FatView::open(checks::Padded { head: fat.clone(), len: 256 << 20 }).unwrap();
+    let view = FatView::open(patch::Padded { head: fat.clone(), len: 256 << 20 }).unwrap();
     assert!(view.list(&ImagePath::root()).unwrap().len() > 20);
     survives(150, &[fat], checks::fat);
 }
@@ -190,7 +186,7 @@ fn fat_file_systems() {
 #[test]
 fn superblocks_of_ext4() {
     let [_, ext4] = sample();
-    let device = checks::Padded { head: ext4.clone(), len: 128 << 20 };
+    let device = patch::Padded { head: ext4.clone(), len: 128 << 20 };
     Superblock::read(&device).unwrap().check_editable(device.len).unwrap();
     survives(2000, &[ext4], checks::ext4_superblock);
 }
@@ -232,11 +228,12 @@ fn whole_fat_file_systems() {
 #[test]
 fn whole_cards() {
     survives_changes(100, seeds::cards().len(), whole::card);
+    survives_changes(100, seeds::cards().len(), whole::base_image);
 }
 
 #[test]
 fn tables_with_their_checksums_mended() {
-    survives_changes(1000, seeds::tables().len(), whole::table_patched);
+    survives_changes(1000, seeds::tables().len(), whole::partition_table);
 }
 
 #[test]
@@ -250,5 +247,55 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
         let mut mended = seed.bytes.clone();
         patch::mend_gpt(&mut mended);
         assert!(mended == seed.bytes, "a sound table is mended to another one");
+    }
+    let text: Vec<u8> = (0..10_000_u32).flat_map(|n| (n * n / 77).to_le_bytes()).collect();
+    let sound = [xz(&text), vec![0; 8], xz(b""), xz(b"abc")].concat();
+    let mut mended = sound.clone();
+    patch::mend_xz(&mut mended);
+    assert!(mended == sound, "a sound .xz is mended to another one");
+    // what is mended are all the sums before which the decoder stops
+    for at in [8, 9, 10, 11, sound.len() - 12, sound.len() - 13] {
+        mended[at] ^= 0xff;
+    }
+    patch::mend_xz(&mut mended);
+    assert!(mended == sound, "a sum of an .xz is not mended");
+}
+
+/// What a target does with an input.
+type Target = fn(&[u8]);
+
+/// The targets of fuzz/, as fuzz/fuzz_targets has them.
+const TARGETS: [(&str, Target); 14] = [
+    ("base_image", whole::base_image),
+    ("card", whole::card),
+    ("card_text", text::card_text),
+    ("cloud_config", text::cloud_config),
+    ("description", text::description),
+    ("device_tree", checks::device_tree),
+    ("ext4_editor", whole::ext4_editor),
+    ("ext4_reader", whole::ext4_reader),
+    ("ext4_superblock", whole::ext4_superblock),
+    ("fat", whole::fat),
+    ("fat_editor", whole::fat_editor),
+    ("partition_table", whole::partition_table),
+    ("sums", checks::sums),
+    ("xz_index", checks::xz_index_mended),
+];
+
+#[test]
+fn what_fuzzing_found_to_be_worth_keeping() {
+    let folder = |path: &str| {
+        let listed = std::fs::read_dir(format!("{}/fuzz/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let mut names: Vec<_> = listed.map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let name = |path: &std::path::PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let known: Vec<_> = TARGETS.iter().map(|(target, _)| (*target).to_owned()).collect();
+    assert_eq!(folder("fuzz_targets").iter().map(name).collect::<Vec<_>>(), known);
+    for (target, run) in TARGETS {
+        let corpus = folder(&format!("corpus/{target}"));
+        assert!(!corpus.is_empty(), "{target} begins with nothing");
+        corpus.iter().for_each(|input| run(&std::fs::read(input).unwrap()));
     }
 }

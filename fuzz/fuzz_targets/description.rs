@@ -1,10 +1,5 @@
 #![no_main]
 
-#[path = "../patch.rs"]
-mod patch;
-#[path = "../seeds.rs"]
-mod seeds;
-#[path = "../whole.rs"]
-mod whole;
+use pibake_fuzz::text;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| whole::description(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| text::description(data));

@@ -1,10 +1,5 @@
 #![no_main]
 
-#[path = "../patch.rs"]
-mod patch;
-#[path = "../seeds.rs"]
-mod seeds;
-#[path = "../whole.rs"]
-mod whole;
+use pibake_fuzz::{panics, whole};
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| whole::ext4_editor(data));
+libfuzzer_sys::fuzz_target!(init: panics::only_our_own(), |data: &[u8]| whole::ext4_editor(data));

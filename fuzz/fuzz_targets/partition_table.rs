@@ -1,6 +1,5 @@
 #![no_main]
 
-#[path = "../checks.rs"]
-mod checks;
+use pibake_fuzz::whole;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::partition_table(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| whole::partition_table(data));

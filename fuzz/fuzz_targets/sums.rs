@@ -1,6 +1,5 @@
 #![no_main]
 
-#[path = "../checks.rs"]
-mod checks;
+use pibake_fuzz::checks;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::sums(data));

@@ -1,0 +1,5 @@
+#![no_main]
+
+use pibake_fuzz::text;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| text::card_text(data));
