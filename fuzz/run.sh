@@ -5,6 +5,10 @@
 # is not in git. --empty: without corpus and dictionary, to see how far bytes without any lead get.
 set -eu
 cd "$(dirname "$0")/.."
+if [ $# -eq 0 ]; then
+    echo "usage: fuzz/run.sh TARGET [--empty] [OPTIONS OF LIBFUZZER]; targets:" fuzz/fuzz_targets/*.rs >&2
+    exit 2
+fi
 target=$1
 shift
 corpus=fuzz/corpus/$target
@@ -21,5 +25,7 @@ else
     set -- "$found" "$corpus" -- -dict="$dictionary" "$@"
 fi
 # the versions that pibake is built with
-[ fuzz/Cargo.lock -nt Cargo.lock ] || cp Cargo.lock fuzz/Cargo.lock
+if [ ! -e fuzz/Cargo.lock ] || [ -n "$(find Cargo.lock -newer fuzz/Cargo.lock)" ]; then
+    cp Cargo.lock fuzz/Cargo.lock
+fi
 RUSTC_BOOTSTRAP=1 cargo fuzz run -s none "$target" "$@" -rss_limit_mb=2048
