@@ -87,15 +87,34 @@ fn whatever_waits_for_another_says_so_and_ends_on_the_first_signal() {
     let dir = tempfile::tempdir().unwrap();
     pibake(dir.path(), &["build", "--base", "sample", "--node", "1"]).success();
     for arguments in [&["token", "new", "2"][..], &["boot", "--print", "--base", "sample", "--node", "1"]] {
-        waits_and_ends(dir.path(), arguments);
+        waits_and_ends(dir.path(), arguments, STATE);
     }
+    let list = Lock {
+        file: "images/.pibake-images.lock",
+        waits: "another pibake is writing the list of images in ",
+        cancelled: "cancelled while another process held the lock ",
+    };
+    waits_and_ends(dir.path(), &["build", "--base", "sample", "--node", "2"], list);
     let fresh = tempfile::tempdir().unwrap();
-    waits_and_ends(fresh.path(), &["build", "--base", "sample", "--node", "1"]);
+    waits_and_ends(fresh.path(), &["build", "--base", "sample", "--node", "1"], STATE);
     assert!(!fresh.path().join(".pibake").exists());
 }
 
-fn waits_and_ends(dir: &Path, arguments: &[&str]) {
-    let lock = File::create(dir.join(".pibake.lock")).unwrap();
+/// A lock, and what is said of it.
+struct Lock {
+    file: &'static str,
+    waits: &'static str,
+    cancelled: &'static str,
+}
+
+const STATE: Lock = Lock {
+    file: ".pibake.lock",
+    waits: "another pibake is using .pibake; waiting for it (Ctrl-C cancels)",
+    cancelled: "cancelled while another pibake was using .pibake: nothing in it was changed",
+};
+
+fn waits_and_ends(dir: &Path, arguments: &[&str], held: Lock) {
+    let lock = File::create(dir.join(held.file)).unwrap();
     lock.lock().unwrap();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pibake"))
         .current_dir(dir)
@@ -107,7 +126,7 @@ fn waits_and_ends(dir: &Path, arguments: &[&str]) {
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
-    while !said.contains("another pibake is using .pibake; waiting for it (Ctrl-C cancels)") {
+    while !said.contains(held.waits) {
         let mut line = String::new();
         assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended and said: {said}");
         said += &line;
@@ -118,10 +137,7 @@ fn waits_and_ends(dir: &Path, arguments: &[&str]) {
     stderr.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
     assert!(asked.elapsed() < Duration::from_secs(2), "{said}");
-    assert!(
-        said.contains("cancelled while another pibake was using .pibake: nothing in it was changed"),
-        "{said}"
-    );
+    assert!(said.contains(held.cancelled), "{said}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui)
     let patch = |node: &str| Ok(prepared.bake(node)?.0);
     let written = build.finish(prepared.base().path(), &patch, ui.progress())?;
     prepared.finish()?;
-    images.record(&files, &prepared.project().identity()?)?;
+    images.record(&files, &prepared.project().identity()?, &control)?;
     report(&prepared, &written, ui)
 }
 

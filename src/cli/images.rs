@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,13 +97,17 @@ impl<'a> Images<'a> {
     }
 
     /// Writes down that these images are there now.
-    pub fn record(mut self, files: &[String], identity: &Identity) -> Result<(), Failure> {
+    pub fn record(mut self, files: &[String], identity: &Identity, control: &Control) -> Result<(), Failure> {
         let entry = Entry { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() };
         let writing = || format!("writing {}", self.dir.join(LIST).display());
-        // Builds in one folder at once must not take each other's lines away. Nobody holds this lock for
-        // longer than it takes to write a short file.
-        let lock = self.dir.join(LOCK);
-        let _lock = FileLock::take(&lock, &AtomicBool::new(false), || ()).doing(writing)?;
+        // Builds in one folder at once must not take each other's lines away.
+        let waits = || {
+            let dir = self.dir.display();
+            control.progress().note(&format!(
+                "another pibake is writing the list of images in {dir}; waiting for it (Ctrl-C cancels)"
+            ));
+        };
+        let _lock = FileLock::take(&self.dir.join(LOCK), control.cancel(), waits).doing(writing)?;
         self.list = read(self.dir)?;
         let before = self.list.images.clone();
         self.list.images.retain(|file, _| self.dir.join(file).exists());
