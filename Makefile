@@ -50,6 +50,7 @@ lint:
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test kubeadm --test real_cluster -- -D warnings # no part of --all-targets, since of no plain `cargo test`
 	tests/lint/shell
+	tests/lint/words
 	tests/lint/changelog
 	tests/lint/dependencies
 

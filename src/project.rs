@@ -46,7 +46,7 @@ pub struct Project {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A description was named that is not there.
-    #[error("{} is not there: write one with pibake init, or leave -C/--config out", path.display())]
+    #[error("{} does not exist: write one with pibake init, or leave -C/--config out", path.display())]
     NoConfig {
         /// As it was named.
         path: PathBuf,

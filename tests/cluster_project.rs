@@ -39,7 +39,7 @@ fn a_project_is_a_description_with_its_secrets_beside() {
     let again = Project::open(Some(&file), &grown).unwrap();
     assert_eq!((again.cluster.nodes.len(), again.identity().unwrap()), (5, identity));
     let missing = Project::open(Some(&dir.path().join("other.toml")), &grown).unwrap_err();
-    assert!(missing.to_string().contains("other.toml is not there: write one with pibake init"));
+    assert!(missing.to_string().contains("other.toml does not exist: write one with pibake init"));
 }
 
 #[test]

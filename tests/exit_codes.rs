@@ -92,7 +92,7 @@ fn every_code_that_the_help_promises_is_kept() {
         (vec!["flash", "/dev/null", "--image", "afile"], 2, "no partition table"),
         (vec!["token", "new", "1"], 2, "is the control plane"),
         // the description
-        (vec!["plan", "-C", "nope.toml"], 2, "is not there"),
+        (vec!["plan", "-C", "nope.toml"], 2, "does not exist"),
         (vec!["plan", "-C", "bad.toml"], 2, "bad.toml:1:"),
         // a promise that is not kept
         (vec!["fetch", "./plain.img", "--sha256", &zeros], 3, "is not what it should be"),
@@ -105,7 +105,7 @@ fn every_code_that_the_help_promises_is_kept() {
         (vec!["fetch", &nobody, "--network-tries", "1", "--insecure-base"], 1, "refused"),
         (vec!["fetch", "20.04.5", "--offline"], 1, "not in the cache"),
         // the machine
-        (vec!["boot", "plain.img", "--qemu", "./no-such-qemu"], 1, "is not there"),
+        (vec!["boot", "plain.img", "--qemu", "./no-such-qemu"], 1, "was not found"),
     ];
     let mut seen = BTreeSet::new();
     let mut faults = Vec::new();

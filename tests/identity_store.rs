@@ -123,7 +123,7 @@ fn many_at_once_make_one() {
 fn what_others_may_read_is_refused() {
     let home = Home::made();
     chmod(home.store.dir(), 0o755);
-    insta::assert_snapshot!(home.refusal("", now()), @r#"HOME/.pibake may be read or changed by others (mode 755): run chmod 700 HOME/.pibake; if others had accounts here, remove it and build all cards anew"#);
+    insta::assert_snapshot!(home.refusal("", now()), @r#"HOME/.pibake may be read or changed by others (mode 755): run chmod 700 HOME/.pibake; if others had accounts here, remove it and rebuild all cards"#);
     chmod(home.store.dir(), 0o700);
     for name in NEEDED.into_iter().chain(["ssh_key"]) {
         for bad in [0o640, 0o604, 0o620] {
@@ -160,7 +160,7 @@ fn what_is_incomplete_is_refused_and_left_alone() {
     let home = home();
     fs::create_dir(home.store.dir()).unwrap();
     chmod(home.store.dir(), 0o700);
-    insta::assert_snapshot!(home.refusal("", now()), @r#"HOME/.pibake is incomplete: identity.toml is missing. Put it back from a copy; or, where no card was made from it yet, remove the directory and it is made anew"#);
+    insta::assert_snapshot!(home.refusal("", now()), @r#"HOME/.pibake is incomplete: identity.toml is missing. Put it back from a copy; or, where no card was made from it yet, remove the directory and it is created again"#);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_cluster_of_another_name_is_refused() {
 fn certificates_are_for_their_time_only() {
     let home = Home::made();
     let year = 365 * 24 * 60 * 60;
-    insta::assert_snapshot!(home.refusal("", now() + 11 * year), @r#"the certificates in HOME/.pibake are not valid at this time (they have expired): check this machine's clock; if it is right, move the directory away and build all cards anew"#);
+    insta::assert_snapshot!(home.refusal("", now() + 11 * year), @r#"the certificates in HOME/.pibake are not valid at this time (they have expired): check this machine's clock; if it is right, move the directory away and rebuild all cards"#);
     assert!(home.refusal("", now() - year).contains("(they are not valid yet)"));
     home.store.open(&cluster(""), now() - 23 * 60 * 60).unwrap();
 }

@@ -104,7 +104,7 @@ fn a_slip_in_the_name_is_told() {
         desk.bad("lab", &arguments, 2, &["pibake.tml", "rename it, or name it with -C"]);
     }
     assert!(!desk.at("lab/.pibake").exists());
-    desk.bad("lab", &["plan", "-C", "lab.toml"], 2, &["lab.toml is not there"]);
+    desk.bad("lab", &["plan", "-C", "lab.toml"], 2, &["lab.toml does not exist"]);
 }
 
 #[test]

@@ -243,7 +243,9 @@ impl ImageEditor {
                     Some(Metadata { kind: FileKind::Directory, attributes, .. }) => {
                         attributes.map_or(*access, |a| Access { mode: a.mode, uid: a.uid, gid: a.gid })
                     }
-                    Some(_) => return Err(fs::Error::path(path, "is no directory, and one is to be there")),
+                    Some(_) => {
+                        return Err(fs::Error::path(path, "is not a directory, and one is needed there"));
+                    }
                     None => {
                         fs.create_dir(path, self.attributes(*access))?;
                         *access

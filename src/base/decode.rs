@@ -31,7 +31,7 @@ pub enum DecodeError {
     #[error("the file is empty")]
     Empty,
     /// A web page.
-    #[error("it is a web page, not an image: a proxy's login page or a moved file is what it mostly is")]
+    #[error("it is a web page, not an image: usually a captive portal or a file that has moved")]
     WebPage,
     /// A format that is not decoded.
     #[error("it is {0}: unpack it and give the image inside")]

@@ -74,7 +74,7 @@ pub enum Error {
     },
 
     /// Neither `XDG_CACHE_HOME` nor `HOME` says where a cache may be.
-    #[error("there is no place for the cache: set XDG_CACHE_HOME or HOME to an absolute path")]
+    #[error("cannot determine the cache directory: set XDG_CACHE_HOME or HOME to an absolute path")]
     NoCacheDir,
 
     /// A mirror that is no web address.
@@ -219,7 +219,7 @@ pub enum Error {
     },
 
     /// The disk is too small, found out before or while writing.
-    #[error("{dir} has not enough room: {available} available{}; make room, or set XDG_CACHE_HOME to a larger disk", needed.map(|n| format!(", about {} needed", size(n))).unwrap_or_default(), dir = dir.display(), available = size(*.available))]
+    #[error("not enough free space in {dir}: {available} available{}; free some, or set XDG_CACHE_HOME to a larger disk", needed.map(|n| format!(", about {} needed", size(n))).unwrap_or_default(), dir = dir.display(), available = size(*.available))]
     NoSpace {
         /// Where the cache is.
         dir: PathBuf,

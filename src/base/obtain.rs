@@ -342,7 +342,7 @@ impl Task<'_, '_> {
             };
             match (again, fault) {
                 (Some(reason), _) if restarts < MOST_RESTARTS => {
-                    self.progress.note(&format!("{reason}; beginning anew"));
+                    self.progress.note(&format!("{reason}; restarting from the beginning"));
                     place.clear();
                     restarts += 1;
                 }

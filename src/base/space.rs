@@ -8,7 +8,7 @@ use crate::io::free_space;
 
 /// Refuses to begin what would not fit.
 pub(super) fn check(dir: &Path, needed: u64) -> Result<()> {
-    let available = free_space(dir).map_err(|e| Error::io("asking for the room in", dir, e))?;
+    let available = free_space(dir).map_err(|e| Error::io("checking the free space in", dir, e))?;
     if available < needed {
         return Err(Error::NoSpace { dir: dir.to_owned(), needed: Some(needed), available });
     }

@@ -14,7 +14,7 @@ pub enum InvalidSums {
     #[error("it is a web page, not a list of digests")]
     WebPage,
     /// Bytes that are no text.
-    #[error("it is no text")]
+    #[error("it is not UTF-8 text")]
     NotText,
     /// A line that is neither empty nor `<64 hex digits> *<name>`.
     #[error("line {line} is not of the form `<SHA-256> *<file name>`")]

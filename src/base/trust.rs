@@ -155,7 +155,7 @@ impl Judge<'_> {
         let digest = match Sums::parse(sums) {
             Ok(list) => list.get(&file),
             Err(source) if insecure => {
-                self.progress.note(&format!("{sums_url} is of no use: {source}"));
+                self.progress.note(&format!("ignoring {sums_url}: {source}"));
                 None
             }
             Err(source) => return Err(Error::Sums { url: sums_url, source }),
@@ -230,7 +230,7 @@ pub(super) fn beside(
     let digest = match Sums::parse(&sums) {
         Ok(sums) => sums.get(name),
         Err(fault) => {
-            progress.note(&format!("{} is of no use: {fault}", list.display()));
+            progress.note(&format!("ignoring {}: {fault}", list.display()));
             None
         }
     };

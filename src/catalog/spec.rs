@@ -26,7 +26,7 @@ pub enum Spec {
 pub enum InvalidSpec {
     /// Neither a known name nor anything that looks like a path or an address.
     #[error(
-        "{given:?} is no base image that is known: {}give one of {}, or a path (./{given}), or a URL",
+        "unknown base image {given:?}: {}give one of {}, or a path (./{given}), or a URL",
         suggestion.as_ref().map(|s| format!("did you mean {s}? Otherwise ")).unwrap_or_default(),
         known()
     )]

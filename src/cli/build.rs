@@ -23,10 +23,10 @@ pub struct Arguments {
     /// Build this node alone, by number or name; may be repeated
     #[arg(long, value_name = "N")]
     node: Vec<NodeSelector>,
-    /// Where the images go; made if it is not there [default: images, beside the description]
+    /// Output folder; created if missing [default: images, beside the description]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// The form of the images: raw, qcow2, zst or xz
+    /// Output format: raw, qcow2, zst or xz
     #[arg(long, default_value_t)]
     format: Format,
     /// How many images to write at once

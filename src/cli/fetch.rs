@@ -19,7 +19,7 @@ pub struct Arguments {
     /// A release (20.04.5), `sample`, a path or a URL; without it the one that pibake.toml names
     #[arg(value_name = "RELEASE")]
     base: Option<String>,
-    /// Read a cached image in full and compare it with its checksum; a damaged one is got anew
+    /// Read a cached image in full and compare it with its checksum; a damaged one is downloaded again
     #[arg(long)]
     check: bool,
     #[command(flatten)]

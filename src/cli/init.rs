@@ -15,7 +15,7 @@ use crate::ui::{Ui, put_path};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where to write it; made if it is not there
+    /// Where to write it; created if missing
     #[arg(default_value = ".")]
     dir: PathBuf,
 }

@@ -46,7 +46,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// The description of the cluster; without this flag the nearest pibake.toml in this folder or above
     #[arg(short = 'C', long, global = true, value_name = "FILE")]
@@ -57,7 +57,7 @@ struct Global {
     /// Print no progress and no notes
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Tell what is done; twice: each request and lock; three times: all
+    /// Increase log verbosity (-v info, -vv debug, -vvv trace)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Never use the network: what is neither here nor in the cache is an error
@@ -86,7 +86,7 @@ enum Command {
     Logs(logs::Arguments),
     /// Run a node or an image in QEMU, as a Raspberry Pi 4, with its console here; Ctrl-A X leaves
     Boot(boot::Arguments),
-    /// List, renew or take back what nodes join with
+    /// List, renew or revoke the tokens that nodes join with
     Token(token::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),

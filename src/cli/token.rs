@@ -51,7 +51,7 @@ enum Action {
         #[arg(value_name = "NODE")]
         node: NodeSelector,
     },
-    /// Take a node's token back, for a card that was lost
+    /// Revoke a node's token, for a card that was lost
     Revoke {
         /// The node, by number or name
         #[arg(value_name = "NODE")]

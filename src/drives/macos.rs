@@ -13,7 +13,7 @@ use crate::error::{Classified, ErrorClass};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is no property list.
-    #[error("what diskutil printed is no property list")]
+    #[error("what diskutil printed is not a property list")]
     Plist(#[from] plist::Error),
     /// It is one without something that is always there.
     #[error("what diskutil printed has no {0}")]

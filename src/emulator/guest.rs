@@ -32,7 +32,7 @@ pub enum Error {
         path: &'static str,
     },
     /// One of the files is too large to be what its name says.
-    #[error("{path} has {len} bytes, which no such file has")]
+    #[error("{path} has {len} bytes, an implausible size")]
     TooLarge {
         /// Which one.
         path: &'static str,

@@ -22,7 +22,7 @@ const LARGEST: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is something else.
-    #[error("it is no Linux kernel for arm64{}", if *placeholder { ", but a placeholder: this image is not made to boot" } else { "" })]
+    #[error("not a Linux kernel for arm64{}", if *placeholder { ", but a placeholder: this image is not made to boot" } else { "" })]
     NotAKernel {
         /// It is far too small to be one.
         placeholder: bool,
@@ -132,7 +132,7 @@ mod tests {
     fn what_is_no_kernel_is_said_to_be_none() {
         let error = |file| unpack(file).unwrap_err().to_string();
         assert!(error(b"a placeholder for vmlinuz\n".to_vec()).contains("placeholder"));
-        assert_eq!(error(vec![0; 1 << 20]), "it is no Linux kernel for arm64");
+        assert_eq!(error(vec![0; 1 << 20]), "not a Linux kernel for arm64");
         assert_eq!(error(gzip(&[0; 1 << 20])).lines().count(), 1);
         let mut cut = gzip(&image());
         cut.truncate(60);

@@ -23,7 +23,7 @@ const HOW_TO_GET: &str = "On Debian and Ubuntu it is in the package qemu-system-
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not installed.
-    #[error("{program} is not there: booting needs QEMU {}.{} or newer. {HOW_TO_GET}", OLDEST.0, OLDEST.1)]
+    #[error("{program} was not found: booting needs QEMU {}.{} or newer. {HOW_TO_GET}", OLDEST.0, OLDEST.1)]
     NotFound {
         /// What was looked for.
         program: String,

@@ -71,7 +71,7 @@ pub enum Error {
         why: String,
     },
     /// There is no room left in the file system.
-    #[error("no room left in the image's file system for {path}")]
+    #[error("no space left in the image's file system for {path}")]
     Full {
         /// What was to be written.
         path: String,

@@ -33,20 +33,20 @@ pub(super) struct Parts<'a> {
 pub(super) fn check(parts: &Parts<'_>, now: i64) -> Result<String, Fault> {
     let ca = certificate("ca.crt", parts.ca_certificate)?;
     let admin = certificate("admin.crt", parts.admin_certificate)?;
-    let anchor = anchor_from_trusted_cert(&ca)
-        .map_err(|_| Fault::Damaged("ca.crt", "it is no certificate of a CA"))?;
+    let anchor =
+        anchor_from_trusted_cert(&ca).map_err(|_| Fault::Damaged("ca.crt", "it is not a CA certificate"))?;
     let ca_public = spki_for_anchor(&anchor);
     if key("ca.key", parts.ca_key)? != ca_public.as_ref() {
         return Err(Fault::Mixed("ca.key is not the key of ca.crt"));
     }
     let admin_public = anchor_from_trusted_cert(&admin)
         .map(|as_anchor| spki_for_anchor(&as_anchor))
-        .map_err(|_| Fault::Damaged("admin.crt", "it is no certificate"))?;
+        .map_err(|_| Fault::Damaged("admin.crt", "it is not a certificate"))?;
     if key("admin.key", parts.admin_key)? != admin_public.as_ref() {
         return Err(Fault::Mixed("admin.key is not the key of admin.crt"));
     }
-    let end =
-        EndEntityCert::try_from(&admin).map_err(|_| Fault::Damaged("admin.crt", "it is no certificate"))?;
+    let end = EndEntityCert::try_from(&admin)
+        .map_err(|_| Fault::Damaged("admin.crt", "it is not a certificate"))?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms.all;
     let anchors = [anchor];

@@ -77,7 +77,7 @@ pub enum Error {
     /// Others may read what is secret.
     #[error(
         "{} may be read or changed by others (mode {mode:03o}): run chmod {fix} {}; if others had \
-         accounts here, remove it and build all cards anew", path.display(), shell_word(path)
+         accounts here, remove it and rebuild all cards", path.display(), shell_word(path)
     )]
     Exposed {
         /// The file or directory.
@@ -139,7 +139,7 @@ pub enum Error {
     /// A part is missing.
     #[error(
         "{} is incomplete: {missing} is missing. Put it back from a copy; or, where no card was made \
-         from it yet, remove the directory and it is made anew", dir.display()
+         from it yet, remove the directory and it is created again", dir.display()
     )]
     Incomplete {
         /// The directory.
@@ -148,7 +148,7 @@ pub enum Error {
         missing: &'static str,
     },
     /// A part is there and makes no sense.
-    #[error("{} is damaged: {reason}. Put it back from a copy, or remove the directory to have all made anew", path.display())]
+    #[error("{} is damaged: {reason}. Put it back from a copy, or remove the directory to regenerate everything", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -158,7 +158,7 @@ pub enum Error {
     /// The parts are not of one cluster.
     #[error(
         "{} holds parts of different clusters: {fault}. Put the right ones back from a copy, or \
-         remove the directory and build all cards anew", dir.display()
+         remove the directory and rebuild all cards", dir.display()
     )]
     Mixed {
         /// The directory.
@@ -182,7 +182,7 @@ pub enum Error {
     /// The certificates are out of date.
     #[error(
         "the certificates in {} are not valid at this time ({fault}): check this machine's clock; if \
-         it is right, move the directory away and build all cards anew", dir.display()
+         it is right, move the directory away and rebuild all cards", dir.display()
     )]
     OutOfDate {
         /// The directory.

@@ -202,7 +202,7 @@ impl Kitchen<'_> {
                         Ok(_) => "it must be one line: the firmware ignores all others",
                         Err(_) => "it is not UTF-8",
                     },
-                    _ => "it is no file",
+                    _ => "it is not a file",
                 };
                 return Err(Error::CommandLine { file: source_of(path, item), why });
             }

@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// The images do not fit.
     #[error(
-        "not enough room in {path} for {images} images: they need {}, {} are free; \
+        "not enough free space in {path} for {images} images: they need {}, and {} is free; \
          free some, or choose another output folder with -o",
         super::room::human(*needed), super::room::human(*free)
     )]

@@ -80,7 +80,7 @@ impl fmt::Display for Warning {
             Self::Project(warning) => warning.fmt(f),
             Self::BeginsAnew(Fixed { key, made, now, .. }) => write!(
                 f,
-                "{key} was {made} and is {now} now: with this card of the control plane the cluster begins anew, \
+                "{key} was {made} and is {now} now: with this card of the control plane the cluster starts over, \
                  so write all others again, too"
             ),
             Self::BaseInUse { first: (path, what), more } => {

@@ -172,7 +172,7 @@ fn a_build_sees_a_restarted_download_from_its_beginning() {
     server.put(PATH, File::new(&sample));
     let outcome = end(child);
     outcome.code_is(0);
-    assert!(outcome.stderr.contains("beginning anew"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("restarting from the beginning"), "{}", outcome.stderr);
     let read = |dir: &str| std::fs::read(machine.path().join(dir).join("node-1.img")).unwrap();
     assert!(read("one") == read("two"), "the images differ");
 }

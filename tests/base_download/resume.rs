@@ -191,7 +191,11 @@ fn another_file_on_the_server_since() {
     case.server.put(PATH, File::new(&case.packed));
     let outcome = Outcome::of(child.wait_with_output().unwrap());
     outcome.good();
-    assert!(outcome.stderr.contains("the file on the server changed; beginning anew"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("the file on the server changed; restarting from the beginning"),
+        "{}",
+        outcome.stderr
+    );
     machine.assert_cached(&case.packed, &case.raw);
     let from_half = Some(format!("bytes={}-", old.half));
     assert_eq!(case.ranges()[2..], [(None, None), (from_half, File::new(&old.packed).etag), (None, None)]);
@@ -238,7 +242,7 @@ fn without_a_digest_only_named_versions_are_put_together() {
     let url = case.server.url(PATH);
     let outcome = case.machine.fetch(&[&url, "--insecure-base"]);
     outcome.good();
-    assert!(outcome.stderr.contains("beginning anew"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("restarting from the beginning"), "{}", outcome.stderr);
     case.machine.assert_cached(&case.packed, &case.raw);
     assert_eq!(case.ranges()[2], (None, None));
     // a server that cuts it off at the same place every time is given up
@@ -282,7 +286,7 @@ fn damage_to_what_is_kept_is_noticed() {
     bytes[1000] ^= 1;
     std::fs::write(&part, &bytes).unwrap();
     let said = case.fetch();
-    assert!(said.contains("beginning anew"), "{said}");
+    assert!(said.contains("restarting from the beginning"), "{said}");
     assert_eq!(case.ranges().last(), Some(&(None, None)));
     // more than there can be
     let case = Case::new(40);

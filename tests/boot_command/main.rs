@@ -113,7 +113,7 @@ fn cards_are_kept_and_gone_on_with_and_never_over_something_else() {
     boot().assert().success();
     assert_eq!(std::fs::metadata(&card).unwrap().modified().unwrap(), mark, "the card was made anew");
     lab.put_bytes(&image, b"another initrd", "initrd.img");
-    boot().assert().code(4).stderr(contains("was begun over something else").and(contains("remove")));
+    boot().assert().code(4).stderr(contains("was created from a different image").and(contains("remove")));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn what_cannot_be_booted_is_said_before_anything_is_started() {
     lab.put_bytes(&image, &packed[..packed.len() / 2], "vmlinuz");
     fails(&image, "it cannot be unpacked");
     lab.put_bytes(&image, &[0x5a; 100_000], "vmlinuz");
-    fails(&image, "it is no Linux kernel for arm64\n");
+    fails(&image, "not a Linux kernel for arm64\n");
     lab.put_bytes(&image, b"a placeholder", "vmlinuz");
     fails(&image, "not made to boot");
     lab.put(&image, &kernel, "vmlinuz");
@@ -87,5 +87,5 @@ fn an_emulator_that_is_missing_old_or_none_is_said_with_where_to_get_one() {
         .arg(&image)
         .assert()
         .code(1)
-        .stderr(contains("/none/qemu is not there").and(contains("qemu-system-arm")));
+        .stderr(contains("/none/qemu was not found").and(contains("qemu-system-arm")));
 }

@@ -86,9 +86,9 @@ fn too_little_room_is_found_before() {
     let url = server.url(PATH);
     let sizes = (packed.len() as u64 + MIB / 4, 16 * MIB);
     let (first, left, second) = small.end(small.start(sizes, &[&url, "--sha256", &digest]));
-    first.bad(1, "has not enough room");
+    first.bad(1, "not enough free space in");
     assert!(
-        first.stderr.contains("available, about") && first.stderr.contains("make room"),
+        first.stderr.contains("available, about") && first.stderr.contains("free some"),
         "{}",
         first.stderr
     );
@@ -124,7 +124,7 @@ fn a_disk_that_fills_up_while_unpacking() {
     let (url, digest) = (server.url(PATH), sha256(&packed));
     let sizes = (8 * MIB, 64 * MIB);
     let (first, left, second) = small.end(small.start(sizes, &[&url, "--sha256", &digest]));
-    first.bad(1, "has not enough room");
+    first.bad(1, "not enough free space in");
     assert!(!left.contains("images/"), "{left}");
     assert_eq!(second.good()["bytes"], raw.len());
     // what had come was not fetched twice
@@ -171,7 +171,7 @@ fn a_disk_that_fills_up_while_downloading() {
     drop(filler);
     gate.open();
     let (first, left, second) = small.end(child);
-    first.bad(1, "has not enough room");
+    first.bad(1, "not enough free space in");
     assert!(!left.contains("images/") && left.contains(".part "), "{left}");
     second.good();
     let range = server.seen(PATH)[1].range().0.unwrap().to_owned();

@@ -99,7 +99,7 @@ fn fault(error: liblzma::stream::Error) -> io::Error {
     match error {
         E::MemLimit => DecodeError::Memory(MEMORY >> 20).into(),
         E::Mem => io::ErrorKind::OutOfMemory.into(),
-        E::Data => corrupt("the compressed data contradict themselves"),
+        E::Data => corrupt("the compressed data is corrupt"),
         E::Format => corrupt("what follows is not in xz's format"),
         E::Options => corrupt("it uses a part of xz's format that is not known"),
         other => corrupt(&other.to_string()),

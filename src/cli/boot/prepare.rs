@@ -30,7 +30,7 @@ const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
 /// First half of the uplinks' addresses: locally administered, so nobody's.
 const UPLINK: [u8; 3] = [0x02, 0x70, 0x69];
 
-/// Name of the file that says what a kept card was begun over.
+/// Name of the file that says which image a kept card was created from.
 const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
 
@@ -99,7 +99,7 @@ impl Source {
         self.mac.unwrap_or_else(|| address(PI, &self.name))
     }
 
-    /// What a card that was begun over this is begun over.
+    /// Which image a card that is created now is created from.
     fn origin(&self) -> io::Result<String> {
         let found = std::fs::metadata(&self.backing)?;
         let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -263,7 +263,7 @@ impl Bench {
             let before = std::fs::read_to_string(&origin).unwrap_or_default();
             if before != now {
                 return Err(Failure::refused(format!(
-                    "{} was begun over something else than {} is now: remove {} to begin anew",
+                    "{} was created from a different image than {} is now: remove {} to start over",
                     files.card.display(),
                     source.name,
                     dir.display()

@@ -59,7 +59,7 @@ pub struct Arguments {
     /// Do not read back what was written, but for the first MiB
     #[arg(long)]
     no_verify: bool,
-    /// Leave the card readers switched on
+    /// Do not power off the card readers when done
     #[arg(long)]
     no_eject: bool,
     #[command(flatten)]
@@ -171,7 +171,7 @@ fn leave(machine: &Machine, held: Vec<Held>, outcomes: &[Outcome], stay: bool) -
     for (held, done) in held.iter().zip(&done) {
         // Only root may; udev does the same when the drive is closed.
         if *done && let Err(e) = crate::disk::ioctl::reread_partitions(held.file()) {
-            tracing::debug!("{}: reading the partitions anew: {e}", held.name());
+            tracing::debug!("{}: re-reading the partition table: {e}", held.name());
         }
     }
     let numbers: Vec<_> = held.iter().map(|h| h.drive.number).collect();

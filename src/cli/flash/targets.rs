@@ -193,7 +193,7 @@ fn judged(
             return Err(refuse(format!("{shown} is a partition: a card is written as a whole, {drive}")));
         }
         Found::Missing => {
-            return Err(refuse(format!("{shown} is not there; pibake drives lists what is")));
+            return Err(refuse(format!("{shown} does not exist; pibake drives lists what does")));
         }
         Found::Other(what) => {
             return Err(refuse(format!(
@@ -251,7 +251,7 @@ fn who_may(path: &Path) -> String {
     let group = std::fs::metadata(path).ok().filter(|m| m.mode() & 0o020 != 0).and_then(|m| group(m.gid()));
     match group {
         Some(group) => format!(
-            "members of the group {group} may: sudo usermod -aG {group} \"$USER\", then log in anew; {rule}"
+            "members of the group {group} may: sudo usermod -aG {group} \"$USER\", then log in again; {rule}"
         ),
         None => format!("root may; {rule}"),
     }

@@ -64,7 +64,7 @@ const KEY_FILE_MAX: u64 = 1 << 20;
 fn key_file(path: &Path) -> Result<Vec<String>, String> {
     let name = path.display();
     let text = read_small(path, KEY_FILE_MAX).map_err(|e| format!("reading {name}: {e}"))?;
-    let text = String::from_utf8(text).map_err(|_| format!("{name} is no text"))?;
+    let text = String::from_utf8(text).map_err(|_| format!("{name} is not UTF-8 text"))?;
     if text.contains("PRIVATE KEY") {
         return Err(format!("{name} is a private key; give the public half, the file that ends in .pub"));
     }

@@ -124,7 +124,7 @@ impl Geometry {
             || !inode_size.is_power_of_two()
             || inodes_per_group == 0
         {
-            return Err(damaged("the superblock contradicts itself"));
+            return Err(damaged("the superblock is inconsistent"));
         }
         let groups = (blocks - first).div_ceil(per_group);
         let descriptor_blocks = (groups * descriptor as u64).div_ceil(block);
@@ -159,7 +159,7 @@ impl Geometry {
         let at = (self.first + 1) * self.block;
         let len = self.groups * self.descriptor as u64;
         if at.checked_add(len).is_none_or(|end| end > device.len()) {
-            return Err(damaged("there is no room for their descriptors"));
+            return Err(damaged("there is no space for their descriptors"));
         }
         let mut raw = vec![0; len as usize];
         device.read_at(at, &mut raw).map_err(|e| Error::io("reading the ext4 group descriptors", e))?;

@@ -78,7 +78,7 @@ impl Bpb {
         let fat_sectors = either(u16_at(0x16), u32_at(0x24));
         let overhead = reserved + fats * fat_sectors + (root_entries * 32).div_ceil(sector);
         if reserved == 0 || fats == 0 || fat_sectors == 0 || overhead >= sectors {
-            return Err(absent("its boot sector contradicts itself"));
+            return Err(absent("its boot sector is inconsistent"));
         }
         let clusters = (sectors - overhead) / cluster;
         if clusters < FAT16_CLUSTERS {

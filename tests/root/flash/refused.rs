@@ -239,7 +239,7 @@ pub fn no_card() -> Result<(), Failed> {
     assert_eq!(std::fs::read_to_string(work.path().join("file"))?, "mine");
     failed(&flash("/dev/null"), 4, "is a character device");
     failed(&flash("."), 4, "is a folder");
-    failed(&flash("/dev/sdzz"), 4, "is not there");
+    failed(&flash("/dev/sdzz"), 4, "does not exist");
     assert!(!Path::new("/dev/sdzz").exists(), "a mistyped name must not become a file");
     assert!(card.is_as_before());
     // the lock switch
