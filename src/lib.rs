@@ -8,6 +8,15 @@
 // allowed in disk/ioctl.rs alone
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
+// What a user or a disk can cause is an error, never a panic; tests may panic.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
+#![cfg_attr(not(test), deny(clippy::todo, clippy::unimplemented, clippy::dbg_macro))]
+#![warn(unreachable_pub, clippy::must_use_candidate)]
+
+// An image on which an editor panics is refused with a sentence (`bake` catches it), and threads hand their
+// panics on. Both need unwinding.
+#[cfg(panic = "abort")]
+compile_error!("pibake needs panic = \"unwind\": it catches panics of file system editors");
 
 pub mod bake;
 pub mod base;
