@@ -49,6 +49,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test kubeadm --test real_cluster -- -D warnings # no part of --all-targets, since of no plain `cargo test`
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 	tests/lint/shell
 	tests/lint/words
 	tests/lint/changelog

@@ -62,6 +62,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// The class of what the operating system answered while pibake used files of its own.
+    #[must_use]
     pub fn of_io(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
@@ -72,6 +73,7 @@ impl ErrorClass {
 
     /// The same where the user named the file: that there is none, or that it is a folder, is a mistake in the
     /// command line.
+    #[must_use]
     pub fn of_named(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound
@@ -138,11 +140,13 @@ impl Failure {
     }
 
     /// Its class.
+    #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.0.class()
     }
 
     /// The error itself.
+    #[must_use]
     pub fn error(&self) -> &(dyn Error + 'static) {
         &*self.0
     }

@@ -52,11 +52,13 @@ impl ImagePath {
     }
 
     /// The root directory.
+    #[must_use]
     pub fn root() -> Self {
         Self("/".to_owned())
     }
 
     /// The path as text, starting with `/`.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -67,11 +69,13 @@ impl ImagePath {
     }
 
     /// The last part; `None` for the root.
+    #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         self.components().last()
     }
 
     /// The directory that holds this path; `None` for the root.
+    #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let (head, name) = self.0.rsplit_once('/')?;
         match (head, name) {

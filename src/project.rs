@@ -156,6 +156,7 @@ impl Project {
 
     /// The same, where the control plane's card is asked for by name: with it the cluster begins anew, since
     /// all that node-1 knew is lost, and so it may be another than it was made as.
+    #[must_use]
     pub fn begin_anew(mut self) -> Self {
         self.begins_anew = true;
         self
@@ -202,6 +203,7 @@ impl Project {
     }
 
     /// Says where a wait for another pibake that makes or changes the secrets is told, and what ends it.
+    #[must_use]
     pub fn waiting(mut self, waiting: Waiting) -> Self {
         self.store.set_waiting(waiting);
         self
@@ -310,17 +312,20 @@ impl Project {
     }
 
     /// What the clock said when this was opened, in seconds since 1970.
+    #[must_use]
     pub fn now(&self) -> i64 {
         self.clock
     }
 
     /// Where the secrets are kept.
+    #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
     /// The time that goes into what is built, in seconds since 1970: `SOURCE_DATE_EPOCH`
     /// (reproducible-builds.org/specs/source-date-epoch) or else the clock.
+    #[must_use]
     pub fn build_time(&self) -> i64 {
         self.build_time
     }

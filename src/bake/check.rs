@@ -16,7 +16,7 @@ use crate::recipe::{Access, Change, Recipe, Volume};
 
 /// What must be true of a path when all is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
+pub(super) enum Expected {
     /// A regular file.
     File { content: Vec<u8>, access: Access },
     /// A directory.
@@ -48,7 +48,7 @@ impl Classified for Mismatch {
 ///
 /// # Errors
 /// [`Error::FileSystem`]
-pub fn check_readable(image: &Arc<dyn ReadAt>, layout: &Layout, recipe: &Recipe) -> Result<(), Error> {
+pub(super) fn check_readable(image: &Arc<dyn ReadAt>, layout: &Layout, recipe: &Recipe) -> Result<(), Error> {
     let on = |volume| move |source| Error::FileSystem { volume, source };
     let boot = layout.boot.open(Arc::clone(image)).and_then(FatView::open).map_err(on(Volume::Boot))?;
     let root = layout.root.open(Arc::clone(image)).and_then(Ext4View::open).map_err(on(Volume::Root))?;
@@ -63,7 +63,7 @@ pub fn check_readable(image: &Arc<dyn ReadAt>, layout: &Layout, recipe: &Recipe)
 }
 
 /// Compares every path in `expected` with what `image` holds; `now` is when it was written.
-pub fn check(
+pub(super) fn check(
     image: &Arc<dyn ReadAt>,
     layout: &Layout,
     expected: &BTreeMap<(Volume, ImagePath), Expected>,

@@ -16,7 +16,7 @@ const MARK: &str = "\u{feff}";
 ///
 /// # Errors
 /// Says why, if `text` is not one line that the firmware and the kernel read in full.
-pub fn edit(text: &[u8], set: &[String], unset: &[String]) -> Result<String, String> {
+pub(super) fn edit(text: &[u8], set: &[String], unset: &[String]) -> Result<String, String> {
     let text = std::str::from_utf8(text).map_err(|_| "is not UTF-8")?;
     let text = text.strip_prefix(MARK).unwrap_or(text);
     if let Some(c) = text.chars().find(|c| c.is_control() && !c.is_ascii_whitespace()) {

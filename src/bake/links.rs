@@ -14,7 +14,7 @@ const MOST_LINKS: usize = 40;
 ///
 /// # Errors
 /// [`Error::Path`] for links in a circle; what `fs` answers.
-pub fn resolve_parents(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, Error> {
+pub(super) fn resolve_parents(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, Error> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => join(path, &resolve(fs, &parent)?, name),
         _ => Ok(path.clone()),
@@ -25,7 +25,7 @@ pub fn resolve_parents(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, E
 ///
 /// # Errors
 /// As [`resolve_parents`].
-pub fn resolve(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, Error> {
+pub(super) fn resolve(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, Error> {
     let mut at = ImagePath::root();
     let mut rest: VecDeque<String> = path.components().map(str::to_owned).collect();
     let mut links = 0;

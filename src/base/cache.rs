@@ -87,6 +87,7 @@ impl Cache {
     }
 
     /// The folder.
+    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -21,6 +21,7 @@ pub enum Checked {
 
 impl Checked {
     /// One word, for programs.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unpacked => "unpacked",

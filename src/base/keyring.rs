@@ -66,6 +66,7 @@ impl Keyring {
     }
 
     /// The fingerprints of the primary keys, hexadecimal, lower case.
+    #[must_use]
     pub fn fingerprints(&self) -> Vec<String> {
         self.keys.iter().map(|k| k.fingerprint().to_string()).collect()
     }

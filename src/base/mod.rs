@@ -73,6 +73,7 @@ pub struct Base {
 
 impl Base {
     /// The raw file. It is sparse and must not be written to.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

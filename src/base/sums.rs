@@ -73,6 +73,7 @@ impl Sums {
     }
 
     /// The digest of the file called `name`, with or without `./` before it.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<Digest> {
         self.0.iter().find(|(known, _)| known.strip_prefix("./").unwrap_or(known) == name).map(|(_, d)| *d)
     }
@@ -85,11 +86,13 @@ impl Sums {
     }
 
     /// How many files are listed.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether no file is listed, which a parsed list never is.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

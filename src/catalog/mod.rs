@@ -62,17 +62,20 @@ pub const IMAGES: [Image; 3] = [
 
 impl Image {
     /// The image called `name`: a release (`20.04.5`) or a series (`20.04`, its newest release here).
+    #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         IMAGES.iter().find(|i| i.release == name).or_else(|| IMAGES.iter().rfind(|i| i.series == name))
     }
 
     /// The image's address below `mirror`, or at Ubuntu's own server without one.
+    #[must_use]
     pub fn url(&self, mirror: Option<&str>) -> String {
         let root = mirror.unwrap_or(RELEASES).trim_end_matches('/');
         format!("{root}/{}/release/{}", self.release, self.file)
     }
 
     /// Whether `digest` is the one that third parties quote.
+    #[must_use]
     pub fn hint_agrees(&self, digest: &Digest) -> bool {
         self.digest_hint == digest.to_string()
     }

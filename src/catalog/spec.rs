@@ -166,6 +166,7 @@ impl fmt::Display for Spec {
 }
 
 /// An address as it may be shown: without user name and password.
+#[must_use]
 pub fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // fails only for addresses that cannot have any

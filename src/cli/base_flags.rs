@@ -12,7 +12,7 @@ use crate::workflow::BaseRequest;
 /// Shared by every command that needs a base image.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Getting the base image")]
-pub struct BaseFlags {
+pub(super) struct BaseFlags {
     /// The SHA-256 of the base image's file as it was published; trusted instead of a SHA256SUMS
     #[arg(long, value_name = "DIGEST")]
     sha256: Option<Digest>,
@@ -33,7 +33,7 @@ pub struct BaseFlags {
 
 impl BaseFlags {
     /// What these flags ask for. `offline`: from the cache or this machine's files alone.
-    pub fn request(&self, offline: bool) -> BaseRequest {
+    pub(super) fn request(&self, offline: bool) -> BaseRequest {
         BaseRequest {
             sha256: self.sha256,
             insecure: self.insecure_base,

@@ -26,7 +26,7 @@ use prepare::{Bench, Source};
 use view::View;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Raw images to boot; the files are not changed
     #[arg(value_name = "IMAGE", conflicts_with_all = ["node", "nodes", "base", "sha256", "insecure_base"])]
     images: Vec<PathBuf>,
@@ -75,7 +75,12 @@ pub struct Arguments {
     base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &Arguments,
+    config: Option<&Path>,
+    offline: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let cancel = super::signals::cancelled()?;
     // before anything is downloaded or written; --print is for machines without QEMU, too
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };

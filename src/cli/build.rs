@@ -17,7 +17,7 @@ use crate::ui::{Table, Ui, human_bytes, put_path};
 use crate::workflow::{NodeSelector, Prepared, Wanted};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
     /// Build this node alone, by number or name; may be repeated
@@ -38,7 +38,12 @@ pub struct Arguments {
     base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &Arguments,
+    config: Option<&Path>,
+    offline: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let cancel = super::signals::cancelled()?;
     let control = super::control(ui, &cancel);
     let described = arguments.description.open(config, control.clone())?;

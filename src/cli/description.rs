@@ -11,7 +11,7 @@ use crate::workflow::{Control, Described};
 
 /// Shared by every command that reads the description.
 #[derive(Debug, Args)]
-pub struct Description {
+pub(super) struct Description {
     /// How many nodes the cluster has
     #[arg(long, value_name = "N")]
     nodes: Option<u32>,
@@ -22,7 +22,7 @@ pub struct Description {
 
 /// For every command that makes the secrets of a cluster where there are none yet.
 #[derive(Debug, Args)]
-pub struct Founding {
+pub(super) struct Founding {
     /// Make a new cluster also where no card of its control plane is asked for; refused where there is one
     #[arg(long)]
     pub new_cluster: bool,
@@ -30,7 +30,7 @@ pub struct Founding {
 
 impl Description {
     /// Opens the description of the cluster with these flags over it.
-    pub fn open(&self, config: Option<&Path>, control: Control) -> Result<Described, Failure> {
+    pub(super) fn open(&self, config: Option<&Path>, control: Control) -> Result<Described, Failure> {
         let passwords = Passwords::from_environment().map_err(|e| Usage(e.to_string()))?;
         let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
         Ok(Described::open(config, &overrides, control)?)
@@ -38,7 +38,7 @@ impl Description {
 }
 
 /// The versions that go onto a card, in one line for people.
-pub fn versions(base: &str, software: &Software) -> String {
+pub(super) fn versions(base: &str, software: &Software) -> String {
     format!(
         "base image {base}, Kubernetes {}, containerd {}, pibake {}\n",
         software.kubernetes,

@@ -11,9 +11,9 @@ use crate::ui::{Table, Ui};
 use crate::workflow::own;
 
 #[derive(Debug, Args)]
-pub struct Arguments {}
+pub(super) struct Arguments {}
 
-pub fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
     let drives: Vec<Drive> = all(&own(config))?.into_iter().filter(is_listed).collect();
     let value: Vec<_> = drives
         .iter()

@@ -8,7 +8,7 @@ use crate::ui::visible;
 /// Arguments that are each well formed and together make no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub String);
+pub(super) struct Usage(pub String);
 
 impl Classified for Usage {
     fn class(&self) -> ErrorClass {
@@ -19,7 +19,7 @@ impl Classified for Usage {
 /// What would put somebody's data in danger, and is not done.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub String);
+pub(super) struct Refused(pub String);
 
 impl Classified for Refused {
     fn class(&self) -> ErrorClass {
@@ -28,7 +28,7 @@ impl Classified for Refused {
 }
 
 /// The exit code of an error's class, as `pibake --help` promises them.
-pub fn exit_code(class: ErrorClass) -> ExitCode {
+pub(super) fn exit_code(class: ErrorClass) -> ExitCode {
     ExitCode::from(match class {
         ErrorClass::NoSpace
         | ErrorClass::Network
@@ -43,6 +43,7 @@ pub fn exit_code(class: ErrorClass) -> ExitCode {
 }
 
 /// What to print for an error, with all that it came from, and the exit code.
+#[must_use]
 pub fn describe(failure: &Failure) -> (String, ExitCode) {
     let text = format!("error: {}", causes(failure.error()).join("\n  because: "));
     // names and texts off cards, from servers and out of files are in it

@@ -15,7 +15,7 @@ use crate::ui::{Table, Ui, human_bytes, put_path};
 use crate::workflow::{BaseRequest, Wanted};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A release (20.04.5), `sample`, a path or a URL; without it the one that pibake.toml names
     #[arg(value_name = "RELEASE")]
     base: Option<String>,
@@ -26,7 +26,12 @@ pub struct Arguments {
     flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &Arguments,
+    config: Option<&Path>,
+    offline: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let overrides = Overrides { base: arguments.base.clone(), ..Overrides::default() };
     let project = Project::open(config, &overrides)?;
     let control = super::control(ui, &super::signals::cancelled()?);

@@ -42,7 +42,7 @@ struct Entry {
 
 /// A folder that images of one cluster may be written to.
 #[derive(Debug)]
-pub struct Images<'a> {
+pub(super) struct Images<'a> {
     dir: &'a Path,
     list: List,
 }
@@ -50,7 +50,7 @@ pub struct Images<'a> {
 impl<'a> Images<'a> {
     /// Looks whether images of these names may be written to `dir`, for a cluster with this identity or
     /// for one that is still to be made. `usual`: nobody named the folder.
-    pub fn check(
+    pub(super) fn check(
         dir: &'a Path,
         usual: bool,
         files: &[String],
@@ -80,7 +80,7 @@ impl<'a> Images<'a> {
     }
 
     /// Closes the folder to git where it was made for the images, and says so where everybody can read it.
-    pub fn prepare(&self, is_new: bool, control: &Control) -> Result<(), Failure> {
+    pub(super) fn prepare(&self, is_new: bool, control: &Control) -> Result<(), Failure> {
         let making = || format!("writing into the folder {}", self.dir.display());
         if is_new {
             let folder = Folder::open(self.dir).doing(making)?;
@@ -97,7 +97,12 @@ impl<'a> Images<'a> {
     }
 
     /// Writes down that these images are there now.
-    pub fn record(mut self, files: &[String], identity: &Identity, control: &Control) -> Result<(), Failure> {
+    pub(super) fn record(
+        mut self,
+        files: &[String],
+        identity: &Identity,
+        control: &Control,
+    ) -> Result<(), Failure> {
         let entry = Entry { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() };
         let writing = || format!("writing {}", self.dir.join(LIST).display());
         // Builds in one folder at once must not take each other's lines away.
@@ -122,7 +127,7 @@ impl<'a> Images<'a> {
 }
 
 /// The names of the files that `nodes` get.
-pub fn file_names(nodes: &[String], format: Format) -> Vec<String> {
+pub(super) fn file_names(nodes: &[String], format: Format) -> Vec<String> {
     nodes.iter().map(|node| format.file_name(node)).collect()
 }
 

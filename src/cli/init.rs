@@ -14,13 +14,13 @@ use crate::project::FILE;
 use crate::ui::{Ui, put_path};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Where to write it; created if missing
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
-pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let dir = &arguments.dir;
     make_folders(dir, 0o777).doing(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);

@@ -14,14 +14,14 @@ use crate::opened::Opened;
 use crate::ui::{Table, Ui, human_bytes, put_bytes, visible};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A raw image, or the device of a card reader
     image: PathBuf,
     /// A directory to list or a file to print, as the node sees it: the boot partition is /boot/firmware
     path: Option<String>,
 }
 
-pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let inspecting = || format!("inspecting {}", arguments.image.display());
     let image = Opened::open(&arguments.image).doing(inspecting)?;
     let Some(path) = &arguments.path else {

@@ -19,12 +19,12 @@ const FILES: [&str; 2] = [node_paths::FIRST_BOOT_LOG, node_paths::FIRST_BOOT_STA
 const LOG_MAX: usize = 4 << 20;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A raw image, or the device of a card reader
     image: PathBuf,
 }
 
-pub fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let reading = || format!("reading the first boot's log off {}", arguments.image.display());
     let image = Opened::open(&arguments.image).doing(reading)?;
     let mut found = serde_json::Map::new();

@@ -16,7 +16,7 @@ use crate::ui::{Table, Ui};
 use crate::workflow::{NodeSelector, Preview};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
     /// Show what changes on this node's card: its number, or its name
@@ -27,7 +27,7 @@ pub struct Arguments {
     path: Option<String>,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
     let control = super::control(ui, &super::signals::cancelled()?);
     let described = arguments.description.open(config, control)?;
     let Some(selector) = &arguments.node else {

@@ -34,7 +34,7 @@ const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 
 #[derive(Debug, Args)]
 #[command(after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.")]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
     #[command(subcommand)]
@@ -59,7 +59,7 @@ enum Action {
     },
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
     let control = super::control(ui, &super::signals::cancelled()?);
     let project = arguments.description.open(config, control)?.project;
     let Some(identity) = project.existing_identity()? else {

@@ -14,6 +14,7 @@ const CHOICES: [(&str, &[&str]); 3] = [
 ];
 
 /// The text, and a sentence for each network in it that is not the default.
+#[must_use]
 pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
     let (mut text, mut said) = (INIT.to_owned(), Vec::new());
     for (key, choices) in CHOICES {
@@ -50,6 +51,7 @@ fn shares(own: Ipv4Net, there: &Surrounding) -> bool {
 impl Cluster {
     /// What of this cluster's networks the machine that builds it reaches in another way, and what
     /// to do where the nodes' uplink is in the same network.
+    #[must_use]
     pub fn shared_with(&self, outside: &[Surrounding]) -> Vec<Warning> {
         let mut own = vec![
             ("kubernetes.pods", self.kubernetes.pods),

@@ -42,11 +42,13 @@ pub struct Flannel {
 impl Flannel {
     /// Whether the image has `/opt/bin/install-conf`, which took the place of `cp` (flannel 0.28.6,
     /// images/Dockerfile). An image whose tag is no release is taken to be as new as pibake's own.
+    #[must_use]
     pub fn installs_its_configuration(&self) -> bool {
         self.is_since((0, 28, 6))
     }
 
     /// Whether flanneld answers at `/readyz` as well as at `/healthz` (flannel 0.28.9, main.go).
+    #[must_use]
     pub fn tells_readiness(&self) -> bool {
         self.is_since((0, 28, 9))
     }
@@ -76,6 +78,7 @@ pub struct KubernetesVersion {
 
 impl KubernetesVersion {
     /// The newest patch release of a minor version.
+    #[must_use]
     pub const fn minor(minor: u16) -> Self {
         Self { minor, patch: None }
     }

@@ -59,6 +59,7 @@ impl Classified for TakenName {
 impl Accounts {
     /// Reads the texts of `/etc/passwd` and `/etc/group` (passwd(5), group(5)). Lines of another
     /// form are passed over, as the C library does.
+    #[must_use]
     pub fn parse(passwd: &str, group: &str) -> Self {
         let user = |line: &str| {
             let mut fields = line.split(':');

@@ -101,12 +101,14 @@ pub struct BaseImage {
 
 impl Cluster {
     /// The node that runs the control plane; validation lets no cluster exist without one.
+    #[must_use]
     pub fn control_plane(&self) -> Option<&Node> {
         self.nodes.iter().find(|n| n.is_control_plane())
     }
 
     /// The platform that the description names, or that the release of its base image is; `None`
     /// where only the image itself can tell.
+    #[must_use]
     pub fn stated_platform(&self) -> Option<Platform> {
         match (&self.base.platform, &self.base.image) {
             (Some(platform), _) => Some(*platform),
@@ -116,6 +118,7 @@ impl Cluster {
     }
 
     /// The keys of the description that hold a secret in clear.
+    #[must_use]
     pub fn secret_keys(&self) -> Vec<&'static str> {
         let proxy = self.sources.proxy.as_ref();
         let is_elsewhere =
@@ -142,6 +145,7 @@ impl Cluster {
     }
 
     /// What is allowed but probably not meant.
+    #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if let Some(gateway) = self.network.gateway()
@@ -158,6 +162,7 @@ impl Cluster {
     }
 
     /// The full name of the API server: `kubernetes.` and the domain.
+    #[must_use]
     pub fn api_name(&self) -> String {
         format!("kubernetes.{}", self.domain)
     }

@@ -158,6 +158,7 @@ pub struct Dhcp {
 
 impl Network {
     /// The gateway's part, in gateway mode.
+    #[must_use]
     pub fn gateway(&self) -> Option<&Gateway> {
         match &self.mode {
             Mode::Gateway(gateway) => Some(gateway),
@@ -166,6 +167,7 @@ impl Network {
     }
 
     /// The uplink's radio network, where there is one.
+    #[must_use]
     pub fn wifi(&self) -> Option<&Wifi> {
         self.gateway()?.uplink.wifi.as_ref()
     }

@@ -26,6 +26,7 @@ pub struct Node {
 
 impl Node {
     /// Whether it runs the control plane.
+    #[must_use]
     pub fn is_control_plane(&self) -> bool {
         self.role == Role::ControlPlane
     }
@@ -42,6 +43,7 @@ pub enum Role {
 
 impl Role {
     /// The role as pibake.toml, overlays and tables name it: `control-plane`, `worker`.
+    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ControlPlane => "control-plane",

@@ -59,6 +59,7 @@ impl Cluster {
     /// Names and addresses of nodes that may be added later, as they will have them. A DHCP
     /// server that keeps these free lets a card baked next year join without a new card for the
     /// control plane.
+    #[must_use]
     pub fn future_nodes(&self) -> Vec<(String, Ipv4Addr)> {
         let Some(last) = self.nodes.last() else { return Vec::new() };
         let pool = self.network.gateway().map_or(&[][..], |g| &g.dhcp.pool);

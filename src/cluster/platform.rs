@@ -114,12 +114,14 @@ impl Classified for UnknownPlatform {
 }
 
 /// The names of all platforms, for messages.
+#[must_use]
 pub fn names() -> String {
     PLATFORMS.map(|p| p.name).join(", ")
 }
 
 impl Platform {
     /// The platform of this name, `22.04`, or of an image release of it, `22.04.5`.
+    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let release = |p: &Self| {
             name.strip_prefix(p.name).is_some_and(|rest| {

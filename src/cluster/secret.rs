@@ -14,6 +14,7 @@ impl Secret {
     }
 
     /// The text itself.
+    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }

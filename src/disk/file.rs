@@ -27,6 +27,7 @@ impl FileDevice {
     }
 
     /// The file beneath.
+    #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }

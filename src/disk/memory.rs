@@ -13,6 +13,7 @@ pub struct MemoryDevice {
 
 impl MemoryDevice {
     /// A device with this content.
+    #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self { bytes: RwLock::new(bytes) }
     }

@@ -8,6 +8,7 @@ pub struct Ranges(Vec<Range<u64>>);
 
 impl Ranges {
     /// No byte.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -41,11 +42,13 @@ impl Ranges {
     }
 
     /// How many bytes there are.
+    #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().map(|r| r.end - r.start).sum()
     }
 
     /// Whether there is none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -63,6 +66,7 @@ impl Ranges {
     }
 
     /// The bytes of this set that are not in `other`.
+    #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let mut left = Self::new();
         for range in self.iter() {
@@ -78,6 +82,7 @@ impl Ranges {
 
     /// The set with every range widened to multiples of `unit`, at most to `end`, and with gaps of
     /// less than `gap` bytes filled.
+    #[must_use]
     pub fn rounded(&self, unit: u64, gap: u64, end: u64) -> Self {
         let mut wide: Vec<Range<u64>> = Vec::new();
         for range in self.iter() {

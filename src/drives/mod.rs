@@ -28,6 +28,7 @@ pub struct DeviceNumber {
 
 impl DeviceNumber {
     /// Reads `8:16`, as sysfs and mountinfo have it.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once(':')?;
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
@@ -188,6 +189,7 @@ pub enum Kind {
 
 impl Drive {
     /// What is on it, in a few words.
+    #[must_use]
     pub fn summary(&self) -> String {
         if self.partitions.is_empty() {
             return match self.content.to_string() {
@@ -200,6 +202,7 @@ impl Drive {
     }
 
     /// The kernel's name for it, without the folder.
+    #[must_use]
     pub fn name(&self) -> String {
         self.path.strip_prefix("/dev").unwrap_or(&self.path).display().to_string()
     }
@@ -282,6 +285,7 @@ impl fmt::Display for Use {
 }
 
 /// A size as it is printed on cards: decimal, as drives are sold.
+#[must_use]
 pub fn sold_size(bytes: u64) -> String {
     const UNITS: [(f64, &str); 3] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB")];
     let fits = UNITS.iter().find(|(unit, _)| bytes as f64 >= *unit);

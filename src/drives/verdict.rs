@@ -98,6 +98,7 @@ pub fn judge(drive: &Drive, needed: Option<u64>) -> Verdict {
 
 impl Verdict {
     /// The file systems that a desktop mounted by itself, where they are all that stands in the way.
+    #[must_use]
     pub fn only_automounts(&self) -> Option<Vec<&Use>> {
         let Self::Refused(refusals) = self else { return None };
         refusals
@@ -112,6 +113,7 @@ impl Verdict {
 
 impl Use {
     /// Whether it is a mount that a desktop made by itself.
+    #[must_use]
     pub fn is_automount(&self) -> bool {
         let By::Mount(at) = &self.by else { return false };
         ["/media", "/run/media", "/Volumes"]

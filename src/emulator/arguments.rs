@@ -5,7 +5,7 @@ const CONSOLE: &str = "console=ttyAMA0,115200";
 
 /// The arguments in an image's `cmdline.txt` with the console on the serial port, where somebody
 /// listens, and with the kernel's messages, which those who boot a machine by hand want to see.
-pub fn for_serial_console(cmdline: &str) -> String {
+pub(super) fn for_serial_console(cmdline: &str) -> String {
     let hidden = |word: &&str| word.starts_with("console=") || matches!(*word, "quiet" | "splash");
     let kept = cmdline.split_ascii_whitespace().filter(|word| !hidden(word));
     // the last console is the one that becomes /dev/console, where systemd writes

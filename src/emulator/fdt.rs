@@ -82,11 +82,13 @@ pub struct Node {
 
 impl Node {
     /// The raw value of a property.
+    #[must_use]
     pub fn property(&self, name: &str) -> Option<&[u8]> {
         self.properties.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
     }
 
     /// The strings of a property whose value is a list of NUL-terminated strings.
+    #[must_use]
     pub fn strings(&self, name: &str) -> Vec<String> {
         let value = self.property(name).unwrap_or_default();
         let value = value.strip_suffix(b"\0").unwrap_or(value);
@@ -123,6 +125,7 @@ impl Node {
 
 impl DeviceTree {
     /// A tree of nothing but its root.
+    #[must_use]
     pub fn empty() -> Self {
         Self { root: Node::default(), reserved: Vec::new(), boot_cpu: 0 }
     }
@@ -171,6 +174,7 @@ impl DeviceTree {
     }
 
     /// The node at an absolute path such as `/soc/mmc@7e300000`.
+    #[must_use]
     pub fn node(&self, path: &str) -> Option<&Node> {
         path.split('/')
             .filter(|part| !part.is_empty())
@@ -178,6 +182,7 @@ impl DeviceTree {
     }
 
     /// Writes the tree in format version 17.
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut names = Names::default();
         let mut structure = Vec::new();

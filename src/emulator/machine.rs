@@ -50,6 +50,7 @@ impl fmt::Display for Machine {
 
 impl Machine {
     /// Size of the card for an image of `len` bytes: QEMU's SD card takes a power of two alone.
+    #[must_use]
     pub fn card_len(len: u64) -> Option<u64> {
         Some(len.checked_next_power_of_two()?.max(SMALLEST_CARD))
     }
@@ -132,6 +133,7 @@ pub enum Accelerator {
 
 impl Accelerator {
     /// The best that there is here; raspi4b's processors are always translated.
+    #[must_use]
     pub fn best() -> Self {
         let is_arm = cfg!(target_arch = "aarch64");
         if is_arm && cfg!(target_os = "macos") {
@@ -146,6 +148,7 @@ impl Accelerator {
 
 impl Setup {
     /// QEMU's arguments.
+    #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
         let mut list = Arguments::default();
         match (self.machine, self.accelerator) {

@@ -153,6 +153,7 @@ impl Running {
 
     /// Ends it, and returns what it said of itself; the card is whole, as a card is whose machine lost
     /// its power.
+    #[must_use]
     pub fn stop(mut self) -> String {
         self.end();
         self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default()

@@ -61,11 +61,13 @@ impl Port {
     }
 
     /// Where the machine sends to.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Where the machine must listen.
+    #[must_use]
     pub fn machine(&self) -> &Path {
         &self.machine
     }

@@ -64,6 +64,7 @@ impl Watch {
 }
 
 /// A line without the terminal's control sequences (ECMA-48) and control characters.
+#[must_use]
 pub fn plain(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let mut plain = String::with_capacity(text.len());

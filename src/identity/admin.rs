@@ -12,6 +12,7 @@ const PORT: u16 = 6443;
 impl Identity {
     /// The administrator's kubeconfig. It works from the moment that the API server answers, on
     /// any machine that reaches the control plane's address on the cluster's network.
+    #[must_use]
     pub fn admin_conf(&self, cluster: &Cluster) -> Secret {
         let data = |text: &str| STANDARD.encode(text);
         let (name, user) = (&cluster.name, "kubernetes-admin");

@@ -11,6 +11,7 @@ use crate::cluster::{Access, Password, Secret, Wifi, WifiKey};
 /// The pre-shared key of a radio network, 64 hex digits; `None` for an open one. From a
 /// passphrase it is made as IEEE 802.11 says: PBKDF2 with HMAC-SHA-1, the network's name as salt,
 /// 4096 rounds, 256 bits.
+#[must_use]
 pub fn wifi_psk(wifi: &Wifi) -> Option<Secret> {
     match &wifi.key {
         WifiKey::Open => None,
@@ -26,6 +27,7 @@ pub fn wifi_psk(wifi: &Wifi) -> Option<Secret> {
 impl Identity {
     /// The login's password as crypt(3) keeps it; `None` where there is none. The salt follows
     /// from the identity and the user, so that the same description gives the same bytes.
+    #[must_use]
     pub fn password_hash(&self, access: &Access) -> Option<Secret> {
         match access.password.as_ref()? {
             Password::Hash(hash) => Some(hash.clone()),

@@ -66,6 +66,7 @@ impl Made {
     }
 
     /// The API server's version; `None` where the text is none, which a hand may have written.
+    #[must_use]
     pub fn version(&self) -> Option<KubernetesVersion> {
         self.kubernetes.parse().ok()
     }
@@ -112,6 +113,7 @@ impl Made {
 
 /// How many minor versions a kubelet may be older than its API server
 /// (kubernetes.io/releases/version-skew-policy: three, and two before 1.28).
+#[must_use]
 pub fn kubelet_may_lag(server: KubernetesVersion) -> u16 {
     if server.minor >= 28 { 3 } else { 2 }
 }

@@ -234,6 +234,7 @@ fn utc(seconds: i64) -> String {
 }
 
 /// A path as a shell takes it.
+#[must_use]
 pub fn shell_word(path: &std::path::Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
@@ -272,6 +273,7 @@ impl Identity {
     }
 
     /// Who may log in: the user's keys or, where there are none, the pair made for the cluster.
+    #[must_use]
     pub fn authorized_keys(&self, access: &Access) -> Vec<String> {
         match &self.ssh_key {
             Some(pair) if access.ssh_keys.is_empty() => vec![pair.public.clone()],

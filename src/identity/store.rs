@@ -51,16 +51,19 @@ impl Store {
     }
 
     /// The directory.
+    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Where the administrator's kubeconfig is.
+    #[must_use]
     pub fn admin_conf(&self) -> PathBuf {
         self.dir.join("admin.conf")
     }
 
     /// Where the private half of the pair of SSH keys is, if one was made.
+    #[must_use]
     pub fn ssh_key(&self) -> PathBuf {
         self.dir.join("ssh_key")
     }

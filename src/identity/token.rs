@@ -24,6 +24,7 @@ impl Tokens {
     }
 
     /// These tokens, by node number.
+    #[must_use]
     pub fn new(each: Vec<Secret>) -> Self {
         Self { each }
     }
@@ -42,11 +43,13 @@ impl Tokens {
     }
 
     /// Whether one token is everybody's, as an old pibake made it.
+    #[must_use]
     pub fn is_shared(&self) -> bool {
         self.each.len() == 1
     }
 
     /// The token of the node with that number.
+    #[must_use]
     pub fn of(&self, number: u16) -> Option<&Secret> {
         if self.is_shared() { self.each.first() } else { self.each.get(usize::from(number).checked_sub(1)?) }
     }
@@ -66,6 +69,7 @@ impl Tokens {
 }
 
 /// The public part of a token, which names it in the cluster: `bootstrap-token-` and this.
+#[must_use]
 pub fn id(token: &Secret) -> &str {
     token.reveal().get(..ID).unwrap_or_default()
 }

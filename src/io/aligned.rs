@@ -15,7 +15,7 @@ pub(crate) struct AlignedBuf {
 
 impl AlignedBuf {
     /// A buffer of `len` zeros.
-    pub fn zeroed(len: usize) -> Self {
+    pub(crate) fn zeroed(len: usize) -> Self {
         let memory = vec![0; len + ALIGNMENT];
         let address = memory.as_ptr().addr();
         let start = address.next_multiple_of(ALIGNMENT) - address;

@@ -12,7 +12,7 @@ use super::aligned::is_aligned;
 
 /// How a file is written at the moment. The file is given with each write, and is always the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Direct {
+pub(crate) enum Direct {
     /// Through the page cache, for now.
     #[default]
     Off,
@@ -24,7 +24,7 @@ pub enum Direct {
 
 impl Direct {
     /// Writes `bytes`, directly if they are aligned and the file system takes that.
-    pub fn write(&mut self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if !is_aligned(offset, bytes) || !self.switch(file, true)? {
             return self.write_cached(file, offset, bytes);
         }
@@ -41,7 +41,7 @@ impl Direct {
     }
 
     /// Writes `bytes` through the page cache: what is small or not aligned.
-    pub fn write_cached(&mut self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_cached(&mut self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.switch(file, false)?;
         file.write_all_at(bytes, offset)
     }

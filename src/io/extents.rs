@@ -11,7 +11,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// What the system answers.
-pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match seek(file, SeekFrom::Data(at)) {
         Ok(start) => Ok(Some(start.max(at))),
         Err(Errno::NXIO) => Ok(None),
@@ -24,7 +24,7 @@ pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
 ///
 /// # Errors
 /// What the system answers.
-pub fn next_hole(file: &File, at: u64, len: u64) -> io::Result<u64> {
+pub(crate) fn next_hole(file: &File, at: u64, len: u64) -> io::Result<u64> {
     match seek(file, SeekFrom::Hole(at)) {
         Ok(end) => Ok(end.min(len)),
         Err(e) if cannot_say(e) => Ok(len),

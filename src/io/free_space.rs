@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// What the system answers.
-pub fn free_space(dir: &Path) -> io::Result<u64> {
+pub(crate) fn free_space(dir: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -165,6 +165,7 @@ pub fn try_hold(file: &File) -> io::Result<bool> {
 }
 
 /// Whether `path` itself (no link) is this open file.
+#[must_use]
 pub fn is_at(file: &File, path: &Path) -> bool {
     let place = |m: Metadata| (m.dev(), m.ino());
     let named = std::fs::symlink_metadata(path).ok().map(place);

@@ -26,6 +26,7 @@ pub struct Owner {
 impl Owner {
     /// The user who called sudo, where this process is root because of that (sudo(8),
     /// `SUDO_UID` and `SUDO_GID`).
+    #[must_use]
     pub fn caller() -> Option<Self> {
         let variable = |name| std::env::var_os(name);
         is_root().then(|| from_sudo(variable("SUDO_UID"), variable("SUDO_GID"))).flatten()
@@ -34,6 +35,7 @@ impl Owner {
     /// Whom a file made in `dir` shall belong to, where that is not simply who makes it: the caller
     /// of sudo, or the owner of `dir`, or of the nearest folder above that is there. Root's own home
     /// stays root's.
+    #[must_use]
     pub fn of_new_in(dir: &Path) -> Option<Self> {
         if !is_root() {
             return None;
@@ -49,6 +51,7 @@ impl Owner {
     }
 
     /// The owner of a file.
+    #[must_use]
     pub fn of(found: &Metadata) -> Self {
         Self { uid: found.uid(), gid: found.gid() }
     }

@@ -20,6 +20,7 @@ pub struct Surrounding {
 
 /// All of them but the default route and what leads nowhere else. Only Linux is asked: elsewhere
 /// none is known, and nothing is said.
+#[must_use]
 pub fn surroundings() -> Vec<Surrounding> {
     std::fs::read_to_string(ROUTES).map(|text| parse(&text)).unwrap_or_default()
 }

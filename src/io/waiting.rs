@@ -19,6 +19,7 @@ impl Waiting {
     }
 
     /// True once nobody wants the wait any longer.
+    #[must_use]
     pub fn cancel(&self) -> &AtomicBool {
         &self.cancel
     }

@@ -207,6 +207,7 @@ pub struct Access {
 
 impl Access {
     /// Owned by root, with these permission bits.
+    #[must_use]
     pub const fn root(mode: u16) -> Self {
         Self { mode, uid: 0, gid: 0 }
     }

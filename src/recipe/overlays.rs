@@ -53,6 +53,7 @@ impl Layer {
     const ALL: [Self; 4] = [Self::CloudInit, Self::Common, Self::ControlPlane, Self::Worker];
 
     /// The folder's name.
+    #[must_use]
     pub const fn folder(self) -> &'static str {
         match self {
             Self::CloudInit => "cloud-init",
@@ -63,6 +64,7 @@ impl Layer {
     }
 
     /// The file system that it lands on.
+    #[must_use]
     pub const fn volume(self) -> Volume {
         match self {
             Self::CloudInit => Volume::Boot,
@@ -71,6 +73,7 @@ impl Layer {
     }
 
     /// Whether nodes of that role get it.
+    #[must_use]
     pub const fn is_for(self, role: Role) -> bool {
         match self {
             Self::CloudInit | Self::Common => true,
@@ -220,6 +223,7 @@ impl Classified for OverlayError {
 
 impl Overlays {
     /// Pibake's own.
+    #[must_use]
     pub fn built_in() -> Self {
         let item = |file: &BuiltIn| {
             let content = Cow::Borrowed(file.content);

@@ -37,6 +37,7 @@ impl Classified for Unquotable {
 /// As a YAML 1.1 and 1.2 double-quoted scalar. Printable characters stay as they are, also
 /// outside ASCII and outside the basic plane: YAML does not join `\u` surrogates, and PyYAML and
 /// libyaml (cloud-init, netplan) read UTF-8.
+#[must_use]
 pub fn yaml(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -91,6 +92,7 @@ pub fn dhcpd(text: &str) -> Result<String, Unquotable> {
 }
 
 /// As a TOML 1.0 basic string.
+#[must_use]
 pub fn toml(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');

@@ -23,6 +23,7 @@ pub struct Line {
 
 impl Volume {
     /// The label of the file system, by which it is found: `system-boot`, `writable`.
+    #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Boot => "system-boot",
@@ -62,6 +63,7 @@ fn arguments(action: &Action) -> String {
 
 /// The changes at `path`, on either file system; a path under `/boot/firmware` means the boot
 /// file system, which Ubuntu mounts there.
+#[must_use]
 pub fn at<'a>(recipe: &'a Recipe, path: &ImagePath) -> Vec<&'a Change> {
     let mounted = path.as_str().strip_prefix(node_paths::BOOT_MOUNT).filter(|rest| rest.starts_with('/'));
     let means = |change: &Change| {
@@ -72,6 +74,7 @@ pub fn at<'a>(recipe: &'a Recipe, path: &ImagePath) -> Vec<&'a Change> {
 
 /// What a change makes of its path, as text. Meant for a [`super::preview`], in which pibake knows the
 /// secrets and masks them, but for the user's own private files; those are not shown.
+#[must_use]
 pub fn text(change: &Change) -> String {
     match &change.action {
         Action::Write { secrecy: Secrecy::Secret, content, .. } => {

@@ -48,7 +48,7 @@ impl Compressed {
     /// An image of `len` bytes, compressed on `threads` cores, or fewer where memory is the limit.
     ///
     /// `format` says how: [`Format::Xz`], or Zstandard.
-    pub fn new(temp: Temp, format: Format, len: u64, threads: u32) -> io::Result<Self> {
+    pub(super) fn new(temp: Temp, format: Format, len: u64, threads: u32) -> io::Result<Self> {
         let file = temp.file().try_clone()?;
         let encoder = match format {
             Format::Xz => Encoder::Xz(xz(file, threads)?),
@@ -75,7 +75,7 @@ impl Compressed {
     }
 
     /// Ends the stream and puts the file under its final name, durably.
-    pub fn keep(mut self) -> io::Result<File> {
+    pub(super) fn keep(mut self) -> io::Result<File> {
         self.zeros_until(self.len)?;
         match self.encoder {
             Encoder::Zst(encoder) => encoder.finish()?,

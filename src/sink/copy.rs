@@ -22,22 +22,22 @@ pub(super) struct Stop {
 
 impl Stop {
     /// Ends the work as soon as `asked` is true.
-    pub fn when(asked: Arc<AtomicBool>) -> Self {
+    pub(super) fn when(asked: Arc<AtomicBool>) -> Self {
         Self { asked, failed: AtomicBool::new(false) }
     }
 
     /// One part of the work failed: the others may give up.
-    pub fn fail(&self) {
+    pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
     /// Whether the user asked for the end.
-    pub fn is_asked(&self) -> bool {
+    pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
     /// [`Error::Cancelled`] when there is no point in going on.
-    pub fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         if self.is_asked() || self.failed.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct EarlyImage {
 
 impl EarlyImage {
     /// The image with this file name. Nothing is written yet.
-    pub fn new(shared: &Arc<Shared>, file_name: String) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, file_name: String) -> Self {
         Self { shared: Arc::clone(shared), file_name, len: None, image: None, fault: None }
     }
 
@@ -52,7 +52,7 @@ impl EarlyImage {
     ///
     /// # Errors
     /// Why writing it failed.
-    pub fn into_image(self, len: u64) -> io::Result<Option<(String, Image)>> {
+    pub(super) fn into_image(self, len: u64) -> io::Result<Option<(String, Image)>> {
         match (self.fault, self.image) {
             (Some(fault), _) => Err(fault),
             (None, Some(image)) => image.set_len(len).map(|()| Some((self.file_name, image))),

@@ -35,6 +35,7 @@ impl Format {
     pub const ALL: [Self; 4] = [Self::Raw, Self::Qcow2, Self::Zst, Self::Xz];
 
     /// The name by which users choose it.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -45,6 +46,7 @@ impl Format {
     }
 
     /// What follows the node's name in the name of its file, without the dot before it.
+    #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Raw => "img",
@@ -55,6 +57,7 @@ impl Format {
     }
 
     /// The name of the file of `node`.
+    #[must_use]
     pub fn file_name(self, node: &str) -> String {
         format!("{node}.{}", self.extension())
     }

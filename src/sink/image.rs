@@ -22,27 +22,27 @@ pub(super) struct Image {
 
 impl Image {
     /// An image without data, to be filled by [`Image::chunk`].
-    pub fn new(temp: Temp) -> Self {
+    pub(super) fn new(temp: Temp) -> Self {
         Self { output: Output::new(temp) }
     }
 
     /// An image that shares all of the base's blocks; `None` if the file system cannot do that.
-    pub fn cloned(temp: Temp, base: &File) -> io::Result<Option<Self>> {
+    pub(super) fn cloned(temp: Temp, base: &File) -> io::Result<Option<Self>> {
         Ok(clone(temp.file(), base)?.then(|| Self::new(temp)))
     }
 
     /// Writes the base's data, and only that: the rest stays a hole.
-    pub fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
+    pub(super) fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
         chunk.extents().try_for_each(|(offset, bytes)| self.output.write(offset, bytes))
     }
 
     /// Sets the size, holes included.
-    pub fn set_len(&self, len: u64) -> io::Result<()> {
+    pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
         self.output.file().set_len(len)
     }
 
     /// Writes what the patch changes.
-    pub fn patch(&mut self, patch: &Patch) -> io::Result<()> {
+    pub(super) fn patch(&mut self, patch: &Patch) -> io::Result<()> {
         let mut run: Vec<u8> = Vec::new();
         let mut start = 0;
         for (offset, bytes) in patch.blocks() {
@@ -57,7 +57,7 @@ impl Image {
     }
 
     /// Puts the image under its final name, durably.
-    pub fn keep(self) -> io::Result<File> {
+    pub(super) fn keep(self) -> io::Result<File> {
         self.output.keep()
     }
 }

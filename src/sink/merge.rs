@@ -24,14 +24,14 @@ pub(super) struct Merge<'p> {
 
 impl<'p> Merge<'p> {
     /// Puts `patch` over a base of `len` bytes.
-    pub fn new(patch: &'p Patch, len: u64) -> Self {
+    pub(super) fn new(patch: &'p Patch, len: u64) -> Self {
         let mut rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p> = Box::new(patch.blocks());
         let next = rest.next();
         Self { rest, next, grain: AlignedBuf::zeroed(GRAIN as usize), len }
     }
 
     /// Passes on `chunk`, and what the patch has before it.
-    pub fn chunk(&mut self, chunk: &Chunk, to: &mut dyn Sequential) -> io::Result<()> {
+    pub(super) fn chunk(&mut self, chunk: &Chunk, to: &mut dyn Sequential) -> io::Result<()> {
         for (offset, bytes) in chunk.extents() {
             self.pass_before(offset, to)?;
             let end = offset + bytes.len() as u64;
@@ -54,7 +54,7 @@ impl<'p> Merge<'p> {
     }
 
     /// Passes on what the patch has after the last chunk.
-    pub fn finish(mut self, to: &mut dyn Sequential) -> io::Result<()> {
+    pub(super) fn finish(mut self, to: &mut dyn Sequential) -> io::Result<()> {
         self.pass_before(self.len, to)
     }
 

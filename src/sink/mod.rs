@@ -1,5 +1,5 @@
 //! Sinks: where base and overlay become something to keep. A [`Build`] writes one file per node;
-//! all formats share the pipeline in [`copy`], which reads the base once for many nodes.
+//! all formats share the pipeline in `copy`, which reads the base once for many nodes.
 //!
 //! Whatever the format, a file stands under its name only when it is whole and on the disk:
 //! it is written under a temporary name in the same folder, synced and renamed. A file that was

@@ -14,27 +14,27 @@ pub(super) struct Output {
 
 impl Output {
     /// Writes to `temp`.
-    pub fn new(temp: Temp) -> Self {
+    pub(super) fn new(temp: Temp) -> Self {
         Self { temp, direct: Direct::default() }
     }
 
     /// The open file.
-    pub fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         self.temp.file()
     }
 
     /// Writes `bytes`, directly if they are aligned and the file system takes that.
-    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.direct.write(self.temp.file(), offset, bytes)
     }
 
     /// Writes `bytes` through the page cache: what is small or not aligned.
-    pub fn write_cached(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write_cached(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.direct.write_cached(self.temp.file(), offset, bytes)
     }
 
     /// Puts the file under its final name, durably.
-    pub fn keep(self) -> io::Result<File> {
+    pub(super) fn keep(self) -> io::Result<File> {
         self.temp.keep()
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Qcow2 {
 
 impl Qcow2 {
     /// An image of a disk with `len` bytes.
-    pub fn new(temp: Temp, len: u64) -> Self {
+    pub(super) fn new(temp: Temp, len: u64) -> Self {
         let size = len.next_multiple_of(SECTOR);
         let clusters = size.div_ceil(CLUSTER);
         let l1_entries = clusters.div_ceil(L2_ENTRIES);
@@ -73,7 +73,7 @@ impl Qcow2 {
     }
 
     /// Makes `name`, a raw file, hold all that is not written here.
-    pub fn over(mut self, name: &[u8]) -> io::Result<Self> {
+    pub(super) fn over(mut self, name: &[u8]) -> io::Result<Self> {
         if name.is_empty() || name.len() > BACKING_NAME_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidFilename,
@@ -150,7 +150,7 @@ impl Qcow2 {
     }
 
     /// Writes the tables and the header and puts the image under its final name, durably.
-    pub fn keep(mut self) -> io::Result<File> {
+    pub(super) fn keep(mut self) -> io::Result<File> {
         self.write_l2()?;
         self.write_refcounts()?;
         let l1 = big_endian(&self.l1);

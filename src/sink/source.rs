@@ -20,7 +20,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens the base and asks the file system where its holes are.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let fault = |source| Error::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(fault)?;
         let len = file.metadata().map_err(fault)?.len();
@@ -32,33 +32,33 @@ impl Source {
     }
 
     /// The open file.
-    pub fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         &self.file
     }
 
     /// Size in bytes, holes included.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
     /// Where data may be: ascending ranges that begin at multiples of [`GRAIN`] and end at one or
     /// at the end, with at least one grain between two of them.
-    pub fn data(&self) -> &[Range<u64>] {
+    pub(super) fn data(&self) -> &[Range<u64>] {
         &self.data
     }
 
     /// How many bytes the ranges of [`Source::data`] hold.
-    pub fn data_bytes(&self) -> u64 {
+    pub(super) fn data_bytes(&self) -> u64 {
         self.data.iter().map(|range| range.end - range.start).sum()
     }
 
     /// Fills `buffer` with the bytes from `offset` on.
-    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
         self.read_raw(offset, buffer).map_err(|source| Error::Read { path: self.path.clone(), source })
     }
 
     /// As [`Source::read`], with the system's own error.
-    pub fn read_raw(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read_raw(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buffer, offset)
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Hold(Receiver<Infallible>);
 
 impl Hold {
     /// Waits for its end.
-    pub fn wait(&self) {
+    pub(super) fn wait(&self) {
         // nothing is ever sent: this ends when the sender is gone
         let _ = self.0.recv();
     }
@@ -72,7 +72,7 @@ pub(super) enum Pending<T> {
 impl<T: Target> Pending<T> {
     /// The target, when it has written what was streamed to it. There always is one: a thread is kept
     /// only where it was given its target.
-    pub fn wait(self) -> Option<T> {
+    pub(super) fn wait(self) -> Option<T> {
         let (thread, expected) = match self {
             Self::Idle(target) => return Some(target),
             Self::Running(thread, expected) => (thread, expected),
@@ -89,13 +89,13 @@ impl<T: Target> Pending<T> {
 
 impl<T: Target> StreamingWriter<T> {
     /// Will write `targets`.
-    pub fn new(targets: Vec<T>) -> Self {
+    pub(super) fn new(targets: Vec<T>) -> Self {
         Self { idle: targets, running: Vec::new(), hold: None }
     }
 
     /// All targets, when no more comes. What they hold of an image is kept only if it was whole and
     /// had `len` bytes: those of the base that was verified.
-    pub fn finish(mut self, len: Option<u64>) -> Vec<Pending<T>> {
+    pub(super) fn finish(mut self, len: Option<u64>) -> Vec<Pending<T>> {
         self.hold = None;
         let running = self.running.drain(..).map(|thread| Pending::Running(thread, len));
         running.chain(self.idle.drain(..).map(Pending::Idle)).collect()

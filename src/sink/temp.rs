@@ -26,7 +26,7 @@ pub(super) struct Temp {
 impl Temp {
     /// Makes a file that is to become `name` in `dir`. Only its owner may read it: an image holds
     /// the cluster's secrets.
-    pub fn new(dir: &Path, name: &str) -> io::Result<Self> {
+    pub(super) fn new(dir: &Path, name: &str) -> io::Result<Self> {
         // A cleaner may take the file in the moment between its making and its locking.
         for _ in 0..100 {
             let file = tempfile::Builder::new()
@@ -48,12 +48,12 @@ impl Temp {
     }
 
     /// The open file.
-    pub fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         self.file.as_file()
     }
 
     /// Puts the file under its final name, durably: first its bytes, then the name.
-    pub fn keep(self) -> io::Result<File> {
+    pub(super) fn keep(self) -> io::Result<File> {
         self.file.as_file().sync_all()?;
         let file = self.file.persist(&self.target).map_err(|e| e.error)?;
         if let Some(dir) = self.target.parent() {

@@ -15,6 +15,7 @@ pub struct Bars {
 
 impl Bars {
     /// Nothing is drawn until the first step begins.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

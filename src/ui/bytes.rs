@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 /// `n` bytes in the largest binary unit (IEC 80000-13) that leaves a number of at least one.
+#[must_use]
 pub fn human_bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if n < 1024 {
@@ -19,6 +20,7 @@ pub fn human_bytes(n: u64) -> String {
 }
 
 /// A duration as `850 ms`, `12.3 s`, `4 min 5 s` or `2 h 3 min`.
+#[must_use]
 pub fn human_duration(d: Duration) -> String {
     let s = d.as_secs();
     if d < Duration::from_secs(1) {

@@ -46,6 +46,7 @@ impl Default for Lines {
 
 impl Lines {
     /// Lines on stderr. Nothing is written until the first step has lasted for a while or ends.
+    #[must_use]
     pub fn new() -> Self {
         Self { outside: Arc::new(Stderr { begun: Instant::now() }) }
     }

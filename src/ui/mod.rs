@@ -31,6 +31,7 @@ pub struct Ui {
 impl Ui {
     /// `json`: results as JSON on stdout. `quiet`: no progress, no notes. Bars are drawn only
     /// where stderr is a terminal; elsewhere progress comes in plain lines.
+    #[must_use]
     pub fn new(json: bool, quiet: bool) -> Self {
         let progress: Arc<dyn Progress> = if quiet {
             Arc::new(Silent)
@@ -49,16 +50,19 @@ impl Ui {
     }
 
     /// Where long work reports to.
+    #[must_use]
     pub fn progress(&self) -> &dyn Progress {
         self.progress.as_ref()
     }
 
     /// The same, to be kept.
+    #[must_use]
     pub fn shared_progress(&self) -> Arc<dyn Progress> {
         Arc::clone(&self.progress)
     }
 
     /// Whether results go out as JSON.
+    #[must_use]
     pub fn json(&self) -> bool {
         self.json
     }

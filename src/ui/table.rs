@@ -10,6 +10,7 @@ pub struct Table(comfy_table::Table);
 
 impl Table {
     /// A table with these column heads and no rows yet.
+    #[must_use]
     pub fn new<const N: usize>(head: [&str; N]) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

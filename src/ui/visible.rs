@@ -7,11 +7,13 @@ use std::fmt::Write;
 /// them the escapes that move the cursor, set titles or write the clipboard, and those that turn the
 /// direction of writing or take no room, with which one name looks like another. Line ends and tabs
 /// stay.
+#[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     shown(text, |c| c == '\n' || c == '\t')
 }
 
 /// As [`visible`], for what is to stay on one line.
+#[must_use]
 pub fn visible_line(text: &str) -> Cow<'_, str> {
     shown(text, |_| false)
 }

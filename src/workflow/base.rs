@@ -30,6 +30,7 @@ pub struct BaseRequest {
 
 impl BaseRequest {
     /// From the cache or this machine's files alone.
+    #[must_use]
     pub fn here() -> Self {
         Self { offline: true, ..Self::default() }
     }
@@ -78,6 +79,7 @@ impl Wanted {
     }
 
     /// Where it will lie, unless it is used in place.
+    #[must_use]
     pub fn cache_dir(&self) -> &Path {
         self.cache.dir()
     }

@@ -22,16 +22,19 @@ impl Control {
     }
 
     /// Where long work reports to.
+    #[must_use]
     pub fn progress(&self) -> &dyn Progress {
         self.progress.as_ref()
     }
 
     /// What ends the run.
+    #[must_use]
     pub fn cancel(&self) -> &Arc<AtomicBool> {
         &self.cancel
     }
 
     /// For waits on other processes: each is told, and ends with the run.
+    #[must_use]
     pub fn waiting(&self) -> Waiting {
         let progress = Arc::clone(&self.progress);
         Waiting::new(Arc::clone(&self.cancel), move |text| progress.note(text))

@@ -72,11 +72,13 @@ impl Described {
 
 impl Chosen {
     /// The description and the secrets beside it.
+    #[must_use]
     pub fn project(&self) -> &Project {
         &self.described.project
     }
 
     /// The nodes, by number.
+    #[must_use]
     pub fn nodes(&self) -> Vec<&Node> {
         self.chosen.iter().filter_map(|place| self.project().cluster.nodes.get(*place)).collect()
     }

@@ -42,21 +42,25 @@ impl Prepared {
     }
 
     /// The description and the secrets beside it.
+    #[must_use]
     pub fn project(&self) -> &Project {
         &self.described.project
     }
 
     /// The nodes that cards are made for, by number.
+    #[must_use]
     pub fn nodes(&self) -> Vec<&Node> {
         self.chosen.iter().filter_map(|place| self.project().cluster.nodes.get(*place)).collect()
     }
 
     /// What the nodes are made from.
+    #[must_use]
     pub fn base(&self) -> &Base {
         &self.base
     }
 
     /// What runs on every node.
+    #[must_use]
     pub fn software(&self) -> &Software {
         &self.software
     }

@@ -35,7 +35,7 @@ const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
 
 /// The nodes whose cards are booted, ready to be baked.
-pub fn nodes(
+pub(super) fn nodes(
     arguments: &Arguments,
     config: Option<&Path>,
     offline: bool,
@@ -50,7 +50,7 @@ pub fn nodes(
 }
 
 /// What a machine boots.
-pub struct Source {
+pub(super) struct Source {
     /// The node's name.
     pub name: String,
     guest: Guest,
@@ -64,7 +64,7 @@ pub struct Source {
 
 impl Source {
     /// An image in a file.
-    pub fn of_image(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn of_image(path: &Path) -> Result<Self, Failure> {
         let booting = || format!("booting {}", path.display());
         let backing = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
         let image = Opened::open(&backing).doing(booting)?;
@@ -74,7 +74,7 @@ impl Source {
     }
 
     /// What would be on the cards of the nodes that were asked for.
-    pub fn of_nodes(prepared: &Prepared) -> Result<Vec<Self>, Failure> {
+    pub(super) fn of_nodes(prepared: &Prepared) -> Result<Vec<Self>, Failure> {
         let source = |node: &Node| -> Result<Self, Failure> {
             let booting = || format!("booting {}", node.name);
             let (patch, _) = prepared.bake(&node.name).doing(booting)?;
@@ -123,13 +123,13 @@ fn address(head: [u8; 3], name: &str) -> Mac {
 }
 
 /// What the adapters of a machine are plugged into, before the sockets have their names.
-pub enum Plug {
+pub(super) enum Plug {
     Segment,
     User(UserNetwork),
 }
 
 /// The adapters of each machine.
-pub fn cabling(arguments: &Arguments, sources: &[Source]) -> Result<Vec<Vec<(Mac, Plug)>>, Usage> {
+pub(super) fn cabling(arguments: &Arguments, sources: &[Source]) -> Result<Vec<Vec<(Mac, Plug)>>, Usage> {
     let gateways = sources.iter().filter(|source| source.guest.is_gateway).count();
     if arguments.uplink && gateways == 0 {
         return Err(Usage(
@@ -166,7 +166,7 @@ pub fn cabling(arguments: &Arguments, sources: &[Source]) -> Result<Vec<Vec<(Mac
 }
 
 /// Where the parts of machines are while they run.
-pub struct Bench {
+pub(super) struct Bench {
     /// One folder a machine is made in it.
     dir: PathBuf,
     /// Sockets: their paths must be short.
@@ -177,7 +177,7 @@ pub struct Bench {
 
 impl Bench {
     /// Makes ready to keep cards in `keep`, or for a run whose cards are thrown away.
-    pub fn open(
+    pub(super) fn open(
         keep: Option<&Path>,
         segment: Option<&Path>,
         cancel: &AtomicBool,
@@ -207,7 +207,7 @@ impl Bench {
     }
 
     /// The machine for `source`; nothing is written yet.
-    pub fn set_up(
+    pub(super) fn set_up(
         &self,
         index: usize,
         source: &Source,
@@ -246,7 +246,7 @@ impl Bench {
     }
 
     /// Writes what the machine loads, and its card where there is none yet.
-    pub fn write(&self, source: &Source, setup: &Setup) -> Result<(), Failure> {
+    pub(super) fn write(&self, source: &Source, setup: &Setup) -> Result<(), Failure> {
         let dir = self.dir.join(&source.name);
         private_dir(&dir)?;
         let files = &setup.files;
@@ -279,7 +279,7 @@ impl Bench {
     }
 
     /// Makes the ports of the segment; they are unplugged when dropped.
-    pub fn plug_in(&self, machines: &[(String, Setup)]) -> Result<Vec<Port>, Failure> {
+    pub(super) fn plug_in(&self, machines: &[(String, Setup)]) -> Result<Vec<Port>, Failure> {
         let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
         let is_plugged = |(_, cable): &(Mac, Cable)| matches!(cable, Cable::Segment { .. });
         let plugged = machines.iter().filter(|(_, setup)| setup.adapters.iter().any(is_plugged));

@@ -10,13 +10,13 @@ use rustix::termios::{self, OptionalActions, Termios};
 const ESCAPE: u8 = 1;
 
 /// A terminal whose keys all go to the machine; itself again when dropped.
-pub struct RawMode {
+pub(super) struct RawMode {
     before: Termios,
 }
 
 impl RawMode {
     /// Switches standard input over, if it is a terminal.
-    pub fn enter() -> io::Result<Option<Self>> {
+    pub(super) fn enter() -> io::Result<Option<Self>> {
         let stdin = io::stdin();
         if !stdin.is_terminal() {
             return Ok(None);
@@ -38,7 +38,7 @@ impl Drop for RawMode {
 
 /// Types what comes from standard input on `console`, until one of them ends. On a terminal, Ctrl-A X
 /// asks for the end by setting `leave`.
-pub fn type_on(mut console: &UnixStream, is_terminal: bool, leave: &AtomicBool) {
+pub(super) fn type_on(mut console: &UnixStream, is_terminal: bool, leave: &AtomicBool) {
     let mut keys = Keys::new(is_terminal);
     let mut buffer = [0; 1024];
     let mut stdin = io::stdin();

@@ -16,7 +16,7 @@ use crate::error::{Doing, Failure};
 use crate::ui::Ui;
 
 /// The consoles of a run, as they are shown.
-pub struct View {
+pub(super) struct View {
     consoles: Vec<Console>,
     raw: Option<RawMode>,
     /// Consoles go to standard output; not where results do, as JSON.
@@ -34,7 +34,7 @@ struct Console {
 
 impl View {
     /// Makes ready to show the consoles of `machines`, and to log them.
-    pub fn open(
+    pub(super) fn open(
         log: Option<&Path>,
         machines: &[(String, Setup)],
         cancel: Arc<AtomicBool>,
@@ -65,12 +65,12 @@ impl View {
     }
 
     /// Whether a person types on the console.
-    pub fn is_attended(&self) -> bool {
+    pub(super) fn is_attended(&self) -> bool {
         self.raw.is_some()
     }
 
     /// Gives the terminal back, and shows lines that never ended.
-    pub fn close(mut self) {
+    pub(super) fn close(mut self) {
         drop(self.raw.take());
         let mut out = io::stdout().lock();
         for console in

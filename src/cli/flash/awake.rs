@@ -4,12 +4,12 @@ use std::process::{Child, Command, Stdio};
 
 /// Holds logind's lock against sleep, where there is a logind: a machine without one does not fall
 /// asleep by itself either.
-pub struct Awake(Option<Child>);
+pub(super) struct Awake(Option<Child>);
 
 impl Awake {
     /// Takes the lock by `systemd-inhibit`, which holds it as long as its program runs. That program
     /// waits for the end of its input, which comes however this process ends.
-    pub fn keep() -> Self {
+    pub(super) fn keep() -> Self {
         let child = Command::new("systemd-inhibit")
             .args(["--what=sleep:idle", "--mode=block", "--who=pibake", "--why=writing an SD card", "cat"])
             .stdin(Stdio::piped())

@@ -12,7 +12,7 @@ use crate::ui::human_bytes;
 const ASKED: usize = 4;
 
 /// Shows each drive and asks for something that is read off it. With `yes` nothing is asked.
-pub fn all(held: &[Held], yes: bool, needed: &Option<u64>) -> Result<(), Failure> {
+pub(super) fn all(held: &[Held], yes: bool, needed: &Option<u64>) -> Result<(), Failure> {
     let mut answers = io::stdin().lock();
     for held in held {
         say(&describe(held, needed));

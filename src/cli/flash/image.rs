@@ -27,7 +27,7 @@ const COMPARED: [&str; 6] = [
 const COMPARED_MAX: u64 = 1 << 20;
 
 /// A raw image of a node.
-pub struct Image {
+pub(super) struct Image {
     path: PathBuf,
     len: u64,
     node: String,
@@ -44,7 +44,7 @@ fn stamp(path: &Path) -> std::io::Result<Stamp> {
 }
 
 /// Opens the image of a node.
-pub fn open(path: &Path) -> Result<Image, Failure> {
+pub(super) fn open(path: &Path) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
     let seen = stamp(path).map_err(|source| Failure::of_named(source, opening()))?;
     let image = Opened::open(path).doing(opening)?;
@@ -75,21 +75,21 @@ fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::open
 }
 
 impl Image {
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
     /// The node that it is of.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.node.clone()
     }
 
     /// Nothing over it; and that a card holds it.
-    pub fn content(&self) -> Content {
+    pub(super) fn content(&self) -> Content {
         let files = self.files.clone();
         let proof = move |card: Arc<dyn ReadAt>| {
             let card = Opened::of(card)?;

@@ -29,7 +29,7 @@ use targets::{Asked, Held};
 #[command(
     after_help = "Everything on the cards is lost. docs/flashing.md tells what keeps other drives safe."
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The drives of the cards: /dev/sdX with --node N, or several as /dev/sdX=N
     #[arg(required = true, value_name = "DEVICE[=N]")]
     devices: Vec<Asked>,
@@ -68,7 +68,12 @@ pub struct Arguments {
     base_flags: BaseFlags,
 }
 
-pub fn run(arguments: &Arguments, config: Option<&Path>, offline: bool, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(
+    arguments: &Arguments,
+    config: Option<&Path>,
+    offline: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let cancel = Arc::default();
     let control = super::control(ui, &cancel);
     let job = match &arguments.image {

@@ -19,7 +19,7 @@ fn state(head: Head) -> &'static str {
 }
 
 /// Prints what was written; an error if a card is not done.
-pub fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> Result<(), Failure> {
+pub(super) fn report(outcomes: &[Outcome], off: &[Option<Off>], ui: &Ui) -> Result<(), Failure> {
     let value: Vec<_> = outcomes
         .iter()
         .zip(off)
@@ -80,7 +80,7 @@ fn class(failed: &[&Outcome]) -> ErrorClass {
 }
 
 /// What is to be said of a card for which there was nothing to write in the end, or that failed before.
-pub fn given_up(outcome: &Outcome) -> String {
+pub(super) fn given_up(outcome: &Outcome) -> String {
     match outcome.result {
         Err(Error::Cancelled) => format!("{}: {}", outcome.card, state(outcome.head)),
         _ => line(outcome),

@@ -27,7 +27,7 @@ const PATIENCE: u32 = 8;
 
 /// `/dev/sdb` or `/dev/sdb=2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub(super) struct Asked {
     pub path: PathBuf,
     pub node: Option<NodeSelector>,
 }
@@ -46,7 +46,7 @@ impl FromStr for Asked {
 }
 
 /// A drive that nobody else can open, and what it becomes.
-pub struct Held {
+pub(super) struct Held {
     /// As it was typed.
     pub asked: PathBuf,
     pub drive: Drive,
@@ -58,22 +58,22 @@ pub struct Held {
 
 impl Held {
     /// What it is called in messages.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.drive.path.display().to_string()
     }
 
-    pub fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         self.card.file()
     }
 
-    pub fn target(&self) -> Target {
+    pub(super) fn target(&self) -> Target {
         let card = Arc::clone(&self.card) as _;
         Target { card_name: self.name(), node: self.node.clone(), card }
     }
 }
 
 /// Finds the drives, judges them, opens them for this process alone and judges them again.
-pub fn hold(
+pub(super) fn hold(
     machine: &Machine,
     arguments: &Arguments,
     job: &Job,
@@ -126,7 +126,7 @@ fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> Result<String, Failu
 }
 
 /// The node that a card is to become, as it was typed.
-pub fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
+pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
     match (&asked.node, &arguments.node) {
         (Some(_), Some(_)) => Err(usage("say the node by --node or by =N, not by both")),
         (None, Some(_)) if arguments.devices.len() > 1 => {

@@ -23,7 +23,7 @@ const NAME_MAX: usize = 63;
 
 /// `node-2 of this cluster (home)`, for the card of a node that pibake baked; `None` for any other.
 /// `ours` is the cluster that the card is to be part of, where there is one yet.
-pub fn whose(path: &Path, ours: Option<&Identity>) -> Option<String> {
+pub(super) fn whose(path: &Path, ours: Option<&Identity>) -> Option<String> {
     // a foreign card, and editors that are other people's code
     catch_unwind(AssertUnwindSafe(|| look(path, ours))).ok().flatten()
 }

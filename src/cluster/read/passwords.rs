@@ -12,11 +12,11 @@ use crate::error::{Classified, ErrorClass};
 /// Passwords from the environment; each goes before what the description says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passwords {
-    /// [`WIFI`]
+    /// Of the WiFi: `PIBAKE_WIFI_PASSWORD`.
     pub wifi: Option<Secret>,
-    /// [`LOGIN`]
+    /// Of the login user: `PIBAKE_LOGIN_PASSWORD`.
     pub login: Option<Secret>,
-    /// [`PROXY`]
+    /// Of the proxy: `PIBAKE_PROXY_PASSWORD`.
     pub proxy: Option<Secret>,
 }
 

@@ -23,12 +23,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         Path::new("/dev").join(&self.name)
     }
 
     /// The text of an attribute, if it has one that is not empty.
-    pub fn attribute(&self, machine: &Machine, name: &str) -> Option<String> {
+    pub(super) fn attribute(&self, machine: &Machine, name: &str) -> Option<String> {
         let bytes = fs::read(machine.at(&self.dir).join(name)).ok()?;
         let text = String::from_utf8_lossy(&bytes).trim().to_owned();
         (!text.is_empty()).then_some(text)
@@ -52,7 +52,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    pub fn read(machine: &Machine) -> io::Result<Self> {
+    pub(super) fn read(machine: &Machine) -> io::Result<Self> {
         let mut nodes = BTreeMap::new();
         let class = machine.at(Path::new("/sys/class/block"));
         let reading = |e: io::Error| io::Error::new(e.kind(), format!("reading /sys/class/block: {e}"));
@@ -115,16 +115,16 @@ impl Graph {
     }
 
     /// The device whose file this would be, going by its name.
-    pub fn named(&self, path: &Path) -> Option<DeviceNumber> {
+    pub(super) fn named(&self, path: &Path) -> Option<DeviceNumber> {
         self.nodes.values().find(|node| node.path() == path).map(|node| node.number)
     }
 
-    pub fn get(&self, number: DeviceNumber) -> Option<&Node> {
+    pub(super) fn get(&self, number: DeviceNumber) -> Option<&Node> {
         self.nodes.get(&number)
     }
 
     /// All that are no partitions, by name.
-    pub fn disks(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn disks(&self) -> impl Iterator<Item = &Node> {
         let mut disks: Vec<&Node> = self.nodes.values().filter(|node| node.disk.is_none()).collect();
         // sdb before sdaa
         disks.sort_by_key(|node| (node.name.len(), node.name.clone()));
@@ -134,17 +134,17 @@ impl Graph {
         disks.into_iter()
     }
 
-    pub fn partitions(&self, disk: DeviceNumber) -> impl Iterator<Item = &Node> {
+    pub(super) fn partitions(&self, disk: DeviceNumber) -> impl Iterator<Item = &Node> {
         self.nodes.values().filter(move |node| node.disk == Some(disk))
     }
 
     /// The other devices of the btrfs that `number` belongs to, and itself.
-    pub fn btrfs_siblings(&self, number: DeviceNumber) -> Vec<DeviceNumber> {
+    pub(super) fn btrfs_siblings(&self, number: DeviceNumber) -> Vec<DeviceNumber> {
         self.btrfs.iter().find(|members| members.contains(&number)).cloned().unwrap_or_else(|| vec![number])
     }
 
     /// Everything that lies on `disk`, itself first, each with the way there.
-    pub fn ways(&self, disk: DeviceNumber) -> Vec<(DeviceNumber, Vec<String>)> {
+    pub(super) fn ways(&self, disk: DeviceNumber) -> Vec<(DeviceNumber, Vec<String>)> {
         let mut found = vec![(disk, Vec::new())];
         let mut next = 0;
         while let Some((number, way)) = found.get(next).cloned() {

@@ -46,6 +46,7 @@ pub enum Off {
 
 impl Machine {
     /// Switches the reader of `drive` off, if nothing else that hangs on it is in use.
+    #[must_use]
     pub fn switch_off(&self, number: DeviceNumber, others: &[DeviceNumber]) -> Off {
         let not = |why: &str| Off::Not(why.to_owned());
         let Ok(graph) = Graph::read(self) else { return not("the kernel does not tell what it hangs on") };

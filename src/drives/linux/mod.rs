@@ -45,12 +45,14 @@ pub enum Found {
 
 impl Machine {
     /// This one.
+    #[must_use]
     pub fn this() -> Self {
         Self { root: PathBuf::from("/"), recorded: false }
     }
 
     /// One whose `/sys`, `/proc`, `/run` and `/dev` are below `root`. Device files are plain files
     /// there, for making others takes root.
+    #[must_use]
     pub fn recorded(root: &Path) -> Self {
         Self { root: root.to_owned(), recorded: true }
     }

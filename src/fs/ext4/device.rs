@@ -22,12 +22,12 @@ struct Journal<D: WriteAt> {
 
 impl<D: WriteAt> Device<D> {
     /// `device`, for a number of transfers.
-    pub fn new(device: D, transfers: u64) -> Self {
+    pub(super) fn new(device: D, transfers: u64) -> Self {
         Self { device: Arc::new(Limited::new(device, transfers)), journal: OnceLock::new() }
     }
 
     /// From now on, what is written to `ranges` goes no further.
-    pub fn set_journal_aside(&self, mut ranges: Vec<Range<u64>>) {
+    pub(super) fn set_journal_aside(&self, mut ranges: Vec<Range<u64>>) {
         ranges.sort_by_key(|r| r.start);
         let scratch = Overlay::new(Arc::clone(&self.device));
         let _ = self.journal.set(Journal { ranges, scratch });

@@ -64,7 +64,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub fn read(geometry: &Geometry, raw: &[u8]) -> Self {
+    pub(super) fn read(geometry: &Geometry, raw: &[u8]) -> Self {
         let u32_at =
             |at: usize| u64::from(u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]));
         let block = |low: usize, high: usize| {
@@ -81,7 +81,7 @@ impl Group {
 }
 
 impl Geometry {
-    pub fn read(device: &dyn ReadAt) -> Result<Self, Error> {
+    pub(super) fn read(device: &dyn ReadAt) -> Result<Self, Error> {
         let known = Superblock::read(device)?;
         let mut raw = [0; 1024];
         device.read_at(SUPERBLOCK, &mut raw).map_err(|e| Error::io("reading the ext4 superblock", e))?;
@@ -167,7 +167,7 @@ impl Geometry {
     }
 
     /// Blocks at the start of a group that hold the superblock, the descriptors and the room for more.
-    pub fn head_blocks(&self, group: u64) -> u64 {
+    pub(super) fn head_blocks(&self, group: u64) -> u64 {
         let has_backup = group == 0
             || match self.backups {
                 Backups::All => true,
@@ -178,12 +178,12 @@ impl Geometry {
     }
 
     /// The descriptors of all groups, read.
-    pub fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
+    pub(super) fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
         let raw = self.descriptors(device)?;
         Ok(raw.chunks_exact(self.descriptor).map(|raw| Group::read(self, raw)).collect())
     }
 
-    pub fn bytes(&self, start: u64, end: u64) -> std::ops::Range<u64> {
+    pub(super) fn bytes(&self, start: u64, end: u64) -> std::ops::Range<u64> {
         start * self.block..end * self.block
     }
 }

@@ -34,7 +34,7 @@ impl<D: ReadAt> Retimed<D> {
     ///
     /// # Errors
     /// As [`Geometry::read`]; [`Error::Corrupt`] for tables of inodes that lie outside it.
-    pub fn new(device: D) -> Result<Self, Error> {
+    pub(super) fn new(device: D) -> Result<Self, Error> {
         let geometry = Geometry::read(&device)?;
         let len = geometry.inodes_per_group * geometry.inode_size;
         let mut tables = Vec::new();
@@ -55,7 +55,7 @@ impl<D: ReadAt> Retimed<D> {
     ///
     /// # Errors
     /// What the device answers; [`io::ErrorKind::InvalidData`] for an inode that is not there.
-    pub fn times(&self, accessed: i64, modified: i64) -> io::Result<Times> {
+    pub(super) fn times(&self, accessed: i64, modified: i64) -> io::Result<Times> {
         let number = (modified << 16 | accessed).cast_unsigned();
         let within = |(range, first): &(Range<u64>, u64)| {
             let at = range.start.checked_add(number.checked_sub(*first)?.checked_mul(self.inode_size)?)?;
@@ -75,7 +75,7 @@ impl<D: ReadAt> Retimed<D> {
     ///
     /// # Errors
     /// What the device answers.
-    pub fn read_at(&self, offset: u64, dst: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read_at(&self, offset: u64, dst: &mut [u8]) -> io::Result<()> {
         self.device.read_at(offset, dst)?;
         let end = offset + dst.len() as u64;
         // the last that begins before the end, and those before it

@@ -124,6 +124,7 @@ impl Superblock {
     }
 
     /// What the features make of it: `ext2`, `ext3`, `ext4`, or `jbd` for a journal alone.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         // a file system with a feature beyond these is none for the ext3 of old
         const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;

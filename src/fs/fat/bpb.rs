@@ -119,6 +119,7 @@ impl Bpb {
     }
 
     /// Bytes in an entry of the allocation table.
+    #[must_use]
     pub fn entry_len(&self) -> u64 {
         if self.fat32 { 4 } else { 2 }
     }

@@ -28,7 +28,7 @@ pub(super) struct Clearing<D> {
 }
 
 impl<D: WriteAt> Clearing<D> {
-    pub fn new(device: D, bpb: &Bpb) -> Self {
+    pub(super) fn new(device: D, bpb: &Bpb) -> Self {
         let entry_len = bpb.entry_len();
         let first = bpb.fat_offset + 2 * entry_len;
         Self {

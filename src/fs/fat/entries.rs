@@ -24,7 +24,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub fn metadata(&self) -> Metadata {
+    pub(super) fn metadata(&self) -> Metadata {
         let kind = if self.is_dir { FileKind::Directory } else { FileKind::File };
         Metadata { kind, len: self.len, attributes: None }
     }

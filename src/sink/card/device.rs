@@ -99,6 +99,7 @@ mod linux {
         }
 
         /// The open drive.
+        #[must_use]
         pub fn file(&self) -> &File {
             &self.file
         }

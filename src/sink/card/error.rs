@@ -119,6 +119,7 @@ impl Classified for Error {
 
 impl Error {
     /// Whether it is the card itself that failed the check.
+    #[must_use]
     pub fn is_verification(&self) -> bool {
         matches!(self, Self::Bad { .. } | Self::Proof { .. })
     }

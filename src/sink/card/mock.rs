@@ -12,7 +12,7 @@ use super::device::Card;
 
 /// What is wrong with a card. Writes and reads are counted from 1.
 #[derive(Default, Clone)]
-pub struct Faults {
+pub(super) struct Faults {
     /// This write is answered with EIO.
     pub fail_write: Option<u64>,
     /// These reads are answered with EIO.
@@ -35,14 +35,14 @@ pub struct Faults {
 
 /// Something to wait for, but not forever.
 #[derive(Default)]
-pub struct Gate {
+pub(super) struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
     pub waited_in_vain: AtomicBool,
 }
 
 impl Gate {
-    pub fn open(&self) {
+    pub(super) fn open(&self) {
         *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }
@@ -57,7 +57,7 @@ impl Gate {
     }
 }
 
-pub struct MockCard {
+pub(super) struct MockCard {
     len: u64,
     faults: Faults,
     state: Mutex<State>,
@@ -72,20 +72,20 @@ struct State {
 
 impl MockCard {
     /// A card full of what was on it before.
-    pub fn new(len: u64, faults: Faults) -> Arc<Self> {
+    pub(super) fn new(len: u64, faults: Faults) -> Arc<Self> {
         let state = State { bytes: vec![0xa5; len as usize], writes: Vec::new(), reads: 0, bytes_read: 0 };
         Arc::new(Self { len, faults, state: Mutex::new(state) })
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.state.lock().unwrap().bytes.clone()
     }
 
-    pub fn writes(&self) -> Vec<Range<u64>> {
+    pub(super) fn writes(&self) -> Vec<Range<u64>> {
         self.state.lock().unwrap().writes.clone()
     }
 
-    pub fn bytes_read(&self) -> u64 {
+    pub(super) fn bytes_read(&self) -> u64 {
         self.state.lock().unwrap().bytes_read
     }
 

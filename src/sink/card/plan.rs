@@ -30,7 +30,12 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What `card` gets; some of `base` may be on it already, without the patch.
-    pub fn new(source: &Source, base: FileDevice, patch: Patch, card: &CardWriter) -> Result<Self, Error> {
+    pub(super) fn new(
+        source: &Source,
+        base: FileDevice,
+        patch: Patch,
+        card: &CardWriter,
+    ) -> Result<Self, Error> {
         let (node, full) = (&card.target.node, card.options.full);
         let len = source.len();
         let image: Arc<dyn ReadAt> = Arc::new(Patched::new(base, patch.clone()));
@@ -59,7 +64,7 @@ impl Plan {
     }
 
     /// How many bytes are still to be read back.
-    pub fn to_check(&self) -> u64 {
+    pub(super) fn to_check(&self) -> u64 {
         self.unchecked.total() + self.todo.total()
     }
 }

@@ -32,7 +32,7 @@ impl Probe {
     ///
     /// # Errors
     /// What the card answers; of a probe that does not read back, its place.
-    pub fn place(card: &dyn Card, salt: u64) -> io::Result<Result<Self, u64>> {
+    pub(super) fn place(card: &dyn Card, salt: u64) -> io::Result<Result<Self, u64>> {
         let probe = Self { places: places(card.len()), salt };
         for place in &probe.places {
             card.write_at(*place, &probe.block(*place))?;
@@ -45,7 +45,7 @@ impl Probe {
     }
 
     /// The first probe at or behind `from` that does not read back.
-    pub fn missing(&self, card: &dyn Card, from: u64) -> io::Result<Option<u64>> {
+    pub(super) fn missing(&self, card: &dyn Card, from: u64) -> io::Result<Option<u64>> {
         let mut read = AlignedBuf::zeroed(BLOCK as usize);
         for place in self.places.iter().filter(|place| **place >= from) {
             card.read_at(*place, &mut read)?;

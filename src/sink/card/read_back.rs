@@ -30,7 +30,7 @@ pub(super) struct Written {
 
 impl Written {
     /// `bytes` were written from `offset` on.
-    pub fn new(offset: u64, bytes: &[u8]) -> Self {
+    pub(super) fn new(offset: u64, bytes: &[u8]) -> Self {
         Self { range: offset..offset + bytes.len() as u64, sum: crc32c::crc32c(bytes) }
     }
 

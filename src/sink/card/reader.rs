@@ -25,12 +25,12 @@ pub(super) struct CardReader {
 
 impl CardReader {
     /// The first `len` bytes of `card`, as if `head` was already there.
-    pub fn new(card: Arc<dyn Card>, len: u64, head: Vec<u8>) -> Self {
+    pub(super) fn new(card: Arc<dyn Card>, len: u64, head: Vec<u8>) -> Self {
         Self { card, len, head, recent: Mutex::default(), fault: Mutex::default() }
     }
 
     /// Where the drive did not read, and what it answered. A file system reader may take that for damage.
-    pub fn take_fault(&self) -> Option<(u64, io::Error)> {
+    pub(super) fn take_fault(&self) -> Option<(u64, io::Error)> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

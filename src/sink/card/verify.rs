@@ -32,13 +32,13 @@ struct Difference {
 }
 
 impl<'a> Verifier<'a> {
-    pub fn new(card: &'a CardWriter, image: &'a dyn ReadAt) -> Self {
+    pub(super) fn new(card: &'a CardWriter, image: &'a dyn ReadAt) -> Self {
         let buffer = || AlignedBuf::zeroed(PIECE as usize);
         Self { card, image, expected: buffer(), read: buffer(), again: None }
     }
 
     /// Compares `range`; what differs is written again, once on the whole card.
-    pub fn range(
+    pub(super) fn range(
         &mut self,
         range: Range<u64>,
         progress: &dyn Progress,
@@ -58,7 +58,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Compares `range` and accepts no difference.
-    pub fn strictly(&mut self, range: Range<u64>) -> Result<(), Error> {
+    pub(super) fn strictly(&mut self, range: Range<u64>) -> Result<(), Error> {
         let mut at = range.start;
         while at < range.end {
             self.card.check()?;
@@ -73,7 +73,7 @@ impl<'a> Verifier<'a> {
 
     /// Looks once more at places all over what is in use, the first ones above all: a card that
     /// wraps around has lost those to what was written last.
-    pub fn samples(&mut self, used: &Ranges) -> Result<(), Error> {
+    pub(super) fn samples(&mut self, used: &Ranges) -> Result<(), Error> {
         let first = used.iter().next().map(|r| r.start..r.end.min(r.start + PIECE));
         let again = self.again.map(|at| at..at + PIECE);
         let mut wanted: Ranges = first.into_iter().collect();
@@ -148,7 +148,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Where something was written again.
-    pub fn again(&self) -> Option<u64> {
+    pub(super) fn again(&self) -> Option<u64> {
         self.again
     }
 }

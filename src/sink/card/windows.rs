@@ -40,7 +40,7 @@ pub(super) struct Window {
 
 impl Window {
     /// The bytes of a range that lies within.
-    pub fn bytes(&self, range: &Range<u64>) -> &[u8] {
+    pub(super) fn bytes(&self, range: &Range<u64>) -> &[u8] {
         &self[(range.start - self.offset) as usize..(range.end - self.offset) as usize]
     }
 }
@@ -54,13 +54,13 @@ impl Deref for Window {
 
 impl<'s> Windows<'s> {
     /// The base that `source` reads from `path`.
-    pub fn new(source: &'s Source, path: &Path) -> Self {
+    pub(super) fn new(source: &'s Source, path: &Path) -> Self {
         let pool = BufferPool::new(CHUNK, REMEMBERED);
         Self { source, path: path.to_owned(), recent: Mutex::default(), pool }
     }
 
     /// The window at `offset`, a multiple of [`WINDOW`].
-    pub fn get(&self, offset: u64) -> Result<Arc<Window>, Error> {
+    pub(super) fn get(&self, offset: u64) -> Result<Arc<Window>, Error> {
         let slot = {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             match recent.iter().find(|(at, _)| *at == offset) {
@@ -96,7 +96,7 @@ impl<'s> Windows<'s> {
     }
 
     /// A copy of `window` with `blocks` (offset, bytes) over it. Blocks may reach outside.
-    pub fn patched(&self, window: &Window, blocks: &[(u64, &[u8])]) -> Window {
+    pub(super) fn patched(&self, window: &Window, blocks: &[(u64, &[u8])]) -> Window {
         let mut buffer = self.pool.take();
         buffer.copy_from_slice(window);
         for (at, bytes) in blocks {

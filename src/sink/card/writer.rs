@@ -43,22 +43,22 @@ pub(super) struct CardWriter {
 }
 
 impl CardWriter {
-    pub fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
         let (done, checked) = (Ranges::new(), Found::default());
         let (head, is_last) = (Head::AsItWas, AtomicBool::new(false));
         Self { target, options, cancel, done, checked, head, is_last, probe: None, fault: None }
     }
 
-    pub fn card(&self) -> &dyn Card {
+    pub(super) fn card(&self) -> &dyn Card {
         self.target.card.as_ref()
     }
 
-    pub fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// An input or output error of this card.
-    pub fn io(&self, doing: &'static str, offset: u64) -> impl FnOnce(io::Error) -> Error {
+    pub(super) fn io(&self, doing: &'static str, offset: u64) -> impl FnOnce(io::Error) -> Error {
         move |source| {
             let card = self.target.card_name.clone();
             match self.is_gone(&source) {
@@ -69,7 +69,7 @@ impl CardWriter {
     }
 
     /// Whether an error means that the drive is no longer there.
-    pub fn is_gone(&self, error: &io::Error) -> bool {
+    pub(super) fn is_gone(&self, error: &io::Error) -> bool {
         #[cfg(target_os = "linux")]
         const GONE: [Errno; 3] = [Errno::NODEV, Errno::NXIO, Errno::NOMEDIUM];
         #[cfg(not(target_os = "linux"))]
@@ -78,7 +78,7 @@ impl CardWriter {
     }
 
     /// Takes away what boots and what others might recognise, and asks the card for its true size.
-    pub fn begin(&mut self, progress: &dyn Progress) -> Result<(), Error> {
+    pub(super) fn begin(&mut self, progress: &dyn Progress) -> Result<(), Error> {
         self.check()?;
         let len = self.card().len();
         if len < 4 * HEAD {
@@ -103,12 +103,12 @@ impl CardWriter {
     }
 
     /// Whether anything was written to it.
-    pub fn is_begun(&self) -> bool {
+    pub(super) fn is_begun(&self) -> bool {
         self.head != Head::AsItWas
     }
 
     /// Takes away what boots, of a card that does not get done because of `fault`.
-    pub fn blank(&mut self, fault: &Error) {
+    pub(super) fn blank(&mut self, fault: &Error) {
         if !self.is_begun() {
             return;
         }
@@ -124,7 +124,7 @@ impl CardWriter {
         }
     }
 
-    pub fn bad(&self, offset: u64, again: bool) -> Error {
+    pub(super) fn bad(&self, offset: u64, again: bool) -> Error {
         Error::Bad { card: self.target.card_name.clone(), offset, again, source: None }
     }
 
@@ -156,7 +156,7 @@ impl CardWriter {
     }
 
     /// Writes what of the base is in `chunk`, but for the head, and tells `written` of each range.
-    pub fn chunk(&mut self, chunk: &Chunk, mut written: impl FnMut(u64, &[u8])) -> Result<(), Error> {
+    pub(super) fn chunk(&mut self, chunk: &Chunk, mut written: impl FnMut(u64, &[u8])) -> Result<(), Error> {
         for (offset, bytes) in chunk.extents() {
             self.check()?;
             let skip = HEAD.saturating_sub(offset).min(bytes.len() as u64);

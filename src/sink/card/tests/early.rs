@@ -6,7 +6,7 @@ use crate::io::pool::BufferPool;
 use crate::io::stream::ImageStream;
 
 /// Streams the base to an observer as a decoder would.
-pub fn show(observer: &mut dyn ImageObserver, image: &Image) -> io::Result<()> {
+pub(super) fn show(observer: &mut dyn ImageObserver, image: &Image) -> io::Result<()> {
     let base = std::fs::read(image.base()).unwrap();
     let stream = ImageStream::new(8);
     observer.begin(Some(LEN), &stream);
