@@ -141,7 +141,7 @@ fn try_mend_ext4(fs: &mut [u8]) -> Option<()> {
         0 => crc(!0, &[fs.get(SB + 0x68..SB + 0x78)?]),
         _ => u32_at(fs, SB + 0x270)?,
     };
-    let block = 1024_usize.checked_shl(u32_at(fs, SB + 0x18)?).filter(|b| *b <= 65536)?;
+    let block = 1024_usize.checked_shl(u32_at(fs, SB + 0x18)?).filter(|b| (1024..=65536).contains(b))?;
     let descriptor =
         if incompat & IS_64BIT == 0 { 32 } else { usize::from(u16_at(fs, SB + 0xfe)?).clamp(32, 1024) };
     let inode_len = usize::from(u16_at(fs, SB + 0x58)?).clamp(128, block);

@@ -56,6 +56,11 @@ pub fn yaml(text: &str) -> String {
     out
 }
 
+/// Whether all of `text` may stand in a YAML block scalar, which has no escapes.
+pub(super) fn yaml_needs_no_escape(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, '\n' | '\t') || yaml_printable(c))
+}
+
 /// The characters of YAML's `c-printable` that mean only themselves between double quotes: no
 /// control characters, no line separators (U+0085, U+2028, U+2029), no byte order mark.
 fn yaml_printable(c: char) -> bool {

@@ -159,6 +159,16 @@ keys:\n  - \"a \\x7B\\x7B b }} \\x7B% c %} \\x7B# d #}\"\nruncmd:\n  - echo {{ v
 }
 
 #[test]
+fn what_needs_an_escape_keeps_it_beside_jinja_too() {
+    for text in ["\"{{ a\n  }} \\x82\"", "\"{% b\n  %}\\u2028\"", "\"\n  {# c #} \\e \\\" \""] {
+        let join = |text: &str| config(text).joined("", "ubuntu").unwrap();
+        let once = join(&format!("#cloud-config\nbanner: {text}\n"));
+        assert!(once.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{once:?}");
+        assert_eq!(join(&once), once);
+    }
+}
+
+#[test]
 fn files_of_pibakes_are_not_overwritten() {
     let baked = BTreeSet::from(["/etc/hosts".to_owned()]);
     let check = |text: &str| config(text).read("ubuntu").unwrap().check_files(&baked);

@@ -42,7 +42,10 @@ fn entry(out: &mut String, head: &str, node: &Node, depth: usize) {
         Kind::Scalar { text, form } => {
             out.push(' ');
             match form {
-                Form::Long if has_jinja(text) => literal(out, text, depth + 1),
+                // What needs an escape was written with escapes, and Jinja saw them there, too.
+                Form::Long if has_jinja(text) && quote::yaml_needs_no_escape(text) => {
+                    literal(out, text, depth + 1);
+                }
                 _ => out.push_str(&scalar(text, node)),
             }
             Some("")
