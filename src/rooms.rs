@@ -85,6 +85,30 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+/// A file that no `mod` names is not compiled, and nobody notices what is wrong in it.
+#[test]
+fn every_file_is_part_of_the_program() {
+    let mut left = vec![source()];
+    let mut orphans = Vec::new();
+    while let Some(dir) = left.pop() {
+        let paths: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let parents = [dir.join("mod.rs"), dir.with_extension("rs"), dir.join("lib.rs")];
+        let parents: String = parents.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+        for path in paths {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs")
+                && !["lib", "main", "mod"].contains(&name.as_str())
+                && !parents.contains(&format!("mod {name};"))
+            {
+                orphans.push(path);
+            }
+        }
+    }
+    assert!(orphans.is_empty(), "{orphans:?}");
+}
+
 /// The files of a room: `src/ROOM.rs` and all below `src/ROOM/`.
 fn files(room: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
