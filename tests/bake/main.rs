@@ -169,7 +169,7 @@ fn two_names_of_one_file_and_links_in_a_circle_are_refused() {
         (vec![file("/etc/hostname/x")], "not a directory"),
         (
             vec![change(Volume::Root, "/etc/hostname", Action::Directory { access: Access::root(0o755) })],
-            "no directory",
+            "not a directory",
         ),
     ] {
         let error = baked(&image, changes).err().unwrap();
