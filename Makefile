@@ -10,7 +10,7 @@ help:
 	@echo 'make test-kubeadm  make a real kubeadm (Debian 12) and have it read what is baked; no part of make test'
 	@echo 'make test-cluster  compile Kubernetes for arm64 and form a real cluster of two emulated machines; most of an hour'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
-	@echo 'make lint      formatting, clippy, shellcheck, the changelog, the dependencies'
+	@echo 'make lint      formatting, clippy, rustdoc, shellcheck, words, the changelog, the dependencies'
 	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
 
 demo:

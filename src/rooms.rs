@@ -88,31 +88,27 @@ fn source() -> PathBuf {
 /// A file that no `mod` names is not compiled, and nobody notices what is wrong in it.
 #[test]
 fn every_file_is_part_of_the_program() {
-    let mut left = vec![source()];
-    let mut orphans = Vec::new();
-    while let Some(dir) = left.pop() {
-        let paths: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let is_named = |path: &PathBuf| {
+        let (dir, name) = (path.parent().unwrap(), path.file_stem().unwrap().to_str().unwrap());
         let parents = [dir.join("mod.rs"), dir.with_extension("rs"), dir.join("lib.rs")];
-        let parents: String = parents.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
-        for path in paths {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() {
-                left.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs")
-                && !["lib", "main", "mod"].contains(&name.as_str())
-                && !parents.contains(&format!("mod {name};"))
-            {
-                orphans.push(path);
-            }
-        }
-    }
+        ["lib", "main", "mod"].contains(&name)
+            || parents
+                .iter()
+                .filter_map(|parent| fs::read_to_string(parent).ok())
+                .any(|text| text.contains(&format!("mod {name};")))
+    };
+    let orphans: Vec<_> = files_below(vec![source()]).into_iter().filter(|path| !is_named(path)).collect();
     assert!(orphans.is_empty(), "{orphans:?}");
 }
 
 /// The files of a room: `src/ROOM.rs` and all below `src/ROOM/`.
 fn files(room: &str) -> Vec<PathBuf> {
+    files_below(vec![source().join(format!("{room}.rs")), source().join(room)])
+}
+
+/// All source files among these paths and below them.
+fn files_below(mut left: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut left = vec![source().join(format!("{room}.rs")), source().join(room)];
     while let Some(path) = left.pop() {
         if path.is_dir() {
             left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));

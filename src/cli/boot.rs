@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::base_flags::BaseFlags;
 use super::description::{Description, Founding};
-use super::exit::Usage;
 use crate::emulator::machine::{Machine, Setup};
 use crate::emulator::qemu::{self, Qemu};
 use crate::emulator::session::{self, Ending, Outcome};
@@ -121,12 +120,13 @@ pub(super) fn run(
     report(&machines, &outcome?, ui)
 }
 
-fn check_names(sources: &[Source]) -> Result<(), Usage> {
+fn check_names(sources: &[Source]) -> Result<(), Failure> {
     let mut seen = std::collections::BTreeSet::new();
     match sources.iter().find(|source| !seen.insert(&source.name)) {
-        Some(twice) => {
-            Err(Usage(format!("{} is given twice: each machine needs a name of its own", twice.name)))
-        }
+        Some(twice) => Err(Failure::usage(format!(
+            "{} is given twice: each machine needs a name of its own",
+            twice.name
+        ))),
         None => Ok(()),
     }
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::exit::Usage;
 use crate::cluster::{Overrides, Passwords, Software};
 use crate::error::Failure;
 use crate::workflow::{Control, Described};
@@ -31,7 +30,7 @@ pub(super) struct Founding {
 impl Description {
     /// Opens the description of the cluster with these flags over it.
     pub(super) fn open(&self, config: Option<&Path>, control: Control) -> Result<Described, Failure> {
-        let passwords = Passwords::from_environment().map_err(|e| Usage(e.to_string()))?;
+        let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
         let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
         Ok(Described::open(config, &overrides, control)?)
     }

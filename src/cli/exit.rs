@@ -2,30 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::error::{Classified, ErrorClass, Failure, causes};
+use crate::error::{ErrorClass, Failure, causes};
 use crate::ui::visible;
-
-/// Arguments that are each well formed and together make no sense.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Usage(pub String);
-
-impl Classified for Usage {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Usage
-    }
-}
-
-/// What would put somebody's data in danger, and is not done.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Refused(pub String);
-
-impl Classified for Refused {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Refused
-    }
-}
 
 /// The exit code of an error's class, as `pibake --help` promises them.
 pub(super) fn exit_code(class: ErrorClass) -> ExitCode {

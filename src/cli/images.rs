@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::exit::Refused;
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::image_path::ImagePath;
@@ -138,7 +137,7 @@ fn refused(path: &Path, entry: Option<&Entry>) -> Failure {
          this cluster, put the .pibake that it was made with back",
         path.display()
     );
-    Refused(text).into()
+    Failure::refused(text)
 }
 
 fn read(dir: &Path) -> Result<List, Failure> {

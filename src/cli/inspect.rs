@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::exit::Usage;
 use crate::error::{Doing, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
@@ -27,7 +26,7 @@ pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
     let Some(path) = &arguments.path else {
         return partitions(&image, ui).doing(inspecting);
     };
-    let path = ImagePath::new(path.as_str()).map_err(|e| Usage(e.to_string()))?;
+    let path = ImagePath::new(path.as_str()).map_err(|e| Failure::usage(e.to_string()))?;
     match image.metadata(&path).doing(inspecting)? {
         Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, ui).doing(inspecting),
         _ => match print(&image, &path) {

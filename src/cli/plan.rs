@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::description::{Description, versions};
-use super::exit::Usage;
 use crate::bake::Preparation;
 use crate::cluster::{Cluster, Node, Software};
 use crate::error::Failure;
@@ -97,7 +96,7 @@ fn changes(recipe: &Recipe, before: &[Preparation], ui: &Ui) -> Result<(), Failu
 }
 
 fn file(recipe: &Recipe, path: &str, ui: &Ui) -> Result<(), Failure> {
-    let path = ImagePath::new(path).map_err(|e| Usage(e.to_string()))?;
+    let path = ImagePath::new(path).map_err(|e| Failure::usage(e.to_string()))?;
     let found = show::at(recipe, &path);
     if found.is_empty() {
         let text =

@@ -16,7 +16,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::description::Description;
-use super::exit::Usage;
 use crate::cluster::{Node, Secret};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::token::id;
@@ -64,9 +63,9 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Resu
     let project = arguments.description.open(config, control)?.project;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
-        return Err(
-            Usage(format!("there is no {state}, and so no token yet: the first build makes both")).into()
-        );
+        return Err(Failure::usage(format!(
+            "there is no {state}, and so no token yet: the first build makes both"
+        )));
     };
     match &arguments.action {
         None | Some(Action::List) => list(&project, &identity, ui),
@@ -79,7 +78,7 @@ fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node,
     let node = selector.find(&project.cluster)?;
     if node.is_control_plane() {
         let text = format!("{} is the control plane: it joins nobody and needs no token", node.name);
-        return Err(Usage(text).into());
+        return Err(Failure::usage(text));
     }
     Ok(node)
 }

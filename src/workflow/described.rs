@@ -45,6 +45,11 @@ impl Described {
         Ok(Self { project, control })
     }
 
+    /// The nodes at these places in the cluster's list.
+    pub(super) fn nodes_at(&self, places: &[usize]) -> Vec<&Node> {
+        places.iter().filter_map(|place| self.project.cluster.nodes.get(*place)).collect()
+    }
+
     /// Chooses the nodes that cards are made for: all where none is named. Whoever names the control plane
     /// begins the cluster anew, since all that it knew is lost with its card. `new_cluster`: that a cluster is
     /// founded was asked for.
@@ -80,7 +85,7 @@ impl Chosen {
     /// The nodes, by number.
     #[must_use]
     pub fn nodes(&self) -> Vec<&Node> {
-        self.chosen.iter().filter_map(|place| self.project().cluster.nodes.get(*place)).collect()
+        self.described.nodes_at(&self.chosen)
     }
 
     /// Refuses what cannot be built, as far as that is known without the base image. Where the description

@@ -50,7 +50,7 @@ impl Prepared {
     /// The nodes that cards are made for, by number.
     #[must_use]
     pub fn nodes(&self) -> Vec<&Node> {
-        self.chosen.iter().filter_map(|place| self.project().cluster.nodes.get(*place)).collect()
+        self.described.nodes_at(&self.chosen)
     }
 
     /// What the nodes are made from.

@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use super::Arguments;
 use super::scratch::Scratch;
 use crate::base::Cache;
-use crate::cli::exit::Usage;
 use crate::cluster::Node;
 use crate::disk::{FileDevice, Patch, Patched};
 use crate::emulator::guest::{BootFiles, Guest};
@@ -129,20 +128,20 @@ pub(super) enum Plug {
 }
 
 /// The adapters of each machine.
-pub(super) fn cabling(arguments: &Arguments, sources: &[Source]) -> Result<Vec<Vec<(Mac, Plug)>>, Usage> {
+pub(super) fn cabling(arguments: &Arguments, sources: &[Source]) -> Result<Vec<Vec<(Mac, Plug)>>, Failure> {
     let gateways = sources.iter().filter(|source| source.guest.is_gateway).count();
     if arguments.uplink && gateways == 0 {
-        return Err(Usage(
+        return Err(Failure::usage(
             "--uplink is for the node that serves the others, which is none of these".to_owned(),
         ));
     }
     let ssh = arguments.ssh;
     if ssh.is_some() && !arguments.uplink && (sources.len() > 1 || arguments.net.is_some()) {
         let why = "--ssh leads into a segment of several machines only through the node with --uplink";
-        return Err(Usage(why.to_owned()));
+        return Err(Failure::usage(why.to_owned()));
     }
     if ssh.is_some() && gateways > 1 {
-        return Err(Usage("--ssh leads to one machine, and several have an uplink".to_owned()));
+        return Err(Failure::usage("--ssh leads to one machine, and several have an uplink".to_owned()));
     }
     let cables = sources.iter().map(|source| {
         let lan = match ssh.filter(|_| !arguments.uplink) {

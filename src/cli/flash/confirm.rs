@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, Write};
 
 use super::targets::Held;
-use crate::cli::exit::Refused;
 use crate::drives::{Drive, sold_size};
 use crate::error::{Doing, Failure};
 use crate::ui::human_bytes;
@@ -26,7 +25,7 @@ pub(super) fn all(held: &[Held], yes: bool, needed: &Option<u64>) -> Result<(), 
         if !answer.trim().eq_ignore_ascii_case(&wanted) {
             let name = held.name();
             let got = if answer.trim().is_empty() { "no answer" } else { "another answer" };
-            return Err(Refused(format!("{got}: {name} stays as it is; nothing was written")).into());
+            return Err(Failure::refused(format!("{got}: {name} stays as it is; nothing was written")));
         }
     }
     Ok(())

@@ -15,7 +15,6 @@ use clap::Args;
 
 use super::base_flags::BaseFlags;
 use super::description::{Description, Founding};
-use super::exit::Usage;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::error::{Doing, Failure};
@@ -186,9 +185,4 @@ fn leave(machine: &Machine, held: Vec<Held>, outcomes: &[Outcome], stay: bool) -
         (*done && !stay).then(|| machine.switch_off(*number, &failed))
     };
     numbers.iter().zip(&done).map(off).collect()
-}
-
-/// A device and a node that do not go together.
-fn usage(text: impl Into<String>) -> Failure {
-    Usage(text.into()).into()
 }

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::whose::whose;
-use super::{Arguments, Job, usage};
-use crate::cli::exit::Refused;
+use super::{Arguments, Job};
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Doing, Failure};
@@ -89,12 +88,14 @@ pub(super) fn hold(
         let node = node(asked, arguments, job)?;
         if let Some(other) = held.iter().find(|h| h.node == node && matches!(job, Job::Nodes(_))) {
             let (a, b) = (other.asked.display(), asked.path.display());
-            return Err(usage(format!("{a} and {b} are both to become {node}: every node is there once")));
+            return Err(Failure::usage(format!(
+                "{a} and {b} are both to become {node}: every node is there once"
+            )));
         }
         let drive = safe(machine, &asked.path, arguments, job, own, control)?;
         if let Some(other) = held.iter().find(|h| h.drive.number == drive.number) {
             let (a, b) = (other.asked.display(), asked.path.display());
-            return Err(usage(format!("{a} and {b} are the same drive, {}", drive.path.display())));
+            return Err(Failure::usage(format!("{a} and {b} are the same drive, {}", drive.path.display())));
         }
         let card = open(&drive)?;
         // Whoever came between the look and the opening is seen now; nobody can come any more.
@@ -102,7 +103,7 @@ pub(super) fn hold(
         let drive = judged(machine, &asked.path, arguments, job, own)?;
         if drive.number != seen {
             let path = asked.path.display();
-            return Err(Refused(format!("{path} leads to another drive now than a moment ago")).into());
+            return Err(Failure::refused(format!("{path} leads to another drive now than a moment ago")));
         }
         if drive.logical_sector > 512 {
             let (path, sector) = (drive.path.clone(), drive.logical_sector);
@@ -120,7 +121,9 @@ fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> Result<String, Failu
             let node = selector(asked, arguments)?.find(&chosen.project().cluster)?;
             Ok(node.name.to_string())
         }
-        Job::Image(_) if asked.node.is_some() => Err(usage("--image writes one image: leave =N out")),
+        Job::Image(_) if asked.node.is_some() => {
+            Err(Failure::usage("--image writes one image: leave =N out"))
+        }
         Job::Image(image) => Ok(image.name()),
     }
 }
@@ -128,14 +131,14 @@ fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> Result<String, Failu
 /// The node that a card is to become, as it was typed.
 pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
     match (&asked.node, &arguments.node) {
-        (Some(_), Some(_)) => Err(usage("say the node by --node or by =N, not by both")),
+        (Some(_), Some(_)) => Err(Failure::usage("say the node by --node or by =N, not by both")),
         (None, Some(_)) if arguments.devices.len() > 1 => {
-            Err(usage("--node goes with one device; write several as DEVICE=N"))
+            Err(Failure::usage("--node goes with one device; write several as DEVICE=N"))
         }
         (Some(selector), None) | (None, Some(selector)) => Ok(selector),
         (None, None) => {
             let path = asked.path.display();
-            Err(usage(format!("which node is {path} to become? Add --node N, or write {path}=N")))
+            Err(Failure::usage(format!("which node is {path} to become? Add --node N, or write {path}=N")))
         }
     }
 }
@@ -175,7 +178,7 @@ fn judged(
     own: &[Own],
 ) -> Result<Drive, Failure> {
     let shown = path.display();
-    let refuse = |why: String| -> Failure { Refused(why).into() };
+    let refuse = |why: String| Failure::refused(why);
     let mut found = machine.find(path, own).doing(|| format!("looking at {shown}"))?;
     for _ in 0..PATIENCE {
         // Programs that list drives open them for a moment; one that writes stays.
@@ -208,7 +211,7 @@ fn judged(
 /// The drive, if it may be written by what was asked for.
 fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> Result<Drive, Failure> {
     let shown = path.display();
-    let refuse = |why: String| -> Failure { Refused(why).into() };
+    let refuse = |why: String| Failure::refused(why);
     // not by a way that only begins there
     if arguments.yes && path.parent() != Some(Path::new(BY_ID)) {
         let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
@@ -232,14 +235,14 @@ fn open(drive: &Drive) -> Result<DriveCard, Failure> {
     let shown = path.display();
     let number = (drive.number.major, drive.number.minor);
     DriveCard::open(path, number, drive.logical_sector).map_err(|e| match e.kind() {
-        io::ErrorKind::ResourceBusy => {
-            Refused(format!("{shown} is held by another program or by the kernel: close what uses it")).into()
-        }
+        io::ErrorKind::ResourceBusy => Failure::refused(format!(
+            "{shown} is held by another program or by the kernel: close what uses it"
+        )),
         io::ErrorKind::PermissionDenied => {
             Failure::of_io(e, format!("opening {shown} for writing; {}", who_may(path)))
         }
         io::ErrorKind::ReadOnlyFilesystem => {
-            Refused(format!("{shown} is read-only (the lock switch of an SD card?)")).into()
+            Failure::refused(format!("{shown} is read-only (the lock switch of an SD card?)"))
         }
         _ => Failure::of_io(e, format!("opening {shown}")),
     })
