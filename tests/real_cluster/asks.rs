@@ -75,6 +75,7 @@ impl Real {
     }
 }
 
+/// Debian's busybox is built without wget's own `-T`, and crashes where it is given.
 fn get(server: &str) -> String {
-    format!("wget -q -T 20 -O - http://{server}/node || echo nobody")
+    format!("busybox timeout 20 wget -q -O - http://{server}/node || echo nobody")
 }
