@@ -174,7 +174,8 @@ impl Setup {
         if let Some(device_tree) = &self.files.device_tree {
             list.add("-dtb", device_tree);
         }
-        list.add("-append", arguments::for_serial_console(&self.cmdline));
+        let translated = self.accelerator == Accelerator::Tcg;
+        list.add("-append", arguments::for_emulation(&self.cmdline, translated));
         let cache = if self.throw_away { "unsafe" } else { "writeback" };
         match self.machine {
             Machine::Raspi4b => {
