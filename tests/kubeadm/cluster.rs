@@ -153,15 +153,18 @@ pub fn refusals() {
     let pin = certificates::pin(&first.path("/etc/kubernetes/pki/ca.crt"));
     let last = if pin.ends_with('0') { '1' } else { '0' };
     let other_pin = format!("{}{last}", &pin[..pin.len() - 1]);
-    for (from, to, reason) in [
-        (&token, &other_token, "failed to verify JWS signature of received cluster info object"),
-        (&pin, &other_pin, "is invalid: none of the public keys"),
+    // The stage compares the CA's hash before kubeadm does, and kubeadm would not take another one either.
+    let plain = "kubeadm join --config /etc/pibake/kubeadm.yaml";
+    for (from, to, by, reason) in [
+        (&token, &other_token, JOIN, "failed to verify JWS signature of received cluster info object"),
+        (&pin, &other_pin, JOIN, "its CA is not the one that this card was made for"),
+        (&pin, &other_pin, plain, "is invalid: none of the public keys"),
     ] {
         assert!(baked.contains(from.as_str()));
         second.put("/etc/pibake/kubeadm.yaml", &baked.replace(from.as_str(), to), 0o600);
-        let ran = segment.run(&second, JOIN);
+        let ran = segment.run(&second, by);
         assert_ne!(ran.status, 0, "{}", ran.out);
-        assert!(ran.err.contains(reason), "{}", ran.err);
+        assert!(ran.out.contains(reason) || ran.err.contains(reason), "{}{}", ran.out, ran.err);
         assert!(!second.path("/etc/kubernetes/kubelet.conf").exists());
     }
     second.put("/etc/pibake/kubeadm.yaml", &baked, 0o600);

@@ -1,5 +1,7 @@
 //! kubeadm's own words for what it read.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::descriptions::Description;
@@ -8,6 +10,9 @@ use crate::machine::{Project, Segment};
 /// What first boot does before it calls kubeadm on the control plane, by its own baked library;
 /// afterwards `$config` is what kubeadm gets.
 pub const SETTLE: &str = ". /pibake/lib/base\n. /pibake/lib/kubernetes\nprepare\nconfig=$(settle_version)\n";
+
+/// How many nodes can be added to a cluster before its control plane must be told of their tokens.
+const SPARE_TOKENS: usize = 16;
 
 /// `kubeadm config migrate` prints all that it understood, and nothing of what it did not.
 pub fn read_as_meant(description: &Description) {
@@ -22,8 +27,12 @@ pub fn read_as_meant(description: &Description) {
     let mut init = document(&documents, "InitConfiguration").clone();
     // One for each worker, and for those to come.
     let tokens = init["bootstrapTokens"].take();
-    assert!(tokens.as_array().unwrap().len() > 16, "{tokens}");
-    assert_eq!(tokens[0], bootstrap_token(description, &token));
+    let tokens = tokens.as_array().unwrap();
+    let own = bootstrap_token(description, &token);
+    assert_eq!(tokens.iter().filter(|token| **token == own).count(), 1, "{tokens:#?}");
+    let names: BTreeSet<_> = tokens.iter().map(|token| token["description"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), tokens.len(), "two tokens for one node: {tokens:#?}");
+    assert_eq!(tokens.len(), project.nodes() - 1 + SPARE_TOKENS, "{tokens:#?}");
     assert_eq!(init, init_configuration(description));
     let cluster = cluster_configuration(description, version.trim_end());
     assert_eq!(document(&documents, "ClusterConfiguration"), &cluster);

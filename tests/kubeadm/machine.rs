@@ -93,10 +93,18 @@ impl Project {
 
     /// The place of a node in the cluster, from 1.
     pub fn number(&self, name: &str) -> usize {
-        let nodes: serde_json::Value =
+        self.planned().iter().position(|node| node["node"] == name).unwrap() + 1
+    }
+
+    /// How many nodes the cluster has.
+    pub fn nodes(&self) -> usize {
+        self.planned().len()
+    }
+
+    fn planned(&self) -> Vec<serde_json::Value> {
+        let plan: serde_json::Value =
             serde_json::from_str(&run(self.pibake().args(["plan", "--json"]))).unwrap();
-        let nodes = nodes.as_array().or_else(|| nodes["nodes"].as_array()).unwrap();
-        nodes.iter().position(|node| node["node"] == name).unwrap() + 1
+        plan.as_array().or_else(|| plan["nodes"].as_array()).unwrap().clone()
     }
 
     fn pibake(&self) -> Command {
