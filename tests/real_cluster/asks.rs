@@ -55,7 +55,8 @@ impl Real {
             questions += &format!("echo {} $({})\n", pod.name, get(&format!("{}:8080", pod.address)));
         }
         // kube-proxy chooses by chance: one node alone in 24 tries is as likely as one in eight million
-        let service = get("answers.default.svc.cluster.local");
+        // as people name it: the first entry of the search list has it, and no name goes out
+        let service = get("answers");
         questions += &format!(
             "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do echo service $({service}); done\n"
         );
