@@ -54,9 +54,10 @@ impl Real {
         for pod in &serving {
             questions += &format!("echo {} $({})\n", pod.name, get(&format!("{}:8080", pod.address)));
         }
-        // kube-proxy chooses by chance: one node alone in 24 tries is as likely as one in eight million
-        // as people name it: the first entry of the search list has it, and no name goes out
+        // By its short name, which the first entry of the search list has. A long one with four dots goes
+        // through the whole list first, whose last entry is asked of name servers that are not there.
         let service = get("answers");
+        // kube-proxy chooses by chance: one node alone in 24 tries is as likely as one in eight million
         questions += &format!(
             "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do echo service $({service}); done\n"
         );
