@@ -116,7 +116,7 @@ fn lists_signatures_and_keyrings() {
     let folder = "tests/fixtures/signatures/cd-image";
     let (list, signature) =
         (file(&format!("{folder}/SHA256SUMS")), file(&format!("{folder}/SHA256SUMS.gpg")));
-    let key = file("src/base/keys/ubuntu-cd-image-2012.gpg");
+    let key = file("src/base/verify/keys/ubuntu-cd-image-2012.gpg");
     // the check takes the first half for a keyring and the second for a signature
     let mut both = key.clone();
     both.truncate(signature.len());

@@ -53,7 +53,7 @@ pub enum Error {
     /// What is in the cache belongs to another user.
     #[error(
         "{} belongs to another user (uid {owner}), who could put an image of their own there: run chown -R {} {}, or set XDG_CACHE_HOME to a folder of your own",
-        path.display(), super::guard::user(), cache.display()
+        path.display(), super::cache::guard::user(), cache.display()
     )]
     NotOurs {
         /// The folder or file.

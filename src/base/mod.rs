@@ -9,43 +9,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod cache;
-mod checked;
 mod decode;
-mod download;
-mod entry;
 mod error;
-mod guard;
-mod http;
-mod keyring;
-mod limit;
-mod memo;
-mod missing;
-mod observer;
-mod obtain;
+mod fetch;
 mod options;
-mod pipeline;
-mod signature;
-mod source;
+mod resolve;
 mod space;
-mod sparse;
-mod stamp;
-mod sums;
-mod trust;
+mod verify;
 
-pub use cache::Cache;
-pub use checked::Checked;
-pub use decode::{DecodeError, Format, xz_raw_len};
+pub use cache::{Cache, Checked};
+pub use decode::{DecodeError, Format, ImageObserver, xz_raw_len};
 pub use error::Error;
-pub use keyring::{Keyring, UBUNTU_CD_IMAGE_KEY};
-pub use observer::ImageObserver;
 pub use options::{Options, Patience};
-pub use signature::SignatureError;
-pub use sums::{InvalidSums, Sums};
-pub use trust::Trust;
+pub use verify::{InvalidSums, Keyring, SignatureError, Sums, Trust, UBUNTU_CD_IMAGE_KEY};
 
 pub use crate::catalog::{Digest, InvalidSpec, Spec};
 use crate::disk::FileDevice;
-use stamp::Stamp;
+use cache::Stamp;
 
 /// The result of work on base images.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -142,7 +142,7 @@ fn over_https() {
     machine.fetch(&[&url]).bad(3, "does not list some.img.xz");
     // but where a signature was promised it has to be there
     server.put("/SHA256SUMS", File::new(&sums(&[("some.img.xz", &packed)])));
-    let keys = format!("{}/src/base/keys/ubuntu-cd-image-2012.gpg", env!("CARGO_MANIFEST_DIR"));
+    let keys = format!("{}/src/base/verify/keys/ubuntu-cd-image-2012.gpg", env!("CARGO_MANIFEST_DIR"));
     machine.put("pibake.toml", format!("[base]\nkeyring = {keys:?}\n").as_bytes());
     machine.fetch(&[&url]).bad(3, "is not signed");
 }

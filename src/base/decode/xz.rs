@@ -18,13 +18,13 @@ const PADDING: u64 = 4;
 
 /// Decodes one or more concatenated streams with padding between and behind them, as the format
 /// allows; liblzma's threaded decoder knows one stream alone.
-pub(super) struct Reader<R> {
+pub(crate) struct Reader<R> {
     packed: R,
     stream: Option<Stream>,
 }
 
 impl<R: BufRead> Reader<R> {
-    pub(super) fn new(packed: R) -> io::Result<Self> {
+    pub(crate) fn new(packed: R) -> io::Result<Self> {
         Ok(Self { packed, stream: Some(stream()?) })
     }
 

@@ -10,13 +10,9 @@ use pgp::composed::{Deserializable, DetachedSignature};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureConfig, SignatureType, SignatureVersion, SubpacketData};
 
+use super::key::Candidate;
 use super::keyring::Keyring;
 use crate::error::{Classified, ErrorClass};
-use key::Candidate;
-
-mod key;
-#[cfg(test)]
-mod tests;
 
 /// Why a signature does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -220,7 +216,7 @@ fn seconds(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok()).unwrap_or(0)
 }
 
-fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     time::OffsetDateTime::from_unix_timestamp(seconds)
         .map_or_else(|_| format!("{seconds} s after 1970"), |t| t.date().to_string())
 }

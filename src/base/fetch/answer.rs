@@ -7,24 +7,24 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::super::decode;
-use super::super::http::{self, Agent, Backoff, Reply};
-use super::super::{Error, Result};
+use super::http::{self, Agent, Backoff};
+use super::reply::Reply;
+use crate::base::{Error, Result, decode};
 use crate::catalog::shown;
 
 /// Which file it is that an address gives, as far as its server says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Version {
-    pub(super) url: String,
-    pub(super) etag: Option<String>,
-    pub(super) last_modified: Option<String>,
+pub(crate) struct Version {
+    pub(crate) url: String,
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
     /// Size of the whole file in bytes.
-    pub(super) total: Option<u64>,
+    pub(crate) total: Option<u64>,
 }
 
 impl Version {
     /// Of an address that was not asked yet.
-    pub(super) fn unknown(url: &Url) -> Self {
+    pub(crate) fn unknown(url: &Url) -> Self {
         Self { url: shown(url), etag: None, last_modified: None, total: None }
     }
 
@@ -34,13 +34,13 @@ impl Version {
     }
 
     /// What `If-Range` may carry: a strong entity tag, or else a date (RFC 9110, 13.1.5).
-    pub(super) fn validator(&self) -> Option<&str> {
+    pub(crate) fn validator(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|tag| !tag.starts_with("W/"));
         strong.or(self.last_modified.as_deref())
     }
 
     /// Whether both are certainly the same bytes.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.validator().is_some() && self.validator() == other.validator() && self.agrees_with(other)
     }
 
@@ -57,7 +57,7 @@ impl Version {
 }
 
 /// The bytes of an answer; its first ones were looked at already.
-pub(super) struct Body {
+pub(crate) struct Body {
     head: Cursor<Vec<u8>>,
     rest: Reply,
 }
@@ -72,7 +72,7 @@ impl Read for Body {
 }
 
 /// How a server answered the wish for the bytes from some point on.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// They follow.
     Rest(Box<Body>, Version),
     /// The file follows from its beginning.
@@ -90,7 +90,7 @@ const HEAD: u64 = 256;
 /// decides at the end, so that bytes may be put together even where the server names no version.
 ///
 /// From 0 on there is no answer but [`Answer::Whole`].
-pub(super) fn ask(
+pub(crate) fn ask(
     agent: &Agent<'_>,
     url: &Url,
     from: u64,

@@ -1,7 +1,5 @@
 //! A download that takes up where an earlier one, of this run or another, was cut off.
 
-mod answer;
-
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,28 +7,30 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
+use super::answer::{Answer, Body, Version, ask};
 use super::http::{self, Agent, Backoff};
-use super::pipeline::{Source, Stop};
-use super::{Error, Result, entry, space};
+use crate::base::cache::entry;
+use crate::base::decode::pipeline::{Source, Stop};
+use crate::base::error::size;
+use crate::base::{Error, Result, space};
 use crate::catalog::shown;
 use crate::io::folder::NO_LINKS;
 use crate::io::ownership::give_new;
 use crate::progress::{Progress, Step, Unit};
-use answer::{Answer, Body, Version, ask};
 
 /// Where a download is kept until it is whole.
-pub(super) struct Place {
+pub(crate) struct Place {
     part: PathBuf,
     version: PathBuf,
 }
 
 impl Place {
-    pub(super) fn new(dir: &Path, key: &str) -> Self {
+    pub(crate) fn new(dir: &Path, key: &str) -> Self {
         Self { part: dir.join(format!("{key}.part")), version: dir.join(format!("{key}.part.json")) }
     }
 
     /// Removes all there is.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         // what is not there need not be removed, and what cannot be is overwritten the next time
         let _ = std::fs::remove_file(&self.version);
         let _ = std::fs::remove_file(&self.part);
@@ -38,7 +38,7 @@ impl Place {
 
     /// How many bytes of `url` the next run will not have to download. `by_digest`: whether a digest
     /// decides at the end.
-    pub(super) fn resumable(&self, url: &Url, by_digest: bool) -> u64 {
+    pub(crate) fn resumable(&self, url: &Url, by_digest: bool) -> u64 {
         let len = std::fs::metadata(&self.part).map_or(0, |m| m.len());
         let version = self.load(url, len).filter(|v| by_digest || v.validator().is_some());
         version.map_or(0, |_| len)
@@ -54,7 +54,7 @@ impl Place {
 
 /// A file on its way from the network. Read from its beginning: what came earlier is read from the
 /// disk, the rest from the network, and kept on the disk as it comes.
-pub(super) struct Download<'a> {
+pub(crate) struct Download<'a> {
     agent: &'a Agent<'a>,
     url: Url,
     place: &'a Place,
@@ -80,7 +80,7 @@ pub(super) struct Download<'a> {
 
 impl<'a> Download<'a> {
     /// Begins or resumes. `resumable` says whether a digest decides at the end.
-    pub(super) fn open(
+    pub(crate) fn open(
         agent: &'a Agent<'a>,
         url: &Url,
         place: &'a Place,
@@ -140,32 +140,32 @@ impl<'a> Download<'a> {
             Answer::Nothing | Answer::Different => download.complete = true,
         }
         if kept > 0 {
-            let of = download.version.total.map(|t| format!(" of {}", super::error::size(t)));
-            let size = super::error::size(kept);
+            let of = download.version.total.map(|t| format!(" of {}", size(t)));
+            let here = size(kept);
             progress
-                .note(&format!("resuming an earlier download: {size}{} are here", of.unwrap_or_default()));
+                .note(&format!("resuming an earlier download: {here}{} are here", of.unwrap_or_default()));
             download.step.set_position(kept);
         }
         Ok(download)
     }
 
     /// Size of the whole file, where the server said it.
-    pub(super) fn total(&self) -> Option<u64> {
+    pub(crate) fn total(&self) -> Option<u64> {
         self.version.total
     }
 
     /// What the server calls this version, to ask later whether it is still the same.
-    pub(super) fn validators(&self) -> (Option<String>, Option<String>) {
+    pub(crate) fn validators(&self) -> (Option<String>, Option<String>) {
         (self.version.etag.clone(), self.version.last_modified.clone())
     }
 
     /// How much of it was on the disk already.
-    pub(super) fn kept(&self) -> u64 {
+    pub(crate) fn kept(&self) -> u64 {
         self.kept
     }
 
     /// Whether its bytes were got at different times.
-    pub(super) fn is_joined(&self) -> bool {
+    pub(crate) fn is_joined(&self) -> bool {
         self.joined
     }
 

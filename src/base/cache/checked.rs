@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What was looked at before an image was used, and so how far its [`Trust`](super::Trust) reaches.
+/// What was looked at before an image was used, and so how far its [`Trust`](crate::base::Trust) reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
     /// It was unpacked in this run, and the SHA-256 of the published file was taken on the way.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::{StatusCode, Url};
 
 use super::http::{Agent, file_name};
-use super::{Error, Options, decode};
+use crate::base::{Error, Options, decode};
 use crate::catalog::{Image, shown};
 
 /// A directory's listing is read up to this size.
@@ -15,7 +15,7 @@ const MOST_NAMES: usize = 8;
 
 /// The error for `url`, the address of a release's image, where the server says that there is no such
 /// file. Looks into the listings of its folders, if the server shows any.
-pub(super) fn no_such_release(agent: &Agent<'_>, url: &Url, image: &Image, options: &Options) -> Error {
+pub(crate) fn no_such_release(agent: &Agent<'_>, url: &Url, image: &Image, options: &Options) -> Error {
     let above = |levels: &str| url.join(levels).ok();
     let there = above("./")
         .and_then(|folder| listed(agent, &folder))
@@ -44,7 +44,7 @@ pub(super) fn no_such_release(agent: &Agent<'_>, url: &Url, image: &Image, optio
 }
 
 /// Whether a failure means that the server has no such file.
-pub(super) fn is_missing(error: &Error) -> bool {
+pub(crate) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Status { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. })
 }
 

@@ -8,19 +8,19 @@ use std::time::SystemTime;
 
 use reqwest::{StatusCode, Url, header};
 
-use super::cache::{Cache, Found};
-use super::decode::{self, Format};
-use super::download::{Download, Place};
-use super::entry::Files;
-use super::http::Agent;
-use super::memo;
-use super::options::go_on;
-use super::pipeline::{self, Job, Outcome, Source, Stop};
-use super::source::{Bytes, LocalFile};
-use super::trust::{self, Expected, Judge};
-use super::{
-    Base, Checked, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, limit, missing, space,
-};
+use crate::base::cache::entry::Files;
+use crate::base::cache::{Cache, Checked, Found, Stamp, memo};
+use crate::base::decode::pipeline::{self, Job, Outcome, Source, Stop};
+use crate::base::decode::{self, Format, ImageObserver, limit};
+use crate::base::fetch::http::Agent;
+use crate::base::fetch::{Download, Place, missing};
+use crate::base::options::go_on;
+use crate::base::verify::trust::{self, Expected, Judge};
+use crate::base::{Base, Error, Options, Result, Spec, Trust, space};
+use source::{Bytes, LocalFile};
+
+mod source;
+
 use crate::catalog::{Digest, Hasher, Image, shown};
 use crate::io::FileLock;
 use crate::io::folder::NO_LINKS;
@@ -28,13 +28,13 @@ use crate::io::ownership::give_new;
 use crate::progress::{Progress, Unit};
 
 /// The built-in image.
-static SAMPLE: &[u8] = include_bytes!("sample.img.xz");
+static SAMPLE: &[u8] = include_bytes!("../sample.img.xz");
 
 /// How often an image is begun anew because the server's file changed or what was kept of an earlier
 /// download was bad.
 const MOST_RESTARTS: u32 = 3;
 
-pub(super) fn obtain(
+pub(crate) fn obtain(
     cache: &Cache,
     spec: &Spec,
     options: &Options,

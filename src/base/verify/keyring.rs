@@ -6,6 +6,7 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::types::KeyDetails;
 
 use super::signature::SignatureError;
+use crate::base::Error;
 
 /// Fingerprint of the Ubuntu CD Image Automatic Signing Key (2012), the only key that is accepted
 /// unless another keyring is given. Source: Debian's package `ubuntu-keyring`.
@@ -45,9 +46,9 @@ impl Keyring {
     ///
     /// # Errors
     /// What reading the file answers, or [`SignatureError`] as for [`Keyring::parse`].
-    pub fn open(path: &Path) -> Result<Self, super::Error> {
-        let bytes = read_limited(path).map_err(|e| super::Error::io("reading the keyring", path, e))?;
-        Self::parse(&bytes).map_err(|source| super::Error::Keyring { path: path.to_owned(), source })
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let bytes = read_limited(path).map_err(|e| Error::io("reading the keyring", path, e))?;
+        Self::parse(&bytes).map_err(|source| Error::Keyring { path: path.to_owned(), source })
     }
 
     /// All keys in `bytes`, binary or armoured. Keys of kinds that are not understood are left out.
@@ -71,7 +72,7 @@ impl Keyring {
         self.keys.iter().map(|k| k.fingerprint().to_string()).collect()
     }
 
-    pub(super) fn keys(&self) -> &[SignedPublicKey] {
+    pub(crate) fn keys(&self) -> &[SignedPublicKey] {
         &self.keys
     }
 }

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::decode::{self, Broken, DecodeError, Format, HEAD};
+use super::format::{self, Broken, DecodeError, Format, HEAD};
 use super::observer::ImageObserver;
-use super::options::go_on;
 use super::sparse::{self, Writer, Written};
-use super::{Error, space};
+use crate::base::options::go_on;
+use crate::base::{Error, space};
 use crate::catalog::{Digest, Hasher};
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
@@ -28,7 +28,7 @@ const PACKED_PIECE: usize = 256 << 10;
 const PACKED_WAITING: usize = 16;
 
 /// Where packed bytes come from.
-pub(super) trait Source {
+pub(crate) trait Source {
     /// Fills some of `buf`; 0 at the end.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop>;
 
@@ -39,7 +39,7 @@ pub(super) trait Source {
 
 /// Why nothing came of it.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The source is another one now: begin anew.
     Restart,
     /// It failed.
@@ -54,27 +54,27 @@ impl From<Error> for Stop {
 
 /// What came through.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) digest: Digest,
-    pub(super) packed_len: u64,
-    pub(super) raw: Written,
+pub(crate) struct Outcome {
+    pub(crate) digest: Digest,
+    pub(crate) packed_len: u64,
+    pub(crate) raw: Written,
 }
 
 /// Where to and what for.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// What the image is called in errors.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// The new file for the raw image, and its path.
-    pub(super) file: &'a File,
-    pub(super) path: &'a Path,
+    pub(crate) file: &'a File,
+    pub(crate) path: &'a Path,
     /// Size of the raw image, where it is known.
-    pub(super) len_hint: Option<u64>,
+    pub(crate) len_hint: Option<u64>,
     /// The most bytes that it may unpack to.
-    pub(super) limit: u64,
+    pub(crate) limit: u64,
     /// What the packed bytes' digest must be.
-    pub(super) expected: Option<Digest>,
+    pub(crate) expected: Option<Digest>,
     /// Becomes true where nobody wants it any more.
-    pub(super) cancel: &'a AtomicBool,
+    pub(crate) cancel: &'a AtomicBool,
 }
 
 enum Packed {
@@ -95,7 +95,7 @@ enum Decoded {
 ///
 /// # Errors
 /// The first cause, not what followed from it.
-pub(super) fn run(
+pub(crate) fn run(
     job: &Job<'_>,
     source: &mut dyn Source,
     mut observer: Option<&mut dyn ImageObserver>,
@@ -193,7 +193,7 @@ fn feed(
 fn decode(packed: Receiver<Packed>, image: ImageStream, limit: u64, stop: &AtomicBool) -> Decoded {
     match try_decode(packed, image, limit, stop) {
         Ok(whole) => whole,
-        Err(e) if decode::is_broken(&e) => Decoded::Abandoned,
+        Err(e) if format::is_broken(&e) => Decoded::Abandoned,
         Err(e) => match e.get_ref().and_then(|e| e.downcast_ref::<DecodeError>()) {
             Some(known) => Decoded::Bad(known.clone()),
             None => Decoded::System(e),

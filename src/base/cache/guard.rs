@@ -7,7 +7,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Error, Result};
+use crate::base::{Error, Result};
 use crate::io::Owner;
 
 /// Write permission for the group and for others.
@@ -15,7 +15,7 @@ const OTHERS_WRITE: u32 = 0o022;
 
 /// Refuses what others can write to, or what belongs to another user. `cache` is the folder that the
 /// remedy is for.
-pub(super) fn check(path: &Path, found: &Metadata, cache: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path, found: &Metadata, cache: &Path) -> Result<()> {
     if !is_trusted(found.uid()) {
         return Err(Error::NotOurs { path: path.to_owned(), owner: found.uid(), cache: cache.to_owned() });
     }
@@ -30,12 +30,12 @@ pub(super) fn check(path: &Path, found: &Metadata, cache: &Path) -> Result<()> {
 }
 
 /// Whether [`check`] would pass it.
-pub(super) fn is_safe(found: &Metadata) -> bool {
+pub(crate) fn is_safe(found: &Metadata) -> bool {
     is_trusted(found.uid()) && found.mode() & OTHERS_WRITE == 0
 }
 
 /// Whose a cache should be that this process uses.
-pub(super) fn user() -> u32 {
+pub(crate) fn user() -> u32 {
     Owner::caller().map_or_else(|| rustix::process::geteuid().as_raw(), |caller| caller.uid)
 }
 

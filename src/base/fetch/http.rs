@@ -1,7 +1,5 @@
 //! HTTP as patient as a bad network needs it.
 
-mod reply;
-
 use std::error::Error as _;
 use std::io::{self, Read};
 use std::sync::atomic::AtomicBool;
@@ -13,23 +11,22 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
-use super::error::PROXY_WANTS_LOGIN;
-use super::options::go_on;
-use super::{Error, Options, Patience, Result};
+use super::reply::Reply;
+use crate::base::error::PROXY_WANTS_LOGIN;
+use crate::base::options::go_on;
+use crate::base::{Error, Options, Patience, Result};
 use crate::catalog::shown;
 use crate::error::one_line;
 use crate::progress::Progress;
 
-pub(super) use reply::Reply;
-
 /// How often it is looked, while waiting, whether anybody still wants it.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// More redirects than this are a circle.
 const MOST_REDIRECTS: usize = 10;
 
 /// A client with the patience that was asked for.
-pub(super) struct Agent<'a> {
+pub(crate) struct Agent<'a> {
     client: Client,
     patience: Patience,
     cancel: &'a Arc<AtomicBool>,
@@ -37,7 +34,7 @@ pub(super) struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    pub(super) fn new(options: &'a Options, progress: &'a dyn Progress) -> Result<Self> {
+    pub(crate) fn new(options: &'a Options, progress: &'a dyn Progress) -> Result<Self> {
         let patience = options.patience;
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
@@ -59,13 +56,13 @@ impl<'a> Agent<'a> {
         Ok(Self { client, patience, cancel: &options.cancel, progress })
     }
 
-    pub(super) fn backoff(&self) -> Backoff {
+    pub(crate) fn backoff(&self) -> Backoff {
         Backoff { patience: self.patience, failures: 0 }
     }
 
     /// Sends a request until an answer comes that is not the server's passing weakness. Every status
     /// but those below 400 and the ones in `accept` is an error.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         url: &Url,
         accept: &[StatusCode],
@@ -110,7 +107,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Waits after a failure of the network, or gives up.
-    pub(super) fn wait_after(&self, backoff: &mut Backoff, url: &Url, reason: &str) -> Result<()> {
+    pub(crate) fn wait_after(&self, backoff: &mut Backoff, url: &Url, reason: &str) -> Result<()> {
         let attempts = backoff.failures + 1;
         let fault = Error::Network { url: shown(url), reason: reason.to_owned(), attempts };
         self.wait(backoff, None, reason, fault)
@@ -137,13 +134,13 @@ impl<'a> Agent<'a> {
     }
 
     /// Whether the server says that it has this file; asked once.
-    pub(super) fn has(&self, url: &Url) -> bool {
+    pub(crate) fn has(&self, url: &Url) -> bool {
         let reply = Reply::to(self.client.head(url.clone()), self.cancel);
         reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status.is_success()))
     }
 
     /// The content of a small file, asked for once: for what only explains a failure.
-    pub(super) fn once(&self, url: &Url, limit: u64) -> Option<Vec<u8>> {
+    pub(crate) fn once(&self, url: &Url, limit: u64) -> Option<Vec<u8>> {
         let reply = Reply::to(self.client.get(url.clone()), self.cancel).ok()?.ok()?;
         let mut bytes = Vec::new();
         if !reply.status.is_success() || reply.take(limit).read_to_end(&mut bytes).is_err() {
@@ -153,7 +150,7 @@ impl<'a> Agent<'a> {
     }
 
     /// The content of a small file; `None` where the server has no such file.
-    pub(super) fn small(&self, url: &Url, limit: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn small(&self, url: &Url, limit: u64) -> Result<Option<Vec<u8>>> {
         let mut backoff = self.backoff();
         let missing = [StatusCode::NOT_FOUND, StatusCode::GONE];
         loop {
@@ -174,14 +171,14 @@ impl<'a> Agent<'a> {
 }
 
 /// Counts failures in a row and says how long to wait.
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     patience: Patience,
     failures: u32,
 }
 
 impl Backoff {
     /// Something arrived: what failed before no longer counts.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
@@ -218,7 +215,7 @@ fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action 
 }
 
 /// The last part of an address's path.
-pub(super) fn file_name(url: &Url) -> String {
+pub(crate) fn file_name(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default();
     percent_decoded(last)
 }
@@ -299,7 +296,7 @@ fn chain(error: &reqwest::Error) -> String {
 }
 
 /// The same for an error while a body is read.
-pub(super) fn io_chain(error: &io::Error) -> String {
+pub(crate) fn io_chain(error: &io::Error) -> String {
     match error.get_ref().and_then(|e| e.downcast_ref::<reqwest::Error>()) {
         Some(e) => chain(e),
         None => error.to_string(),

@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use reqwest::Url;
 
-use super::http::Agent;
-use super::{Digest, Error, Keyring, Options, Result, SignatureError, Sums, decode, entry, http, memo};
+use super::{Keyring, SignatureError, Sums};
+use crate::base::cache::{entry, memo};
+use crate::base::fetch::http::{self, Agent};
+use crate::base::{Digest, Error, Options, Result, decode};
 use crate::catalog::shown;
 use crate::progress::Progress;
 
@@ -47,15 +49,15 @@ impl fmt::Display for Trust {
 
 /// What is known of an image before it is fetched.
 #[derive(Debug, Clone)]
-pub(super) struct Expected {
-    pub(super) digest: Option<Digest>,
-    pub(super) trust: Trust,
+pub(crate) struct Expected {
+    pub(crate) digest: Option<Digest>,
+    pub(crate) trust: Trust,
 }
 
 /// A list of digests and its signature, as they were fetched. What is kept in the cache is these, not
 /// what was concluded from them: they are judged anew each time.
-pub(super) struct Evidence {
-    pub(super) sums: Option<Vec<u8>>,
+pub(crate) struct Evidence {
+    pub(crate) sums: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
 }
 
@@ -64,12 +66,12 @@ const LARGEST_SUMS: u64 = 1 << 20;
 const LARGEST_SIGNATURE: u64 = 64 << 10;
 
 /// The image at an address, and what may be believed of it.
-pub(super) struct Judge<'a> {
-    pub(super) url: &'a Url,
+pub(crate) struct Judge<'a> {
+    pub(crate) url: &'a Url,
     /// An address of the catalog's: only a signature will do.
-    pub(super) known: bool,
-    pub(super) options: &'a Options,
-    pub(super) progress: &'a dyn Progress,
+    pub(crate) known: bool,
+    pub(crate) options: &'a Options,
+    pub(crate) progress: &'a dyn Progress,
 }
 
 impl Judge<'_> {
@@ -81,7 +83,7 @@ impl Judge<'_> {
         })
     }
 
-    pub(super) fn fetch(&self, agent: &Agent<'_>) -> Result<Evidence> {
+    pub(crate) fn fetch(&self, agent: &Agent<'_>) -> Result<Evidence> {
         let sums = self.small(agent, "SHA256SUMS", LARGEST_SUMS, "a list of digests")?;
         let signature = match &sums {
             Some(_) => self.small(agent, "SHA256SUMS.gpg", LARGEST_SIGNATURE, "a signature")?,
@@ -113,12 +115,12 @@ impl Judge<'_> {
     }
 
     /// The evidence that an earlier run kept in `dir`.
-    pub(super) fn kept(&self, dir: &Path) -> Option<Evidence> {
+    pub(crate) fn kept(&self, dir: &Path) -> Option<Evidence> {
         let (sums, signature) = self.files(dir).ok()?;
         Some(Evidence { sums: Some(entry::read_whole(&sums)?), signature: entry::read_whole(&signature) })
     }
 
-    pub(super) fn keep(&self, dir: &std::path::Path, evidence: &Evidence) -> Result<()> {
+    pub(crate) fn keep(&self, dir: &std::path::Path, evidence: &Evidence) -> Result<()> {
         let (sums, signature) = self.files(dir)?;
         let Some(bytes) = &evidence.sums else { return Ok(()) };
         // an old signature never meets a new list for longer than this takes, and then does not fit
@@ -139,7 +141,7 @@ impl Judge<'_> {
     /// A signature is asked for where the catalog or a keyring promises one. Without one, a list that
     /// came over HTTPS shows at least that the image is what the server's owner put there; over plain
     /// HTTP anybody on the way can change both alike, so it shows nothing.
-    pub(super) fn judge(&self, evidence: &Evidence) -> Result<Expected> {
+    pub(crate) fn judge(&self, evidence: &Evidence) -> Result<Expected> {
         let insecure = self.options.insecure;
         let Some(sums) = &evidence.sums else {
             return self.unproven("there is no SHA256SUMS beside it");
@@ -217,7 +219,7 @@ impl Judge<'_> {
 /// What the SHA256SUMS beside a file of the user's own says of it, if there is one that names it. A
 /// file is not asked to have one, so a list that cannot be read or is signed by somebody else is no
 /// fault of the file's; one whose signature is wrong is.
-pub(super) fn beside(
+pub(crate) fn beside(
     given: &Path,
     options: &Options,
     progress: &dyn Progress,

@@ -1,6 +1,6 @@
 //! Lists of digests as `sha256sum` writes them.
 
-use super::Digest;
+use crate::base::{Digest, decode};
 use crate::error::{Classified, ErrorClass};
 
 /// A SHA256SUMS file.
@@ -54,7 +54,7 @@ impl Sums {
     /// # Errors
     /// [`InvalidSums`], with the line.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidSums> {
-        if super::decode::is_web_page(bytes) {
+        if decode::is_web_page(bytes) {
             return Err(InvalidSums::WebPage);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidSums::NotText)?;
@@ -79,7 +79,7 @@ impl Sums {
     }
 
     /// The names of some images that are listed, for people.
-    pub(super) fn images(&self) -> Vec<String> {
+    pub(crate) fn images(&self) -> Vec<String> {
         const MOST: usize = 5;
         let images = self.0.iter().map(|(name, _)| name).filter(|name| name.contains(".img"));
         images.take(MOST).cloned().collect()

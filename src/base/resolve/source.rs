@@ -5,13 +5,14 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::decode::{self, DecodeError, Format, HEAD};
-use super::pipeline::{Source, Stop};
-use super::{Error, Result, Stamp};
+use crate::base::cache::Stamp;
+use crate::base::decode::pipeline::{Source, Stop};
+use crate::base::decode::{self, DecodeError, Format, HEAD};
+use crate::base::{Error, Result};
 use crate::progress::{Progress, Step, Unit};
 
 /// Bytes in memory.
-pub(super) struct Bytes(pub(super) &'static [u8]);
+pub(crate) struct Bytes(pub(crate) &'static [u8]);
 
 impl Source for Bytes {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
@@ -24,7 +25,7 @@ impl Source for Bytes {
 }
 
 /// A file that must not change while it is read.
-pub(super) struct LocalFile<'a> {
+pub(crate) struct LocalFile<'a> {
     file: File,
     path: PathBuf,
     stamp: Stamp,
@@ -34,7 +35,7 @@ pub(super) struct LocalFile<'a> {
 }
 
 impl<'a> LocalFile<'a> {
-    pub(super) fn open(path: &Path, given: &Path, progress: &'a dyn Progress) -> Result<Self> {
+    pub(crate) fn open(path: &Path, given: &Path, progress: &'a dyn Progress) -> Result<Self> {
         let io = |e| Error::io("opening the base image", given, e);
         let file = File::open(path).map_err(io)?;
         let stamp = Stamp::of(&file).map_err(io)?;
@@ -42,12 +43,12 @@ impl<'a> LocalFile<'a> {
         Ok(Self { file, path: path.to_owned(), stamp, shown, progress, step: None })
     }
 
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> Stamp {
         self.stamp
     }
 
     /// What it is packed with.
-    pub(super) fn format(&self) -> Result<Format, DecodeError> {
+    pub(crate) fn format(&self) -> Result<Format, DecodeError> {
         let mut head = [0; HEAD];
         let mut filled = 0;
         while let Some(rest) = head.get_mut(filled..).filter(|r| !r.is_empty()) {
@@ -63,7 +64,7 @@ impl<'a> LocalFile<'a> {
     }
 
     /// Size of the raw image, where the file says it.
-    pub(super) fn raw_len_hint(&mut self, format: Format) -> Result<Option<u64>> {
+    pub(crate) fn raw_len_hint(&mut self, format: Format) -> Result<Option<u64>> {
         if format != Format::Xz {
             return Ok(None);
         }

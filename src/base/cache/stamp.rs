@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// A file's size, times and place. Equal stamps mean equal content, unless somebody sets out to
 /// deceive: every write moves the time of change, which no program can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    pub(super) len: u64,
+pub(crate) struct Stamp {
+    pub(crate) len: u64,
     device: u64,
     inode: u64,
     modified: (i64, i64),
@@ -19,17 +19,17 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(file: &File) -> io::Result<Self> {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
         file.metadata().map(|m| Self::from(&m))
     }
 
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
         std::fs::metadata(path).map(|m| Self::from(&m))
     }
 
     /// Whether the file was last changed long enough before `now` (seconds since 1970) that a later
     /// change cannot bear the same time: file systems' clocks tick in steps of up to a second.
-    pub(super) fn is_settled(&self, now: i64) -> bool {
+    pub(crate) fn is_settled(&self, now: i64) -> bool {
         self.changed.0.saturating_add(2) <= now
     }
 }

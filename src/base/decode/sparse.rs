@@ -24,7 +24,7 @@ const _: () = assert!(BLOCK as u64 == GRAIN);
 /// A checksum of an image's content that costs little and is the same however its zeros are stored:
 /// the SHA-256 over the position and the CRC-32C of every block of 64 KiB that is not all zeros, and
 /// over the length. It is there to find accidental damage; deceit is the signed digest's matter.
-pub(super) struct Content {
+pub(crate) struct Content {
     hasher: Hasher,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct Content {
 const SCHEME: &str = "crc32c-64k";
 
 impl Content {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { hasher: Hasher::default() }
     }
 
     /// Takes the bytes from `offset` on, a multiple of 64 KiB, of which no block is all zeros. All but
     /// the image's last block are whole.
-    pub(super) fn update(&mut self, offset: u64, data: &[u8]) {
+    pub(crate) fn update(&mut self, offset: u64, data: &[u8]) {
         let mut at = offset;
         for block in data.chunks(BLOCK) {
             self.hasher.update(&at.to_le_bytes());
@@ -47,7 +47,7 @@ impl Content {
         }
     }
 
-    pub(super) fn finish(mut self, len: u64) -> String {
+    pub(crate) fn finish(mut self, len: u64) -> String {
         self.hasher.update(&len.to_le_bytes());
         let digest: Digest = self.hasher.finish();
         format!("{SCHEME}:{digest}")
@@ -55,7 +55,7 @@ impl Content {
 }
 
 /// Writes an image in order, leaving out what is zero.
-pub(super) struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     file: &'a File,
     direct: Direct,
     content: Content,
@@ -65,20 +65,20 @@ pub(super) struct Writer<'a> {
 
 /// What was written.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub(super) len: u64,
-    pub(super) content: String,
+pub(crate) struct Written {
+    pub(crate) len: u64,
+    pub(crate) content: String,
 }
 
 impl<'a> Writer<'a> {
     /// Writes into `file`, which is empty. What the returned receiver is for: see [`flush`].
-    pub(super) fn new(file: &'a File) -> (Self, Receiver<()>) {
+    pub(crate) fn new(file: &'a File) -> (Self, Receiver<()>) {
         let (flusher, requests) = bounded(1);
         (Self { file, direct: Direct::default(), content: Content::new(), unflushed: 0, flusher }, requests)
     }
 
     /// Writes what is not zero. Chunks come in order; those that are all zero may be left out.
-    pub(super) fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
+    pub(crate) fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
         for (offset, bytes) in chunk.extents() {
             self.direct.write(self.file, offset, bytes)?;
             self.content.update(offset, bytes);
@@ -95,7 +95,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The image is whole and has `len` bytes.
-    pub(super) fn finish(self, len: u64) -> io::Result<Written> {
+    pub(crate) fn finish(self, len: u64) -> io::Result<Written> {
         self.file.set_len(len)?;
         self.file.sync_all()?;
         Ok(Written { len, content: self.content.finish(len) })
@@ -103,12 +103,12 @@ impl<'a> Writer<'a> {
 }
 
 /// Flushes whenever the writer asks for it, beside the writer, until the writer is gone.
-pub(super) fn flush(file: &File, requests: &Receiver<()>) -> io::Result<()> {
+pub(crate) fn flush(file: &File, requests: &Receiver<()>) -> io::Result<()> {
     requests.iter().try_for_each(|()| file.sync_data())
 }
 
 /// The checksum of a file, reading all of it that is not a hole.
-pub(super) fn content_of(path: &Path, mut seen: impl FnMut(u64)) -> io::Result<String> {
+pub(crate) fn content_of(path: &Path, mut seen: impl FnMut(u64)) -> io::Result<String> {
     let file = File::open(path)?;
     let len = file.metadata()?.len();
     let mut content = Content::new();

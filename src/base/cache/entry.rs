@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::Outcome;
-use super::{Digest, Error, Result, Stamp, space, sparse};
+use super::Stamp;
+use crate::base::decode::pipeline::Outcome;
+use crate::base::decode::sparse;
+use crate::base::{Digest, Error, Result, space};
 use crate::io::ownership::give_new;
 
 /// Of what follows: an entry of another version is obtained again.
@@ -18,20 +20,20 @@ const VERSION: u32 = 2;
 const LARGEST_FILE: u64 = 1 << 20;
 
 /// Temporary files begin with this, so that what a killed process left is known by its name.
-pub(super) const NEW: &str = ".new-";
+pub(crate) const NEW: &str = ".new-";
 
 /// Lies as JSON beside a raw image and vouches for it: it is written last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     version: u32,
     /// What it was made from, for people.
     source: String,
     /// SHA-256 of the file as published.
-    pub(super) digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size.
-    pub(super) packed_len: u64,
+    pub(crate) packed_len: u64,
     /// Size of the raw image.
-    pub(super) raw_len: u64,
+    pub(crate) raw_len: u64,
     /// [`sparse::Content`] of the raw image.
     content: String,
     /// The raw image's file when it was last known to be right.
@@ -39,25 +41,25 @@ pub(super) struct Entry {
 }
 
 /// Where a digest's image and its entry are.
-pub(super) struct Files {
-    pub(super) image: PathBuf,
-    pub(super) entry: PathBuf,
+pub(crate) struct Files {
+    pub(crate) image: PathBuf,
+    pub(crate) entry: PathBuf,
 }
 
 impl Files {
-    pub(super) fn new(images: &Path, digest: &Digest) -> Self {
+    pub(crate) fn new(images: &Path, digest: &Digest) -> Self {
         Self { image: images.join(format!("{digest}.img")), entry: images.join(format!("{digest}.json")) }
     }
 
     /// The entry, if there is one that can be read and is meant for this name.
-    pub(super) fn load(&self) -> Option<Entry> {
+    pub(crate) fn load(&self) -> Option<Entry> {
         let entry: Entry = serde_json::from_slice(&read_whole(&self.entry)?).ok()?;
         let named = self.entry.file_stem().is_some_and(|s| *s == *entry.digest.to_string());
         (entry.version == VERSION && named).then_some(entry)
     }
 
     /// Makes the whole, synced file `temporary` the image. Everything that was there before goes first.
-    pub(super) fn commit(&self, temporary: &Path, source: &str, outcome: &Outcome) -> Result<Entry> {
+    pub(crate) fn commit(&self, temporary: &Path, source: &str, outcome: &Outcome) -> Result<Entry> {
         self.discard()?;
         let io = |e| Error::io("finishing", &self.image, e);
         // nobody writes to it by mistake
@@ -85,12 +87,12 @@ impl Files {
     }
 
     /// Writes down that the image was found to be right as it is now.
-    pub(super) fn renew(&self, entry: Entry, stamp: Stamp) -> Result<()> {
+    pub(crate) fn renew(&self, entry: Entry, stamp: Stamp) -> Result<()> {
         self.save(&Entry { stamp, ..entry })
     }
 
     /// Removes the entry and then the image.
-    pub(super) fn discard(&self) -> Result<()> {
+    pub(crate) fn discard(&self) -> Result<()> {
         for path in [&self.entry, &self.image] {
             match std::fs::remove_file(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("removing", path, e)),
@@ -104,7 +106,7 @@ impl Files {
 impl Entry {
     /// The image's file as it is now, and whether it is the one that was verified. `Err` says why it
     /// cannot be.
-    pub(super) fn look(&self, image: &Path) -> Result<(Stamp, bool), String> {
+    pub(crate) fn look(&self, image: &Path) -> Result<(Stamp, bool), String> {
         let now = Stamp::at(image).map_err(|e| e.to_string())?;
         if now.len != self.raw_len {
             return Err(format!("it has {} bytes instead of {}", now.len, self.raw_len));
@@ -113,7 +115,7 @@ impl Entry {
     }
 
     /// Reads all of the image. `Err` says what is wrong.
-    pub(super) fn check_content(&self, image: &Path, seen: impl FnMut(u64)) -> Result<(), String> {
+    pub(crate) fn check_content(&self, image: &Path, seen: impl FnMut(u64)) -> Result<(), String> {
         match sparse::content_of(image, seen) {
             Ok(content) if content == self.content => Ok(()),
             Ok(_) => Err("its content is not what was written".to_owned()),
@@ -123,14 +125,14 @@ impl Entry {
 }
 
 /// Reads a small file of the cache; none of ours is as large as what is not read.
-pub(super) fn read_whole(path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn read_whole(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(LARGEST_FILE + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= LARGEST_FILE).then_some(bytes)
 }
 
 /// Writes a small file so that it is either the old one or whole, also after a loss of power.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(dir)?;

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Digest, Stamp, entry, guard};
+use super::{Stamp, entry, guard};
+use crate::base::{Digest, Error};
 use crate::catalog::shown;
 
 /// The digest of a file of this machine, as long as it has this stamp.
@@ -20,35 +21,35 @@ struct Local {
 
 /// What an address gave that nothing vouches for.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Fetched {
+pub(crate) struct Fetched {
     url: String,
-    pub(super) digest: Digest,
-    pub(super) etag: Option<String>,
-    pub(super) last_modified: Option<String>,
+    pub(crate) digest: Digest,
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
 }
 
 /// The folder of notes.
-pub(super) struct Memos<'a>(pub(super) &'a Path);
+pub(crate) struct Memos<'a>(pub(crate) &'a Path);
 
 impl Memos<'_> {
-    pub(super) fn digest_of(&self, path: &Path, stamp: &Stamp) -> Option<Digest> {
+    pub(crate) fn digest_of(&self, path: &Path, stamp: &Stamp) -> Option<Digest> {
         let memo: Local = self.load(&local_key(path))?;
         (memo.path == path.to_string_lossy() && memo.stamp == *stamp).then_some(memo.digest)
     }
 
     /// Remembers a digest, unless the file is so fresh that it could change without its stamp telling.
-    pub(super) fn remember(&self, path: &Path, stamp: Stamp, digest: Digest, before: SystemTime) {
+    pub(crate) fn remember(&self, path: &Path, stamp: Stamp, digest: Digest, before: SystemTime) {
         let before = before.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         if stamp.is_settled(i64::try_from(before).unwrap_or(0)) {
             self.save(&local_key(path), &Local { path: path.to_string_lossy().into_owned(), stamp, digest });
         }
     }
 
-    pub(super) fn fetched(&self, url: &Url) -> Option<Fetched> {
+    pub(crate) fn fetched(&self, url: &Url) -> Option<Fetched> {
         self.load(&url_key(url)).filter(|f: &Fetched| f.url == shown(url))
     }
 
-    pub(super) fn remember_fetched(
+    pub(crate) fn remember_fetched(
         &self,
         url: &Url,
         digest: Digest,
@@ -69,7 +70,7 @@ impl Memos<'_> {
     fn save<T: Serialize>(&self, key: &str, memo: &T) {
         let path = self.0.join(format!("{key}.json"));
         let written = serde_json::to_vec(memo)
-            .map_err(|e| super::Error::io("writing", &path, e.into()))
+            .map_err(|e| Error::io("writing", &path, e.into()))
             .and_then(|json| entry::write_whole(&path, &json));
         if let Err(fault) = written {
             tracing::warn!(%fault, "a note was not kept");
@@ -78,12 +79,12 @@ impl Memos<'_> {
 }
 
 /// A file name that stands for a path, whatever characters that has.
-pub(super) fn local_key(path: &Path) -> String {
+pub(crate) fn local_key(path: &Path) -> String {
     format!("file-{}", short(path.as_os_str().as_encoded_bytes()))
 }
 
 /// A file name that stands for an address.
-pub(super) fn url_key(url: &Url) -> String {
+pub(crate) fn url_key(url: &Url) -> String {
     format!("url-{}", short(shown(url).as_bytes()))
 }
 

@@ -14,12 +14,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::download::Place;
 use super::entry::{Files, NEW};
 use super::memo::Memos;
-use super::{
-    Base, Checked, Digest, Error, ImageObserver, Options, Result, Spec, Stamp, Trust, entry, guard, obtain,
-};
+use super::{Checked, Stamp, entry, guard};
+use crate::base::fetch::Place;
+use crate::base::{Base, Digest, Error, ImageObserver, Options, Result, Spec, Trust, resolve};
 use crate::io::FileLock;
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, ownership};
@@ -107,7 +106,7 @@ impl Cache {
         progress: &dyn Progress,
         observer: Option<&mut dyn ImageObserver>,
     ) -> Result<Base> {
-        let obtained = obtain::obtain(self, spec, options, progress, observer);
+        let obtained = resolve::obtain(self, spec, options, progress, observer);
         self.hand_over()?;
         obtained
     }
@@ -119,31 +118,31 @@ impl Cache {
         given.map_err(|e| Error::io("giving to its owner", &self.dir, e))
     }
 
-    pub(super) fn images(&self) -> PathBuf {
+    pub(crate) fn images(&self) -> PathBuf {
         self.dir.join("images")
     }
 
-    pub(super) fn evidence(&self) -> PathBuf {
+    pub(crate) fn evidence(&self) -> PathBuf {
         self.dir.join("evidence")
     }
 
-    pub(super) fn temporary(&self, key: &str) -> PathBuf {
+    pub(crate) fn temporary(&self, key: &str) -> PathBuf {
         self.images().join(format!("{key}.img.tmp"))
     }
 
-    pub(super) fn place(&self, key: &str) -> Place {
+    pub(crate) fn place(&self, key: &str) -> Place {
         Place::new(&self.dir.join("downloads"), key)
     }
 
-    pub(super) fn lock_path(&self, key: &str) -> PathBuf {
+    pub(crate) fn lock_path(&self, key: &str) -> PathBuf {
         self.dir.join("locks").join(format!("{key}.lock"))
     }
 
-    pub(super) fn notes(&self) -> PathBuf {
+    pub(crate) fn notes(&self) -> PathBuf {
         self.dir.join("notes")
     }
 
-    pub(super) fn with_memos<T>(&self, ask: impl FnOnce(&Memos<'_>) -> T) -> T {
+    pub(crate) fn with_memos<T>(&self, ask: impl FnOnce(&Memos<'_>) -> T) -> T {
         ask(&Memos(&self.notes()))
     }
 
@@ -152,7 +151,7 @@ impl Cache {
     ///
     /// A file that was touched since it was verified (its time of change is another, which no program
     /// can put back) is read in full, and so is any file if that is asked for.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         digest: &Digest,
         options: &Options,
@@ -198,7 +197,7 @@ impl Cache {
 
     /// Whether an image was made from a packed file of this size, so that hashing a file of unknown
     /// digest may save decoding it.
-    pub(super) fn has_packed_len(&self, len: u64) -> bool {
+    pub(crate) fn has_packed_len(&self, len: u64) -> bool {
         self.names("images").iter().filter_map(|name| name.strip_suffix(".json")).any(|digest| {
             let entry = digest.parse().ok().and_then(|d| Files::new(&self.images(), &d).load());
             entry.is_some_and(|e| e.packed_len == len)
@@ -206,7 +205,7 @@ impl Cache {
     }
 
     /// Clears away what killed processes left. What somebody works on is locked and stays.
-    pub(super) fn sweep(&self) -> Result<()> {
+    pub(crate) fn sweep(&self) -> Result<()> {
         for name in self.names("images") {
             let path = self.images().join(&name);
             if let Some(key) = name.strip_suffix(".img.tmp") {
@@ -255,16 +254,16 @@ impl Cache {
 }
 
 /// A raw image in the cache.
-pub(super) struct Found {
-    pub(super) path: PathBuf,
-    pub(super) stamp: Stamp,
-    pub(super) checked: Checked,
-    pub(super) digest: Digest,
-    pub(super) packed_len: u64,
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) stamp: Stamp,
+    pub(crate) checked: Checked,
+    pub(crate) digest: Digest,
+    pub(crate) packed_len: u64,
 }
 
 impl Found {
-    pub(super) fn into_base(self, name: String, release: Option<&str>, trust: Trust) -> Base {
+    pub(crate) fn into_base(self, name: String, release: Option<&str>, trust: Trust) -> Base {
         let Self { path, stamp, checked, digest, packed_len } = self;
         let release = release.map(str::to_owned);
         Base { name, release, len: stamp.len, packed_len, digest, trust, checked, path, stamp }

@@ -10,7 +10,7 @@ use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
 
-use super::LOOK;
+use super::http::LOOK;
 use crate::base::options::go_on;
 use crate::base::{Error, Result};
 
@@ -19,13 +19,13 @@ const PIECE: usize = 64 << 10;
 const PIECES_WAITING: usize = 4;
 
 /// A reply whose head has come. Its body is read from it.
-pub(in crate::base) struct Reply {
-    pub(in crate::base) status: StatusCode,
-    pub(in crate::base) headers: HeaderMap,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     /// Where it came from after all redirects.
-    pub(in crate::base) url: Url,
+    pub(crate) url: Url,
     /// Size of the body in bytes, where the server said it.
-    pub(in crate::base) len: Option<u64>,
+    pub(crate) len: Option<u64>,
     piece: Cursor<Vec<u8>>,
     pieces: Receiver<io::Result<Vec<u8>>>,
     cancel: Arc<AtomicBool>,
@@ -37,7 +37,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`Error::Cancelled`]; within, what kept the reply from coming.
-    pub(super) fn to(request: RequestBuilder, cancel: &Arc<AtomicBool>) -> Result<reqwest::Result<Self>> {
+    pub(crate) fn to(request: RequestBuilder, cancel: &Arc<AtomicBool>) -> Result<reqwest::Result<Self>> {
         let (to_head, head) = bounded(1);
         let (to_body, pieces) = bounded(PIECES_WAITING);
         std::thread::spawn(move || match request.send() {

@@ -2,14 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::xz;
 use crate::error::{Classified, ErrorClass};
-
-#[cfg(test)]
-mod tests;
-mod xz;
-mod xz_index;
-
-pub use xz_index::raw_len as xz_raw_len;
 
 /// How an image is packed. Seen by its first bytes, whatever its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +76,14 @@ impl From<DecodeError> for io::Error {
 }
 
 /// How many bytes [`Format::detect`] wants to see: a whole boot sector.
-pub(super) const HEAD: usize = 512;
+pub(crate) const HEAD: usize = 512;
 
 /// A Zstandard frame may ask for a window of up to 2^this bytes: what `zstd --long` makes.
 const ZST_WINDOW_LOG: u32 = 27;
 
 impl Format {
     /// What a file is that starts with `head`, of which there should be [`HEAD`] bytes.
-    pub(super) fn detect(head: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn detect(head: &[u8]) -> Result<Self, DecodeError> {
         // magic numbers: xz 5.2 "The .xz File Format" 2.1.1.1; RFC 8878 3.1.1 and 3.1.2; RFC 1952 2.3.1
         match head {
             [] => Err(DecodeError::Empty),
@@ -111,7 +105,7 @@ impl Format {
 
     /// A reader of the raw image. Its errors are [`DecodeError`]s inside [`io::Error`]s, or what
     /// reading `packed` answers.
-    pub(super) fn reader<'a, R: BufRead + 'a>(self, packed: R) -> io::Result<Box<dyn Read + 'a>> {
+    pub(crate) fn reader<'a, R: BufRead + 'a>(self, packed: R) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::Raw => Box::new(packed),
             Self::Xz => Box::new(Typed::new(xz::Reader::new(packed)?)),
@@ -126,7 +120,7 @@ impl Format {
 }
 
 /// Whether `head` looks like HTML (or XML, as object stores answer).
-pub(super) fn is_web_page(head: &[u8]) -> bool {
+pub(crate) fn is_web_page(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let starts = |tag: &str| head.get(..tag.len()).is_some_and(|h| h.eq_ignore_ascii_case(tag.as_bytes()));
     ["<!doctype", "<html", "<head", "<body", "<!--", "<?xml", "<error"].iter().any(|t| starts(t))
@@ -180,7 +174,7 @@ fn typed(error: io::Error, done: u64) -> io::Error {
 /// The source of a decoder gave up: not the decoder's fault, and not the end of the file either.
 #[derive(Debug, thiserror::Error)]
 #[error("the source of compressed data failed")]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
 impl Classified for Broken {
     fn class(&self) -> ErrorClass {
@@ -188,6 +182,6 @@ impl Classified for Broken {
     }
 }
 
-pub(super) fn is_broken(error: &io::Error) -> bool {
+pub(crate) fn is_broken(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|e| e.is::<Broken>())
 }

@@ -7,9 +7,9 @@ use crate::io::stream::ImageStream;
 /// Writes an image somewhere else while it is decoded into the cache.
 ///
 /// It is asked only where something is decoded: an image that is in the cache or is used in place is
-/// read from [`Base::path`](super::Base::path).
+/// read from [`Base::path`](crate::base::Base::path).
 ///
-/// **Nothing it wrote may be relied on before [`Cache::obtain`](super::Cache::obtain) returned `Ok`**:
+/// **Nothing it wrote may be relied on before [`Cache::obtain`](crate::base::Cache::obtain) returned `Ok`**:
 /// the digest is known only at the end.
 pub trait ImageObserver: Send {
     /// An image begins, of `len_hint` bytes where that is known: subscribe to `image` for each of those

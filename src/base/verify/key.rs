@@ -5,10 +5,10 @@ use pgp::packet::{Signature, SignatureConfig, SignatureType, SubpacketData};
 use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, PublicParams, Tag};
 
-use super::{SignatureError, date};
+use super::signature::{SignatureError, date};
 
 /// A primary key, or a subkey with its primary key.
-pub(super) struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     certificate: &'a SignedPublicKey,
     subkey: Option<&'a SignedPublicSubKey>,
 }
@@ -17,12 +17,12 @@ pub(super) struct Candidate<'a> {
 const SHORTEST_RSA: usize = 2048 / 8;
 
 impl<'a> Candidate<'a> {
-    pub(super) fn all(certificate: &'a SignedPublicKey) -> impl Iterator<Item = Self> {
+    pub(crate) fn all(certificate: &'a SignedPublicKey) -> impl Iterator<Item = Self> {
         let subkeys = certificate.public_subkeys.iter().map(Some);
         std::iter::once(None).chain(subkeys).map(move |subkey| Self { certificate, subkey })
     }
 
-    pub(super) fn primary_fingerprint(&self) -> String {
+    pub(crate) fn primary_fingerprint(&self) -> String {
         self.certificate.fingerprint().to_string()
     }
 
@@ -31,7 +31,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Whether the signature names this key, or no key at all.
-    pub(super) fn is_named_by(&self, config: &SignatureConfig) -> bool {
+    pub(crate) fn is_named_by(&self, config: &SignatureConfig) -> bool {
         let (fingerprint, id) = match self.subkey {
             None => (self.certificate.fingerprint(), self.certificate.legacy_key_id()),
             Some(s) => (s.key.fingerprint(), s.key.legacy_key_id()),
@@ -45,7 +45,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Whether this key made `signature` over `content`.
-    pub(super) fn verify(&self, signature: &Signature, content: &[u8]) -> Result<(), SignatureError> {
+    pub(crate) fn verify(&self, signature: &Signature, content: &[u8]) -> Result<(), SignatureError> {
         let params = match self.subkey {
             None => self.certificate.public_params(),
             Some(s) => s.key.public_params(),
@@ -66,7 +66,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Whether the owner means this key to sign at the time `now`.
-    pub(super) fn check_fit(&self, now: i64) -> Result<(), SignatureError> {
+    pub(crate) fn check_fit(&self, now: i64) -> Result<(), SignatureError> {
         let primary = self.check_primary(now)?;
         match self.subkey {
             Some(subkey) => self.check_subkey(subkey, now),

@@ -3,7 +3,8 @@
 //! The digest is known at the end of the file, and the image is unpacked while it comes. A few hundred
 //! kilobytes can unpack to terabytes, so there is a bound that holds from the first byte on.
 
-use super::{DecodeError, Options};
+use super::DecodeError;
+use crate::base::Options;
 use crate::catalog::Image;
 
 /// Anything may unpack to this much: more than any image of Ubuntu's for the Pi.
@@ -13,7 +14,7 @@ const ALWAYS: u64 = 8 << 30;
 const RATIO: u64 = 64;
 
 /// The most bytes that an image may unpack to. `packed`: its size as it was published, if known.
-pub(super) fn limit(image: Option<&Image>, packed: Option<u64>, options: &Options) -> u64 {
+pub(crate) fn limit(image: Option<&Image>, packed: Option<u64>, options: &Options) -> u64 {
     match (options.max_raw_len, image) {
         (Some(limit), _) => limit,
         // the hint is of this release or the one before it, which differ by updates
@@ -23,7 +24,7 @@ pub(super) fn limit(image: Option<&Image>, packed: Option<u64>, options: &Option
 }
 
 /// Refuses an image that says itself that it is larger than `limit`.
-pub(super) fn check(said: Option<u64>, limit: u64) -> Result<(), DecodeError> {
+pub(crate) fn check(said: Option<u64>, limit: u64) -> Result<(), DecodeError> {
     if said.is_some_and(|said| said > limit) { Err(DecodeError::TooLarge(limit)) } else { Ok(()) }
 }
 
