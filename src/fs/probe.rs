@@ -9,6 +9,7 @@ use std::io;
 use super::ext4::Superblock;
 use super::fat::Bpb;
 use crate::disk::{self, ReadAt, Scheme, Window};
+use crate::io::{be, le};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,9 +182,7 @@ fn zfs(device: &dyn ReadAt) -> io::Result<bool> {
     const MAGIC: u64 = 0x00ba_b10c;
     for n in 0..128 {
         let Some(found) = bytes(device, UBERBLOCKS + n * 1024, 8)? else { return Ok(false) };
-        let mut word = [0; 8];
-        word.copy_from_slice(&found);
-        if u64::from_le_bytes(word) == MAGIC || u64::from_be_bytes(word) == MAGIC {
+        if [le::u64(&found, 0), be::u64(&found, 0)].contains(&Some(MAGIC)) {
             return Ok(true);
         }
     }
@@ -210,16 +209,14 @@ fn text(device: &dyn ReadAt, label: Label) -> io::Result<Option<String>> {
 }
 
 fn wide(raw: &[u8]) -> String {
-    let units = raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    String::from_utf16_lossy(&units.take_while(|unit| *unit != 0).collect::<Vec<_>>())
+    String::from_utf16_lossy(&le::units(raw).take_while(|unit| *unit != 0).collect::<Vec<_>>())
 }
 
 /// The entry of type 0x83 in the root directory (Microsoft's "exFAT file system specification").
 fn exfat_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
     let Some(boot) = bytes(device, 0, 512)? else { return Ok(None) };
-    let word =
-        |at: usize| u64::from(u32::from_le_bytes([boot[at], boot[at + 1], boot[at + 2], boot[at + 3]]));
-    let (heap, root, sector, cluster) = (word(88), word(96), boot[108], boot[109]);
+    let Some((heap, root)) = le::u32(&boot, 88).zip(le::u32(&boot, 96)) else { return Ok(None) };
+    let (heap, root, sector, cluster) = (u64::from(heap), u64::from(root), boot[108], boot[109]);
     if !(9..=12).contains(&sector) || cluster > 25 - sector || root < 2 {
         return Ok(None);
     }
@@ -233,9 +230,8 @@ fn exfat_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
 fn ntfs_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
     const VOLUME_NAME: u32 = 0x60;
     let Some(boot) = bytes(device, 0, 512)? else { return Ok(None) };
-    let sector = u64::from(u16::from_le_bytes([boot[11], boot[12]]));
-    let mut word = [0; 8];
-    word.copy_from_slice(&boot[48..56]);
+    let Some((sector, first)) = le::u16(&boot, 11).zip(le::u64(&boot, 48)) else { return Ok(None) };
+    let sector = u64::from(sector);
     let power = |n: u8| (n < 32).then(|| 1_u64 << n);
     // a negative number is a power of two
     let cluster = match boot[13] {
@@ -248,13 +244,13 @@ fn ntfs_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
     };
     let at = || {
         let record = record.filter(|len| (512..=65_536).contains(len))?;
-        let at = u64::from_le_bytes(word).checked_mul(cluster?)?.checked_add(3 * record)?;
+        let at = first.checked_mul(cluster?)?.checked_add(3 * record)?;
         Some((at, record))
     };
     let Some((at, len)) = at() else { return Ok(None) };
     let Some(raw) = bytes(device, at, len as usize)? else { return Ok(None) };
-    let u16_at = |at: usize| Some(usize::from(u16::from_le_bytes([*raw.get(at)?, *raw.get(at + 1)?])));
-    let u32_at = |at: usize| Some(u16_at(at)? as u32 | (u16_at(at + 2)? as u32) << 16);
+    let u16_at = |at| le::u16(&raw, at).map(usize::from);
+    let u32_at = |at| le::u32(&raw, at);
     let find = || {
         let mut at = u16_at(20).filter(|_| raw.starts_with(b"FILE"))?;
         // an attribute has 16 bytes at least
@@ -277,21 +273,13 @@ fn ntfs_label(device: &dyn ReadAt) -> io::Result<Option<String>> {
 /// Bytes in use, where the superblock counts them.
 fn used(device: &dyn ReadAt, kind: &str) -> io::Result<Option<u64>> {
     Ok(match kind {
-        "btrfs" => bytes(device, 0x10078, 8)?.map(|raw| le64(&raw)),
+        "btrfs" => bytes(device, 0x10078, 8)?.and_then(|raw| le::u64(&raw, 0)),
         "xfs" => bytes(device, 0, 152)?.and_then(|raw| {
-            let block = u64::from(u32::from_be_bytes([raw[4], raw[5], raw[6], raw[7]]));
-            let (blocks, free) = (le64(&raw[8..16]).swap_bytes(), le64(&raw[144..152]).swap_bytes());
-            blocks.checked_sub(free)?.checked_mul(block)
+            let (block, blocks, free) = (be::u32(&raw, 4)?, be::u64(&raw, 8)?, be::u64(&raw, 144)?);
+            blocks.checked_sub(free)?.checked_mul(block.into())
         }),
         _ => None,
     })
-}
-
-fn le64(raw: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    let n = raw.len().min(8);
-    word[..n].copy_from_slice(&raw[..n]);
-    u64::from_le_bytes(word)
 }
 
 /// `len` bytes at `at`; `None` where the device is shorter.

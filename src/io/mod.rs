@@ -2,11 +2,13 @@
 //! system inside an image, no Pi, no cluster, and nothing of who asks.
 
 pub(crate) mod aligned;
+pub(crate) mod be;
 pub mod chunk;
 mod direct;
 pub(crate) mod extents;
 pub mod folder;
 mod free_space;
+pub(crate) mod le;
 pub mod lock;
 pub mod ownership;
 pub mod pool;

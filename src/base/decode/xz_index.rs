@@ -4,6 +4,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use crate::io::le;
+
 const FOOTER: u64 = 12;
 const HEADER: u64 = 12;
 /// An index takes a few bytes a block; one that is larger than this is not worth reading for a hint.
@@ -42,8 +44,8 @@ fn stream_before(file: &mut (impl Read + Seek), mut end: u64) -> io::Result<Opti
         let footer: [u8; FOOTER as usize] = read_at(file, end - FOOTER)?;
         if footer.ends_with(&[0; 4]) { end -= 4 } else { break footer }
     };
-    let [_, _, _, _, b0, b1, b2, b3, _, _, b'Y', b'Z'] = footer else { return Ok(None) };
-    let index_len = (u64::from(u32::from_le_bytes([b0, b1, b2, b3])) + 1) * 4;
+    let Some(stored) = le::u32(&footer, 4).filter(|_| footer.ends_with(b"YZ")) else { return Ok(None) };
+    let index_len = (u64::from(stored) + 1) * 4;
     let Some(index_start) = (end - FOOTER).checked_sub(index_len) else { return Ok(None) };
     if index_len > LARGEST_INDEX {
         return Ok(None);

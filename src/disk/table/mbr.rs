@@ -6,6 +6,7 @@
 //! of Linux (`block/partitions/msdos.c`).
 
 use super::{Kind, Partition, SECTOR, Scheme, TableError};
+use crate::io::le;
 
 /// The last two bytes of the sector.
 pub(super) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
@@ -26,13 +27,10 @@ struct Entry {
 }
 
 fn entries(sector: &[u8; SECTOR as usize]) -> impl Iterator<Item = (u32, Entry)> {
-    let parse = |raw: &[u8]| Entry {
-        boot: raw[0],
-        kind: raw[4],
-        first: u32::from_le_bytes([raw[8], raw[9], raw[10], raw[11]]),
-        sectors: u32::from_le_bytes([raw[12], raw[13], raw[14], raw[15]]),
+    let parse = |raw: &[u8]| {
+        Some(Entry { boot: raw[0], kind: raw[4], first: le::u32(raw, 8)?, sectors: le::u32(raw, 12)? })
     };
-    (1..).zip(sector[ENTRIES..510].chunks_exact(ENTRY_LEN).map(parse))
+    (1..).zip(sector[ENTRIES..510].chunks_exact(ENTRY_LEN).filter_map(parse))
 }
 
 /// Whether an entry says that a GPT follows.

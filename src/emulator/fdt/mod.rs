@@ -4,6 +4,7 @@
 //! reserved memory, a stream of tokens, and the property names. All numbers are big-endian.
 
 use crate::error::{Classified, ErrorClass};
+use crate::io::be;
 
 /// First four bytes of every flattened device tree.
 const MAGIC: u32 = 0xd00d_feed;
@@ -229,11 +230,7 @@ impl<'a> Reader<'a> {
     }
 
     fn u32_at(&self, at: usize) -> Result<u32, Error> {
-        let bytes = at.checked_add(4).and_then(|end| self.blob.get(at..end));
-        bytes
-            .and_then(|b| b.try_into().ok())
-            .map(u32::from_be_bytes)
-            .ok_or(Error::Damaged { what: "it breaks off", offset: at })
+        be::u32(self.blob, at).ok_or(Error::Damaged { what: "it breaks off", offset: at })
     }
 
     fn u32(&mut self) -> Result<u32, Error> {

@@ -13,6 +13,7 @@ use super::super::Error;
 use super::geometry::Geometry;
 use super::times::{ACCESSED, CHANGED, CREATED, MODIFIED, SMALL_INODE, Times};
 use crate::disk::ReadAt;
+use crate::io::le;
 
 /// The low half of the checksum, which every inode has, and the high half, which large ones have.
 const CHECKSUM_LOW: usize = 0x7c;
@@ -149,7 +150,7 @@ fn checksum(raw: &[u8], seed: u32, number: u32, with_high: bool) -> u32 {
 }
 
 fn has_right_checksum(raw: &[u8], seed: u32, number: u32) -> bool {
-    let half = |at: usize| u32::from(u16::from_le_bytes([raw[at], raw[at + 1]]));
+    let half = |at| le::u16(raw, at).map_or(0, u32::from);
     let extra = if raw.len() > SMALL_INODE { half(EXTRA_SIZE) as usize } else { 0 };
     let with_high = SMALL_INODE + extra >= CHECKSUM_HIGH + 2;
     let sum = checksum(raw, seed, number, with_high);

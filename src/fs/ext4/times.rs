@@ -7,6 +7,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::io::le;
+
 /// The length of an inode without the second half of its times; they follow from here on.
 pub(super) const SMALL_INODE: usize = 128;
 /// How many bytes after the first 128 are in use.
@@ -62,12 +64,11 @@ fn time(inode: &[u8], (seconds_at, extra_at): (usize, usize)) -> Option<Time> {
 
 /// The 32 bits at `at`; `None` where the inode has none there.
 fn word(inode: &[u8], at: usize) -> Option<u32> {
-    let u16_at = |at: usize| Some(u16::from_le_bytes([*inode.get(at)?, *inode.get(at + 1)?]));
-    let extra = if inode.len() > SMALL_INODE { usize::from(u16_at(EXTRA_SIZE)?) } else { 0 };
+    let extra = if inode.len() > SMALL_INODE { usize::from(le::u16(inode, EXTRA_SIZE)?) } else { 0 };
     if at + 4 > SMALL_INODE + extra {
         return None;
     }
-    Some(u32::from(u16_at(at)?) | u32::from(u16_at(at + 2)?) << 16)
+    le::u32(inode, at)
 }
 
 /// The seconds that inodes of this many bytes can keep.

@@ -4,6 +4,7 @@
 
 use super::super::Error;
 use crate::disk::ReadAt;
+use crate::io::le;
 
 /// From this number of clusters on a file system is FAT32; below, FAT16 or FAT12.
 const FAT32_CLUSTERS: u64 = 65_525;
@@ -49,6 +50,13 @@ pub enum RootDirectory {
     },
 }
 
+/// What an entry of the allocation table says; 0 is a free cluster. The top four bits of an entry of FAT32 are
+/// not its.
+pub(super) fn table_entry(raw: &[u8]) -> u64 {
+    let wide = le::u32(raw, 0).map(|entry| entry & 0x0fff_ffff);
+    u64::from(wide.or_else(|| le::u16(raw, 0).map(u32::from)).unwrap_or_default())
+}
+
 impl Bpb {
     /// Reads and checks the boot sector of the file system in `device`.
     ///
@@ -62,20 +70,20 @@ impl Bpb {
         }
         let mut raw = [0; 512];
         device.read_at(0, &mut raw).map_err(failed)?;
-        let u16_at = |at: usize| u64::from(u16::from_le_bytes([raw[at], raw[at + 1]]));
-        let u32_at =
-            |at: usize| u64::from(u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]));
+        let short = || absent("its boot sector is cut short");
+        let u16_at = |at| le::u16(&raw, at).map(u64::from).ok_or_else(short);
+        let u32_at = |at| le::u32(&raw, at).map(u64::from).ok_or_else(short);
         let either = |short: u64, long: u64| if short != 0 { short } else { long };
         if raw[510..] != [0x55, 0xaa] {
             return Err(absent("its boot sector has no signature"));
         }
-        let (sector, cluster) = (u16_at(0x0b), u64::from(raw[0x0d]));
+        let (sector, cluster) = (u16_at(0x0b)?, u64::from(raw[0x0d]));
         if ![512, 1024, 2048, 4096].contains(&sector) || !cluster.is_power_of_two() {
             return Err(absent("its sector or cluster size is impossible"));
         }
-        let (reserved, fats, root_entries) = (u16_at(0x0e), u64::from(raw[0x10]), u16_at(0x11));
-        let sectors = either(u16_at(0x13), u32_at(0x20));
-        let fat_sectors = either(u16_at(0x16), u32_at(0x24));
+        let (reserved, fats, root_entries) = (u16_at(0x0e)?, u64::from(raw[0x10]), u16_at(0x11)?);
+        let sectors = either(u16_at(0x13)?, u32_at(0x20)?);
+        let fat_sectors = either(u16_at(0x16)?, u32_at(0x24)?);
         let overhead = reserved + fats * fat_sectors + (root_entries * 32).div_ceil(sector);
         if reserved == 0 || fats == 0 || fat_sectors == 0 || overhead >= sectors {
             return Err(absent("its boot sector is inconsistent"));
@@ -101,7 +109,7 @@ impl Bpb {
         let root_len = root_entries * 32;
         let root_offset = (reserved + fats * fat_sectors) * sector;
         let root = match fat32 {
-            true => RootDirectory::Chain(u32_at(0x2c)),
+            true => RootDirectory::Chain(u32_at(0x2c)?),
             false => RootDirectory::Fixed { offset: root_offset, len: root_len },
         };
         Ok(Self {
@@ -114,7 +122,7 @@ impl Bpb {
             data_offset: overhead * sector,
             root,
             dirty,
-            mirrored: !fat32 || u16_at(0x28) & u64::from(NO_MIRRORING) == 0,
+            mirrored: !fat32 || u16_at(0x28)? & u64::from(NO_MIRRORING) == 0,
         })
     }
 

@@ -8,13 +8,11 @@
 use std::io;
 use std::ops::Range;
 
-use super::bpb::Bpb;
+use super::bpb::{Bpb, table_entry};
 use crate::disk::{ReadAt, WriteAt};
 
 /// At most this much is cleared by one transfer.
 const PIECE: usize = 1 << 16;
-/// The top four bits of an entry of FAT32 are not its.
-const FAT32_ENTRY: u32 = 0x0fff_ffff;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,14 +35,6 @@ impl<D: WriteAt> Clearing<D> {
             entry_len,
             data_offset: bpb.data_offset,
             cluster_len: bpb.cluster_len,
-        }
-    }
-
-    /// Whether an entry says that its cluster is taken.
-    fn is_taken(entry: &[u8]) -> bool {
-        match entry {
-            [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]) & FAT32_ENTRY != 0,
-            entry => entry.iter().any(|byte| *byte != 0),
         }
     }
 
@@ -83,7 +73,7 @@ impl<D: WriteAt> WriteAt for Clearing<D> {
             let mut old = [0; 4];
             let old = &mut old[..self.entry_len as usize];
             self.device.read_at(at, old)?;
-            if Self::is_taken(new) && !Self::is_taken(old) {
+            if table_entry(new) != 0 && table_entry(old) == 0 {
                 self.clear((at - self.entries.start) / self.entry_len)?;
             }
             at += self.entry_len;

@@ -3,6 +3,7 @@
 //! Numbers after Microsoft's "FAT File System Specification" 1.03, sections 6 and 7.
 
 use super::super::{FileKind, Metadata};
+use crate::io::le;
 
 pub(super) const ENTRY_LEN: usize = 32;
 pub(super) const ATTRIBUTE_LABEL: u8 = 0x08;
@@ -45,14 +46,14 @@ pub(super) fn parse(directory: &[u8]) -> Vec<Entry> {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_uppercase();
                 let (base, extension) = (text(&raw[..8]), text(&raw[8..11]));
                 let short_name = if extension.is_empty() { base } else { format!("{base}.{extension}") };
-                let (high, low) =
-                    (u16::from_le_bytes([raw[20], raw[21]]), u16::from_le_bytes([raw[26], raw[27]]));
+                let numbers = (le::u16(raw, 20), le::u16(raw, 26), le::u32(raw, 28));
+                let (Some(high), Some(low), Some(len)) = numbers else { continue };
                 entries.push(Entry {
                     name: std::mem::take(&mut long).of(&raw[..11]).unwrap_or_else(|| short_name.clone()),
                     short_name,
                     is_dir: attributes & ATTRIBUTE_DIRECTORY != 0,
                     first_cluster: u64::from(high) << 16 | u64::from(low),
-                    len: u64::from(u32::from_le_bytes([raw[28], raw[29], raw[30], raw[31]])),
+                    len: len.into(),
                 });
             }
         }
@@ -88,9 +89,7 @@ impl LongName {
         }
         let mut piece = [0; 13];
         let units = [&raw[1..11], &raw[14..26], &raw[28..32]].concat();
-        for (unit, bytes) in piece.iter_mut().zip(units.chunks_exact(2)) {
-            *unit = u16::from_le_bytes([bytes[0], bytes[1]]);
-        }
+        piece.iter_mut().zip(le::units(&units)).for_each(|(place, unit)| *place = unit);
         self.pieces.push(piece);
         (self.number, self.sum) = (number, sum);
     }

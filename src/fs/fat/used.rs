@@ -1,7 +1,7 @@
 //! Which parts of a FAT file system hold something, by its own allocation table.
 
 use super::super::Error;
-use super::bpb::Bpb;
+use super::bpb::{Bpb, table_entry};
 use crate::disk::{Ranges, ReadAt};
 
 /// The table is read in pieces of this many bytes.
@@ -28,12 +28,7 @@ pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
         let raw = &mut piece[..(count * width) as usize];
         device.read_at(bpb.fat_offset + cluster * width, raw).map_err(reading)?;
         for entry in raw.chunks_exact(width as usize) {
-            // the top four bits of a FAT32 entry are not its
-            let is_free = match entry {
-                [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]) & 0x0fff_ffff == 0,
-                entry => entry.iter().all(|byte| *byte == 0),
-            };
-            if !is_free {
+            if table_entry(entry) != 0 {
                 let start = bpb.data_offset + (cluster - 2) * bpb.cluster_len;
                 used.insert(start..start + bpb.cluster_len);
             }

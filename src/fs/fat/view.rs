@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::super::{Error, FileKind, FsRead, Metadata};
-use super::bpb::{Bpb, RootDirectory};
+use super::bpb::{Bpb, RootDirectory, table_entry};
 use super::entries::{ATTRIBUTE_LABEL, DELETED, ENTRY_LEN, Entry, parse};
 use crate::disk::ReadAt;
 use crate::image_path::ImagePath;
@@ -166,11 +166,9 @@ impl<D: ReadAt> FatView<D> {
     }
 
     fn next(&self, cluster: u64) -> Result<u64, Error> {
-        let (width, mask) = if self.bpb.fat32 { (4, 0x0fff_ffff) } else { (2, 0xffff) };
-        let mut entry = [0; 4];
+        let width = self.bpb.entry_len();
         let raw = self.bytes(self.bpb.fat_offset + cluster * width, width as usize)?;
-        entry[..raw.len()].copy_from_slice(&raw);
-        Ok(u64::from(u32::from_le_bytes(entry) & mask))
+        Ok(table_entry(&raw))
     }
 
     /// Whether a table entry marks the end of a chain.
