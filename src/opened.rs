@@ -14,6 +14,7 @@ use crate::fs::fat::FatView;
 use crate::fs::layout::{self, Layout};
 use crate::fs::{self, FileKind, FsRead, Metadata};
 use crate::image_path::{ImagePath, InvalidImagePath};
+use crate::io::magic::Wrapping;
 use crate::node_paths::BOOT_MOUNT;
 
 /// Why an image cannot be looked into.
@@ -83,14 +84,6 @@ pub struct Opened {
     device: Arc<dyn ReadAt>,
 }
 
-/// How files begin that are no raw image: first bytes, what it is, what unpacks it.
-const PACKED: [(&[u8], &str, &str); 4] = [
-    (b"\xfd7zXZ\0", "compressed with xz", "xz -dk"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d"),
-    (b"\x1f\x8b", "compressed with gzip", "gunzip -k"),
-    (b"QFI\xfb", "a qcow2 image", "qemu-img convert -O raw"),
-];
-
 impl Opened {
     /// Opens the image or device at `path` and reads its partition table.
     ///
@@ -101,7 +94,7 @@ impl Opened {
         let mut head = Vec::new();
         let file = std::fs::File::open(path).map_err(failed)?;
         file.take(8).read_to_end(&mut head).map_err(failed)?;
-        if let Some((_, packed, tool)) = PACKED.iter().find(|(magic, ..)| head.starts_with(magic)) {
+        if let Some((packed, tool)) = Wrapping::of(&head).map(Wrapping::words) {
             return Err(Error::Packed { path: path.display().to_string(), packed, tool });
         }
         Self::of(Arc::new(FileDevice::open(path).map_err(failed)?))

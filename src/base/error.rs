@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{DecodeError, Digest, InvalidSpec, SignatureError};
 use crate::error::{Classified, ErrorClass};
-use crate::io::LockError;
+use crate::io::{LockError, human_bytes};
 
 /// Why there is no base image.
 #[derive(Debug, thiserror::Error)]
@@ -219,7 +219,7 @@ pub enum Error {
     },
 
     /// The disk is too small, found out before or while writing.
-    #[error("not enough free space in {dir}: {available} available{}; free some, or set XDG_CACHE_HOME to a larger disk", needed.map(|n| format!(", about {} needed", size(n))).unwrap_or_default(), dir = dir.display(), available = size(*.available))]
+    #[error("not enough free space in {dir}: {available} available{}; free some, or set XDG_CACHE_HOME to a larger disk", needed.map(|n| format!(", about {} needed", human_bytes(n))).unwrap_or_default(), dir = dir.display(), available = human_bytes(*.available))]
     NoSpace {
         /// Where the cache is.
         dir: PathBuf,
@@ -250,7 +250,7 @@ pub enum Error {
     Cancelled,
 
     /// The one who asked wants it no more, and a part of the download is kept.
-    #[error("cancelled; {} of the download are kept, and the next run resumes it", size(*kept))]
+    #[error("cancelled; {} of the download are kept, and the next run resumes it", human_bytes(*kept))]
     CancelledDownload {
         /// How many bytes are kept.
         kept: u64,
@@ -396,13 +396,4 @@ fn proxy(url: &str) -> Option<String> {
 
 fn tries(attempts: u32) -> String {
     if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
-}
-
-/// A size for people.
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
-        1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

@@ -12,8 +12,9 @@ use super::description::{Description, Founding, versions};
 use super::images::{self, Images};
 use crate::base::ImageObserver;
 use crate::error::{ErrorClass, Failure};
+use crate::io::human_bytes;
 use crate::sink::{Build, Format, Written};
-use crate::ui::{Table, Ui, human_bytes, put_path};
+use crate::ui::{Table, Ui, put_path};
 use crate::workflow::{NodeSelector, Prepared, Wanted};
 
 #[derive(Debug, Args)]

@@ -5,8 +5,9 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use crate::drives::{Drive, Kind, Own, judge, sold_size};
+use crate::drives::{Drive, Kind, Own, judge};
 use crate::error::{Doing, Failure};
+use crate::io::sold_size;
 use crate::ui::{Table, Ui};
 use crate::workflow::own;
 

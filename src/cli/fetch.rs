@@ -10,8 +10,9 @@ use super::base_flags::BaseFlags;
 use crate::base::{Base, Trust};
 use crate::cluster::Overrides;
 use crate::error::{Doing, Failure};
+use crate::io::human_bytes;
 use crate::project::Project;
-use crate::ui::{Table, Ui, human_bytes, put_path};
+use crate::ui::{Table, Ui, put_path};
 use crate::workflow::{BaseRequest, Wanted};
 
 #[derive(Debug, Args)]

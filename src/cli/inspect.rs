@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::error::{Doing, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
+use crate::io::human_bytes;
 use crate::opened::Opened;
-use crate::ui::{Table, Ui, human_bytes, put_bytes, visible};
+use crate::ui::{Table, Ui, put_bytes, visible};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

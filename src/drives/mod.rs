@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::fs::probe::Probed;
+use crate::io::human_bytes;
 
 /// The kernel's number of a block device. Names change and links mislead; this is what is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -230,7 +231,7 @@ impl fmt::Display for Content {
             (None, None) => {}
         }
         match self.used {
-            Some(used) => write!(f, " ({} in use)", sold_size(used)),
+            Some(used) => write!(f, " ({} in use)", human_bytes(used)),
             None => Ok(()),
         }
     }
@@ -281,18 +282,6 @@ impl fmt::Display for Use {
             By::Process { pid, name } => write!(f, "open in {name} (process {pid}){on}"),
             By::Own(what) => write!(f, "holds {what}{on}"),
         }
-    }
-}
-
-/// A size as it is printed on cards: decimal, as drives are sold.
-#[must_use]
-pub fn sold_size(bytes: u64) -> String {
-    const UNITS: [(f64, &str); 3] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB")];
-    let fits = UNITS.iter().find(|(unit, _)| bytes as f64 >= *unit);
-    match (bytes, fits) {
-        (0, _) => "-".into(),
-        (_, Some((unit, name))) => format!("{:.1} {name}", bytes as f64 / unit),
-        (_, None) => format!("{} kB", bytes / 1000),
     }
 }
 

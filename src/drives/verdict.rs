@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Bus, By, Drive, Kind, Use, sold_size};
+use super::{Bus, By, Drive, Kind, Use};
+use crate::io::sold_size;
 
 /// Below this a drive is no card for a node: what is sold as 4 GB has a little less.
 const SMALLEST: u64 = 3_600_000_000;

@@ -4,6 +4,8 @@
 use std::io::Read;
 
 use crate::error::{Classified, ErrorClass};
+use crate::io::le;
+use crate::io::magic::Wrapping;
 
 /// `ARM\x64` at this offset marks an arm64 image (Linux, `Documentation/arch/arm64/booting.rst`).
 const MAGIC_OFFSET: usize = 56;
@@ -53,7 +55,7 @@ impl Classified for Error {
 /// [`Error`]
 pub fn unpack(file: Vec<u8>) -> Result<Vec<u8>, Error> {
     let len = file.len();
-    let image = if file.starts_with(b"\x1f\x8b") {
+    let image = if Wrapping::of(&file) == Some(Wrapping::Gz) {
         read(flate2::read::MultiGzDecoder::new(file.as_slice()))?
     } else if at(&file, ZBOOT_OFFSET, ZBOOT) {
         unpack_zboot(&file)?
@@ -67,10 +69,7 @@ pub fn unpack(file: Vec<u8>) -> Result<Vec<u8>, Error> {
 }
 
 fn unpack_zboot(file: &[u8]) -> Result<Vec<u8>, Error> {
-    let number = |offset: usize| {
-        let bytes = file.get(offset..offset + 4).and_then(|b| b.try_into().ok());
-        bytes.map(u32::from_le_bytes).map(|n| n as usize)
-    };
+    let number = |at| le::u32(file, at).map(|n| n as usize);
     let truncated = || Error::Damaged(std::io::ErrorKind::UnexpectedEof.into());
     let (start, len) = number(8).zip(number(12)).ok_or_else(truncated)?;
     let payload = start.checked_add(len).and_then(|end| file.get(start..end)).ok_or_else(truncated)?;

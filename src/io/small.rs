@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::human_bytes;
+
 /// Reads a file (or a pipe, as `<(…)` of a shell is one) of at most `limit` bytes.
 ///
 /// # Errors
@@ -13,7 +15,7 @@ pub fn read_small(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        let text = format!("it is larger than {} KiB, the most that is read of it", limit >> 10);
+        let text = format!("it is larger than {}, the most that is read of it", human_bytes(limit));
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)

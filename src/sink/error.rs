@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::{Cause, Classified, ErrorClass};
+use crate::io::human_bytes;
 
 /// Why a build did not write its images. No temporary file is left behind by any of these.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ pub enum Error {
     #[error(
         "not enough free space in {path} for {images} images: they need {}, and {} is free; \
          free some, or choose another output folder with -o",
-        super::room::human(*needed), super::room::human(*free)
+        human_bytes(*needed), human_bytes(*free)
     )]
     NoRoom {
         /// The output folder.

@@ -13,6 +13,7 @@ use super::merge::Sequential;
 use super::output::Output;
 use super::temp::Temp;
 use crate::io::chunk::GRAIN;
+use crate::io::magic::QCOW2;
 
 const CLUSTER: u64 = GRAIN;
 const CLUSTER_BITS: u32 = CLUSTER.trailing_zeros();
@@ -121,7 +122,7 @@ impl Qcow2 {
 
     fn header(&self) -> Vec<u8> {
         let mut header = Vec::with_capacity(HEADER_LEN as usize);
-        header.extend(b"QFI\xfb");
+        header.extend(QCOW2);
         let put32 = |header: &mut Vec<u8>, n: u32| header.extend(n.to_be_bytes());
         let put64 = |header: &mut Vec<u8>, n: u64| header.extend(n.to_be_bytes());
         put32(&mut header, 3); // version

@@ -75,24 +75,3 @@ fn sampled_ratio(source: &Source) -> Result<f64, Error> {
     }
     Ok(if taken == 0 { 0.0 } else { packed as f64 / taken as f64 })
 }
-
-/// A number of bytes for people.
-pub(super) fn human(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let power = (bytes.max(1).ilog2() / 10).min(4);
-    match power {
-        0 => format!("{bytes} B"),
-        _ => format!("{:.1} {}", bytes as f64 / f64::from(1 << 10).powi(power as i32), UNITS[power as usize]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::human;
-
-    #[test]
-    fn sizes_are_shown_in_fitting_units() {
-        let shown = [0, 1023, 1024, 1_610_612_736, u64::MAX].map(human);
-        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.5 GiB", "16777216.0 TiB"]);
-    }
-}

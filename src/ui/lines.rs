@@ -4,8 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::bytes::{human_bytes, human_duration};
+use super::duration::human_duration;
 use super::{visible, visible_line};
+use crate::io::human_bytes;
 use crate::progress::{Progress, Step, Unit};
 
 /// A line at most this often for each step: enough to see that it lives, few enough for a CI log.

@@ -1,7 +1,7 @@
 //! What people and scripts see: progress on stderr, tables and JSON on stdout.
 
 mod bars;
-mod bytes;
+mod duration;
 mod lines;
 mod log;
 mod path;
@@ -9,7 +9,7 @@ mod table;
 mod visible;
 
 pub use bars::Bars;
-pub use bytes::{human_bytes, human_duration};
+pub use duration::human_duration;
 pub use lines::Lines;
 pub use path::{put_bytes, put_path};
 pub use table::Table;

@@ -49,7 +49,7 @@ fn what_unpacks_to_more_than_it_should_is_refused_on_the_way() {
     for (name, packed) in [("a.img.gz", gz(&raw)), ("a.img.zst", zst(&raw))] {
         let path = machine.put(name, &packed);
         let outcome = machine.fetch(&[&path, "--max-base-size", "1"]);
-        outcome.bad(3, "it unpacks to more than 1024 MiB");
+        outcome.bad(3, "it unpacks to more than 1.0 GiB");
         machine.assert_nothing_kept();
     }
     let path = machine.path().join("a.img.zst");

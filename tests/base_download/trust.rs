@@ -185,7 +185,7 @@ fn what_unpacks_to_more_than_the_release_has_is_given_up_on_the_way() {
     mirror.publish(&sums(&[(NAME, &bomb)]));
     let machine = mirror.machine();
     // an eighth over what this release has
-    machine.fetch(&[]).bad(3, "it unpacks to more than 3741 MiB");
+    machine.fetch(&[]).bad(3, "it unpacks to more than 3.7 GiB");
     machine.assert_nothing_kept();
     // what the list does not have is refused as that, unless the bound is met before
     mirror.publish(&sums(&[(NAME, &mirror.packed)]));

@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use pibake::drives::linux::Machine;
-use pibake::drives::{Drive, Own, judge, sold_size};
+use pibake::drives::{Drive, Own, judge};
+use pibake::io::sold_size;
 
 /// Where buses put their drives, below /sys/devices.
 pub const NVME: &str = "pci0000:00/0000:00:1d.0/0000:03:00.0/nvme/nvme0";

@@ -102,14 +102,14 @@ fn too_little_room_is_found_before() {
     let name = "/mirror/20.04.5/release/ubuntu-20.04.5-preinstalled-server-arm64+raspi.img.xz";
     server.put(name, File::new(&packed));
     let (first, left, _) = small.end(small.start((64 * MIB, 65 * MIB), &["--sha256", &digest]));
-    first.bad(1, "67 MB available, about 3.5 GB needed");
+    first.bad(1, "64.0 MiB available, about 3.2 GiB needed");
     assert_eq!(left, "");
 
     // and of a local .xz by its index
     let small = Small::new();
     let path = small.machine.put("some.img.xz", &packed);
     let (first, left, second) = small.end(small.start((MIB, 4 * MIB), &[&path]));
-    first.bad(1, "available, about 2 MB needed");
+    first.bad(1, "available, about 2.0 MiB needed");
     assert_eq!(left, "");
     second.good();
 }

@@ -4,6 +4,8 @@ use std::io::{self, BufRead, Read};
 
 use super::xz;
 use crate::error::{Classified, ErrorClass};
+use crate::io::human_bytes;
+use crate::io::magic::Wrapping;
 
 /// How an image is packed. Seen by its first bytes, whatever its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,8 @@ pub enum DecodeError {
     Corrupt(String, u64),
     /// It unpacks to more than is granted.
     #[error(
-        "it unpacks to more than {} MiB, which is more than it should be; if it is meant to be as large, say so with --max-base-size",
-        .0 >> 20
+        "it unpacks to more than {}, which is more than it should be; if it is meant to be as large, say so with --max-base-size",
+        human_bytes(*.0)
     )]
     TooLarge(u64),
     /// It was packed with a window that takes more memory than is granted.
@@ -84,20 +86,16 @@ const ZST_WINDOW_LOG: u32 = 27;
 impl Format {
     /// What a file is that starts with `head`, of which there should be [`HEAD`] bytes.
     pub(crate) fn detect(head: &[u8]) -> Result<Self, DecodeError> {
-        // magic numbers: xz 5.2 "The .xz File Format" 2.1.1.1; RFC 8878 3.1.1 and 3.1.2; RFC 1952 2.3.1
-        match head {
-            [] => Err(DecodeError::Empty),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Self::Xz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zst),
-            [0x1f, 0x8b, 8, ..] => Ok(Self::Gz),
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => Err(DecodeError::Unsupported("a zip archive")),
-            [b'B', b'Z', b'h', ..] => Err(DecodeError::Unsupported("packed with bzip2")),
-            [b'7', b'z', 0xbc, 0xaf, ..] => Err(DecodeError::Unsupported("a 7z archive")),
-            [b'Q', b'F', b'I', 0xfb, ..] => Err(DecodeError::Unsupported("a qcow2 image")),
-            _ if is_web_page(head) => Err(DecodeError::WebPage),
+        match Wrapping::of(head) {
+            Some(Wrapping::Xz) => Ok(Self::Xz),
+            Some(Wrapping::Zst) => Ok(Self::Zst),
+            Some(Wrapping::Gz) => Ok(Self::Gz),
+            Some(other) => Err(DecodeError::Unsupported(other.words().0)),
+            None if head.is_empty() => Err(DecodeError::Empty),
+            None if is_web_page(head) => Err(DecodeError::WebPage),
             // the signature of a boot sector, which a GPT's protective MBR has as well
-            _ if head.get(510..512) == Some(&[0x55, 0xaa]) => Ok(Self::Raw),
-            _ => Err(DecodeError::Unknown(
+            None if head.get(510..512) == Some(&[0x55, 0xaa]) => Ok(Self::Raw),
+            None => Err(DecodeError::Unknown(
                 head.iter().take(8).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "),
             )),
         }

@@ -125,7 +125,7 @@ fn the_format_is_seen_by_the_first_bytes() {
         (b"\xef\xbb\xbf<html lang=de>", DecodeError::WebPage),
         (b"<?xml version='1.0'?><Error>", DecodeError::WebPage),
         (b"PK\x03\x04", DecodeError::Unsupported("a zip archive")),
-        (b"BZh9", DecodeError::Unsupported("packed with bzip2")),
+        (b"BZh9", DecodeError::Unsupported("compressed with bzip2")),
         (b"QFI\xfb\0\0\0\x03", DecodeError::Unsupported("a qcow2 image")),
         (b"hello, world", DecodeError::Unknown("68 65 6c 6c 6f 2c 20 77".to_owned())),
         (&[0; HEAD], DecodeError::Unknown("00 00 00 00 00 00 00 00".to_owned())),

@@ -11,10 +11,10 @@ use super::answer::{Answer, Body, Version, ask};
 use super::http::{self, Agent, Backoff};
 use crate::base::cache::entry;
 use crate::base::decode::pipeline::{Source, Stop};
-use crate::base::error::size;
 use crate::base::{Error, Result, space};
 use crate::catalog::shown;
 use crate::io::folder::NO_LINKS;
+use crate::io::human_bytes;
 use crate::io::ownership::give_new;
 use crate::progress::{Progress, Step, Unit};
 
@@ -140,8 +140,8 @@ impl<'a> Download<'a> {
             Answer::Nothing | Answer::Different => download.complete = true,
         }
         if kept > 0 {
-            let of = download.version.total.map(|t| format!(" of {}", size(t)));
-            let here = size(kept);
+            let of = download.version.total.map(|t| format!(" of {}", human_bytes(t)));
+            let here = human_bytes(kept);
             progress
                 .note(&format!("resuming an earlier download: {here}{} are here", of.unwrap_or_default()));
             download.step.set_position(kept);

@@ -3,9 +3,9 @@
 use std::io::{self, BufRead, Write};
 
 use super::targets::Held;
-use crate::drives::{Drive, sold_size};
+use crate::drives::Drive;
 use crate::error::{Doing, Failure};
-use crate::ui::human_bytes;
+use crate::io::{human_bytes, sold_size};
 
 /// How much of a serial number is asked for.
 const ASKED: usize = 4;

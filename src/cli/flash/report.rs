@@ -4,8 +4,9 @@ use serde_json::json;
 
 use crate::drives::linux::Off;
 use crate::error::{Classified, ErrorClass, Failure, one_line};
+use crate::io::human_bytes;
 use crate::sink::card::{Error, Head, Outcome};
-use crate::ui::{Table, Ui, human_bytes};
+use crate::ui::{Table, Ui};
 
 /// What is to be known of a card that is not done.
 fn state(head: Head) -> &'static str {

@@ -2,7 +2,8 @@
 //! manual and Apple's own machines give it, and what is made of it.
 
 use super::{drive, whole_disks};
-use crate::drives::{Own, judge, sold_size};
+use crate::drives::{Own, judge};
+use crate::io::sold_size;
 
 const LIST: &str = include_str!("recorded/list.plist");
 const INFOS: [(&str, &str); 5] = [
