@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pibake::disk::Patch;
+use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use pibake::sink::{Build, Format, Written};
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn build(
     names: &[String],
     of: impl Fn(&str) -> Writes + Sync,
 ) -> Vec<Written> {
-    let build = Build::prepare(dir, format, names.to_vec(), None, Arc::default()).unwrap();
+    let build = Build::prepare(dir, format, names.to_vec(), None, &CancelToken::default()).unwrap();
     build.finish(base, &|node| Ok(patch(base, &of(node))), &Silent).unwrap()
 }
 
@@ -135,7 +135,8 @@ fn each_node_is_baked_once_and_few_at_a_time() {
     let (calls, living, most) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let names = nodes(250);
     let width = NonZeroUsize::new(3);
-    let build = Build::prepare(work.path(), Format::Raw, names.clone(), width, Arc::default()).unwrap();
+    let build =
+        Build::prepare(work.path(), Format::Raw, names.clone(), width, &CancelToken::default()).unwrap();
     let bake = |node: &str| {
         calls.fetch_add(1, Ordering::SeqCst);
         most.fetch_max(living.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -185,8 +186,7 @@ fn early(count: usize, hint: Option<u64>, cut: usize) -> (tempfile::TempDir, Pat
     let base = cache.join("base.img");
     sparse_base(&base, 40 * MIB + 700, &[(0, 9 << 20), (21 * MIB + 5, 6 << 20), (40 * MIB, 700)]);
     let dir = work.path().join("images");
-    let mut build =
-        Build::prepare(&dir, Format::Raw, nodes(count), None, Arc::new(AtomicBool::new(false))).unwrap();
+    let mut build = Build::prepare(&dir, Format::Raw, nodes(count), None, &CancelToken::default()).unwrap();
     let bytes = std::fs::read(&base).unwrap();
     let early = build.observer(&cache).is_some_and(|observer| {
         stream(observer, &bytes[..bytes.len() - cut], hint);
@@ -226,7 +226,7 @@ fn images_written_while_decoding_are_the_same() {
 fn a_base_that_is_refused_leaves_no_image() {
     let work = tempfile::tempdir().unwrap();
     let dir = work.path().join("images");
-    let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, Arc::default()).unwrap();
+    let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, &CancelToken::default()).unwrap();
     if let Some(observer) = build.observer(work.path()) {
         stream(observer, &bases::Noise(1).bytes(9 << 20), None);
     }
@@ -240,7 +240,7 @@ fn a_base_that_is_started_over_counts_once() {
     let base = work.path().join("base.img");
     sparse_base(&base, 9 * MIB, &[(0, 9 << 20)]);
     let dir = work.path().join("images");
-    let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, Arc::default()).unwrap();
+    let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, &CancelToken::default()).unwrap();
     if let Some(observer) = build.observer(work.path()) {
         stream(observer, &[0xee; 5 << 20], None);
         stream(observer, &std::fs::read(&base).unwrap(), Some(9 * MIB));

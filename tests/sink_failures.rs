@@ -4,11 +4,10 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pibake::error::{ErrorClass, Failure};
+use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use pibake::sink::{Build, Error, Format};
 
@@ -28,7 +27,7 @@ fn base(dir: &Path) -> PathBuf {
 }
 
 fn prepare(dir: &Path, names: Vec<String>) -> Result<Build, Error> {
-    Build::prepare(dir, Format::Raw, names, None, Arc::default())
+    Build::prepare(dir, Format::Raw, names, None, &CancelToken::default())
 }
 
 fn said(error: &(dyn std::error::Error + 'static)) -> String {
@@ -43,7 +42,8 @@ fn child() {
     let dir = PathBuf::from(dir);
     let base = dir.join("base.img");
     let format = std::env::var("SINK_TEST_FORMAT").unwrap().parse().unwrap();
-    let build = Build::prepare(&dir.join("images"), format, nodes(NODES), None, Arc::default()).unwrap();
+    let build =
+        Build::prepare(&dir.join("images"), format, nodes(NODES), None, &CancelToken::default()).unwrap();
     match build.finish(&base, &|node| Ok(patch(&base, &writes(node, LEN))), &Silent) {
         Ok(_) => println!("built"),
         Err(e) => println!("failed: {}", said(&e)),
@@ -249,11 +249,11 @@ fn interrupted_before_between_and_within() {
         Format::ALL.map(|format| (format, if format == Format::Raw { &base } else { &small }))
     {
         for at in ["node-1", "node-2", "node-3"] {
-            let cancel = Arc::new(AtomicBool::new(false));
-            let build = Build::prepare(&dir, format, nodes(3), None, Arc::clone(&cancel)).unwrap();
+            let cancel = CancelToken::default();
+            let build = Build::prepare(&dir, format, nodes(3), None, &cancel).unwrap();
             let bake = |node: &str| {
                 if node == at {
-                    cancel.store(true, Ordering::Relaxed);
+                    cancel.cancel();
                 }
                 Ok(patch(base, &[]))
             };
@@ -262,11 +262,11 @@ fn interrupted_before_between_and_within() {
             assert_eq!(hidden(&dir), [""; 0]);
         }
     }
-    let cancel = Arc::new(AtomicBool::new(false));
-    let mut build = Build::prepare(&dir, Format::Raw, nodes(3), None, Arc::clone(&cancel)).unwrap();
+    let cancel = CancelToken::default();
+    let mut build = Build::prepare(&dir, Format::Raw, nodes(3), None, &cancel).unwrap();
     if let Some(observer) = build.observer(work.path()) {
         stream(observer, &[1; 9 << 20], Some(LEN));
-        cancel.store(true, Ordering::Relaxed);
+        cancel.cancel();
         stream(observer, &[1; 9 << 20], Some(LEN));
     }
     drop(build);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{DecodeError, Digest, InvalidSpec, SignatureError};
 use crate::error::{Classified, ErrorClass};
-use crate::io::{LockError, human_bytes};
+use crate::io::{Cancelled, LockError, human_bytes};
 
 /// Why there is no base image.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +266,12 @@ pub enum Error {
         /// The image.
         name: String,
     },
+}
+
+impl From<Cancelled> for Error {
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl Classified for Error {

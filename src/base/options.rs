@@ -1,11 +1,10 @@
 //! What may be asked of obtaining a base image.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Digest, Error, Result};
+use super::Digest;
+use crate::io::CancelToken;
 
 /// How a base image is obtained. The default is what a user without special needs wants.
 #[derive(Debug, Clone, Default)]
@@ -29,13 +28,8 @@ pub struct Options {
     pub max_raw_len: Option<u64>,
     /// How long to put up with a bad network.
     pub patience: Patience,
-    /// Becomes true where the one who asked wants it no more. What was downloaded is kept.
-    pub cancel: Arc<AtomicBool>,
-}
-
-/// Ends what nobody wants any more.
-pub(super) fn go_on(cancel: &AtomicBool) -> Result<()> {
-    if cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    /// Ends it. What was downloaded is kept.
+    pub cancel: CancelToken,
 }
 
 /// How long a bad network is put up with.

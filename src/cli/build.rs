@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -58,7 +57,7 @@ pub(super) fn run(
     let wanted = Wanted::new(&project.cluster.base, &arguments.base_flags.request(offline), &control)?;
     chosen.refuse_early()?;
     let is_new_folder = !output.exists();
-    let mut build = Build::prepare(&output, arguments.format, nodes, arguments.jobs, Arc::clone(&cancel))?;
+    let mut build = Build::prepare(&output, arguments.format, nodes, arguments.jobs, &cancel)?;
     let observer = build.observer(wanted.cache_dir()).map(|o| o as &mut dyn ImageObserver);
     let prepared = chosen.prepare(&wanted, observer)?;
     // Before the first secret is in it, and not where nothing comes of the build.

@@ -21,12 +21,11 @@ mod token;
 pub use exit::describe;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Failure;
+use crate::io::CancelToken;
 use crate::ui::Ui;
 use crate::workflow::Control;
 
@@ -93,8 +92,8 @@ enum Command {
 }
 
 /// A run that is told where `ui` has it, and ended by `cancel`.
-fn control(ui: &Ui, cancel: &Arc<AtomicBool>) -> Control {
-    Control::new(ui.shared_progress(), Arc::clone(cancel))
+fn control(ui: &Ui, cancel: &CancelToken) -> Control {
+    Control::new(ui.shared_progress(), cancel.clone())
 }
 
 impl Cli {

@@ -8,16 +8,14 @@
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::io::CancelToken;
+use crate::io::cancel::POLL;
+
 /// Largest Ethernet frame with room to spare: QEMU's own limit (`NET_BUFSIZE`) is 68 KiB.
 const FRAME_MAX: usize = 72 << 10;
-
-/// How often a port looks who else is there, and whether it is to end.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Ends of the names in a segment's folder: of ports, and of the machines behind them.
 const PORT: &str = "port";
@@ -28,7 +26,7 @@ const MACHINE: &str = "qemu";
 pub struct Port {
     path: PathBuf,
     machine: PathBuf,
-    stop: Arc<AtomicBool>,
+    stop: CancelToken,
     relay: Option<JoinHandle<()>>,
 }
 
@@ -45,8 +43,8 @@ impl Port {
             remove_dead(place)?;
         }
         let socket = UnixDatagram::bind(&path)?;
-        socket.set_read_timeout(Some(LOOK))?;
-        let stop = Arc::new(AtomicBool::new(false));
+        socket.set_read_timeout(Some(POLL))?;
+        let stop = CancelToken::default();
         let relay = Relay {
             socket,
             segment: segment.to_owned(),
@@ -54,7 +52,7 @@ impl Port {
             machine: machine.clone(),
             others: Vec::new(),
         };
-        let ending = Arc::clone(&stop);
+        let ending = stop.clone();
         let relay =
             std::thread::Builder::new().name(format!("{name}.{PORT}")).spawn(move || relay.run(&ending))?;
         Ok(Self { path, machine, stop, relay: Some(relay) })
@@ -75,7 +73,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.cancel();
         if let Some(relay) = self.relay.take() {
             let _ = relay.join();
         }
@@ -108,13 +106,13 @@ struct Relay {
 }
 
 impl Relay {
-    fn run(mut self, stop: &AtomicBool) {
+    fn run(mut self, stop: &CancelToken) {
         // a machine that is slow loses frames, as on a real wire, and must not hold up the others
         let _ = self.socket.set_write_timeout(Some(Duration::from_millis(20)));
         let mut frame = vec![0; FRAME_MAX];
         let mut looked: Option<Instant> = None;
-        while !stop.load(Ordering::Relaxed) {
-            if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+        while !stop.is_cancelled() {
+            if looked.is_none_or(|at| at.elapsed() >= POLL) {
                 self.others = self.look().unwrap_or_default();
                 looked = Some(Instant::now());
             }
@@ -162,7 +160,7 @@ mod tests {
     fn every_other_machine_gets_a_frame_once_and_the_sender_none() {
         let dir = tempfile::tempdir().unwrap();
         let machines: Vec<_> = ["a", "b", "c"].map(|name| machine(dir.path(), name)).into();
-        std::thread::sleep(2 * LOOK);
+        std::thread::sleep(2 * POLL);
         for (n, (_, sender)) in machines.iter().enumerate() {
             sender.send(&[n as u8; 1514]).unwrap();
             for (other, (_, receiver)) in machines.iter().enumerate() {

@@ -13,9 +13,7 @@ use super::machine::Setup;
 use super::qemu::{self, Qemu, Running};
 use super::watch::{Sight, Watch};
 use crate::error::{Classified, ErrorClass};
-
-/// How often machines and requests are looked at while consoles are silent.
-const LOOK: Duration = Duration::from_millis(100);
+use crate::io::cancel::{CancelToken, Cancelled, POLL};
 
 /// How long a machine that cannot go on may finish its sentence.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -169,9 +167,6 @@ pub trait Viewer {
     /// # Errors
     /// Ends the run: a console on which nothing can be typed cannot be left either.
     fn started(&mut self, machine: usize, console: Arc<UnixStream>) -> io::Result<()>;
-
-    /// Whether the run is to end.
-    fn wants_to_leave(&self) -> bool;
 }
 
 struct Machine {
@@ -187,7 +182,8 @@ enum Event {
     Closed(usize),
 }
 
-/// Runs `machines`, each with its name, until one of `ending`'s conditions holds.
+/// Runs `machines`, each with its name, until one of `ending`'s conditions holds, or whoever watches wants to
+/// `leave`.
 ///
 /// # Errors
 /// [`Error`]. No QEMU is running afterwards, whatever is returned.
@@ -196,12 +192,13 @@ pub fn run(
     machines: &[(String, Setup)],
     ending: &Ending,
     viewer: &mut dyn Viewer,
+    leave: &CancelToken,
 ) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let (events, receiver) = unbounded();
     let mut started = Vec::with_capacity(machines.len());
     for (index, (name, setup)) in machines.iter().enumerate() {
-        let (running, console) = start(qemu, name, setup, viewer)?;
+        let (running, console) = start(qemu, name, setup, leave)?;
         let console = Arc::new(console);
         let typing = |source| Error::Typing { name: name.clone(), source };
         viewer.started(index, Arc::clone(&console)).map_err(typing)?;
@@ -217,7 +214,7 @@ pub fn run(
     }
     drop(events);
     let mut session = Session { machines: started, ending, begun };
-    session.watch(&receiver, viewer)
+    session.watch(&receiver, viewer, leave)
 }
 
 /// Starts a machine and waits until it has connected its console.
@@ -225,7 +222,7 @@ fn start(
     qemu: &Qemu,
     name: &str,
     setup: &Setup,
-    viewer: &dyn Viewer,
+    leave: &CancelToken,
 ) -> Result<(Running, UnixStream), Error> {
     let path = &setup.files.console;
     let failed = |source| Error::Console { name: name.to_owned(), path: path.clone(), source };
@@ -244,10 +241,7 @@ fn start(
             let status = qemu::how(status);
             return Err(Error::Died { name: name.to_owned(), status, complaints: running.stop() });
         }
-        if viewer.wants_to_leave() {
-            return Err(Error::Left);
-        }
-        std::thread::sleep(LOOK / 4);
+        leave.sleep(POLL / 4).map_err(|Cancelled| Error::Left)?;
     }
 }
 
@@ -280,9 +274,14 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn watch(&mut self, events: &Receiver<Event>, viewer: &mut dyn Viewer) -> Result<Outcome, Error> {
+    fn watch(
+        &mut self,
+        events: &Receiver<Event>,
+        viewer: &mut dyn Viewer,
+        leave: &CancelToken,
+    ) -> Result<Outcome, Error> {
         loop {
-            match events.recv_timeout(LOOK) {
+            match events.recv_timeout(POLL) {
                 Ok(Event::Said(index, bytes)) => {
                     viewer.show(index, &bytes).map_err(Error::Show)?;
                     if let Some(line) = self.see(index, &bytes) {
@@ -298,13 +297,13 @@ impl Session<'_> {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // all consoles are closed, and machines end next
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
             }
             if self.ending.until.is_some() && self.machines.iter().all(|m| m.reached.is_some()) {
                 let reached = self.machines.iter_mut().filter_map(|m| m.reached.take()).collect();
                 return Ok(Outcome::Reached(reached));
             }
-            if viewer.wants_to_leave() {
+            if leave.is_cancelled() {
                 return self.left();
             }
             if self.all_off()? {

@@ -8,20 +8,18 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 
+use super::cancel::{CancelToken, POLL};
 use super::ownership::give_new;
 use crate::error::{Classified, ErrorClass};
 
-/// The first pause before another look; it doubles up to [`LONGEST`]. A look never blocks in the
-/// kernel, where a signal with a handler would not end the wait.
+/// The first pause before another look; it doubles up to [`POLL`]. A look never blocks in the kernel, where a
+/// signal with a handler would not end the wait.
 const FIRST: Duration = Duration::from_millis(5);
-/// The longest pause, and so about how long a cancelled wait goes on.
-const LONGEST: Duration = Duration::from_millis(160);
 /// A wait shorter than this is not worth a word.
 const QUIET: Duration = Duration::from_millis(50);
 
@@ -93,10 +91,10 @@ impl FileLock {
     ///
     /// # Errors
     /// [`LockError`]
-    pub fn take(path: &Path, cancel: &AtomicBool, waits: impl FnOnce()) -> Result<Self, LockError> {
+    pub fn take(path: &Path, cancel: &CancelToken, waits: impl FnOnce()) -> Result<Self, LockError> {
         let (mut waits, mut pause, mut waited) = (Some(waits), FIRST, Duration::ZERO);
         loop {
-            if cancel.load(Ordering::Relaxed) {
+            if cancel.is_cancelled() {
                 return Err(LockError::Cancelled { path: path.to_owned() });
             }
             if let Some(lock) = Self::try_take(path)? {
@@ -109,7 +107,7 @@ impl FileLock {
             }
             std::thread::sleep(pause);
             waited += pause;
-            pause = (pause * 2).min(LONGEST);
+            pause = (pause * 2).min(POLL);
         }
     }
 
@@ -236,12 +234,10 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-
-    static NEVER: AtomicBool = AtomicBool::new(false);
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn taken(path: &Path) -> FileLock {
-        FileLock::take(path, &NEVER, || {}).unwrap()
+        FileLock::take(path, &CancelToken::default(), || {}).unwrap()
     }
 
     #[test]
@@ -267,10 +263,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");
         let _held = taken(&path);
-        let cancel = Arc::new(AtomicBool::new(false));
+        let cancel = CancelToken::default();
         let said = Arc::new(AtomicUsize::new(0));
         let waiting = std::thread::spawn({
-            let (path, cancel, said) = (path.clone(), Arc::clone(&cancel), Arc::clone(&said));
+            let (path, cancel, said) = (path.clone(), cancel.clone(), Arc::clone(&said));
             move || {
                 FileLock::take(&path, &cancel, || {
                     said.fetch_add(1, Ordering::SeqCst);
@@ -280,7 +276,7 @@ mod tests {
         while said.load(Ordering::SeqCst) == 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
-        cancel.store(true, Ordering::SeqCst);
+        cancel.cancel();
         assert!(matches!(waiting.join().unwrap(), Err(LockError::Cancelled { .. })));
         assert_eq!(said.load(Ordering::SeqCst), 1);
     }

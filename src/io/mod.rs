@@ -3,6 +3,7 @@
 
 pub(crate) mod aligned;
 pub(crate) mod be;
+pub mod cancel;
 pub mod chunk;
 mod direct;
 pub(crate) mod extents;
@@ -21,6 +22,7 @@ mod waiting;
 mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
+pub use cancel::{CancelToken, Cancelled};
 pub(crate) use direct::Direct;
 pub use folder::Folder;
 pub(crate) use free_space::free_space;

@@ -7,13 +7,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use super::cancel::{CancelToken, Cancelled, POLL};
 use super::chunk::Chunk;
-use crate::error::{Classified, ErrorClass};
-
-/// How often a producer that waits asks whether it should stop.
-const POLL: Duration = Duration::from_millis(100);
 
 /// What a subscriber is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +19,6 @@ pub enum Delivery {
     /// As many as it keeps up with: the producer waits for the fastest of these alone, and the others
     /// miss chunks.
     BestEffort,
-}
-
-/// The producer gave up: there is no point in going on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("stopped")]
-pub struct Stopped;
-
-impl Classified for Stopped {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Cancelled
-    }
 }
 
 /// The producer's end. When it is dropped without [`ImageStream::finish`] the subscribers know that
@@ -137,13 +122,11 @@ impl ImageStream {
     /// need not be published.
     ///
     /// # Errors
-    /// [`Stopped`] when `stop` says so; it is asked at least every 100 ms while this waits.
-    pub fn publish(&self, chunk: Chunk, stop: impl Fn() -> bool) -> Result<(), Stopped> {
+    /// [`Cancelled`] soon after `cancel` is, also while this waits.
+    pub fn publish(&self, chunk: Chunk, cancel: &CancelToken) -> Result<(), Cancelled> {
         let mut state = self.shared.state();
         loop {
-            if stop() {
-                return Err(Stopped);
-            }
+            cancel.check()?;
             state.trim();
             if state.chunks.len() >= self.most && state.may_be_missed() {
                 state.forget();
@@ -227,7 +210,6 @@ impl Drop for Subscriber {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
 
     use super::super::chunk::CHUNK;
@@ -236,8 +218,8 @@ mod tests {
 
     const MOST: usize = 3;
 
-    fn never() -> bool {
-        false
+    fn never() -> CancelToken {
+        CancelToken::default()
     }
 
     /// A chunk whose first byte is `n`, which is not 0.
@@ -269,7 +251,7 @@ mod tests {
                 })
             });
             for n in 1..40 {
-                stream.publish(chunk(&pool, n), never).unwrap();
+                stream.publish(chunk(&pool, n), &never()).unwrap();
                 assert!(stream.shared.state().chunks.len() <= MOST);
             }
             stream.finish(7);
@@ -285,21 +267,27 @@ mod tests {
         let (mut fast, mut slow) =
             (stream.subscribe(Delivery::BestEffort), stream.subscribe(Delivery::BestEffort));
         for n in 1..20 {
-            stream.publish(chunk(&pool, n), never).unwrap();
+            stream.publish(chunk(&pool, n), &never()).unwrap();
             assert_eq!(number(&fast.next().unwrap()), u64::from(n));
         }
         // the last three are there, the others were missed
         assert_eq!(number(&slow.next().unwrap()), 17);
         // nobody has taken these yet
         for n in 20..23 {
-            stream.publish(chunk(&pool, n), never).unwrap();
+            stream.publish(chunk(&pool, n), &never()).unwrap();
         }
-        let asked = AtomicUsize::new(0);
-        let stopped = stream.publish(chunk(&pool, 23), || asked.fetch_add(1, Ordering::Relaxed) > 1);
-        assert_eq!(stopped, Err(Stopped));
+        let cancel = never();
+        let published = thread::scope(|scope| {
+            let publisher = scope.spawn(|| stream.publish(chunk(&pool, 23), &cancel));
+            thread::sleep(POLL / 2);
+            assert!(!publisher.is_finished());
+            cancel.cancel();
+            publisher.join().unwrap()
+        });
+        assert_eq!(published, Err(Cancelled));
         drop(fast);
         drop(slow);
-        stream.publish(chunk(&pool, 23), never).unwrap();
+        stream.publish(chunk(&pool, 23), &never()).unwrap();
         assert!(stream.shared.state().chunks.is_empty());
     }
 
@@ -307,12 +295,11 @@ mod tests {
     fn a_producer_that_waits_can_be_stopped() {
         let (pool, stream) = (BufferPool::new(CHUNK, 1), ImageStream::new(1));
         let mut reader = stream.subscribe(Delivery::Every);
-        stream.publish(chunk(&pool, 1), never).unwrap();
-        let stop = AtomicBool::new(false);
+        stream.publish(chunk(&pool, 1), &never()).unwrap();
+        let cancel = never();
         thread::scope(|scope| {
-            scope.spawn(|| stop.store(true, Ordering::Relaxed));
-            let stopped = stream.publish(chunk(&pool, 2), || stop.load(Ordering::Relaxed));
-            assert_eq!(stopped, Err(Stopped));
+            scope.spawn(|| cancel.cancel());
+            assert_eq!(stream.publish(chunk(&pool, 2), &cancel), Err(Cancelled));
         });
         drop(stream);
         // what was published is still read; then the image is known to be broken off
@@ -328,7 +315,7 @@ mod tests {
             scope.spawn(|| drop(leaves));
             let reader = scope.spawn(|| stays.count());
             for n in 1..10 {
-                stream.publish(chunk(&pool, n), never).unwrap();
+                stream.publish(chunk(&pool, n), &never()).unwrap();
             }
             stream.finish(0);
             assert_eq!(reader.join().unwrap(), 9);

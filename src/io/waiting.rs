@@ -2,25 +2,26 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+
+use super::CancelToken;
 
 /// Who is told that something waits for another process, and what ends the wait. The default waits in
 /// silence until it is its turn.
 #[derive(Clone)]
 pub struct Waiting {
-    cancel: Arc<AtomicBool>,
+    cancel: CancelToken,
     say: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Waiting {
-    /// Ends when `cancel` becomes true; `say` gets a sentence for people.
-    pub fn new(cancel: Arc<AtomicBool>, say: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    /// Ends with `cancel`; `say` gets a sentence for people.
+    pub fn new(cancel: CancelToken, say: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self { cancel, say: Arc::new(say) }
     }
 
-    /// True once nobody wants the wait any longer.
+    /// What ends the wait.
     #[must_use]
-    pub fn cancel(&self) -> &AtomicBool {
+    pub fn cancel(&self) -> &CancelToken {
         &self.cancel
     }
 
@@ -32,7 +33,7 @@ impl Waiting {
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self::new(Arc::default(), |_| {})
+        Self::new(CancelToken::default(), |_| {})
     }
 }
 

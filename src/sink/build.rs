@@ -4,23 +4,23 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::{fs, io, thread};
 
 use super::compressed::Compressed;
-use super::copy::{self, Stop};
+use super::copy;
 use super::early_image::{self, EarlyImage};
 use super::image::{self, Image};
 use super::merge::{Merge, Sequential};
 use super::qcow2::Qcow2;
 use super::source::Source;
 use super::streaming::{Pending, StreamingWriter};
-use super::temp::{self, Temp};
 use super::{Error, Format, room};
+use super::temp::{self, Temp};
 use crate::base::ImageObserver;
 use crate::disk::Patch;
 use crate::error::Failure;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
+use crate::io::CancelToken;
 use crate::progress::{Progress, Step, Unit};
 
 /// How many images are written at once, unless told otherwise: enough to read the base seldom, few
@@ -51,7 +51,8 @@ pub struct Build {
     format: Format,
     nodes: Vec<String>,
     width: usize,
-    stop: Arc<Stop>,
+    /// Cancelled, too, as soon as one image fails: the others may give up.
+    cancel: CancelToken,
     early: Option<StreamingWriter<EarlyImage>>,
 }
 
@@ -76,7 +77,7 @@ struct Run<'a> {
 impl Build {
     /// Makes ready to write an image of each of `nodes` into `dir`, which is made if it is not
     /// there: removes what killed builds left, and refuses what cannot end well. Nothing is
-    /// written yet. At most `width` images are written at once. When `cancel` becomes true the
+    /// written yet. At most `width` images are written at once. When `cancel` is cancelled the
     /// work ends soon, with [`Error::Cancelled`].
     ///
     /// # Errors
@@ -87,7 +88,7 @@ impl Build {
         format: Format,
         nodes: Vec<String>,
         width: Option<NonZeroUsize>,
-        cancel: Arc<AtomicBool>,
+        cancel: &CancelToken,
     ) -> Result<Self, Error> {
         check_names(&nodes)?;
         make_folder(dir)?;
@@ -106,8 +107,8 @@ impl Build {
             Format::Zst | Format::Xz => 1,
             Format::Raw | Format::Qcow2 => width.map_or(WIDTH, NonZeroUsize::get),
         };
-        let stop = Arc::new(Stop::when(cancel));
-        Ok(Self { dir: dir.to_owned(), format, nodes, width, stop, early: None })
+        let cancel = cancel.child();
+        Ok(Self { dir: dir.to_owned(), format, nodes, width, cancel, early: None })
     }
 
     /// Writes the first images while the base is being decoded into `cache`. `None` where that wins
@@ -119,8 +120,7 @@ impl Build {
         let shared = Arc::new(early_image::Shared {
             dir: self.dir.clone(),
             cache: cache.to_owned(),
-            stop: Arc::clone(&self.stop),
-            failed: AtomicBool::new(false),
+            cancel: self.cancel.clone(),
         });
         let first = self.nodes.iter().take(self.width);
         let images = first.map(|node| EarlyImage::new(&shared, self.format.file_name(node))).collect();
@@ -145,7 +145,7 @@ impl Build {
             progress.note(&format!("copying images from the cache: writing them early failed: {fault}"));
             Vec::new()
         });
-        self.stop.check()?;
+        self.cancel.check()?;
         let Some(first) = self.nodes.first() else { return Ok(Vec::new()) };
 
         let write_fault = |source| Error::Unwritable { path: self.dir.clone(), source };
@@ -228,7 +228,7 @@ impl Run<'_> {
         image: Option<ImageStream>,
         mut first: Option<Patch>,
     ) -> Result<Vec<Written>, Error> {
-        let stop = &self.build.stop;
+        let cancel = &self.build.cancel;
         let mut results: Vec<Result<Written, Error>> = Vec::with_capacity(nodes.len());
         let read = thread::scope(|scope| {
             let mut writers = Vec::with_capacity(nodes.len());
@@ -238,7 +238,7 @@ impl Run<'_> {
                 let spawned = thread::Builder::new().name(node.clone()).spawn_scoped(scope, move || {
                     let written = self.node(node, feed, patch);
                     if written.is_err() {
-                        stop.fail();
+                        cancel.cancel();
                     }
                     written
                 });
@@ -249,11 +249,13 @@ impl Run<'_> {
             }
             let read = match (fault, image) {
                 (Some(fault), image) => {
-                    stop.fail();
+                    cancel.cancel();
                     drop(image);
                     Err(fault)
                 }
-                (None, Some(image)) => copy::read(self.source, image, stop).inspect_err(|_| stop.fail()),
+                (None, Some(image)) => {
+                    copy::read(self.source, image, cancel).inspect_err(|_| cancel.cancel())
+                }
                 (None, None) => Ok(()),
             };
             for writer in writers {
@@ -273,7 +275,7 @@ impl Run<'_> {
     }
 
     fn node(&self, node: &str, feed: Feed, patch: Option<Patch>) -> Result<Written, Error> {
-        let Build { dir, format, stop, .. } = self.build;
+        let Build { dir, format, cancel, .. } = self.build;
         let (source, len) = (self.source, self.source.len());
         let path = dir.join(format.file_name(node));
         let fault = |source| Error::Write { path: path.clone(), source };
@@ -281,7 +283,7 @@ impl Run<'_> {
             Some(patch) => patch,
             None => self.build.patch(node, self.bake, len)?,
         };
-        stop.check()?;
+        cancel.check()?;
         let temp = || Temp::new(dir, &format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
             (Feed::Early(mut image), _) => {
@@ -297,7 +299,7 @@ impl Run<'_> {
             (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
                 image.set_len(len).map_err(fault)?;
-                copy::drain(&mut stream, stop, |chunk| {
+                copy::drain(&mut stream, cancel, |chunk| {
                     self.step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
@@ -329,7 +331,7 @@ impl Run<'_> {
         fault: &dyn Fn(io::Error) -> Error,
     ) -> Result<(), Error> {
         let mut merge = Merge::new(patch, self.source.len());
-        copy::drain(&mut stream, &self.build.stop, |chunk| {
+        copy::drain(&mut stream, &self.build.cancel, |chunk| {
             self.step.advance(chunk.covered());
             merge.chunk(chunk, to).map_err(fault)
         })?;

@@ -1,52 +1,21 @@
 //! Reading the base once for many files that are written at once. The slowest sets the pace.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Error;
 use super::source::Source;
+use crate::io::CancelToken;
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
-use crate::io::stream::{ImageStream, Stopped, Subscriber};
+use crate::io::stream::{ImageStream, Subscriber};
 
 /// How many chunks may wait to be written.
 pub(super) const CHUNKS_WAITING: usize = 10;
 
-/// Why work should end before it is done.
-#[derive(Default)]
-pub(super) struct Stop {
-    asked: Arc<AtomicBool>,
-    failed: AtomicBool,
-}
-
-impl Stop {
-    /// Ends the work as soon as `asked` is true.
-    pub(super) fn when(asked: Arc<AtomicBool>) -> Self {
-        Self { asked, failed: AtomicBool::new(false) }
-    }
-
-    /// One part of the work failed: the others may give up.
-    pub(super) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the user asked for the end.
-    pub(super) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    /// [`Error::Cancelled`] when there is no point in going on.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        if self.is_asked() || self.failed.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
-    }
-}
-
 /// Reads all of `source` for those who have subscribed to `image`.
-pub(super) fn read(source: &Source, image: ImageStream, stop: &Stop) -> Result<(), Error> {
+pub(super) fn read(source: &Source, image: ImageStream, cancel: &CancelToken) -> Result<(), Error> {
     for chunk in chunks(source) {
-        let published = image.publish(chunk?, || stop.check().is_err());
-        published.map_err(|Stopped| Error::Cancelled)?;
+        image.publish(chunk?, cancel)?;
     }
     image.finish(source.len());
     Ok(())
@@ -68,11 +37,11 @@ pub(super) fn chunks(source: &Source) -> impl Iterator<Item = Result<Chunk, Erro
 /// that was written may be kept.
 pub(super) fn drain(
     image: &mut Subscriber,
-    stop: &Stop,
+    cancel: &CancelToken,
     mut each: impl FnMut(&Chunk) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for chunk in image.by_ref() {
-        stop.check()?;
+        cancel.check()?;
         each(&chunk)?;
     }
     image.whole().map(|_| ()).ok_or(Error::Cancelled)

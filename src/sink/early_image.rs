@@ -7,15 +7,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Format;
-use super::copy::Stop;
 use super::image::Image;
 use super::streaming::{Hold, Target};
 use super::temp::Temp;
-use crate::io::free_space;
 use crate::io::stream::{Delivery, Subscriber};
+use crate::io::{CancelToken, free_space};
 
 /// What an image may come to where its size is not known beforehand, in bytes: twice that of Ubuntu's.
 const ASSUMED_LEN: u64 = 7 << 30;
@@ -26,10 +24,8 @@ pub(super) struct Shared {
     pub dir: PathBuf,
     /// The folder that the base is decoded into, which needs its space first.
     pub cache: PathBuf,
-    /// Why the work should end.
-    pub stop: Arc<Stop>,
-    /// One image failed. Then all give their space back: the base needs it more.
-    pub failed: AtomicBool,
+    /// Ends the work.
+    pub cancel: CancelToken,
 }
 
 /// One image, and its file where it was begun.
@@ -37,6 +33,8 @@ pub(super) struct EarlyImage {
     shared: Arc<Shared>,
     file_name: String,
     len: Option<u64>,
+    /// Cancelled, too, where one image failed. Then all give their space back: the base needs it more.
+    cancel: CancelToken,
     image: Option<Image>,
     fault: Option<io::Error>,
 }
@@ -44,7 +42,8 @@ pub(super) struct EarlyImage {
 impl EarlyImage {
     /// The image with this file name. Nothing is written yet.
     pub(super) fn new(shared: &Arc<Shared>, file_name: String) -> Self {
-        Self { shared: Arc::clone(shared), file_name, len: None, image: None, fault: None }
+        let (shared, cancel) = (Arc::clone(shared), shared.cancel.clone());
+        Self { shared, file_name, len: None, cancel, image: None, fault: None }
     }
 
     /// The image's file name, and the file, which holds the `len` bytes of the base; nothing where it
@@ -69,7 +68,7 @@ impl EarlyImage {
     fn write(&mut self, chunks: &mut Subscriber) -> io::Result<()> {
         let image = self.image.insert(self.begin()?);
         for chunk in chunks {
-            if self.shared.stop.is_asked() || self.shared.failed.load(Ordering::Relaxed) {
+            if self.cancel.is_cancelled() {
                 self.image = None;
                 return Ok(());
             }
@@ -88,20 +87,22 @@ impl Target for EarlyImage {
 
     /// As many as there is space for, besides the cache.
     fn select(mut images: Vec<Self>, len: Option<u64>) -> (Vec<Self>, Vec<Self>) {
-        images.iter_mut().for_each(|image| (image.len, image.fault) = (len, None));
-        let Some(first) = images.first_mut() else { return Default::default() };
-        first.shared.failed.store(false, Ordering::Relaxed);
-        let count = fit(&first.shared, len.unwrap_or(ASSUMED_LEN).max(1)).unwrap_or_else(|e| {
-            first.fault = Some(e);
-            0
-        });
+        let Some(first) = images.first() else { return Default::default() };
+        let cancel = first.shared.cancel.child();
+        let (count, mut fault) = match fit(&first.shared, len.unwrap_or(ASSUMED_LEN).max(1)) {
+            Ok(count) => (count, None),
+            Err(fault) => (0, Some(fault)),
+        };
+        for image in &mut images {
+            (image.len, image.cancel, image.fault) = (len, cancel.clone(), fault.take());
+        }
         let rest = images.split_off(count.min(images.len()));
         (images, rest)
     }
 
     fn stream(&mut self, image: &mut Subscriber, _hold: &Hold) {
         if let Err(e) = self.write(image) {
-            self.shared.failed.store(true, Ordering::Relaxed);
+            self.cancel.cancel();
             (self.image, self.fault) = (None, Some(e));
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::{Cause, Classified, ErrorClass};
-use crate::io::human_bytes;
+use crate::io::{Cancelled, human_bytes};
 
 /// Why a build did not write its images. No temporary file is left behind by any of these.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,12 @@ pub enum Error {
     /// The user asked for the end.
     #[error("interrupted; images that were not complete have been removed")]
     Cancelled,
+}
+
+impl From<Cancelled> for Error {
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl Classified for Error {

@@ -1,7 +1,6 @@
 //! The base image as it was asked for, and how it is got.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -64,7 +63,7 @@ impl Wanted {
             thorough: request.thorough,
             max_raw_len: request.max_raw_len,
             patience: request.patience,
-            cancel: Arc::clone(control.cancel()),
+            cancel: control.cancel().clone(),
         };
         let (cache, scratch) = cache_for(&image.image)?;
         Ok(Self { spec: image.image.clone(), options, cache, _scratch: scratch })

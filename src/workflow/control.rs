@@ -2,22 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::{Notice, Warning};
-use crate::io::Waiting;
+use crate::io::{CancelToken, Waiting};
 use crate::progress::{Progress, Silent};
 
 /// Who is told how a run goes, and what ends it.
 #[derive(Clone)]
 pub struct Control {
     progress: Arc<dyn Progress>,
-    cancel: Arc<AtomicBool>,
+    cancel: CancelToken,
 }
 
 impl Control {
-    /// Reports to `progress`, and ends soon after `cancel` became true.
-    pub fn new(progress: Arc<dyn Progress>, cancel: Arc<AtomicBool>) -> Self {
+    /// Reports to `progress`, and ends soon after `cancel` was cancelled.
+    pub fn new(progress: Arc<dyn Progress>, cancel: CancelToken) -> Self {
         Self { progress, cancel }
     }
 
@@ -29,7 +28,7 @@ impl Control {
 
     /// What ends the run.
     #[must_use]
-    pub fn cancel(&self) -> &Arc<AtomicBool> {
+    pub fn cancel(&self) -> &CancelToken {
         &self.cancel
     }
 
@@ -37,7 +36,7 @@ impl Control {
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         let progress = Arc::clone(&self.progress);
-        Waiting::new(Arc::clone(&self.cancel), move |text| progress.note(text))
+        Waiting::new(self.cancel.clone(), move |text| progress.note(text))
     }
 
     /// Tells what was found out.
@@ -54,7 +53,7 @@ impl Control {
 /// Tells nobody and goes on to the end.
 impl Default for Control {
     fn default() -> Self {
-        Self::new(Arc::new(Silent), Arc::default())
+        Self::new(Arc::new(Silent), CancelToken::default())
     }
 }
 

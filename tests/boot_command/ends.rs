@@ -10,6 +10,7 @@ use assert_cmd::assert::OutputAssertExt;
 use pibake::emulator::machine::{Accelerator, Files, Machine, Setup};
 use pibake::emulator::qemu::Qemu;
 use pibake::emulator::session::{self, Ending, Viewer};
+use pibake::io::CancelToken;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -148,9 +149,6 @@ impl Viewer for NoKeyboard {
     fn started(&mut self, _machine: usize, _console: Arc<UnixStream>) -> io::Result<()> {
         Err(io::Error::other("no more threads"))
     }
-    fn wants_to_leave(&self) -> bool {
-        false
-    }
 }
 
 #[test]
@@ -180,7 +178,9 @@ fn a_console_on_which_nothing_can_be_typed_ends_the_run() {
     let qemu = Qemu::find(command.get_args().nth(2).unwrap()).unwrap();
     let timeout = Some(Duration::from_secs(PATIENCE.parse().unwrap()));
     let ending = Ending { timeout, ..Ending::default() };
-    let error = session::run(&qemu, &[("a".into(), setup)], &ending, &mut NoKeyboard).unwrap_err();
+    let error =
+        session::run(&qemu, &[("a".into(), setup)], &ending, &mut NoKeyboard, &CancelToken::default())
+            .unwrap_err();
     assert_eq!(error.to_string(), "typing on the console of a");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no more threads");
 }

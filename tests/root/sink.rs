@@ -1,10 +1,10 @@
 //! Sinks on file systems of their own: too small ones, and such that can share blocks.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
+use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use pibake::sink::{Build, Error, Format, Written};
 
@@ -68,7 +68,7 @@ fn free(dir: &Path) -> u64 {
 
 fn build(base: &Path, dir: &Path, format: Format, count: usize) -> Result<Vec<Written>, Error> {
     let len = std::fs::metadata(base).unwrap().len();
-    let build = Build::prepare(dir, format, nodes(count), None, Arc::default())?;
+    let build = Build::prepare(dir, format, nodes(count), None, &CancelToken::default())?;
     build.finish(base, &|node| Ok(patch(base, &writes(node, len))), &Silent)
 }
 
@@ -109,7 +109,7 @@ fn a_disk_that_fills_up_meanwhile() -> Result<(), Failed> {
     sparse_base(&base, 100 * MIB, &[(0, 20 << 20)]);
     let dir = disk.at.join("images");
     for format in Format::ALL {
-        let build = Build::prepare(&dir, format, nodes(2), None, Arc::default())?;
+        let build = Build::prepare(&dir, format, nodes(2), None, &CancelToken::default())?;
         let filler = disk.at.join("filler");
         let bake = |node: &str| {
             if node == "node-2" {
@@ -136,7 +136,7 @@ fn a_disk_that_fills_up_while_decoding() -> Result<(), Failed> {
     let base = work.path().join("base.img");
     sparse_base(&base, 100 * MIB, &[(0, 20 << 20)]);
     let dir = disk.at.join("images");
-    let mut build = Build::prepare(&dir, Format::Raw, nodes(1), None, Arc::default())?;
+    let mut build = Build::prepare(&dir, Format::Raw, nodes(1), None, &CancelToken::default())?;
     let observer = build.observer(work.path()).ok_or("ext4 shares no blocks")?;
     // A decoder that takes the image for a small one, until it is not.
     stream(observer, &Noise(1).bytes(100 << 20), Some(MIB));
@@ -161,7 +161,7 @@ fn images_share_the_base(mkfs: &mut std::process::Command) -> Result<(), Failed>
     sparse_base(&base, LEN, &[(0, 60 << 20), (100 * MIB, 5 << 20)]);
     let dir = disk.at.join("images");
     let before = free(&disk.at);
-    let mut early = Build::prepare(&dir, Format::Raw, nodes(1), None, Arc::default())?;
+    let mut early = Build::prepare(&dir, Format::Raw, nodes(1), None, &CancelToken::default())?;
     assert!(early.observer(&disk.at).is_none(), "nothing is to be won by writing early");
     drop(early);
     // Copies of so many would not fit.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use libtest_mimic::{Failed, Trial};
 use pibake::bake::bake;
 use pibake::disk::{FileDevice, ReadAt};
+use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use pibake::recipe::{Access, Action, Change, Recipe, Volume};
 use pibake::sink::{Build, Format};
@@ -108,7 +109,8 @@ impl Variant {
     fn build(&self, recipe: &Recipe) -> std::path::PathBuf {
         let dir = self.dir.path().join("images");
         let build =
-            Build::prepare(&dir, Format::Raw, vec![recipe.node.clone()], None, Arc::default()).unwrap();
+            Build::prepare(&dir, Format::Raw, vec![recipe.node.clone()], None, &CancelToken::default())
+                .unwrap();
         let bake = |_: &str| {
             let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base).unwrap());
             Ok(bake(device, recipe, NOW)?)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pibake::base::ImageObserver;
 use pibake::disk::{FileDevice, Overlay, Patch, WriteAt};
+use pibake::io::CancelToken;
 use pibake::io::chunk::{CHUNK, Chunk};
 use pibake::io::pool::BufferPool;
 use pibake::io::stream::ImageStream;
@@ -48,7 +49,7 @@ pub fn stream(observer: &mut dyn ImageObserver, bytes: &[u8], len_hint: Option<u
         buffer[..bytes.len()].copy_from_slice(bytes);
         let chunk = Chunk::filled(at, buffer, bytes.len());
         if !chunk.is_zero() {
-            image.publish(chunk, || false).unwrap();
+            image.publish(chunk, &CancelToken::default()).unwrap();
         }
     }
     image.finish(bytes.len() as u64);

@@ -7,19 +7,18 @@
 use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::format::{self, Broken, DecodeError, Format, HEAD};
 use super::observer::ImageObserver;
 use super::sparse::{self, Writer, Written};
-use crate::base::options::go_on;
 use crate::base::{Error, space};
 use crate::catalog::{Digest, Hasher};
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
-use crate::io::stream::{Delivery, ImageStream, Stopped, Subscriber};
+use crate::io::stream::{Delivery, ImageStream, Subscriber};
+use crate::io::{CancelToken, Cancelled};
 
 /// How many chunks may wait to be written: how far decoding may be ahead of the disk and of a slow card.
 const CHUNKS_WAITING: usize = 8;
@@ -73,8 +72,8 @@ pub(crate) struct Job<'a> {
     pub(crate) limit: u64,
     /// What the packed bytes' digest must be.
     pub(crate) expected: Option<Digest>,
-    /// Becomes true where nobody wants it any more.
-    pub(crate) cancel: &'a AtomicBool,
+    /// Ends it.
+    pub(crate) cancel: &'a CancelToken,
 }
 
 enum Packed {
@@ -106,20 +105,19 @@ pub(crate) fn run(
     if let Some(observer) = &mut observer {
         observer.begin(job.len_hint, &image);
     }
-    let stop = AtomicBool::new(false);
+    // cancelled, too, when one part fails
+    let cancel = &job.cancel.child();
     std::thread::scope(|scope| {
-        let stop = &stop;
-        let decoder = scope.spawn(move || decode(packed, image, job.limit, stop));
+        let decoder = scope.spawn(move || decode(packed, image, job.limit, cancel));
         let (writer, flush_requests) = Writer::new(job.file);
         let flusher = scope.spawn(move || sparse::flush(job.file, &flush_requests));
-        let writer = scope
-            .spawn(move || write(writer, for_writer).inspect_err(|_| stop.store(true, Ordering::Relaxed)));
+        let writer = scope.spawn(move || write(writer, for_writer).inspect_err(|_| cancel.cancel()));
 
         let check = || {
-            go_on(job.cancel)?;
+            job.cancel.check()?;
             observer.as_ref().map_or(Ok(()), |observer| observer.check().map_err(Error::Observer))
         };
-        let read = feed(source, to_decoder, &check).inspect_err(|_| stop.store(true, Ordering::Relaxed));
+        let read = feed(source, to_decoder, &check).inspect_err(|_| cancel.cancel());
         let lost = |_| Error::Worker { name: job.name.to_owned() };
         let decoded = decoder.join().map_err(lost);
         let written = writer.join().map_err(lost);
@@ -190,8 +188,8 @@ fn feed(
     }
 }
 
-fn decode(packed: Receiver<Packed>, image: ImageStream, limit: u64, stop: &AtomicBool) -> Decoded {
-    match try_decode(packed, image, limit, stop) {
+fn decode(packed: Receiver<Packed>, image: ImageStream, limit: u64, cancel: &CancelToken) -> Decoded {
+    match try_decode(packed, image, limit, cancel) {
         Ok(whole) => whole,
         Err(e) if format::is_broken(&e) => Decoded::Abandoned,
         Err(e) => match e.get_ref().and_then(|e| e.downcast_ref::<DecodeError>()) {
@@ -205,7 +203,7 @@ fn try_decode(
     packed: Receiver<Packed>,
     image: ImageStream,
     limit: u64,
-    stop: &AtomicBool,
+    cancel: &CancelToken,
 ) -> io::Result<Decoded> {
     let mut queue = Queue { packed, current: Vec::new(), used: 0, ended: false };
     let format = Format::detect(queue.head()?)?;
@@ -221,12 +219,8 @@ fn try_decode(
             if offset > limit {
                 return Err(DecodeError::TooLarge(limit).into());
             }
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Decoded::Abandoned);
-            }
-            if !chunk.is_zero()
-                && let Err(Stopped) = image.publish(chunk, || stop.load(Ordering::Relaxed))
-            {
+            let goes_on = if chunk.is_zero() { cancel.check() } else { image.publish(chunk, cancel) };
+            if let Err(Cancelled) = goes_on {
                 return Ok(Decoded::Abandoned);
             }
         }

@@ -2,9 +2,8 @@
 
 use std::error::Error as _;
 use std::io::{self, Read};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Once};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Once;
+use std::time::{Duration, SystemTime};
 
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RETRY_AFTER};
@@ -13,14 +12,11 @@ use rustls::{AlertDescription, InvalidMessage};
 
 use super::reply::Reply;
 use crate::base::error::PROXY_WANTS_LOGIN;
-use crate::base::options::go_on;
 use crate::base::{Error, Options, Patience, Result};
 use crate::catalog::shown;
 use crate::error::one_line;
+use crate::io::CancelToken;
 use crate::progress::Progress;
-
-/// How often it is looked, while waiting, whether anybody still wants it.
-pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// More redirects than this are a circle.
 const MOST_REDIRECTS: usize = 10;
@@ -29,7 +25,7 @@ const MOST_REDIRECTS: usize = 10;
 pub(crate) struct Agent<'a> {
     client: Client,
     patience: Patience,
-    cancel: &'a Arc<AtomicBool>,
+    cancel: &'a CancelToken,
     progress: &'a dyn Progress,
 }
 
@@ -122,15 +118,10 @@ impl<'a> Agent<'a> {
         fault: Error,
     ) -> Result<()> {
         // what fails because it is not wanted any more is no failure of the network
-        go_on(self.cancel)?;
+        self.cancel.check()?;
         let Some(delay) = backoff.next(server_asks) else { return Err(fault) };
         self.progress.note(&format!("{reason}; trying again in {:.1} s", delay.as_secs_f64()));
-        let end = Instant::now() + delay;
-        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            go_on(self.cancel)?;
-            std::thread::sleep(left.min(LOOK));
-        }
-        go_on(self.cancel)
+        Ok(self.cancel.sleep(delay)?)
     }
 
     /// Whether the server says that it has this file; asked once.

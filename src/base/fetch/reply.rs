@@ -2,17 +2,15 @@
 //! waiting who does not want it any more.
 
 use std::io::{self, Cursor, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
 
-use super::http::LOOK;
-use crate::base::options::go_on;
 use crate::base::{Error, Result};
+use crate::io::CancelToken;
+use crate::io::cancel::POLL;
 
 /// How much of a body is read at once, and how many such pieces may wait to be taken.
 const PIECE: usize = 64 << 10;
@@ -28,16 +26,16 @@ pub(crate) struct Reply {
     pub(crate) len: Option<u64>,
     piece: Cursor<Vec<u8>>,
     pieces: Receiver<io::Result<Vec<u8>>>,
-    cancel: Arc<AtomicBool>,
+    cancel: CancelToken,
 }
 
 impl Reply {
-    /// Sends the request and waits for the head of the reply, or until `cancel` becomes true. A
+    /// Sends the request and waits for the head of the reply, or until it is cancelled. A
     /// request that nobody waits for any more ends by its own time-out.
     ///
     /// # Errors
     /// [`Error::Cancelled`]; within, what kept the reply from coming.
-    pub(crate) fn to(request: RequestBuilder, cancel: &Arc<AtomicBool>) -> Result<reqwest::Result<Self>> {
+    pub(super) fn to(request: RequestBuilder, cancel: &CancelToken) -> Result<reqwest::Result<Self>> {
         let (to_head, head) = bounded(1);
         let (to_body, pieces) = bounded(PIECES_WAITING);
         std::thread::spawn(move || match request.send() {
@@ -51,10 +49,10 @@ impl Reply {
             Err(e) => drop(to_head.send(Err(e))),
         });
         loop {
-            go_on(cancel)?;
-            match head.recv_timeout(LOOK) {
+            cancel.check()?;
+            match head.recv_timeout(POLL) {
                 Ok(Ok(((status, headers, url), len))) => {
-                    let (piece, cancel) = (Cursor::default(), Arc::clone(cancel));
+                    let (piece, cancel) = (Cursor::default(), cancel.clone());
                     return Ok(Ok(Self { status, headers, url, len, piece, pieces, cancel }));
                 }
                 Ok(Err(e)) => return Ok(Err(e)),
@@ -95,10 +93,10 @@ impl Read for Reply {
                 0 => {}
                 n => return Ok(n),
             }
-            if self.cancel.load(Ordering::Relaxed) {
+            if self.cancel.is_cancelled() {
                 return Err(io::Error::other(Error::Cancelled));
             }
-            match self.pieces.recv_timeout(LOOK) {
+            match self.pieces.recv_timeout(POLL) {
                 Ok(piece) => {
                     let piece = piece?;
                     if piece.is_empty() {

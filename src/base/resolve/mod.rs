@@ -14,7 +14,6 @@ use crate::base::decode::pipeline::{self, Job, Outcome, Source, Stop};
 use crate::base::decode::{self, Format, ImageObserver, limit};
 use crate::base::fetch::http::Agent;
 use crate::base::fetch::{Download, Place, missing};
-use crate::base::options::go_on;
 use crate::base::verify::trust::{self, Expected, Judge};
 use crate::base::{Base, Error, Options, Result, Spec, Trust, space};
 use source::{Bytes, LocalFile};
@@ -429,7 +428,7 @@ impl Task<'_, '_> {
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 1 << 20];
         loop {
-            go_on(&self.options.cancel)?;
+            self.options.cancel.check()?;
             match file.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => {

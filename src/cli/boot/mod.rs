@@ -108,13 +108,14 @@ pub(super) fn run(
         prepared.finish()?;
     }
     let ports = bench.plug_in(&machines)?;
-    let mut view = View::open(arguments.log.as_deref(), &machines, cancel, ui)?;
+    let leave = cancel.child();
+    let mut view = View::open(arguments.log.as_deref(), &machines, &leave, ui)?;
     let ending = Ending {
         until: arguments.until.clone(),
         timeout: arguments.timeout.map(Duration::from_secs),
         attended: view.is_attended() && arguments.until.is_none(),
     };
-    let outcome = session::run(&qemu, &machines, &ending, &mut view);
+    let outcome = session::run(&qemu, &machines, &ending, &mut view, &leave);
     view.close();
     drop(ports);
     report(&machines, &outcome?, ui)

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -19,6 +18,7 @@ use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
+use crate::io::CancelToken;
 use crate::opened::Opened;
 use crate::sink::card_overlay;
 use crate::ui::Ui;
@@ -179,7 +179,7 @@ impl Bench {
     pub(super) fn open(
         keep: Option<&Path>,
         segment: Option<&Path>,
-        cancel: &AtomicBool,
+        cancel: &CancelToken,
         ui: &Ui,
     ) -> Result<Self, Failure> {
         let sockets = tempfile::Builder::new()

@@ -1,13 +1,12 @@
 //! Where cards are while they run, if nobody wants to keep them.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use tempfile::TempDir;
 
 use super::prepare::private_dir;
 use crate::error::{Doing, ErrorClass, Failure};
-use crate::io::FileLock;
+use crate::io::{CancelToken, FileLock};
 use crate::progress::Progress;
 
 /// A folder for cards that are thrown away: removed when dropped, or by the next run.
@@ -18,7 +17,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Makes one in the folder `above`, and removes those that killed runs left there.
-    pub(super) fn new(above: &Path, cancel: &AtomicBool, progress: &dyn Progress) -> Result<Self, Failure> {
+    pub(super) fn new(above: &Path, cancel: &CancelToken, progress: &dyn Progress) -> Result<Self, Failure> {
         let making = || format!("making a folder for cards in {}", above.display());
         private_dir(above).doing(making)?;
         // while it is held nobody else makes a folder, so one without a holder is a remnant

@@ -2,9 +2,10 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::{self, OptionalActions, Termios};
+
+use crate::io::CancelToken;
 
 /// The key that commands begin with, as in QEMU: Ctrl-A.
 const ESCAPE: u8 = 1;
@@ -37,8 +38,8 @@ impl Drop for RawMode {
 }
 
 /// Types what comes from standard input on `console`, until one of them ends. On a terminal, Ctrl-A X
-/// asks for the end by setting `leave`.
-pub(super) fn type_on(mut console: &UnixStream, is_terminal: bool, leave: &AtomicBool) {
+/// asks for the end by cancelling `leave`.
+pub(super) fn type_on(mut console: &UnixStream, is_terminal: bool, leave: &CancelToken) {
     let mut keys = Keys::new(is_terminal);
     let mut buffer = [0; 1024];
     let mut stdin = io::stdin();
@@ -54,7 +55,7 @@ pub(super) fn type_on(mut console: &UnixStream, is_terminal: bool, leave: &Atomi
             return;
         }
         if keys.leave {
-            leave.store(true, Ordering::Relaxed);
+            leave.cancel();
             return;
         }
     }

@@ -6,13 +6,13 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::terminal::{RawMode, type_on};
 use crate::emulator::machine::Setup;
 use crate::emulator::session::Viewer;
 use crate::emulator::watch::plain;
 use crate::error::{Doing, Failure};
+use crate::io::CancelToken;
 use crate::ui::Ui;
 
 /// The consoles of a run, as they are shown.
@@ -21,8 +21,7 @@ pub(super) struct View {
     raw: Option<RawMode>,
     /// Consoles go to standard output; not where results do, as JSON.
     is_shown: bool,
-    cancel: Arc<AtomicBool>,
-    leave: Arc<AtomicBool>,
+    leave: CancelToken,
 }
 
 struct Console {
@@ -33,11 +32,11 @@ struct Console {
 }
 
 impl View {
-    /// Makes ready to show the consoles of `machines`, and to log them.
+    /// Makes ready to show the consoles of `machines`, and to log them. Who types there can `leave`.
     pub(super) fn open(
         log: Option<&Path>,
         machines: &[(String, Setup)],
-        cancel: Arc<AtomicBool>,
+        leave: &CancelToken,
         ui: &Ui,
     ) -> Result<Self, Failure> {
         let several = machines.len() > 1;
@@ -61,7 +60,7 @@ impl View {
             // without a carriage return the next line would begin where this one ends
             ui.progress().note("the console of the emulated machine; Ctrl-A X leaves\r");
         }
-        Ok(Self { consoles, raw, is_shown, cancel, leave: Arc::default() })
+        Ok(Self { consoles, raw, is_shown, leave: leave.clone() })
     }
 
     /// Whether a person types on the console.
@@ -135,15 +134,11 @@ impl Viewer for View {
         if self.consoles.len() > 1 || !self.is_shown {
             return Ok(());
         }
-        let (is_terminal, leave) = (io::stdin().is_terminal(), Arc::clone(&self.leave));
+        let (is_terminal, leave) = (io::stdin().is_terminal(), self.leave.clone());
         // it ends with the program, at the latest: a read from a terminal cannot be broken off
         let typist = std::thread::Builder::new().name("keyboard".to_owned());
         typist.spawn(move || type_on(&console, is_terminal, &leave))?;
         Ok(())
-    }
-
-    fn wants_to_leave(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed) || self.leave.load(Ordering::Relaxed)
     }
 }
 

@@ -9,7 +9,6 @@ mod whose;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 
@@ -18,6 +17,7 @@ use super::description::{Description, Founding};
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::error::{Doing, Failure};
+use crate::io::CancelToken;
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::ui::Ui;
 use crate::workflow::{Chosen, Control, NodeSelector, Prepared, Wanted, own};
@@ -73,7 +73,7 @@ pub(super) fn run(
     offline: bool,
     ui: &Ui,
 ) -> Result<(), Failure> {
-    let cancel = Arc::default();
+    let cancel = CancelToken::default();
     let control = super::control(ui, &cancel);
     let job = match &arguments.image {
         Some(path) => Job::Image(image::open(path)?),
@@ -94,7 +94,7 @@ pub(super) fn run(
     // not before: until here Ctrl-C just ends the program, at the question too, and nothing was written
     super::signals::listen(&cancel)?;
     let options = Options { verify: !arguments.no_verify, full: arguments.full, wipe: arguments.wipe };
-    let flash = Flash::new(held.iter().map(Held::target).collect(), options, Arc::clone(&cancel));
+    let flash = Flash::new(held.iter().map(Held::target).collect(), options, &cancel);
     let mut outcomes = match job {
         Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), ui.progress()),
         Job::Nodes(chosen) => nodes(flash, *chosen, arguments, offline, &control)?,
@@ -147,7 +147,7 @@ fn nodes(
             let outcomes = flash.abandon(|| Error::Cancelled);
             // a fault of all the cards, or the user's wish, explains itself in what became of them
             let explained = outcomes.iter().all(|o| !matches!(o.result, Err(Error::Cancelled)));
-            if explained || control.cancel().load(Ordering::Relaxed) {
+            if explained || control.cancel().is_cancelled() {
                 return Ok(outcomes);
             }
             let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Cause, Classified, ErrorClass};
+use crate::io::Cancelled;
 
 /// Why a card is not done. What is known of its first MiB is told by [`super::Head`].
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,12 @@ pub enum Error {
     /// The user asked for the end.
     #[error("stopped")]
     Cancelled,
+}
+
+impl From<Cancelled> for Error {
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl Classified for Error {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::device::Card;
+use crate::io::CancelToken;
 
 /// What is wrong with a card. Writes and reads are counted from 1.
 #[derive(Default, Clone)]
@@ -28,7 +29,7 @@ pub(super) struct Faults {
     /// This byte always reads with one bit changed.
     pub flips: Option<u64>,
     /// With this transfer the user asks for the end.
-    pub cancel: Option<(u64, Arc<AtomicBool>)>,
+    pub cancel: Option<(u64, CancelToken)>,
     /// Every write waits until the gate is open.
     pub gate: Option<Arc<Gate>>,
 }
@@ -93,7 +94,7 @@ impl MockCard {
         if let Some((at, cancel)) = &self.faults.cancel
             && transfers >= *at
         {
-            cancel.store(true, Ordering::Relaxed);
+            cancel.cancel();
         }
         match self.faults.vanishes_after {
             Some(last) if transfers > last => Err(Errno::NODEV.into()),

@@ -28,7 +28,6 @@ pub use error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use plan::Plan;
@@ -38,6 +37,7 @@ use writer::CardWriter;
 use crate::base::ImageObserver;
 use crate::disk::{FileDevice, Patch, ReadAt};
 use crate::error::Failure;
+use crate::io::CancelToken;
 use crate::progress::Progress;
 use crate::sink::source::Source;
 use crate::sink::streaming::{Pending, StreamingWriter};
@@ -126,9 +126,10 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// For these cards. When `cancel` becomes true the work ends soon, with [`Error::Cancelled`].
-    pub fn new(targets: Vec<Target>, options: Options, cancel: Arc<AtomicBool>) -> Self {
-        let cards = targets.into_iter().map(|t| CardWriter::new(t, options, Arc::clone(&cancel)));
+    /// For these cards. When `cancel` is cancelled the work ends soon, with [`Error::Cancelled`].
+    #[must_use]
+    pub fn new(targets: Vec<Target>, options: Options, cancel: &CancelToken) -> Self {
+        let cards = targets.into_iter().map(|t| CardWriter::new(t, options, cancel.clone()));
         Self { cards: StreamingWriter::new(cards.collect()) }
     }
 

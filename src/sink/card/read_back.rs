@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::device::Card;
 use super::layout::SYNC_EVERY;
 use crate::disk::Ranges;
-use crate::io::AlignedBuf;
+use crate::io::{AlignedBuf, CancelToken};
 
 /// The card is told to store what it got after so many bytes. Cards of tests are small.
 const EVERY: u64 = if cfg!(test) { 1 << 20 } else { SYNC_EVERY };
@@ -56,9 +56,9 @@ pub(super) struct Found {
     pub wrong: Option<Range<u64>>,
 }
 
-/// Has `card` store what it got and reads it back, until something is wrong or `go_on` says no. What is
+/// Has `card` store what it got and reads it back, until something is wrong or it is cancelled. What is
 /// left when no more comes is left for later: then it is read while the rest is written.
-pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl Fn() -> bool) -> Found {
+pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, cancel: &CancelToken) -> Found {
     let mut found = Found::default();
     let mut buffer = AlignedBuf::zeroed(PIECE as usize);
     let (mut waiting, mut bytes) = (Vec::new(), 0);
@@ -77,11 +77,11 @@ pub(super) fn follow(card: &dyn Card, written: &Receiver<Written>, go_on: impl F
         }
         bytes = 0;
         // an error is met again, and told, when the rest is written
-        if !go_on() || card.sync().is_err() {
+        if cancel.is_cancelled() || card.sync().is_err() {
             return found;
         }
         for news in waiting.drain(..) {
-            if !go_on() {
+            if cancel.is_cancelled() {
                 return found;
             }
             // a drive that does not even read is no different
@@ -109,7 +109,7 @@ mod tests {
         card.write_at(8192, &bytes).unwrap();
         to.send(Written::new(8192, &bytes)).unwrap();
         let found = std::thread::scope(|scope| {
-            let follower = scope.spawn(|| follow(&*card, &written, || true));
+            let follower = scope.spawn(|| follow(&*card, &written, &CancelToken::default()));
             let begun = Instant::now();
             while card.bytes_read() == 0 {
                 assert!(begun.elapsed() < Duration::from_secs(60), "nothing was read");

@@ -18,7 +18,7 @@ use super::{Head, Options, Target};
 use crate::disk::Ranges;
 use crate::io::chunk::Chunk;
 use crate::io::stream::{Delivery, Subscriber};
-use crate::io::{AlignedBuf, is_zero};
+use crate::io::{AlignedBuf, CancelToken, is_zero};
 use crate::progress::{Progress, Silent, Unit};
 use crate::sink::streaming::{Hold, Target as StreamTarget};
 
@@ -29,7 +29,7 @@ const ZERO_PIECE: u64 = 64 << 20;
 pub(super) struct CardWriter {
     pub target: Target,
     pub options: Options,
-    pub cancel: Arc<AtomicBool>,
+    pub cancel: CancelToken,
     /// Which of the base's bytes are on the card.
     pub done: Ranges,
     /// What of it was read back already.
@@ -43,7 +43,7 @@ pub(super) struct CardWriter {
 }
 
 impl CardWriter {
-    pub(super) fn new(target: Target, options: Options, cancel: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(target: Target, options: Options, cancel: CancelToken) -> Self {
         let (done, checked) = (Ranges::new(), Found::default());
         let (head, is_last) = (Head::AsItWas, AtomicBool::new(false));
         Self { target, options, cancel, done, checked, head, is_last, probe: None, fault: None }
@@ -54,7 +54,7 @@ impl CardWriter {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+        Ok(self.cancel.check()?)
     }
 
     /// An input or output error of this card.
@@ -196,15 +196,13 @@ impl StreamTarget for CardWriter {
             self.fault = Some(fault);
             return;
         }
-        let (drive, cancel) = (Arc::clone(&self.target.card), Arc::clone(&self.cancel));
-        let ended = AtomicBool::new(false);
-        let go_on = &|| !cancel.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed);
+        let (drive, ended) = (Arc::clone(&self.target.card), &self.cancel.child());
         let found = std::thread::scope(|scope| {
             // it may lag as far as it likes: it holds up nobody, and remembers a few bytes of each range
             let (follower, written) = if self.options.verify {
                 let (written, news) = unbounded();
                 let drive = &*drive;
-                (Some(scope.spawn(move || read_back::follow(drive, &news, go_on))), Some(written))
+                (Some(scope.spawn(move || read_back::follow(drive, &news, ended))), Some(written))
             } else {
                 (None, None)
             };
@@ -222,7 +220,7 @@ impl StreamTarget for CardWriter {
             if self.fault.is_none() {
                 hold.wait();
             }
-            ended.store(true, Ordering::Relaxed);
+            ended.cancel();
             drop(written);
             follower.map(|f| f.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });

@@ -23,7 +23,7 @@ fn publish(stream: &ImageStream, bytes: &[u8], check: impl Fn() -> io::Result<()
         buffer[..bytes.len()].copy_from_slice(bytes);
         let chunk = Chunk::filled(at, buffer, bytes.len());
         if !chunk.is_zero() {
-            stream.publish(chunk, || check().is_err()).map_err(io::Error::other)?;
+            stream.publish(chunk, &CancelToken::default()).map_err(io::Error::other)?;
         }
     }
     Ok(())
@@ -34,7 +34,7 @@ fn cards_that_were_begun_early_hold_the_same() {
     let image = Image::new();
     for begins in [1, 3] {
         let cards = [(); 3].map(|()| MockCard::new(CARD, Faults::default()));
-        let mut flash = image.flash(&cards, &Arc::default());
+        let mut flash = image.flash(&cards, &CancelToken::default());
         for _ in 1..begins {
             // the server's file changed: what came was another image
             let stream = ImageStream::new(8);
@@ -56,7 +56,7 @@ fn what_was_read_back_early_is_not_read_again() {
     let image = Image::new();
     let run = |early: bool| {
         let card = MockCard::new(CARD, Faults::default());
-        let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
+        let mut flash = image.flash(std::slice::from_ref(&card), &CancelToken::default());
         if early {
             show(flash.observer(), &image).unwrap();
             // most of the base's data; what is not read by the end is read later
@@ -80,7 +80,7 @@ fn what_is_wrong_early_is_found_out_later() {
     let image = Image::new();
     let run = |faults: Faults| {
         let card = MockCard::new(CARD, faults);
-        let mut flash = image.flash(std::slice::from_ref(&card), &Arc::default());
+        let mut flash = image.flash(std::slice::from_ref(&card), &CancelToken::default());
         let mut outcomes = match show(flash.observer(), &image) {
             Ok(()) => flash.finish(&image.base(), &|_| Ok(image.content()), &Silent),
             // found out when it was probed
@@ -108,13 +108,13 @@ fn what_is_wrong_early_is_found_out_later() {
 fn a_base_that_never_comes_leaves_cards_that_do_not_boot() {
     let image = Image::new();
     let cards = [(); 2].map(|()| MockCard::new(CARD, Faults::default()));
-    let mut flash = image.flash(&cards, &Arc::default());
+    let mut flash = image.flash(&cards, &CancelToken::default());
     show(flash.observer(), &image).unwrap();
     let outcomes = flash.abandon(|| Error::Cancelled);
     assert!(outcomes.iter().all(|o| o.head == Head::Zero && matches!(o.result, Err(Error::Cancelled))));
     assert!(cards.iter().all(|card| !boots(card) && card.writes().len() > 15));
     // untouched where nothing was shown
     let cards = [MockCard::new(CARD, Faults::default())];
-    let outcomes = image.flash(&cards, &Arc::default()).abandon(|| Error::Cancelled);
+    let outcomes = image.flash(&cards, &CancelToken::default()).abandon(|| Error::Cancelled);
     assert!(outcomes[0].head == Head::AsItWas && cards[0].writes().is_empty());
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 mod early;
@@ -69,17 +69,17 @@ impl Image {
         self.dir.path().join("base.img")
     }
 
-    fn flash(&self, cards: &[Arc<MockCard>], cancel: &Arc<AtomicBool>) -> Flash {
+    fn flash(&self, cards: &[Arc<MockCard>], cancel: &CancelToken) -> Flash {
         self.flash_with(cards, cancel, Options { verify: true, full: false, wipe: false })
     }
 
-    fn flash_with(&self, cards: &[Arc<MockCard>], cancel: &Arc<AtomicBool>, options: Options) -> Flash {
+    fn flash_with(&self, cards: &[Arc<MockCard>], cancel: &CancelToken, options: Options) -> Flash {
         let target = |(n, card): (usize, &Arc<MockCard>)| Target {
             card_name: format!("card-{n}"),
             node: format!("node-{n}"),
             card: Arc::clone(card) as Arc<dyn Card>,
         };
-        Flash::new(cards.iter().enumerate().map(target).collect(), options, Arc::clone(cancel))
+        Flash::new(cards.iter().enumerate().map(target).collect(), options, cancel)
     }
 
     fn content(&self) -> Content {
@@ -94,7 +94,7 @@ impl Image {
 
     /// Writes `card` alone.
     fn run(&self, card: &Arc<MockCard>) -> Result<Done, Error> {
-        let flash = self.flash(std::slice::from_ref(card), &Arc::default());
+        let flash = self.flash(std::slice::from_ref(card), &CancelToken::default());
         let mut outcomes = flash.finish(&self.base(), &|_| Ok(self.content()), &Silent);
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0).result
@@ -134,7 +134,7 @@ fn a_write_that_fails_ends_that_card_and_no_other() {
     for number in 1..=clean.writes().len() as u64 {
         let bad = MockCard::new(CARD, Faults { fail_write: Some(number), ..Faults::default() });
         let good = MockCard::new(CARD, Faults::default());
-        let flash = image.flash(&[Arc::clone(&bad), Arc::clone(&good)], &Arc::default());
+        let flash = image.flash(&[Arc::clone(&bad), Arc::clone(&good)], &CancelToken::default());
         let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
         let of = |name: &str| outcomes.iter().find(|o| o.card == name).unwrap();
         assert!(matches!(of("card-0").result, Err(Error::Io { .. })), "{number}: {:?}", of("card-0"));
@@ -245,7 +245,7 @@ fn a_card_that_vanishes_takes_no_other_with_it() {
     for after in (0..90).step_by(9) {
         let gone = MockCard::new(CARD, Faults { vanishes_after: Some(after), ..Faults::default() });
         let good = MockCard::new(CARD, Faults::default());
-        let flash = image.flash(&[Arc::clone(&gone), Arc::clone(&good)], &Arc::default());
+        let flash = image.flash(&[Arc::clone(&gone), Arc::clone(&good)], &CancelToken::default());
         let outcomes = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent);
         for outcome in outcomes {
             let card = if outcome.card == "card-0" { &gone } else { &good };
@@ -269,7 +269,7 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
         let gate = Arc::new(Gate::default());
         let slow = MockCard::new(CARD, Faults { gate: Some(Arc::clone(&gate)), ..Faults::default() });
         let fast = MockCard::new(CARD, Faults::default());
-        let mut flash = image.flash(&[Arc::clone(&slow), Arc::clone(&fast)], &Arc::default());
+        let mut flash = image.flash(&[Arc::clone(&slow), Arc::clone(&fast)], &CancelToken::default());
         if early {
             show(flash.observer(), &image).unwrap();
         }
@@ -299,9 +299,8 @@ fn stopped_at_any_moment() {
     let image = Image::new();
     let (mut stopped, mut done) = (0, 0);
     for at in (1..700).step_by(13) {
-        let cancel = Arc::new(AtomicBool::new(false));
-        let card =
-            MockCard::new(CARD, Faults { cancel: Some((at, Arc::clone(&cancel))), ..Faults::default() });
+        let cancel = CancelToken::default();
+        let card = MockCard::new(CARD, Faults { cancel: Some((at, cancel.clone())), ..Faults::default() });
         let flash = image.flash(&[Arc::clone(&card)], &cancel);
         let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
         match outcome.result {
@@ -326,16 +325,16 @@ fn what_cannot_be_written_leaves_the_card_as_it_was() {
     let small = MockCard::new(LEN - 512, Faults::default());
     assert!(matches!(image.run(&small).unwrap_err(), Error::TooSmall { needed: LEN, .. }));
     let card = MockCard::new(CARD, Faults::default());
-    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let flash = image.flash(&[Arc::clone(&card)], &CancelToken::default());
     let outcome = flash
         .finish(&image.base(), &|_| Err(Failure::new(ErrorClass::Failed, "no flour")), &Silent)
         .remove(0);
     assert!(matches!(outcome.result, Err(Error::Bake { .. })) && outcome.head == Head::AsItWas);
-    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let flash = image.flash(&[Arc::clone(&card)], &CancelToken::default());
     let outcome = flash.finish(&image.dir.path().join("none"), &|_| Ok(image.content()), &Silent).remove(0);
     assert!(matches!(outcome.result, Err(Error::Base { .. })));
     std::fs::write(image.dir.path().join("garbage"), vec![3; 5 << 20]).unwrap();
-    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let flash = image.flash(&[Arc::clone(&card)], &CancelToken::default());
     let content =
         || Content { patch: Patch::default(), proof: Box::new(|_| Ok(())), still: Box::new(|| Ok(())) };
     let garbage = image.dir.path().join("garbage");
@@ -348,7 +347,7 @@ fn what_cannot_be_written_leaves_the_card_as_it_was() {
 fn a_proof_that_fails_leaves_no_table() {
     let image = Image::new();
     let card = MockCard::new(CARD, Faults::default());
-    let flash = image.flash(&[Arc::clone(&card)], &Arc::default());
+    let flash = image.flash(&[Arc::clone(&card)], &CancelToken::default());
     let failing = || Content {
         proof: Box::new(|_| Err(Failure::new(ErrorClass::Verification, "no hostname"))),
         ..image.content()
@@ -363,7 +362,7 @@ fn wiped_and_full() {
     let image = Image::new();
     let card = MockCard::new(CARD, Faults::default());
     let options = Options { verify: false, full: true, wipe: true };
-    let flash = image.flash_with(&[Arc::clone(&card)], &Arc::default(), options);
+    let flash = image.flash_with(&[Arc::clone(&card)], &CancelToken::default(), options);
     let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
     assert!(outcome.result.is_ok(), "{outcome:?}");
     assert!(image.is_on(&card));
@@ -379,7 +378,7 @@ fn a_base_that_changes_meanwhile_leaves_no_table() {
     for verify in [true, false] {
         let card = MockCard::new(CARD, Faults::default());
         let options = Options { verify, full: false, wipe: false };
-        let flash = image.flash_with(&[Arc::clone(&card)], &Arc::default(), options);
+        let flash = image.flash_with(&[Arc::clone(&card)], &CancelToken::default(), options);
         let changed = || Content {
             still: Box::new(|| Err(Failure::new(ErrorClass::Verification, "another time"))),
             ..image.content()
