@@ -25,7 +25,7 @@ pub use verify::{InvalidSums, Keyring, SignatureError, Sums, Trust, UBUNTU_CD_IM
 
 pub use crate::catalog::{Digest, InvalidSpec, Spec};
 use crate::disk::FileDevice;
-use cache::Stamp;
+use crate::io::Stamp;
 
 /// The result of work on base images.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

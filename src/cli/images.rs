@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::image_path::ImagePath;
+use crate::io::atomic::remove_remnants;
 use crate::io::folder::keeps_modes;
 use crate::io::{FileLock, Folder, Owner};
 use crate::opened::Opened;
@@ -121,6 +122,7 @@ impl<'a> Images<'a> {
         }
         let text = toml::to_string(&self.list).doing_as(ErrorClass::Internal, writing)?;
         let folder = Folder::open(self.dir).doing(writing)?;
+        remove_remnants(&folder, |name| name == LIST).doing(writing)?;
         folder.replace(LIST, text.as_bytes(), 0o666, Owner::of_new_in(self.dir)).doing(writing)
     }
 }

@@ -9,6 +9,7 @@ use super::check::{Fault, Parts, check};
 use super::label::Label;
 use super::{Error, Identity, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MOST_NODES, Secret};
+use crate::io::atomic::remove_remnants;
 use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
 /// No part of an identity comes near this size; a larger file is none.
@@ -76,6 +77,7 @@ impl Store {
             self.create(&Identity::make(&cluster.name, now)?)?;
         }
         let kept = self.kept()?;
+        remove_remnants(&kept.folder, |_| true).map_err(failed("clearing away remnants in", &self.dir))?;
         let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;

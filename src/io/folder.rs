@@ -10,9 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use rustix::io::Errno;
 
 use super::Owner;
+use super::atomic::AtomicFile;
 
 /// A folder that is held open.
 #[derive(Debug)]
@@ -93,13 +93,28 @@ impl Folder {
         mode: u32,
         owner: Option<Owner>,
     ) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file: File = rustix::fs::openat(&self.0, name.as_ref(), flags, bits(mode))?.into();
-        if let Some(owner) = owner {
-            owner.give(&file)?;
-        }
+        let mut file = self.create(name, mode, owner)?;
         file.write_all(content)?;
         file.sync_all()
+    }
+
+    /// Makes the empty file `name`, which must not be there, to be read and written.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    pub(super) fn create(&self, name: impl AsRef<Path>, mode: u32, owner: Option<Owner>) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file: File = rustix::fs::openat(&self.0, name.as_ref(), flags, bits(mode))?.into();
+        owner.map_or(Ok(()), |owner| owner.give(&file))?;
+        Ok(file)
+    }
+
+    /// The same folder once more.
+    ///
+    /// # Errors
+    /// What dup(2) answers.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
     }
 
     /// Gives the file `name` this content at once: it has the old or the new one, whatever happens.
@@ -107,14 +122,9 @@ impl Folder {
     /// # Errors
     /// What the operating system answers.
     pub fn replace(&self, name: &str, content: &[u8], mode: u32, owner: Option<Owner>) -> io::Result<()> {
-        let fresh = format!("{name}.new");
-        match rustix::fs::unlinkat(&self.0, fresh.as_str(), AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.write_new(&fresh, content, mode, owner)?;
-        self.rename(fresh.as_str(), name)?;
-        self.sync()
+        let fresh = AtomicFile::new(self.try_clone()?, name.as_ref(), mode, owner)?;
+        fresh.file().write_all(content)?;
+        fresh.keep().map(drop)
     }
 
     /// Gives what is called `from` the name `to`.
@@ -124,6 +134,21 @@ impl Folder {
     pub fn rename(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
         let (from, to) = (Path::new(from.as_ref()), Path::new(to.as_ref()));
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    /// Whether what has this name in it is `file`.
+    pub(super) fn holds(&self, name: impl AsRef<Path>, file: &File) -> bool {
+        let there = rustix::fs::statat(&self.0, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW);
+        let place = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
+        there.is_ok_and(|there| rustix::fs::fstat(file).is_ok_and(|file| place(file) == place(there)))
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// What unlinkat(2) answers.
+    pub(super) fn remove_file(&self, name: impl AsRef<Path>) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name.as_ref(), AtFlags::empty())?)
     }
 
     /// Removes an empty folder.

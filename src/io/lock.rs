@@ -163,11 +163,15 @@ pub fn try_hold(file: &File) -> io::Result<bool> {
 }
 
 /// Whether `path` itself (no link) is this open file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let named = std::fs::symlink_metadata(path);
+    named.is_ok_and(|named| file.metadata().is_ok_and(|file| same(&named, &file)))
+}
+
+/// Whether two files are one.
 #[must_use]
-pub fn is_at(file: &File, path: &Path) -> bool {
-    let place = |m: Metadata| (m.dev(), m.ino());
-    let named = std::fs::symlink_metadata(path).ok().map(place);
-    named.is_some() && named == file.metadata().ok().map(place)
+pub fn same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// Opens the lock's file or makes it; `None` where it came or went in between.

@@ -2,6 +2,7 @@
 //! system inside an image, no Pi, no cluster, and nothing of who asks.
 
 pub(crate) mod aligned;
+pub(crate) mod atomic;
 pub(crate) mod be;
 pub mod cancel;
 pub mod chunk;
@@ -16,12 +17,14 @@ pub mod ownership;
 pub mod pool;
 mod size;
 mod small;
+mod stamp;
 pub mod stream;
 mod surroundings;
 mod waiting;
 mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
+pub(crate) use atomic::AtomicFile;
 pub use cancel::{CancelToken, Cancelled};
 pub(crate) use direct::Direct;
 pub use folder::Folder;
@@ -30,6 +33,7 @@ pub use lock::{FileLock, LockError};
 pub use ownership::Owner;
 pub use size::{human_bytes, sold_size};
 pub use small::read_small;
+pub(crate) use stamp::Stamp;
 pub use surroundings::{Surrounding, surroundings};
 pub use waiting::Waiting;
 pub(crate) use zero::is_zero;

@@ -15,12 +15,14 @@ use super::qcow2::Qcow2;
 use super::source::Source;
 use super::streaming::{Pending, StreamingWriter};
 use super::{Error, Format, room};
-use super::temp::{self, Temp};
 use crate::base::ImageObserver;
 use crate::disk::Patch;
 use crate::error::Failure;
+use crate::io::AtomicFile;
+use crate::io::atomic::remove_remnants;
+use crate::io::lock::same;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
-use crate::io::CancelToken;
+use crate::io::{CancelToken, Folder};
 use crate::progress::{Progress, Step, Unit};
 
 /// How many images are written at once, unless told otherwise: enough to read the base seldom, few
@@ -100,8 +102,8 @@ impl Build {
             }
         }
         let unwritable = |source| Error::Unwritable { path: dir.to_owned(), source };
-        temp::remove_remnants(dir).map_err(unwritable)?;
-        drop(Temp::new(dir, &format.file_name("probe")).map_err(unwritable)?);
+        Folder::open(dir).and_then(|dir| remove_remnants(&dir, Format::is_file_name)).map_err(unwritable)?;
+        drop(AtomicFile::within(dir, format.file_name("probe")).map_err(unwritable)?);
         let width = match format {
             // One image at a time takes all cores, and the memory that there is for them.
             Format::Zst | Format::Xz => 1,
@@ -202,7 +204,7 @@ impl Build {
         let Ok(base) = source.file().metadata() else { return Ok(()) };
         for node in &self.nodes {
             let path = self.dir.join(self.format.file_name(node));
-            if fs::metadata(&path).is_ok_and(|m| (m.dev(), m.ino()) == (base.dev(), base.ino())) {
+            if fs::metadata(&path).is_ok_and(|found| same(&found, &base)) {
                 return Err(Error::Base { path });
             }
         }
@@ -284,7 +286,7 @@ impl Run<'_> {
             None => self.build.patch(node, self.bake, len)?,
         };
         cancel.check()?;
-        let temp = || Temp::new(dir, &format.file_name(node)).map_err(fault);
+        let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
             (Feed::Early(mut image), _) => {
                 self.step.advance(source.data_bytes());

@@ -12,7 +12,7 @@ use zstd::zstd_safe::CParameter;
 
 use super::Format;
 use super::merge::Sequential;
-use super::temp::Temp;
+use crate::io::AtomicFile;
 
 /// zstd's own default; higher levels cost much time and win little on file systems.
 const ZSTD_LEVEL: i32 = 3;
@@ -37,7 +37,7 @@ enum Encoder {
 
 /// A compressed image being written.
 pub(super) struct Compressed {
-    temp: Temp,
+    temp: AtomicFile,
     encoder: Encoder,
     /// How much of the image the encoder has been given.
     position: u64,
@@ -48,7 +48,7 @@ impl Compressed {
     /// An image of `len` bytes, compressed on `threads` cores, or fewer where memory is the limit.
     ///
     /// `format` says how: [`Format::Xz`], or Zstandard.
-    pub(super) fn new(temp: Temp, format: Format, len: u64, threads: u32) -> io::Result<Self> {
+    pub(super) fn new(temp: AtomicFile, format: Format, len: u64, threads: u32) -> io::Result<Self> {
         let file = temp.file().try_clone()?;
         let encoder = match format {
             Format::Xz => Encoder::Xz(xz(file, threads)?),
@@ -138,7 +138,7 @@ mod tests {
     fn written(format: Format, threads: u32, piece: usize) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let content = content();
-        let temp = Temp::new(dir.path(), "n").unwrap();
+        let temp = AtomicFile::within(dir.path(), "n").unwrap();
         let mut image = Compressed::new(temp, format, content.len() as u64, threads).unwrap();
         for (n, bytes) in content.chunks(piece).enumerate() {
             if bytes.iter().any(|b| *b != 0) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Format;
 use super::image::Image;
 use super::streaming::{Hold, Target};
-use super::temp::Temp;
+use crate::io::AtomicFile;
 use crate::io::stream::{Delivery, Subscriber};
 use crate::io::{CancelToken, free_space};
 
@@ -60,7 +60,7 @@ impl EarlyImage {
     }
 
     fn begin(&self) -> io::Result<Image> {
-        let image = Image::new(Temp::new(&self.shared.dir, &self.file_name)?);
+        let image = Image::new(AtomicFile::within(&self.shared.dir, &self.file_name)?);
         self.len.map_or(Ok(()), |len| image.set_len(len))?;
         Ok(image)
     }

@@ -61,6 +61,13 @@ impl Format {
     pub fn file_name(self, node: &str) -> String {
         format!("{node}.{}", self.extension())
     }
+
+    /// Whether it is the name of some node's file.
+    pub(super) fn is_file_name(name: &str) -> bool {
+        Self::ALL.iter().any(|format| {
+            name.strip_suffix(format.extension()).is_some_and(|node| node.len() > 1 && node.ends_with('.'))
+        })
+    }
 }
 
 impl fmt::Display for Format {
@@ -92,5 +99,7 @@ mod tests {
         let said = "img".parse::<Format>().unwrap_err().to_string();
         assert_eq!(said, "\"img\" is not an image format: choose raw, qcow2, zst or xz");
         assert_eq!(Format::Zst.file_name("node-1"), "node-1.img.zst");
+        assert!(["node-1.img.zst", "n.qcow2", "a.b.img"].into_iter().all(Format::is_file_name));
+        assert!(!["node-1.txt", ".img", "img", "node-1img"].into_iter().any(Format::is_file_name));
     }
 }

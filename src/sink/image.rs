@@ -8,8 +8,8 @@ use std::path::Path;
 use super::Format;
 use super::output::Output;
 use super::source::Source;
-use super::temp::Temp;
 use crate::disk::Patch;
+use crate::io::AtomicFile;
 use crate::io::chunk::Chunk;
 
 /// Longest write of a patch in bytes.
@@ -22,12 +22,12 @@ pub(super) struct Image {
 
 impl Image {
     /// An image without data, to be filled by [`Image::chunk`].
-    pub(super) fn new(temp: Temp) -> Self {
+    pub(super) fn new(temp: AtomicFile) -> Self {
         Self { output: Output::new(temp) }
     }
 
     /// An image that shares all of the base's blocks; `None` if the file system cannot do that.
-    pub(super) fn cloned(temp: Temp, base: &File) -> io::Result<Option<Self>> {
+    pub(super) fn cloned(temp: AtomicFile, base: &File) -> io::Result<Option<Self>> {
         Ok(clone(temp.file(), base)?.then(|| Self::new(temp)))
     }
 
@@ -64,7 +64,7 @@ impl Image {
 
 /// Whether images in `dir` can share the blocks of files in the place of `base`.
 pub(super) fn can_clone(base: &Source, dir: &Path) -> io::Result<bool> {
-    let temp = Temp::new(dir, &Format::Raw.file_name("clone"))?;
+    let temp = AtomicFile::within(dir, Format::Raw.file_name("clone"))?;
     clone(temp.file(), base.file())
 }
 
@@ -73,7 +73,7 @@ pub(super) fn could_clone(cache: &Path, dir: &Path) -> io::Result<bool> {
     use std::io::Write;
     let mut base = tempfile::tempfile_in(cache)?;
     base.write_all(&[1; 64 * 1024])?;
-    let temp = Temp::new(dir, &Format::Raw.file_name("clone"))?;
+    let temp = AtomicFile::within(dir, Format::Raw.file_name("clone"))?;
     clone(temp.file(), &base)
 }
 

@@ -20,7 +20,6 @@ mod qcow2;
 mod room;
 mod source;
 mod streaming;
-mod temp;
 
 pub use build::{Bake, Build, Written};
 pub use card_overlay::card_overlay;

@@ -3,18 +3,18 @@
 use std::fs::File;
 use std::io;
 
-use super::temp::Temp;
+use crate::io::AtomicFile;
 use crate::io::Direct;
 
 /// A temporary file that can be written at any offset.
 pub(super) struct Output {
-    temp: Temp,
+    temp: AtomicFile,
     direct: Direct,
 }
 
 impl Output {
     /// Writes to `temp`.
-    pub(super) fn new(temp: Temp) -> Self {
+    pub(super) fn new(temp: AtomicFile) -> Self {
         Self { temp, direct: Direct::default() }
     }
 

@@ -11,7 +11,7 @@ use std::io;
 
 use super::merge::Sequential;
 use super::output::Output;
-use super::temp::Temp;
+use crate::io::AtomicFile;
 use crate::io::chunk::GRAIN;
 use crate::io::magic::QCOW2;
 
@@ -53,7 +53,7 @@ pub(super) struct Qcow2 {
 
 impl Qcow2 {
     /// An image of a disk with `len` bytes.
-    pub(super) fn new(temp: Temp, len: u64) -> Self {
+    pub(super) fn new(temp: AtomicFile, len: u64) -> Self {
         let size = len.next_multiple_of(SECTOR);
         let clusters = size.div_ceil(CLUSTER);
         let l1_entries = clusters.div_ceil(L2_ENTRIES);

@@ -215,23 +215,19 @@ fn what_ended_processes_left_is_cleared_away() {
             file.set_modified(old).unwrap();
         }
     };
-    let abandoned = sha256(b"abandoned");
-    make(&images.join(format!("{abandoned}.img.tmp")), false);
     make(&images.join(format!("{}.img", sha256(b"unvouched"))), false);
-    make(&images.join(".new-abc"), true);
-    make(&images.join(".new-def"), false);
+    make(&images.join(".abandoned.img.0123abcd.tmp"), false);
+    make(&images.join(".abandoned.json.0123abcd.tmp"), true);
     make(&downloads.join("url-old.part"), true);
     make(&downloads.join("url-old.part.json"), true);
     make(&downloads.join("url-young.part"), false);
-    // somebody works on this one
-    let busy = images.join("busy.img.tmp");
-    make(&busy, false);
-    let lock = OsFile::create(case.machine.cache().join("locks/busy.lock")).unwrap();
+    // somebody writes this one
+    let busy = images.join(".busy.img.0123abcd.tmp");
+    let lock = OsFile::create(&busy).unwrap();
     lock.lock().unwrap();
     case.fetch(&[]).good();
     let digest = sha256(&case.packed);
-    let mut kept =
-        [".new-def".to_owned(), "busy.img.tmp".to_owned(), format!("{digest}.img"), format!("{digest}.json")];
+    let mut kept = [".busy.img.0123abcd.tmp".to_owned(), format!("{digest}.img"), format!("{digest}.json")];
     kept.sort();
     assert_eq!(case.machine.names("images"), kept);
     assert_eq!(case.machine.names("downloads"), ["url-young.part"]);

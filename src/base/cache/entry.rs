@@ -1,26 +1,22 @@
 //! What is written down about a cached image, and files that are either whole or not there.
 
-use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::Permissions;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Stamp;
 use crate::base::decode::pipeline::Outcome;
 use crate::base::decode::sparse;
 use crate::base::{Digest, Error, Result, space};
-use crate::io::ownership::give_new;
+use crate::io::{AtomicFile, Stamp, atomic, read_small};
 
 /// Of what follows: an entry of another version is obtained again.
 const VERSION: u32 = 2;
 
 /// Larger than any file of the cache's but images and downloads: a SHA256SUMS has at most 1 MiB.
 const LARGEST_FILE: u64 = 1 << 20;
-
-/// Temporary files begin with this, so that what a killed process left is known by its name.
-pub(crate) const NEW: &str = ".new-";
 
 /// Lies as JSON beside a raw image and vouches for it: it is written last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,15 +54,15 @@ impl Files {
         (entry.version == VERSION && named).then_some(entry)
     }
 
-    /// Makes the whole, synced file `temporary` the image. Everything that was there before goes first.
-    pub(crate) fn commit(&self, temporary: &Path, source: &str, outcome: &Outcome) -> Result<Entry> {
+    /// Makes the whole file `temporary` the image. Everything that was there before goes first.
+    pub(crate) fn commit(&self, temporary: AtomicFile, source: &str, outcome: &Outcome) -> Result<Entry> {
         self.discard()?;
         let io = |e| Error::io("finishing", &self.image, e);
         // nobody writes to it by mistake
-        std::fs::set_permissions(temporary, Permissions::from_mode(0o444)).map_err(io)?;
-        std::fs::rename(temporary, &self.image).map_err(io)?;
+        temporary.file().set_permissions(Permissions::from_mode(0o444)).map_err(io)?;
+        let image = temporary.keep_as(self.image.file_name().unwrap_or_default()).map_err(io)?;
         // after the last change of mode and name: both move the time of change
-        let stamp = Stamp::at(&self.image).map_err(io)?;
+        let stamp = Stamp::of(&image).map_err(io)?;
         let entry = Entry {
             version: VERSION,
             source: source.to_owned(),
@@ -126,21 +122,10 @@ impl Entry {
 
 /// Reads a small file of the cache; none of ours is as large as what is not read.
 pub(crate) fn read_whole(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LARGEST_FILE + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= LARGEST_FILE).then_some(bytes)
+    read_small(path, LARGEST_FILE).ok()
 }
 
 /// Writes a small file so that it is either the old one or whole, also after a loss of power.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(dir)?;
-        give_new(file.as_file(), dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        File::open(dir)?.sync_all()
-    };
-    write().map_err(|e| space::explain(e, "writing", path))
+    atomic::write_whole(path, bytes).map_err(|e| space::explain(e, "writing", path))
 }

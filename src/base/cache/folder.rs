@@ -3,31 +3,29 @@
 //! ```text
 //! images/<digest>.img          a raw image, sparse; <digest> is that of the file as published
 //! images/<digest>.json         vouches for it: written last, removed first
-//! images/<key>.img.tmp         an image under way
 //! downloads/<key>.part[.json]  a download under way, and which version of which address it is
 //! evidence/<key>.sums, .gpg    lists of digests and their signatures, judged anew each time
 //! notes/                       digests of local files, by size, times and inode
 //! locks/<key>.lock             whoever works on <key> holds it
+//! .<name>.<random>.tmp         what is to become <name>, in its folder, locked by whoever writes it
 //! ```
 //! A key is a digest where that is known, and else stands for an address or a path.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::entry::{Files, NEW};
+use super::entry::Files;
 use super::memo::Memos;
-use super::{Checked, Stamp, entry, guard};
+use super::{Checked, entry, guard};
 use crate::base::fetch::Place;
 use crate::base::{Base, Digest, Error, ImageObserver, Options, Result, Spec, Trust, resolve};
-use crate::io::FileLock;
+use crate::io::atomic::remove_remnants;
 use crate::io::folder::make_folders;
-use crate::io::{Folder, Owner, ownership};
+use crate::io::{FileLock, Folder, Owner, Stamp, ownership};
 use crate::progress::{Progress, Unit};
 
 /// A download that nobody took up again for this long is given up.
 const PART_IS_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// Small files are written in less.
-const NEW_IS_KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// The folders in it.
 const SUBS: [&str; 5] = ["images", "downloads", "evidence", "notes", "locks"];
@@ -126,10 +124,6 @@ impl Cache {
         self.dir.join("evidence")
     }
 
-    pub(crate) fn temporary(&self, key: &str) -> PathBuf {
-        self.images().join(format!("{key}.img.tmp"))
-    }
-
     pub(crate) fn place(&self, key: &str) -> Place {
         Place::new(&self.dir.join("downloads"), key)
     }
@@ -208,9 +202,7 @@ impl Cache {
     pub(crate) fn sweep(&self) -> Result<()> {
         for name in self.names("images") {
             let path = self.images().join(&name);
-            if let Some(key) = name.strip_suffix(".img.tmp") {
-                self.remove_unlocked(key, || drop(std::fs::remove_file(&path)))?;
-            } else if let Some(key) = name.strip_suffix(".img")
+            if let Some(key) = name.strip_suffix(".img")
                 && !path.with_extension("json").exists()
             {
                 // asked again under the lock: its entry may have been written in between
@@ -229,12 +221,10 @@ impl Cache {
             }
         }
         for sub in ["images", "downloads", "evidence", "notes", "."] {
-            for name in self.names(sub).iter().filter(|n| n.starts_with(NEW)) {
-                let path = self.dir.join(sub).join(name);
-                if is_older(&path, NEW_IS_KEPT) {
-                    drop(std::fs::remove_file(path));
-                }
-            }
+            let dir = self.dir.join(sub);
+            Folder::open(&dir)
+                .and_then(|folder| remove_remnants(&folder, |_| true))
+                .map_err(|e| Error::io("clearing away what ended processes left in", &dir, e))?;
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Stamp, entry, guard};
+use super::{entry, guard};
 use crate::base::{Digest, Error};
 use crate::catalog::shown;
+use crate::io::Stamp;
 
 /// The digest of a file of this machine, as long as it has this stamp.
 #[derive(Serialize, Deserialize)]

@@ -5,9 +5,7 @@ pub(crate) mod entry;
 mod folder;
 pub(crate) mod guard;
 pub(crate) mod memo;
-mod stamp;
 
 pub use checked::Checked;
 pub use folder::Cache;
 pub(crate) use folder::Found;
-pub(crate) use stamp::Stamp;

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use reqwest::{StatusCode, Url, header};
 
 use crate::base::cache::entry::Files;
-use crate::base::cache::{Cache, Checked, Found, Stamp, memo};
+use crate::base::cache::{Cache, Checked, Found, memo};
 use crate::base::decode::pipeline::{self, Job, Outcome, Source, Stop};
 use crate::base::decode::{self, Format, ImageObserver, limit};
 use crate::base::fetch::http::Agent;
@@ -21,9 +20,8 @@ use source::{Bytes, LocalFile};
 mod source;
 
 use crate::catalog::{Digest, Hasher, Image, shown};
-use crate::io::FileLock;
-use crate::io::folder::NO_LINKS;
-use crate::io::ownership::give_new;
+use crate::io::atomic::remove_remnants;
+use crate::io::{AtomicFile, FileLock, Folder, Stamp};
 use crate::progress::{Progress, Unit};
 
 /// The built-in image.
@@ -87,16 +85,6 @@ fn cancelled(place: &Place, url: &Url, expected: Option<Digest>) -> Error {
     match place.resumable(url, expected.is_some()) {
         0 => Error::Cancelled,
         kept => Error::CancelledDownload { kept },
-    }
-}
-
-/// The temporary raw image, removed unless it became the final one.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // gone already if it was renamed
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -370,19 +358,17 @@ impl Task<'_, '_> {
 
     /// Unpacks `source` into the cache. The caller holds the lock of `work.key`.
     fn run(&mut self, work: &Work<'_>, source: &mut dyn Source) -> Result<Found, Stop> {
-        let temporary = Temporary(self.cache.temporary(&work.key));
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(NO_LINKS)
-            .open(&temporary.0)
-            .and_then(|file| give_new(&file, &self.cache.images()).map(|()| file))
-            .map_err(|e| space::explain(e, "creating", &temporary.0))?;
+        let path = self.cache.images().join(format!("{}.img", work.key));
+        // one that was killed while this one waited for it has left a whole image's worth
+        let name = format!("{}.img", work.key);
+        let image = Folder::open(&self.cache.images())
+            .and_then(|images| remove_remnants(&images, |remnant| remnant == name))
+            .and_then(|_| AtomicFile::within(&self.cache.images(), &name))
+            .map_err(|e| space::explain(e, "creating", &path))?;
         let job = Job {
             name: work.name,
-            file: &file,
-            path: &temporary.0,
+            file: image.file(),
+            path: &path,
             len_hint: work.len_hint,
             limit: limit::limit(work.image, work.packed_len, self.options),
             expected: work.expected,
@@ -390,10 +376,10 @@ impl Task<'_, '_> {
         };
         let observer = self.observer.as_mut().map(|o| &mut **o as &mut dyn ImageObserver);
         let outcome = pipeline::run(&job, source, observer)?;
-        Ok(self.commit(work, &temporary.0, &outcome)?)
+        Ok(self.commit(work, image, &outcome)?)
     }
 
-    fn commit(&self, work: &Work<'_>, temporary: &Path, outcome: &Outcome) -> Result<Found> {
+    fn commit(&self, work: &Work<'_>, image: AtomicFile, outcome: &Outcome) -> Result<Found> {
         let digest = outcome.digest;
         // always in this order, the image's own last, so that no two wait for each other
         let _lock = match digest.to_string() {
@@ -403,7 +389,7 @@ impl Task<'_, '_> {
         let files = Files::new(&self.cache.images(), &digest);
         let there = files.load().is_some_and(|e| e.look(&files.image).is_ok_and(|(_, same)| same));
         if !there {
-            files.commit(temporary, work.name, outcome)?;
+            files.commit(image, work.name, outcome)?;
         }
         tracing::info!(name = work.name, %digest, bytes = outcome.raw.len, "put into the cache");
         let stamp = Stamp::at(&files.image).map_err(|e| Error::io("examining", &files.image, e))?;

@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::base::cache::Stamp;
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::decode::{self, DecodeError, Format, HEAD};
 use crate::base::{Error, Result};
+use crate::io::Stamp;
 use crate::progress::{Progress, Step, Unit};
 
 /// Bytes in memory.

@@ -1,12 +1,12 @@
 //! An image that was built before, to be written to a card.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Patch, ReadAt};
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::image_path::ImagePath;
+use crate::io::Stamp;
 use crate::node_paths;
 use crate::opened::Opened;
 use crate::sink::card::Content;
@@ -35,18 +35,10 @@ pub(super) struct Image {
     seen: Stamp,
 }
 
-/// By what it is known that a file is another one: device, inode, size, and the time of its last change.
-type Stamp = (u64, u64, u64, i64, i64);
-
-fn stamp(path: &Path) -> std::io::Result<Stamp> {
-    let found = std::fs::metadata(path)?;
-    Ok((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
-}
-
 /// Opens the image of a node.
 pub(super) fn open(path: &Path) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
-    let seen = stamp(path).map_err(|source| Failure::of_named(source, opening()))?;
+    let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
     let image = Opened::open(path).doing(opening)?;
     let mut files = Vec::new();
     for name in COMPARED {
@@ -104,12 +96,13 @@ impl Image {
             Ok(())
         };
         let (path, seen) = (self.path.clone(), self.seen);
-        let still = move || match seen == stamp(&path).doing(|| format!("examining {}", path.display()))? {
-            true => Ok(()),
-            false => {
-                Err(Failure::new(ErrorClass::Verification, format!("{} was written to", path.display())))
-            }
-        };
+        let still =
+            move || match seen == Stamp::at(&path).doing(|| format!("examining {}", path.display()))? {
+                true => Ok(()),
+                false => {
+                    Err(Failure::new(ErrorClass::Verification, format!("{} was written to", path.display())))
+                }
+            };
         Content { patch: Patch::default(), proof: Box::new(proof), still: Box::new(still) }
     }
 }
