@@ -162,9 +162,18 @@ impl Opened {
         if len > limit {
             return Err(Error::TooLarge { path: path.to_string(), len, limit });
         }
-        let mut content = Vec::new();
+        let mut content = Vec::with_capacity(len as usize);
         self.read(path, &mut content)?;
         Ok(Some(content))
+    }
+
+    /// The same as text, in which what is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// As [`Self::read_whole`]; [`Error::Path`]
+    pub fn text(&self, path: &str, limit: u64) -> Result<Option<String>, Error> {
+        let content = self.read_whole(&ImagePath::new(path)?, limit)?;
+        Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// The last bytes of the file at `path`, at most `limit` of them.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
-use crate::image_path::ImagePath;
 use crate::io::atomic::remove_remnants;
 use crate::io::folder::keeps_modes;
 use crate::io::{FileLock, Folder, Owner};
@@ -24,6 +23,8 @@ const GITIGNORE: &str =
     "# Images hold the secrets of their cluster: nothing of this belongs into a repository.\n*\n";
 /// A list is shorter.
 const LIST_MAX: u64 = 1 << 20;
+/// So is what is looked at in an image that pibake baked.
+const BAKED_MAX: u64 = 1 << 20;
 
 /// The images in a folder, by file name.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -154,11 +155,7 @@ fn read(dir: &Path) -> Result<List, Failure> {
 /// Whether an image that no list names was baked by pibake for another cluster, as its own files say.
 fn is_others(path: &Path, identity: Option<&Identity>) -> bool {
     let Ok(image) = Opened::open(path) else { return false };
-    let text = |path: &str| {
-        let mut bytes = Vec::new();
-        image.read(&ImagePath::new(path).ok()?, &mut bytes).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    };
+    let text = |path: &str| image.text(path, BAKED_MAX).ok().flatten();
     let Some(config) = text("/etc/pibake/kubeadm.yaml") else { return false };
     let Some(own) = identity else { return true };
     match text("/etc/kubernetes/pki/ca.crt") {

@@ -16,7 +16,7 @@ const CMDLINE: &str = "/boot/firmware/cmdline.txt";
 /// Only the node that serves the others has it.
 const DHCP_SERVER: &str = node_paths::DHCPD_CONF;
 
-/// Longest file that is read: an initrd of everything has some 100 MB.
+/// Longest file that is read: an initrd of everything has some 100 MiB.
 const LARGEST: u64 = 512 << 20;
 
 /// Why an image cannot be booted.
@@ -30,14 +30,6 @@ pub enum Error {
     Missing {
         /// Which one.
         path: &'static str,
-    },
-    /// One of the files is too large to be what its name says.
-    #[error("{path} has {len} bytes, an implausible size")]
-    TooLarge {
-        /// Which one.
-        path: &'static str,
-        /// Its size in bytes.
-        len: u64,
     },
     /// The kernel is none.
     #[error("the image's {KERNEL} cannot be booted")]
@@ -55,7 +47,6 @@ impl Classified for Error {
         match self {
             Self::Image(error) => error.class(),
             Self::Missing { .. } => ErrorClass::Failed,
-            Self::TooLarge { .. } => ErrorClass::Damaged,
             Self::Kernel(error) => error.class(),
             Self::DeviceTree(error) => error.class(),
             Self::Path(error) => error.class(),
@@ -83,11 +74,11 @@ impl BootFiles {
     /// [`Error`]
     pub fn read(image: &Opened) -> Result<Self, Error> {
         let kernel = kernel::unpack(file(image, KERNEL)?.ok_or(Error::Missing { path: KERNEL })?)?;
-        let cmdline = file(image, CMDLINE)?.ok_or(Error::Missing { path: CMDLINE })?;
+        let cmdline = image.text(CMDLINE, LARGEST)?.ok_or(Error::Missing { path: CMDLINE })?;
         Ok(Self {
             kernel,
             initrd: file(image, INITRD)?,
-            cmdline: String::from_utf8_lossy(&cmdline).trim().to_owned(),
+            cmdline: cmdline.trim().to_owned(),
             device_tree: file(image, DEVICE_TREE)?,
         })
     }
@@ -119,10 +110,7 @@ impl Guest {
     /// # Errors
     /// [`Error::Image`]
     pub fn read(image: &Opened) -> Result<Self, Error> {
-        let text = |path| {
-            let bytes = file(image, path)?.unwrap_or_default();
-            Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
-        };
+        let text = |path| Ok::<_, Error>(image.text(path, LARGEST)?.unwrap_or_default());
         let name = text(HOSTNAME)?.trim().to_owned();
         let address = address(&text(HOSTS)?, &name);
         let is_gateway = image.metadata(&ImagePath::new(DHCP_SERVER)?)?.is_some();
@@ -143,14 +131,7 @@ fn address(hosts: &str, name: &str) -> Option<Ipv4Addr> {
 
 /// A file's content; `None` if nothing is there.
 fn file(image: &Opened, path: &'static str) -> Result<Option<Vec<u8>>, Error> {
-    let place = ImagePath::new(path)?;
-    let Some(found) = image.metadata(&place)? else { return Ok(None) };
-    if found.len > LARGEST {
-        return Err(Error::TooLarge { path, len: found.len });
-    }
-    let mut content = Vec::with_capacity(found.len as usize);
-    image.read(&place, &mut content)?;
-    Ok(Some(content))
+    Ok(image.read_whole(&ImagePath::new(path)?, LARGEST)?)
 }
 
 #[cfg(test)]

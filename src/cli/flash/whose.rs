@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::identity::Identity;
-use crate::image_path::ImagePath;
 use crate::opened::Opened;
 
 /// Where pibake writes who a node is, and where the certificate of its cluster is: baked for node-1,
@@ -44,12 +43,5 @@ fn look(path: &Path, ours: Option<&Identity>) -> Option<String> {
 }
 
 fn text(card: &Opened, path: &str) -> Option<String> {
-    let path = ImagePath::new(path).ok()?;
-    let found = card.metadata(&path).ok()??;
-    if found.len > LONGEST {
-        return None;
-    }
-    let mut content = Vec::new();
-    card.read(&path, &mut content).ok()?;
-    Some(String::from_utf8_lossy(&content).into_owned())
+    card.text(path, LONGEST).ok().flatten()
 }
