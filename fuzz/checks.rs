@@ -21,7 +21,8 @@ use super::patch::{self, Padded};
 pub fn sums(data: &[u8]) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     if let Ok(sums) = Sums::parse(data) {
-        assert!(!sums.is_empty());
+        // a name is never empty
+        assert!(sums.get("").is_none());
     }
     // nobody has made a signature of this: whatever verifies is forged
     if let Ok(keyring) = Keyring::ubuntu() {

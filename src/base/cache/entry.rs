@@ -1,4 +1,4 @@
-//! What is written down about a cached image, and files that are either whole or not there.
+//! What is written down about a cached image.
 
 use std::fs::Permissions;
 use std::io;
@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::{read_whole, write_whole};
 use crate::base::decode::pipeline::Outcome;
 use crate::base::decode::sparse;
-use crate::base::{Digest, Error, Result, space};
-use crate::io::{AtomicFile, Stamp, atomic, read_small};
+use crate::base::{Digest, Error, Result};
+use crate::io::{AtomicFile, Stamp};
 
 /// Of what follows: an entry of another version is obtained again.
 const VERSION: u32 = 2;
-
-/// Larger than any file of the cache's but images and downloads: a SHA256SUMS has at most 1 MiB.
-const LARGEST_FILE: u64 = 1 << 20;
 
 /// Lies as JSON beside a raw image and vouches for it: it is written last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,14 +116,4 @@ impl Entry {
             Err(e) => Err(e.to_string()),
         }
     }
-}
-
-/// Reads a small file of the cache; none of ours is as large as what is not read.
-pub(crate) fn read_whole(path: &Path) -> Option<Vec<u8>> {
-    read_small(path, LARGEST_FILE).ok()
-}
-
-/// Writes a small file so that it is either the old one or whole, also after a loss of power.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    atomic::write_whole(path, bytes).map_err(|e| space::explain(e, "writing", path))
 }

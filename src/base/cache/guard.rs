@@ -17,7 +17,12 @@ const OTHERS_WRITE: u32 = 0o022;
 /// remedy is for.
 pub(crate) fn check(path: &Path, found: &Metadata, cache: &Path) -> Result<()> {
     if !is_trusted(found.uid()) {
-        return Err(Error::NotOurs { path: path.to_owned(), owner: found.uid(), cache: cache.to_owned() });
+        return Err(Error::NotOurs {
+            path: path.to_owned(),
+            owner: found.uid(),
+            user: user(),
+            cache: cache.to_owned(),
+        });
     }
     if found.mode() & OTHERS_WRITE != 0 {
         return Err(Error::Writable {
@@ -35,7 +40,7 @@ pub(crate) fn is_safe(found: &Metadata) -> bool {
 }
 
 /// Whose a cache should be that this process uses.
-pub(crate) fn user() -> u32 {
+fn user() -> u32 {
     Owner::caller().map_or_else(|| rustix::process::geteuid().as_raw(), |caller| caller.uid)
 }
 

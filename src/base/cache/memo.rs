@@ -1,13 +1,13 @@
 //! Small notes that save work the next time. None of them is trusted for more than that: each names
 //! what it was true of, and that is compared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{entry, guard};
+use super::{files, guard};
 use crate::base::{Digest, Error};
 use crate::catalog::shown;
 use crate::io::Stamp;
@@ -30,9 +30,9 @@ pub(crate) struct Fetched {
 }
 
 /// The folder of notes.
-pub(crate) struct Memos<'a>(pub(crate) &'a Path);
+pub(crate) struct Memos(pub(crate) PathBuf);
 
-impl Memos<'_> {
+impl Memos {
     pub(crate) fn digest_of(&self, path: &Path, stamp: &Stamp) -> Option<Digest> {
         let memo: Local = self.load(&local_key(path))?;
         (memo.path == path.to_string_lossy() && memo.stamp == *stamp).then_some(memo.digest)
@@ -63,7 +63,7 @@ impl Memos<'_> {
         let path = self.0.join(format!("{key}.json"));
         // one that somebody else may have written is as good as none
         let safe = std::fs::symlink_metadata(&path).is_ok_and(|found| guard::is_safe(&found));
-        let bytes = if safe { entry::read_whole(&path)? } else { return None };
+        let bytes = if safe { files::read_whole(&path)? } else { return None };
         serde_json::from_slice(&bytes).ok()
     }
 
@@ -72,7 +72,7 @@ impl Memos<'_> {
         let path = self.0.join(format!("{key}.json"));
         let written = serde_json::to_vec(memo)
             .map_err(|e| Error::io("writing", &path, e.into()))
-            .and_then(|json| entry::write_whole(&path, &json));
+            .and_then(|json| files::write_whole(&path, &json));
         if let Err(fault) = written {
             tracing::warn!(%fault, "a note was not kept");
         }

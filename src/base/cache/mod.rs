@@ -1,11 +1,16 @@
-//! What is kept between runs: images with what vouches for them, and notes.
+//! What is kept between runs: images with what vouches for them, downloads under way, and notes.
 
 mod checked;
 pub(crate) mod entry;
+pub(crate) mod files;
+mod find;
 mod folder;
-pub(crate) mod guard;
+mod guard;
 pub(crate) mod memo;
+mod place;
+mod sweep;
 
 pub use checked::Checked;
+pub(crate) use find::Found;
 pub use folder::Cache;
-pub(crate) use folder::Found;
+pub(crate) use place::Place;

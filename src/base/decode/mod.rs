@@ -1,5 +1,6 @@
 //! From a published file to a raw image: unpacked, hashed and written sparse at the same time.
 
+pub(crate) mod error;
 pub(crate) mod format;
 pub(crate) mod limit;
 mod observer;
@@ -10,7 +11,8 @@ mod tests;
 mod xz;
 mod xz_index;
 
-pub use format::{DecodeError, Format};
+pub use error::DecodeError;
+pub use format::Format;
 pub(crate) use format::{HEAD, is_web_page};
 pub use observer::ImageObserver;
 pub use xz_index::raw_len as xz_raw_len;

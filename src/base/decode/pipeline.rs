@@ -10,7 +10,8 @@ use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::format::{self, Broken, DecodeError, Format, HEAD};
+use super::error::{Broken, DecodeError, is_broken};
+use super::format::{Format, HEAD};
 use super::observer::ImageObserver;
 use super::sparse::{self, Writer, Written};
 use crate::base::{Error, space};
@@ -43,6 +44,16 @@ pub(crate) enum Stop {
     Restart,
     /// It failed.
     Failed(Error),
+}
+
+impl Stop {
+    /// Of a source that is never another one.
+    pub(crate) fn of_what_stays(self, name: &str) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            Self::Restart => Error::Worker { name: name.to_owned() },
+        }
+    }
 }
 
 impl From<Error> for Stop {
@@ -146,6 +157,19 @@ pub(crate) fn run(
     })
 }
 
+/// The digest of a source that is only read.
+pub(crate) fn hash(source: &mut dyn Source, cancel: &CancelToken) -> Result<Digest, Stop> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 4 * PACKED_PIECE];
+    loop {
+        cancel.check().map_err(Error::from)?;
+        match source.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}
+
 /// Reads all of the source; the digest is there only if it was read to its end.
 fn feed(
     source: &mut dyn Source,
@@ -191,7 +215,7 @@ fn feed(
 fn decode(packed: Receiver<Packed>, image: ImageStream, limit: u64, cancel: &CancelToken) -> Decoded {
     match try_decode(packed, image, limit, cancel) {
         Ok(whole) => whole,
-        Err(e) if format::is_broken(&e) => Decoded::Abandoned,
+        Err(e) if is_broken(&e) => Decoded::Abandoned,
         Err(e) => match e.get_ref().and_then(|e| e.downcast_ref::<DecodeError>()) {
             Some(known) => Decoded::Bad(known.clone()),
             None => Decoded::System(e),

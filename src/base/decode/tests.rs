@@ -1,6 +1,6 @@
 use std::io::{BufReader, Cursor, Read, Write};
 
-use super::format::{Broken, is_broken};
+use super::error::{Broken, is_broken};
 use super::*;
 
 /// An image with a boot sector, text and long runs of zeros.

@@ -3,13 +3,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reqwest::Url;
 
 use super::answer::{Answer, Body, Version, ask};
 use super::http::{self, Agent, Backoff};
-use crate::base::cache::entry;
+use crate::base::cache::{Place, files};
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::{Error, Result, space};
 use crate::catalog::shown;
@@ -18,24 +18,7 @@ use crate::io::human_bytes;
 use crate::io::ownership::give_new;
 use crate::progress::{Progress, Step, Unit};
 
-/// Where a download is kept until it is whole.
-pub(crate) struct Place {
-    part: PathBuf,
-    version: PathBuf,
-}
-
 impl Place {
-    pub(crate) fn new(dir: &Path, key: &str) -> Self {
-        Self { part: dir.join(format!("{key}.part")), version: dir.join(format!("{key}.part.json")) }
-    }
-
-    /// Removes all there is.
-    pub(crate) fn clear(&self) {
-        // what is not there need not be removed, and what cannot be is overwritten the next time
-        let _ = std::fs::remove_file(&self.version);
-        let _ = std::fs::remove_file(&self.part);
-    }
-
     /// How many bytes of `url` the next run will not have to download. `by_digest`: whether a digest
     /// decides at the end.
     pub(crate) fn resumable(&self, url: &Url, by_digest: bool) -> u64 {
@@ -46,7 +29,7 @@ impl Place {
 
     /// Of which version of `url` the `len` bytes are that are here, if that is known.
     fn load(&self, url: &Url, len: u64) -> Option<Version> {
-        let version: Version = serde_json::from_slice(&entry::read_whole(&self.version)?).ok()?;
+        let version: Version = serde_json::from_slice(&files::read_whole(&self.version)?).ok()?;
         let fits = version.url == shown(url) && version.total.is_none_or(|t| len <= t);
         (len > 0 && fits).then_some(version)
     }
@@ -172,7 +155,7 @@ impl<'a> Download<'a> {
     fn take_up(&mut self, body: Box<Body>, version: Version) -> Result<()> {
         if version != self.version {
             let json = serde_json::to_vec(&version).unwrap_or_default();
-            entry::write_whole(&self.place.version, &json)?;
+            files::write_whole(&self.place.version, &json)?;
             self.version = version;
             if let Some(total) = self.version.total {
                 self.step.set_total(total);

@@ -1,17 +1,19 @@
 //! HTTP as patient as a bad network needs it.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io::{self, Read};
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
+use percent_encoding::percent_decode_str;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
+use super::advice::PROXY_WANTS_LOGIN;
 use super::reply::Reply;
-use crate::base::error::PROXY_WANTS_LOGIN;
 use crate::base::{Error, Options, Patience, Result};
 use crate::catalog::shown;
 use crate::error::one_line;
@@ -208,26 +210,7 @@ fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action 
 /// The last part of an address's path.
 pub(crate) fn file_name(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default();
-    percent_decoded(last)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|h| hex::decode(h).ok());
-        match escaped {
-            Some(byte) => {
-                bytes.extend(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    percent_decode_str(last).decode_utf8().map_or_else(|_| last.to_owned(), Cow::into_owned)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

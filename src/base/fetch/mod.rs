@@ -1,9 +1,10 @@
 //! From the network: asked for patiently, resumed where it was cut off.
 
-pub(crate) mod answer;
-pub(crate) mod download;
+pub(crate) mod advice;
+mod answer;
+mod download;
 pub(crate) mod http;
 pub(crate) mod missing;
-pub(crate) mod reply;
+mod reply;
 
-pub(crate) use download::{Download, Place};
+pub(crate) use download::Download;

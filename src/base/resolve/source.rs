@@ -1,8 +1,7 @@
 //! Packed images that are here already.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::base::decode::pipeline::{Source, Stop};
@@ -29,18 +28,20 @@ pub(crate) struct LocalFile<'a> {
     file: File,
     path: PathBuf,
     stamp: Stamp,
-    shown: String,
+    /// What is done with it, for people.
+    doing: String,
     progress: &'a dyn Progress,
     step: Option<Box<dyn Step>>,
 }
 
 impl<'a> LocalFile<'a> {
-    pub(crate) fn open(path: &Path, given: &Path, progress: &'a dyn Progress) -> Result<Self> {
+    /// Opens the file at `path`, which was `given`; `doing` says what for.
+    pub(crate) fn open(path: &Path, given: &Path, doing: &str, progress: &'a dyn Progress) -> Result<Self> {
         let io = |e| Error::io("opening the base image", given, e);
         let file = File::open(path).map_err(io)?;
         let stamp = Stamp::of(&file).map_err(io)?;
-        let shown = given.file_name().unwrap_or(given.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { file, path: path.to_owned(), stamp, shown, progress, step: None })
+        let doing = format!("{doing} {}", given.file_name().unwrap_or(given.as_os_str()).to_string_lossy());
+        Ok(Self { file, path: path.to_owned(), stamp, doing, progress, step: None })
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
@@ -48,19 +49,12 @@ impl<'a> LocalFile<'a> {
     }
 
     /// What it is packed with.
-    pub(crate) fn format(&self) -> Result<Format, DecodeError> {
-        let mut head = [0; HEAD];
-        let mut filled = 0;
-        while let Some(rest) = head.get_mut(filled..).filter(|r| !r.is_empty()) {
-            match self.file.read_at(rest, filled as u64) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // what cannot be read will say so where it is read in full
-                Err(_) => break,
-            }
-        }
-        Format::detect(head.get(..filled).unwrap_or_default())
+    pub(crate) fn format(&mut self) -> Result<Format, DecodeError> {
+        let mut head = Vec::new();
+        // what cannot be read will say so where it is read in full
+        let _ = self.file.by_ref().take(HEAD as u64).read_to_end(&mut head);
+        let _ = self.file.rewind();
+        Format::detect(&head)
     }
 
     /// Size of the raw image, where the file says it.
@@ -70,16 +64,16 @@ impl<'a> LocalFile<'a> {
         }
         let reading = |e| Error::io("reading", &self.path, e);
         let hint = decode::xz_raw_len(&mut self.file).map_err(reading)?;
-        self.file.seek(SeekFrom::Start(0)).map_err(reading)?;
+        self.file.rewind().map_err(reading)?;
         Ok(hint)
     }
 }
 
 impl Source for LocalFile<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
-        let step = self.step.get_or_insert_with(|| {
-            self.progress.begin(&format!("unpacking {}", self.shown), Unit::Bytes, Some(self.stamp.len))
-        });
+        let step = self
+            .step
+            .get_or_insert_with(|| self.progress.begin(&self.doing, Unit::Bytes, Some(self.stamp.len)));
         let n = loop {
             match self.file.read(buf) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -5,7 +5,7 @@ use pgp::packet::{Signature, SignatureConfig, SignatureType, SubpacketData};
 use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, PublicParams, Tag};
 
-use super::signature::{SignatureError, date};
+use super::error::{SignatureError, date};
 
 /// A primary key, or a subkey with its primary key.
 pub(crate) struct Candidate<'a> {

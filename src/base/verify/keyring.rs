@@ -5,8 +5,9 @@ use std::path::Path;
 use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::types::KeyDetails;
 
-use super::signature::SignatureError;
+use super::error::SignatureError;
 use crate::base::Error;
+use crate::io::read_small;
 
 /// Fingerprint of the Ubuntu CD Image Automatic Signing Key (2012), the only key that is accepted
 /// unless another keyring is given. Source: Debian's package `ubuntu-keyring`.
@@ -47,7 +48,7 @@ impl Keyring {
     /// # Errors
     /// What reading the file answers, or [`SignatureError`] as for [`Keyring::parse`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = read_limited(path).map_err(|e| Error::io("reading the keyring", path, e))?;
+        let bytes = read_small(path, LARGEST).map_err(|e| Error::io("reading the keyring", path, e))?;
         Self::parse(&bytes).map_err(|source| Error::Keyring { path: path.to_owned(), source })
     }
 
@@ -75,16 +76,6 @@ impl Keyring {
     pub(crate) fn keys(&self) -> &[SignedPublicKey] {
         &self.keys
     }
-}
-
-fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(std::io::Error::other(format!("it is larger than {LARGEST} bytes")));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! What vouches for an image: lists of digests, their signatures, and what follows from these.
 
+mod error;
+pub(crate) mod evidence;
 mod key;
 mod keyring;
 mod signature;
 mod sums;
-pub(crate) mod trust;
+mod trust;
 
+pub use error::SignatureError;
 pub use keyring::{Keyring, UBUNTU_CD_IMAGE_KEY};
-pub use signature::SignatureError;
 pub use sums::{InvalidSums, Sums};
 pub use trust::Trust;

@@ -1,0 +1,200 @@
+//! Images from the network: releases that the catalog knows, and other addresses.
+
+use reqwest::{StatusCode, Url, header};
+
+use super::task::{Task, Work, named};
+use crate::base::cache::entry::Files;
+use crate::base::cache::{Found, Place, memo};
+use crate::base::decode::pipeline::Stop;
+use crate::base::fetch::http::Agent;
+use crate::base::fetch::{Download, missing};
+use crate::base::verify::evidence::{Expected, Verifier};
+use crate::base::{Base, Digest, Error, Options, Result, Trust, space};
+use crate::catalog::{Image, shown};
+
+/// How often an image is begun again because the server's file changed or what was kept of an earlier
+/// download was bad.
+const MOST_RESTARTS: u32 = 3;
+
+fn catalog_url(image: &Image, options: &Options) -> Result<Url> {
+    let mirror = options.mirror.as_deref();
+    let fault = |reason: String| Error::Mirror { given: mirror.unwrap_or_default().to_owned(), reason };
+    let url = Url::parse(&image.url(mirror)).map_err(|e| fault(e.to_string()))?;
+    match url.scheme() {
+        "https" | "http" => Ok(url),
+        other => Err(fault(format!("{other} is neither https nor http"))),
+    }
+}
+
+/// What is true of a download that was cancelled.
+fn cancelled(place: &Place, url: &Url, expected: Option<Digest>) -> Error {
+    match place.resumable(url, expected.is_some()) {
+        0 => Error::Cancelled,
+        kept => Error::CancelledDownload { kept },
+    }
+}
+
+impl Task<'_, '_> {
+    /// A release that the catalog knows, from Ubuntu's server or from a mirror.
+    pub(crate) fn release(&mut self, image: &Image) -> Result<Base> {
+        let url = catalog_url(image, self.options)?;
+        self.remote(&url, image.release.to_owned(), Some(image))
+    }
+
+    /// An address, of which a release is called by its own name.
+    pub(crate) fn remote(&mut self, url: &Url, name: String, image: Option<&Image>) -> Result<Base> {
+        let release = image.map(|i| i.release);
+        let offline = || Error::Offline { name: name.clone(), dir: self.cache.dir().to_owned() };
+        let mut agent = None;
+        let verifier = Verifier::new(url, image.is_some(), self.options, self.progress)?;
+        let expected = match self.known_before(&verifier) {
+            Some(expected) => expected,
+            None if self.options.offline && !self.options.insecure => return Err(offline()),
+            None if self.options.offline => Expected::NOTHING,
+            None => {
+                let agent = agent.insert(Agent::new(self.options, self.progress)?);
+                let evidence = verifier.fetch(agent)?;
+                if let Some(image) = image
+                    && evidence.sums.is_none()
+                    && !agent.has(url)
+                {
+                    return Err(missing::no_such_release(agent, url, image, self.options));
+                }
+                let expected = verifier.verify(&evidence)?;
+                verifier.keep(&self.cache.evidence(), &evidence)?;
+                expected
+            }
+        };
+        tracing::info!(name, trust = %expected.trust, digest = expected.digest.map(|d| d.to_string()), "expected");
+        if let (Some(image), Some(digest)) = (image, &expected.digest)
+            && !image.hint_agrees(digest)
+        {
+            tracing::info!(release = image.release, %digest, "the digest is not the one that others quote");
+        }
+        let key = expected.digest.map_or_else(|| memo::url_key(url), |d| d.to_string());
+        let _lock = self.lock(&key, &name)?;
+        let found = match expected.digest {
+            Some(digest) => self.find(&digest)?,
+            None => self.unverified_again(url, agent.as_ref())?,
+        };
+        if let Some(found) = found {
+            return Ok(named(found, name, release, expected.trust));
+        }
+        if self.options.offline {
+            return Err(offline());
+        }
+        let agent = match agent {
+            Some(agent) => agent,
+            None => Agent::new(self.options, self.progress)?,
+        };
+        let len_hint = image.map(|i| i.raw_len_hint);
+        let expected_digest = expected.digest;
+        let mut work =
+            Work { key, name: &name, len_hint, image, packed_len: None, expected: expected_digest };
+        let found = match self.download(&agent, url, &mut work) {
+            Err(Error::Cancelled) => return Err(cancelled(&self.cache.place(&work.key), url, work.expected)),
+            Err(error) if missing::is_missing(&error) => {
+                return Err(match image {
+                    Some(image) => missing::no_such_release(&agent, url, image, self.options),
+                    None => error,
+                });
+            }
+            downloaded => downloaded?,
+        };
+        Ok(named(found, name, release, expected.trust))
+    }
+
+    /// What is known without the network: by the user, or by evidence that an earlier run kept. That
+    /// is enough offline, and online for a release, which never changes, whose image is here.
+    fn known_before(&self, verifier: &Verifier<'_>) -> Option<Expected> {
+        if let Some(digest) = self.options.sha256 {
+            return Some(Expected { digest: Some(digest), trust: Trust::Given });
+        }
+        if !self.options.offline && !verifier.known {
+            return None;
+        }
+        // evidence that no longer convinces is fetched again
+        let expected = verifier.verify(&verifier.kept(&self.cache.evidence())?).ok()?;
+        let digest = expected.digest?;
+        let here = Files::new(&self.cache.images(), &digest).load().is_some();
+        (here || self.options.offline).then_some(expected)
+    }
+
+    /// The image that an address gave before, if it still gives the same.
+    fn unverified_again(&self, url: &Url, agent: Option<&Agent<'_>>) -> Result<Option<Found>> {
+        let Some(known) = self.cache.memos().fetched(url) else { return Ok(None) };
+        if let Some(agent) = agent {
+            if known.etag.is_none() && known.last_modified.is_none() {
+                return Ok(None);
+            }
+            let answer = agent.get(url, &[], &mut agent.backoff(), |mut request| {
+                if let Some(tag) = &known.etag {
+                    request = request.header(header::IF_NONE_MATCH, tag);
+                }
+                match &known.last_modified {
+                    Some(date) => request.header(header::IF_MODIFIED_SINCE, date),
+                    None => request,
+                }
+            })?;
+            if answer.status != StatusCode::NOT_MODIFIED {
+                return Ok(None);
+            }
+        }
+        self.find(&known.digest)
+    }
+
+    fn download(&mut self, agent: &Agent<'_>, url: &Url, work: &mut Work<'_>) -> Result<Found> {
+        let place = self.cache.place(&work.key);
+        let mut restarts = 0;
+        loop {
+            let resumable = work.expected.is_some();
+            let mut download = Download::open(agent, url, &place, resumable, self.progress)?;
+            work.packed_len = download.total();
+            if let Some(total) = download.total() {
+                let raw = work.len_hint.unwrap_or(total);
+                let needed = (total - download.kept().min(total)).saturating_add(raw);
+                space::check(&self.cache.images(), needed).inspect_err(|_| {
+                    if download.kept() == 0 {
+                        place.clear();
+                    }
+                })?;
+            }
+            let fault = match self.run(work, &mut download) {
+                Ok(found) => {
+                    let validators = download.validators();
+                    if work.expected.is_none() {
+                        self.cache.memos().remember_fetched(url, found.digest, validators);
+                    }
+                    place.clear();
+                    return Ok(found);
+                }
+                Err(fault) => fault,
+            };
+            let again = match &fault {
+                Stop::Restart => Some("the file on the server changed"),
+                Stop::Failed(Error::WrongDigest { .. } | Error::Decode { .. }) if download.is_joined() => {
+                    Some("what was put together of several transfers is not good")
+                }
+                Stop::Failed(_) => None,
+            };
+            match (again, fault) {
+                (Some(reason), _) if restarts < MOST_RESTARTS => {
+                    self.progress.note(&format!("{reason}; restarting from the beginning"));
+                    place.clear();
+                    restarts += 1;
+                }
+                (_, Stop::Restart) => {
+                    let reason = "the file on the server changes all the time".to_owned();
+                    return Err(Error::Network { url: shown(url), reason, attempts: restarts + 1 });
+                }
+                (_, Stop::Failed(error)) => {
+                    // an interrupted one is taken up later, a bad one never becomes good
+                    if matches!(error, Error::WrongDigest { .. } | Error::Decode { .. }) {
+                        place.clear();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Lists of digests and their signatures: where they are, and what they prove.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use reqwest::Url;
+
+use super::{Keyring, SignatureError, Sums, Trust};
+use crate::base::cache::{files, memo};
+use crate::base::fetch::http::{self, Agent};
+use crate::base::{Digest, Error, Options, Result, decode};
+use crate::catalog::shown;
+use crate::io::read_small;
+use crate::progress::Progress;
+
+/// What is known of an image before it is fetched.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    pub(crate) digest: Option<Digest>,
+    pub(crate) trust: Trust,
+}
+
+impl Expected {
+    /// What the user accepts though nothing is known.
+    pub(crate) const NOTHING: Self = Self { digest: None, trust: Trust::Nothing };
+}
+
+/// A list of digests and its signature, as they were fetched. What is kept in the cache is these, not
+/// what was concluded from them: they are checked again each time.
+pub(crate) struct Evidence {
+    pub(crate) sums: Option<Vec<u8>>,
+    signature: Option<Vec<u8>>,
+}
+
+/// No list of digests or signature comes near these sizes.
+const LARGEST_SUMS: u64 = 1 << 20;
+const LARGEST_SIGNATURE: u64 = 64 << 10;
+
+/// The image at an address, and what may be believed of it.
+pub(crate) struct Verifier<'a> {
+    url: &'a Url,
+    /// An address of the catalog's: only a signature will do.
+    pub(crate) known: bool,
+    options: &'a Options,
+    progress: &'a dyn Progress,
+    /// Where the list of digests and its signature should be.
+    sums: Url,
+    signature: Url,
+}
+
+impl<'a> Verifier<'a> {
+    pub(crate) fn new(
+        url: &'a Url,
+        known: bool,
+        options: &'a Options,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let beside = |name| {
+            url.join(name).map_err(|e| Error::Network { url: shown(url), reason: e.to_string(), attempts: 1 })
+        };
+        let (sums, signature) = (beside("SHA256SUMS")?, beside("SHA256SUMS.gpg")?);
+        Ok(Self { url, known, options, progress, sums, signature })
+    }
+
+    pub(crate) fn fetch(&self, agent: &Agent<'_>) -> Result<Evidence> {
+        let sums = self.small(agent, &self.sums, LARGEST_SUMS, "a list of digests")?;
+        let signature = match &sums {
+            Some(_) => self.small(agent, &self.signature, LARGEST_SIGNATURE, "a signature")?,
+            None => None,
+        };
+        Ok(Evidence { sums, signature })
+    }
+
+    /// A file beside the image; a web page is none.
+    fn small(
+        &self,
+        agent: &Agent<'_>,
+        url: &Url,
+        limit: u64,
+        expected: &'static str,
+    ) -> Result<Option<Vec<u8>>> {
+        match agent.small(url, limit)? {
+            Some(bytes) if decode::is_web_page(&bytes) => {
+                let fault = Error::WebPage { url: shown(url), expected };
+                if !self.options.insecure {
+                    return Err(fault);
+                }
+                self.progress.note(&fault.to_string());
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The evidence that an earlier run kept in `dir`.
+    pub(crate) fn kept(&self, dir: &Path) -> Option<Evidence> {
+        let (sums, signature) = self.files(dir);
+        Some(Evidence { sums: Some(files::read_whole(&sums)?), signature: files::read_whole(&signature) })
+    }
+
+    pub(crate) fn keep(&self, dir: &Path, evidence: &Evidence) -> Result<()> {
+        let (sums, signature) = self.files(dir);
+        let Some(bytes) = &evidence.sums else { return Ok(()) };
+        // an old signature never meets a new list for longer than this takes, and then does not fit
+        match &evidence.signature {
+            Some(bytes) => files::write_whole(&signature, bytes)?,
+            None => drop(std::fs::remove_file(&signature)),
+        }
+        files::write_whole(&sums, bytes)
+    }
+
+    fn files(&self, dir: &Path) -> (PathBuf, PathBuf) {
+        let key = memo::url_key(&self.sums);
+        (dir.join(format!("{key}.sums")), dir.join(format!("{key}.gpg")))
+    }
+
+    /// What the evidence proves.
+    ///
+    /// A signature is asked for where the catalog or a keyring promises one. Without one, a list that
+    /// came over HTTPS shows at least that the image is what the server's owner put there; over plain
+    /// HTTP anybody on the way can change both alike, so it shows nothing.
+    pub(crate) fn verify(&self, evidence: &Evidence) -> Result<Expected> {
+        let insecure = self.options.insecure;
+        let Some(sums) = &evidence.sums else {
+            return self.unproven("there is no SHA256SUMS beside it");
+        };
+        let list = shown(&self.sums);
+        let keyring = keyring(self.options, &list)?;
+        let demanded = (self.known || self.options.keyring.is_some()) && !insecure;
+        let https = self.url.scheme() == "https";
+        let signer = match &evidence.signature {
+            Some(signature) => signer(&keyring, (&list, sums, signature), self.progress, |fault| {
+                insecure || !demanded && https && matches!(fault, SignatureError::UnknownSigner { .. })
+            })?,
+            None if demanded => {
+                return self.unproven("SHA256SUMS beside it is not signed: there is no SHA256SUMS.gpg");
+            }
+            None => None,
+        };
+        let trust = match signer {
+            Some(key) => Trust::Signed(key),
+            None if insecure => Trust::Nothing,
+            None if https => Trust::Listed,
+            None => return self.unproven("SHA256SUMS beside it is not signed and came over plain http"),
+        };
+        let file = http::file_name(self.url);
+        let listed = match Sums::parse(sums) {
+            Ok(sums) => match sums.get(&file) {
+                digest @ Some(_) => return Ok(Expected { digest, trust }),
+                None => sums.images(),
+            },
+            Err(source) if insecure => {
+                self.progress.note(&format!("ignoring {list}: {source}"));
+                Vec::new()
+            }
+            Err(source) => return Err(Error::Sums { url: list, source }),
+        };
+        if insecure { Ok(Expected::NOTHING) } else { Err(Error::NotListed { sums: list, file, listed }) }
+    }
+
+    fn unproven(&self, reason: &str) -> Result<Expected> {
+        if self.options.insecure {
+            return Ok(Expected::NOTHING);
+        }
+        Err(Error::Untrusted { url: shown(self.url), reason: reason.to_owned() })
+    }
+}
+
+/// The keys that may sign `list`.
+fn keyring(options: &Options, list: &str) -> Result<Keyring> {
+    match &options.keyring {
+        Some(path) => Keyring::open(path),
+        None => Keyring::ubuntu().map_err(|source| Error::Signature { url: list.to_owned(), source }),
+    }
+}
+
+/// The key that signed a list, given with its name and signature; `None` where the signature does not
+/// hold in a way that is `tolerated`.
+fn signer(
+    keyring: &Keyring,
+    (list, sums, signature): (&str, &[u8], &[u8]),
+    progress: &dyn Progress,
+    tolerated: impl Fn(&SignatureError) -> bool,
+) -> Result<Option<String>> {
+    match keyring.verify(sums, signature, SystemTime::now()) {
+        Ok(key) => Ok(Some(key)),
+        Err(fault) if tolerated(&fault) => {
+            progress.note(&format!("the signature of {list} is not relied on: {fault}"));
+            Ok(None)
+        }
+        Err(source) => Err(Error::Signature { url: list.to_owned(), source }),
+    }
+}
+
+/// What the SHA256SUMS beside a file of the user's own says of it, if there is one that names it. A
+/// file is not asked to have one, so a list that cannot be read or is signed by somebody else is no
+/// fault of the file's; one whose signature is wrong is.
+pub(crate) fn beside(
+    given: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Option<(Digest, Trust)>> {
+    let Some(name) = given.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
+    let path = given.with_file_name("SHA256SUMS");
+    let Some(sums) = read_if_there(&path, LARGEST_SUMS)? else { return Ok(None) };
+    let list = path.display().to_string();
+    let digest = Sums::parse(&sums).map(|sums| sums.get(name)).unwrap_or_else(|fault| {
+        progress.note(&format!("ignoring {list}: {fault}"));
+        None
+    });
+    let Some(digest) = digest else { return Ok(None) };
+    let Some(signature) = read_if_there(&given.with_file_name("SHA256SUMS.gpg"), LARGEST_SIGNATURE)? else {
+        return Ok(Some((digest, Trust::Beside)));
+    };
+    let keyring = keyring(options, &list)?;
+    let is_unknown = |fault: &SignatureError| matches!(fault, SignatureError::UnknownSigner { .. });
+    let signer = signer(&keyring, (&list, &sums, &signature), progress, is_unknown)?;
+    Ok(Some((digest, signer.map_or(Trust::Beside, Trust::Signed))))
+}
+
+/// A file that may be missing; one that is too large is no list and no signature.
+fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    match read_small(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::FileTooLarge) => Ok(None),
+        Err(e) => Err(Error::io("reading", path, e)),
+    }
+}
