@@ -6,8 +6,6 @@
 //! do is refused, for "unknown" is no better than "wrong". Numbers are those of
 //! `Documentation/filesystems/ext4/super.rst`.
 
-use super::superblock::Superblock;
-
 /// Which of the three words of a superblock a feature is in. A file system with an unknown bit in
 /// the first may be written, in the last may be read, in the middle one must be left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,23 +79,69 @@ const FEATURES: [(Word, u32, &str, Fate); 45] = [
     (RoCompat, 0x10000, "orphan_present", Kept),
 ];
 
-/// Features of the second word without which nothing is edited.
-const WANTED: [(u32, &str); 2] = [
-    (0x2, "directory entries without types (no filetype)"),
-    (0x40, "blocks mapped as in ext2 and ext3 (no extent)"),
+/// Features without which nothing is edited.
+const WANTED: [(Feature, &str); 2] = [
+    ((Incompat, 0x2), "directory entries without types (no filetype)"),
+    ((Incompat, 0x40), "blocks mapped as in ext2 and ext3 (no extent)"),
 ];
 
-/// Names of what the file system of `superblock` has, or lacks, that it is not edited for.
-pub(super) fn refused(superblock: &Superblock) -> Vec<String> {
-    let mut names = Vec::new();
-    for (word, bits) in
-        [(Compat, superblock.compat), (Incompat, superblock.incompat), (RoCompat, superblock.ro_compat)]
-    {
-        names.extend(refused_bits(word, bits));
+/// A feature by its word and its bit.
+pub(super) type Feature = (Word, u32);
+
+/// There is a journal.
+pub(super) const HAS_JOURNAL: Feature = (Compat, 0x4);
+/// Two groups, which the superblock names, have backups.
+pub(super) const SPARSE_SUPER2: Feature = (Compat, 0x200);
+/// The journal holds changes that were never written back.
+pub(super) const NEEDS_RECOVERY: Feature = (Incompat, 0x4);
+/// It is a journal alone.
+pub(super) const JOURNAL_DEV: Feature = (Incompat, 0x8);
+/// Descriptors lie in the groups that they are of.
+pub(super) const META_BG: Feature = (Incompat, 0x10);
+/// Numbers of blocks have 64 bits.
+pub(super) const WIDE: Feature = (Incompat, 0x80);
+/// The superblock keeps what checksums begin with.
+pub(super) const CSUM_SEED: Feature = (Incompat, 0x2000);
+/// Groups that are powers of 3, 5 and 7 have backups.
+pub(super) const SPARSE_SUPER: Feature = (RoCompat, 0x1);
+/// Descriptors have a checksum, of the old kind.
+pub(super) const GDT_CSUM: Feature = (RoCompat, 0x10);
+/// A bit of a bitmap stands for more than a block.
+pub(super) const BIGALLOC: Feature = (RoCompat, 0x200);
+/// All metadata has checksums.
+pub(super) const METADATA_CSUM: Feature = (RoCompat, 0x400);
+/// Files that were deleted while open wait to be freed.
+pub(super) const ORPHAN_PRESENT: Feature = (RoCompat, 0x10000);
+
+/// The three words of a superblock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Features {
+    pub compat: u32,
+    pub incompat: u32,
+    pub ro_compat: u32,
+}
+
+impl Features {
+    fn word(self, word: Word) -> u32 {
+        match word {
+            Compat => self.compat,
+            Incompat => self.incompat,
+            RoCompat => self.ro_compat,
+        }
     }
-    let missing = WANTED.iter().filter(|(bit, _)| superblock.incompat & bit == 0);
-    names.extend(missing.map(|(_, name)| (*name).to_owned()));
-    names
+
+    /// Whether it has this one.
+    pub(super) fn has(self, (word, bit): Feature) -> bool {
+        self.word(word) & bit != 0
+    }
+
+    /// Names of what it has, or lacks, that it is not edited for.
+    pub(super) fn refused(self) -> Vec<String> {
+        let words = [Compat, Incompat, RoCompat];
+        let refused = words.into_iter().flat_map(|word| refused_bits(word, self.word(word)));
+        let missing = WANTED.iter().filter(|(feature, _)| !self.has(*feature));
+        refused.chain(missing.map(|(_, name)| (*name).to_owned())).collect()
+    }
 }
 
 /// Names of what is refused of `bits` in `word`.

@@ -1,24 +1,19 @@
 //! Where the parts of an ext4 file system lie: what its superblock and group descriptors say.
-//!
-//! Offsets of fields are those of the kernel's `Documentation/filesystems/ext4`.
 
 use super::super::Error;
+use super::features;
+use super::fields::{Field, field, halves};
 use super::superblock::Superblock;
 use crate::disk::ReadAt;
 
-const SUPERBLOCK: u64 = 1024;
-const INCOMPAT_RECOVER: u32 = 0x4;
-const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
-const INCOMPAT_META_BG: u32 = 0x10;
-const INCOMPAT_64BIT: u32 = 0x80;
-const INCOMPAT_CSUM_SEED: u32 = 0x2000;
-const RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
-const RO_COMPAT_GDT_CSUM: u32 = 0x10;
-const RO_COMPAT_BIGALLOC: u32 = 0x200;
-const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
-const COMPAT_SPARSE_SUPER2: u32 = 0x200;
+// `group_descr.rst`
+const BLOCK_BITMAP: Field = halves(0x0, 0x20, 4);
+const INODE_BITMAP: Field = halves(0x4, 0x24, 4);
+const INODE_TABLE: Field = halves(0x8, 0x28, 4);
+const FLAGS: Field = field(0x12, 2);
+
 /// A group whose bitmap was never written: of its blocks only those of its own tables are used.
-const BLOCK_UNINIT: u16 = 0x2;
+const BLOCK_UNINIT: u64 = 0x2;
 
 /// mke2fs makes no smaller groups; of smaller ones there could be more descriptors than memory holds.
 const FEWEST_PER_GROUP: u64 = 256;
@@ -65,61 +60,38 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn read(geometry: &Geometry, raw: &[u8]) -> Self {
-        let u32_at =
-            |at: usize| u64::from(u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]));
-        let block = |low: usize, high: usize| {
-            let high = if geometry.wide { u32_at(high) << 32 } else { 0 };
-            high | u32_at(low)
-        };
+        let get = |field: Field| field.get(raw, geometry.wide);
         Self {
-            block_bitmap: block(0x0, 0x20),
-            inode_bitmap: block(0x4, 0x24),
-            inode_table: block(0x8, 0x28),
-            uninitialised: u16::from_le_bytes([raw[0x12], raw[0x13]]) & BLOCK_UNINIT != 0,
+            block_bitmap: get(BLOCK_BITMAP),
+            inode_bitmap: get(INODE_BITMAP),
+            inode_table: get(INODE_TABLE),
+            uninitialised: get(FLAGS) & BLOCK_UNINIT != 0,
         }
     }
 }
 
 impl Geometry {
     pub(super) fn read(device: &dyn ReadAt) -> Result<Self, Error> {
-        let known = Superblock::read(device)?;
-        let mut raw = [0; 1024];
-        device.read_at(SUPERBLOCK, &mut raw).map_err(|e| Error::io("reading the ext4 superblock", e))?;
-        let u16_at = |at: usize| u16::from_le_bytes([raw[at], raw[at + 1]]);
-        let u32_at = |at: usize| u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
-        let (compat, incompat, ro_compat) = (u32_at(0x5c), u32_at(0x60), u32_at(0x64));
-        let unfit = |features: &str| Err(Error::Incompatible { fs: "ext4", features: features.into() });
-        if incompat & INCOMPAT_RECOVER != 0 {
+        let superblock = Superblock::read(device)?;
+        let has = |feature| superblock.features.has(feature);
+        if has(features::NEEDS_RECOVERY) {
             let why = "its journal holds changes that were never written back";
             return Err(Error::NotClean { fs: "ext4", why, repair: "e2fsck" });
         }
-        if ro_compat & RO_COMPAT_BIGALLOC != 0 {
-            return unfit("bigalloc");
+        let unfit = [features::BIGALLOC, features::META_BG, features::JOURNAL_DEV];
+        if let Some((word, bit)) = unfit.into_iter().find(|feature| has(*feature)) {
+            return Err(Error::Incompatible { fs: "ext4", features: features::named(word, bit) });
         }
-        if incompat & INCOMPAT_META_BG != 0 {
-            return unfit("meta_bg");
-        }
-        if incompat & INCOMPAT_JOURNAL_DEV != 0 {
-            return unfit("journal_dev");
-        }
-        let (block, blocks) = (known.block_size, known.blocks);
-        let first = u64::from(u32_at(0x14));
-        let per_group = u64::from(u32_at(0x20));
-        let wide_descriptors = incompat & INCOMPAT_64BIT != 0;
-        let descriptor = if wide_descriptors { usize::from(u16_at(0xfe)) } else { 32 };
-        let inode_size = if u32_at(0x4c) == 0 { 128 } else { u64::from(u16_at(0x58)) };
-        let inodes_per_group = u64::from(u32_at(0x28));
-        let checksum_seed = (ro_compat & RO_COMPAT_METADATA_CSUM != 0).then(|| {
-            // of the UUID, unless the superblock keeps the seed of an older one
-            if incompat & INCOMPAT_CSUM_SEED != 0 { u32_at(0x270) } else { !crc32c::crc32c(&raw[0x68..0x78]) }
-        });
+        let Superblock { block_size: block, blocks, inode_size, inodes_per_group, reserved, .. } = superblock;
+        let (first, per_group) = (superblock.first_block, superblock.blocks_per_group);
+        let (wide, descriptor) = (has(features::WIDE), superblock.descriptor_size as usize);
         if first > 1
             || !(FEWEST_PER_GROUP..=8 * block).contains(&per_group)
             || blocks <= first
             || blocks.checked_mul(block).is_none_or(|bytes| bytes > device.len())
             || !(32..=1024).contains(&descriptor)
             || !descriptor.is_power_of_two()
-            || (wide_descriptors && descriptor < 64)
+            || (wide && descriptor < 64)
             || !(128..=block).contains(&inode_size)
             || !inode_size.is_power_of_two()
             || inodes_per_group == 0
@@ -129,10 +101,8 @@ impl Geometry {
         let groups = (blocks - first).div_ceil(per_group);
         let descriptor_blocks = (groups * descriptor as u64).div_ceil(block);
         let backups = match () {
-            () if compat & COMPAT_SPARSE_SUPER2 != 0 => {
-                Backups::Named([u64::from(u32_at(0x24c)), u64::from(u32_at(0x250))])
-            }
-            () if ro_compat & RO_COMPAT_SPARSE_SUPER != 0 => Backups::Sparse,
+            () if has(features::SPARSE_SUPER2) => Backups::Named(superblock.backup_groups),
+            () if has(features::SPARSE_SUPER) => Backups::Sparse,
             () => Backups::All,
         };
         Ok(Self {
@@ -143,14 +113,14 @@ impl Geometry {
             groups,
             descriptor,
             descriptor_blocks,
-            reserved: u64::from(u16_at(0xce)),
+            reserved,
             inode_table_blocks: (inodes_per_group * inode_size).div_ceil(block),
-            wide: wide_descriptors,
-            checksums: ro_compat & (RO_COMPAT_GDT_CSUM | RO_COMPAT_METADATA_CSUM) != 0,
+            wide,
+            checksums: has(features::GDT_CSUM) || has(features::METADATA_CSUM),
             backups,
             inode_size,
             inodes_per_group,
-            checksum_seed,
+            checksum_seed: superblock.checksum_seed,
         })
     }
 

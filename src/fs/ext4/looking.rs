@@ -1,7 +1,8 @@
 //! What looking into a file system needs beyond editing it: names of any bytes, and parts of files.
 
-use super::{Ext4, FileKind, explain};
-use crate::fs::{Attributes, Error, FsRead, Metadata};
+use super::Ext4;
+use super::editor::{explain, metadata};
+use crate::fs::{Error, FileKind, FsRead, Metadata};
 use crate::image_path::ImagePath;
 
 impl Ext4 {
@@ -14,10 +15,7 @@ impl Ext4 {
         let mut found = Vec::with_capacity(entries.len());
         for entry in entries.into_iter().filter(|e| e.name != b"." && e.name != b"..") {
             let inode = self.fs.stat_ino(entry.inode).map_err(|e| explain(path, e))?;
-            let attributes =
-                Attributes { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, mtime: inode.mtime };
-            let metadata = Metadata { kind: kind(inode.mode), len: inode.size, attributes: Some(attributes) };
-            found.push((entry.name, metadata));
+            found.push((entry.name, metadata(&inode)));
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
@@ -44,15 +42,5 @@ impl Ext4 {
             }
         }
         Ok(bytes)
-    }
-}
-
-/// The upper four bits of the mode are the file type, as in POSIX.
-pub(super) fn kind(mode: u16) -> FileKind {
-    match mode >> 12 {
-        0o10 => FileKind::File,
-        0o04 => FileKind::Directory,
-        0o12 => FileKind::Symlink,
-        _ => FileKind::Other,
     }
 }

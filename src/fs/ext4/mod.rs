@@ -1,7 +1,9 @@
 //! ext4, edited by the crate `rust-fs-ext4`.
 
 mod device;
+mod editor;
 mod features;
+mod fields;
 mod geometry;
 mod looking;
 mod retimed;
@@ -15,13 +17,13 @@ pub use times::{Time, Times};
 pub use used::used;
 pub use view::Ext4View;
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use device::Device;
-use features::Word;
+use editor::{explain, metadata};
 use fs_ext4::dir::DirEntryType;
 
 use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
@@ -137,10 +139,7 @@ impl FsRead for Ext4 {
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
         let Some(number) = self.find(path)? else { return Ok(None) };
         let inode = self.fs.stat_ino(number).map_err(|e| explain(path, e))?;
-        let kind = looking::kind(inode.mode);
-        let attributes =
-            Attributes { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, mtime: inode.mtime };
-        Ok(Some(Metadata { kind, len: inode.size, attributes: Some(attributes) }))
+        Ok(Some(metadata(&inode)))
     }
 
     fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
@@ -262,31 +261,4 @@ fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Vec<Range<u64>>> {
     };
     let ranges: Option<Vec<_>> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
     ranges.ok_or(fs_ext4::Error::CorruptExtentTree("the journal lies outside the file system"))
-}
-
-/// The editor's error, told apart by what the user can do about it.
-fn explain(what: impl ToString, error: fs_ext4::Error) -> Error {
-    use fs_ext4::Error as E;
-    let path = what.to_string();
-    match error {
-        // what `Limited` says when it ends a walk in circles
-        E::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
-            Error::Corrupt { path, why: source.to_string() }
-        }
-        E::Io(source) => Error::Io { doing: format!("editing {path}"), source },
-        E::NoSpaceLeftOnDevice => Error::Full { path },
-        E::NotFound => Error::Path { path, why: "no such file or directory".into() },
-        E::NotADirectory => Error::Path { path, why: "a part of it is not a directory".into() },
-        E::AlreadyExists => Error::Path { path, why: "something is there already".into() },
-        E::DirectoryNotEmpty => Error::Path { path, why: "the directory is not empty".into() },
-        E::UnsupportedIncompat(bits) => {
-            Error::Incompatible { fs: "ext4", features: features::named(Word::Incompat, bits) }
-        }
-        E::UnsupportedRoCompat(bits) => {
-            Error::Incompatible { fs: "ext4", features: features::named(Word::RoCompat, bits) }
-        }
-        E::InvalidArgument(why) => Error::Path { path, why: why.into() },
-        E::Unsupported(why) => Error::Incompatible { fs: "ext4", features: format!("{why} (at {path})") },
-        other => Error::Corrupt { path, why: other.to_string() },
-    }
 }

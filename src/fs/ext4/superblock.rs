@@ -1,25 +1,48 @@
-//! The few fields of an ext4 superblock that decide whether the file system may be edited.
+//! The superblock of an ext4 file system, and whether the file system may be edited.
 //!
 //! Read by hand, and before the editor opens the file system: on opening it replays a pending
-//! journal by itself. Field offsets are those of the kernel's `Documentation/filesystems/ext4/super.rst`.
+//! journal by itself. This is the one place that reads it; everybody else asks for its fields.
+
+use std::ops::Range;
 
 use super::super::Error;
-use super::{features, times};
+use super::features::{self, Features};
+use super::fields::{Field, field, halves};
+use super::times;
 use crate::disk::ReadAt;
 
 /// Where the superblock begins, whatever the block size.
 const OFFSET: u64 = 1024;
 const LEN: usize = 1024;
-const MAGIC: u16 = 0xef53;
-const STATE_VALID: u16 = 1;
-const STATE_ERRORS: u16 = 2;
-const STATE_ORPHANS: u16 = 4;
-const INCOMPAT_RECOVER: u32 = 0x4;
-const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
-const INCOMPAT_64BIT: u32 = 0x80;
-const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
-const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
-const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const EXT: u64 = 0xef53;
+const STATE_VALID: u64 = 1;
+const STATE_ERRORS: u64 = 2;
+const STATE_ORPHANS: u64 = 4;
+// `super.rst`
+const BLOCKS: Field = halves(0x4, 0x150, 4);
+const FREE_BLOCKS: Field = halves(0xc, 0x158, 4);
+const FIRST_BLOCK: Field = field(0x14, 4);
+/// The block size is 1 KiB, doubled as often.
+const BLOCK_SHIFT: Field = field(0x18, 4);
+const BLOCKS_PER_GROUP: Field = field(0x20, 4);
+const INODES_PER_GROUP: Field = field(0x28, 4);
+const MAGIC: Field = field(0x38, 2);
+const STATE: Field = field(0x3a, 2);
+const REVISION: Field = field(0x4c, 4);
+const INODE_SIZE: Field = field(0x58, 2);
+const COMPAT: Field = field(0x5c, 4);
+const INCOMPAT: Field = field(0x60, 4);
+const RO_COMPAT: Field = field(0x64, 4);
+/// Blocks behind the descriptors that are kept for more of them.
+const RESERVED_FOR_DESCRIPTORS: Field = field(0xce, 2);
+const JOURNAL_INODE: Field = field(0xe0, 4);
+const LAST_ORPHAN: Field = field(0xe8, 4);
+const DESCRIPTOR_SIZE: Field = field(0xfe, 2);
+const BACKUP_GROUPS: [Field; 2] = [field(0x24c, 4), field(0x250, 4)];
+const CHECKSUM_SEED: Field = field(0x270, 4);
+const UUID: Range<usize> = 0x68..0x78;
+const LABEL: Range<usize> = 0x78..0x88;
+
 /// The upper half of an inode's checksum is in its bytes 0x82 and 0x83.
 const SMALLEST_WITH_CHECKSUM: u64 = 0x84;
 
@@ -36,12 +59,22 @@ pub struct Superblock {
     pub free_blocks: u64,
     /// Bytes in an inode.
     pub inode_size: u64,
-    state: u16,
-    last_orphan: u32,
-    journal_inode: u32,
-    pub(super) compat: u32,
-    pub(super) incompat: u32,
-    pub(super) ro_compat: u32,
+    /// The block that the first group begins with.
+    pub(super) first_block: u64,
+    pub(super) blocks_per_group: u64,
+    pub(super) inodes_per_group: u64,
+    /// Bytes in a group descriptor.
+    pub(super) descriptor_size: u64,
+    /// Blocks behind the descriptors that are kept for more of them.
+    pub(super) reserved: u64,
+    /// The groups with backups, where `sparse_super2` has them named.
+    pub(super) backup_groups: [u64; 2],
+    /// What checksums begin with, where there are any.
+    pub(super) checksum_seed: Option<u32>,
+    pub(super) features: Features,
+    state: u64,
+    last_orphan: u64,
+    journal_inode: u64,
 }
 
 impl Superblock {
@@ -56,30 +89,43 @@ impl Superblock {
         }
         let mut raw = [0; LEN];
         device.read_at(OFFSET, &mut raw).map_err(|e| Error::io("reading the ext4 superblock", e))?;
-        let u16_at = |at: usize| u16::from_le_bytes([raw[at], raw[at + 1]]);
-        let u32_at = |at: usize| u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
-        if u16_at(0x38) != MAGIC {
+        let bits = |field: Field| field.get(&raw, false) as u32;
+        let features =
+            Features { compat: bits(COMPAT), incompat: bits(INCOMPAT), ro_compat: bits(RO_COMPAT) };
+        let wide = features.has(features::WIDE);
+        let get = |field: Field| field.get(&raw, wide);
+        if get(MAGIC) != EXT {
             return Err(absent("its superblock has no magic number"));
         }
-        let incompat = u32_at(0x60);
-        let high = |at: usize| if incompat & INCOMPAT_64BIT != 0 { u64::from(u32_at(at)) << 32 } else { 0 };
         // 1 KiB to 64 KiB is all that the kernel knows
-        let shift =
-            Some(u32_at(0x18)).filter(|s| *s <= 6).ok_or_else(|| absent("its block size is impossible"))?;
-        let label = raw[0x78..0x88].split(|b| *b == 0).next().unwrap_or_default();
+        let shift = Some(get(BLOCK_SHIFT))
+            .filter(|shift| *shift <= 6)
+            .ok_or_else(|| absent("its block size is impossible"))?;
+        let label = raw[LABEL].split(|b| *b == 0).next().unwrap_or_default();
         Ok(Self {
             label: String::from_utf8_lossy(label).into_owned(),
             block_size: 1024 << shift,
-            blocks: high(0x150) | u64::from(u32_at(0x04)),
-            free_blocks: high(0x158) | u64::from(u32_at(0x0c)),
+            blocks: get(BLOCKS),
+            free_blocks: get(FREE_BLOCKS),
             // the first revision had but one size
-            inode_size: if u32_at(0x4c) == 0 { 128 } else { u64::from(u16_at(0x58)) },
-            state: u16_at(0x3a),
-            last_orphan: u32_at(0xe8),
-            journal_inode: u32_at(0xe0),
-            compat: u32_at(0x5c),
-            incompat,
-            ro_compat: u32_at(0x64),
+            inode_size: if get(REVISION) == 0 { 128 } else { get(INODE_SIZE) },
+            first_block: get(FIRST_BLOCK),
+            blocks_per_group: get(BLOCKS_PER_GROUP),
+            inodes_per_group: get(INODES_PER_GROUP),
+            descriptor_size: if wide { get(DESCRIPTOR_SIZE) } else { 32 },
+            reserved: get(RESERVED_FOR_DESCRIPTORS),
+            backup_groups: BACKUP_GROUPS.map(get),
+            checksum_seed: features.has(features::METADATA_CSUM).then(|| {
+                // of the UUID, unless the superblock keeps the seed of an older one
+                match features.has(features::CSUM_SEED) {
+                    true => bits(CHECKSUM_SEED),
+                    false => !crc32c::crc32c(&raw[UUID]),
+                }
+            }),
+            features,
+            state: get(STATE),
+            last_orphan: get(LAST_ORPHAN),
+            journal_inode: get(JOURNAL_INODE),
         })
     }
 
@@ -90,7 +136,7 @@ impl Superblock {
     /// [`Error::NotClean`], [`Error::Incompatible`], [`Error::Corrupt`]
     pub fn check_editable(&self, len: u64) -> Result<(), Error> {
         let unclean = |why| Err(Error::NotClean { fs: "ext4", why, repair: "e2fsck" });
-        if self.incompat & INCOMPAT_RECOVER != 0 {
+        if self.features.has(features::NEEDS_RECOVERY) {
             return unclean("its journal holds changes that were never written back");
         }
         if self.state & STATE_ERRORS != 0 {
@@ -99,15 +145,15 @@ impl Superblock {
         if self.state & STATE_VALID == 0 {
             return unclean("it was not unmounted");
         }
-        let orphans = self.state & STATE_ORPHANS != 0 || self.ro_compat & RO_COMPAT_ORPHAN_PRESENT != 0;
+        let orphans = self.state & STATE_ORPHANS != 0 || self.features.has(features::ORPHAN_PRESENT);
         if self.last_orphan != 0 || orphans {
             return unclean("files that were deleted while open still wait to be freed");
         }
-        let mut names = features::refused(self);
-        if self.compat & COMPAT_HAS_JOURNAL != 0 && self.journal_inode == 0 {
+        let mut names = self.features.refused();
+        if self.features.has(features::HAS_JOURNAL) && self.journal_inode == 0 {
             names.push("a journal on another device".into());
         }
-        if self.ro_compat & RO_COMPAT_METADATA_CSUM != 0 && self.inode_size < SMALLEST_WITH_CHECKSUM {
+        if self.features.has(features::METADATA_CSUM) && self.inode_size < SMALLEST_WITH_CHECKSUM {
             names.push(format!("metadata_csum in inodes of {} bytes", self.inode_size));
         }
         if !names.is_empty() {
@@ -129,11 +175,12 @@ impl Superblock {
         // a file system with a feature beyond these is none for the ext3 of old
         const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
         const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
-        let is_newer = self.incompat & !EXT3_INCOMPAT != 0 || self.ro_compat & !EXT3_RO_COMPAT != 0;
+        let is_newer =
+            self.features.incompat & !EXT3_INCOMPAT != 0 || self.features.ro_compat & !EXT3_RO_COMPAT != 0;
         match () {
-            () if self.incompat & INCOMPAT_JOURNAL_DEV != 0 => "jbd",
+            () if self.features.has(features::JOURNAL_DEV) => "jbd",
             () if is_newer => "ext4",
-            () if self.compat & COMPAT_HAS_JOURNAL != 0 => "ext3",
+            () if self.features.has(features::HAS_JOURNAL) => "ext3",
             () => "ext2",
         }
     }
