@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Error;
-use crate::error::{Classified, ErrorClass};
+use super::error::{Error, Mismatch};
 
 use crate::disk::ReadAt;
 use crate::fs::ext4::{Ext4View, Time};
@@ -25,22 +24,6 @@ pub(super) enum Expected {
     Symlink { target: String },
     /// Nothing.
     Absent,
-}
-
-/// A path that is not as it must be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("reading {path} back: {difference}")]
-pub struct Mismatch {
-    /// The path, with its partition.
-    pub path: String,
-    /// What was found, and what should have been.
-    pub difference: String,
-}
-
-impl Classified for Mismatch {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Verification
-    }
 }
 
 /// Whether the readers know all that they will have to read back. Asked before the first change, so

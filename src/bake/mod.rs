@@ -2,21 +2,20 @@
 
 mod check;
 mod command_line;
+mod error;
 mod links;
 mod remains;
 
-pub use check::Mismatch;
+pub use error::{Error, Mismatch};
 pub use remains::{Preparation, Used};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use check::Expected;
 
-use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, TableError, WriteAt};
-use crate::error::{Classified, ErrorClass};
+use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, WriteAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
@@ -24,55 +23,6 @@ use crate::fs::layout::{self, Layout};
 use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Volume};
-
-/// Why a node could not be baked. The base is never touched.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The base's partition table cannot be used.
-    #[error("reading the base image's partitions")]
-    Table(#[from] TableError),
-    /// One of the base's file systems cannot be used, or a change cannot be made.
-    #[error("editing the {} partition", match volume { Volume::Boot => "boot", Volume::Root => "root" })]
-    FileSystem {
-        /// Which one.
-        volume: Volume,
-        /// Why.
-        #[source]
-        source: fs::Error,
-    },
-    /// The partitions that a Pi image has were not found.
-    #[error("finding the partitions of a Raspberry Pi image")]
-    Layout(#[source] fs::Error),
-    /// The base belongs to a cluster already.
-    #[error(transparent)]
-    Used(#[from] Used),
-    /// It cannot be told which command line the kernel gets.
-    #[error("finding the kernel's command line")]
-    CommandLine(#[from] firmware::Error<fs::Error>),
-    /// An editor gave up on metadata that makes no sense.
-    #[error("the base image's file systems are damaged: the editor stopped with {0:?}. Take a fresh image")]
-    Panicked(String),
-    /// Reading the base failed.
-    #[error("reading the base image")]
-    Read(#[source] io::Error),
-    /// What was written is not what was to be written.
-    #[error("verification failed: what was baked does not read back as it was meant")]
-    ReadBack(#[from] Mismatch),
-}
-
-impl Classified for Error {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Table(error) => error.class(),
-            Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
-            Self::Used(error) => error.class(),
-            Self::CommandLine(error) => error.class(),
-            Self::Panicked(_) => ErrorClass::Damaged,
-            Self::Read(source) => ErrorClass::of_io(source),
-            Self::ReadBack(error) => error.class(),
-        }
-    }
-}
 
 /// Applies `recipe` over `base` and reads back every path that it names, through other readers.
 /// `now`, in seconds since 1970, is the time of every change.

@@ -45,7 +45,7 @@ pub(super) fn run(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let cancel = super::signals::cancelled()?;
-    let control = super::control(ui, &cancel);
+    let control = super::signals::control(ui, &cancel);
     let described = arguments.description.open(config, control.clone())?;
     let mut chosen = described.choose(&arguments.node, arguments.founding.new_cluster)?;
     let project = chosen.project();

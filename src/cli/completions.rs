@@ -1,7 +1,7 @@
 //! `pibake completions SHELL`
 
 use crate::error::{Doing, Failure};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 #[derive(Debug, Args)]
@@ -10,9 +10,9 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, command: &mut Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::Cli::command(), "pibake", &mut script);
+    clap_complete::generate(arguments.shell, command, "pibake", &mut script);
     match std::io::Write::write_all(&mut std::io::stdout(), &script) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.doing(|| "writing to standard output".to_owned()),

@@ -35,7 +35,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let overrides = Overrides { base: arguments.base.clone(), ..Overrides::default() };
     let project = Project::open(config, &overrides)?;
-    let control = super::control(ui, &super::signals::cancelled()?);
+    let control = super::signals::control(ui, &super::signals::cancelled()?);
     let request = BaseRequest { thorough: arguments.check, ..arguments.flags.request(offline) };
     let wanted = Wanted::new(&project.cluster.base, &request, &control)?;
     report(&wanted.obtain(&control, None)?, ui)

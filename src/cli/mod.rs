@@ -22,12 +22,10 @@ pub use exit::describe;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::error::Failure;
-use crate::io::CancelToken;
 use crate::ui::Ui;
-use crate::workflow::Control;
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
 #[derive(Debug, Parser)]
@@ -91,11 +89,6 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// A run that is told where `ui` has it, and ended by `cancel`.
-fn control(ui: &Ui, cancel: &CancelToken) -> Control {
-    Control::new(ui.shared_progress(), cancel.clone())
-}
-
 impl Cli {
     /// Does what the command line says.
     ///
@@ -124,7 +117,7 @@ impl Cli {
                 boot::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
             }
             Command::Token(arguments) => token::run(&arguments, self.global.config.as_deref(), &ui),
-            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Completions(arguments) => completions::run(&arguments, &mut Self::command()),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let control = super::control(ui, &super::signals::cancelled()?);
+    let control = super::signals::control(ui, &super::signals::cancelled()?);
     let described = arguments.description.open(config, control)?;
     let Some(selector) = &arguments.node else {
         return nodes(&described.project.cluster, described.software()?.as_ref(), ui);

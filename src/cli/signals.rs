@@ -1,7 +1,9 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C and SIGTERM, and runs that end by them.
 
 use crate::error::{Doing, Failure};
 use crate::io::CancelToken;
+use crate::ui::Ui;
+use crate::workflow::Control;
 
 /// Cancelled by the first Ctrl-C or SIGTERM, from now on.
 pub(super) fn cancelled() -> Result<CancelToken, Failure> {
@@ -19,4 +21,9 @@ pub(super) fn listen(cancel: &CancelToken) -> Result<(), Failure> {
             .doing(|| "listening for Ctrl-C".to_owned())?;
     }
     Ok(())
+}
+
+/// A run that is told where `ui` has it, and ended by `cancel`.
+pub(super) fn control(ui: &Ui, cancel: &CancelToken) -> Control {
+    Control::new(ui.shared_progress(), cancel.clone())
 }

@@ -59,7 +59,7 @@ enum Action {
 }
 
 pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let control = super::control(ui, &super::signals::cancelled()?);
+    let control = super::signals::control(ui, &super::signals::cancelled()?);
     let project = arguments.description.open(config, control)?.project;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();

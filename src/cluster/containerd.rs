@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::kubernetes::{InvalidVersion, decimal};
+use super::version::{InvalidVersion, numbers};
 
 /// A version of containerd: a line such as `1.7` or `2.1`, or exactly `1.7.27`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,12 +35,7 @@ impl FromStr for ContainerdVersion {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let mut parts = text.split('.');
-        let mut number = || parts.next().map(|p| decimal(p).ok_or(InvalidVersion)).transpose();
-        match (number()?, number()?, number()?, number()?) {
-            (Some(major), Some(minor), patch, None) => Ok(Self { major, minor, patch }),
-            _ => Err(InvalidVersion),
-        }
+        numbers(text).map(|(major, minor, patch)| Self { major, minor, patch })
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 
 use super::ContainerdVersion;
-use crate::error::{Classified, ErrorClass};
+use super::version::{InvalidVersion, numbers};
 
 /// Which Kubernetes, and how. What is `None` follows from the platform, see
 /// [`super::Cluster::software`].
@@ -56,12 +56,8 @@ impl Flannel {
     fn is_since(&self, release: (u16, u16, u16)) -> bool {
         let name = self.image.split('@').next().unwrap_or_default();
         let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
-        let mut numbers =
-            tag.and_then(|tag| tag.strip_prefix('v')).unwrap_or_default().split('.').map(decimal);
-        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => {
-                (major, minor, patch) >= release
-            }
+        match numbers(tag.and_then(|tag| tag.strip_prefix('v')).unwrap_or_default()) {
+            Ok((major, minor, Some(patch))) => (major, minor, patch) >= release,
             _ => true,
         }
     }
@@ -93,36 +89,16 @@ impl fmt::Display for KubernetesVersion {
     }
 }
 
-/// A text that is no version of Kubernetes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a version such as \"1.34\" or \"1.34.2\"")]
-pub struct InvalidVersion;
-
-impl Classified for InvalidVersion {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Configuration
-    }
-}
-
 impl FromStr for KubernetesVersion {
     type Err = InvalidVersion;
 
     /// Takes `1.34`, `1.34.2`, and both with a `v` before.
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let mut parts = text.strip_prefix('v').unwrap_or(text).split('.');
-        let mut number = || parts.next().map(|p| decimal(p).ok_or(InvalidVersion)).transpose();
-        match (number()?, number()?, number()?, number()?) {
-            (Some(1), Some(minor), patch, None) => Ok(Self { minor, patch }),
+        match numbers(text.strip_prefix('v').unwrap_or(text))? {
+            (1, minor, patch) => Ok(Self { minor, patch }),
             _ => Err(InvalidVersion),
         }
     }
-}
-
-/// A number as versions are written.
-pub(super) fn decimal(text: &str) -> Option<u16> {
-    // `u16::from_str` takes "+1", and a leading zero would make two texts of one version.
-    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    canonical.then(|| text.parse().ok()).flatten()
 }
 
 /// Which hierarchy of control groups systemd mounts.

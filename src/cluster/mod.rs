@@ -26,6 +26,7 @@ mod secret;
 mod software;
 mod sources;
 mod toml;
+mod version;
 mod warning;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ use crate::catalog::{Digest, Spec};
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
 pub use init::init;
-pub use kubernetes::{Cgroup, Flannel, InvalidVersion, Kubernetes, KubernetesVersion};
+pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,
@@ -49,6 +50,7 @@ pub use read::{NotText, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::{Software, SoftwareError};
 pub use sources::{AptSource, ImageLayout, Proxy, Sources};
+pub use version::InvalidVersion;
 pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.

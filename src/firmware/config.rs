@@ -12,8 +12,8 @@
 use std::collections::BTreeSet;
 
 use super::boards::{BOARDS, OTHER_FILTERS, World};
-use super::{COMMAND_LINE, Error, Files, read};
-use crate::error::{Classified, ErrorClass};
+use super::error::{ConfigError, Error};
+use super::files::{COMMAND_LINE, Files, read};
 
 /// What is past it in a line the firmware does not see.
 const LINE_MAX: usize = 98;
@@ -21,21 +21,6 @@ const LINE_MAX: usize = 98;
 const INCLUDES_MAX: usize = 32;
 /// Longest configuration that is read, in bytes.
 const CONFIG_MAX: usize = 1 << 20;
-
-/// Why a configuration cannot be followed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file} on the boot partition, line {line}: {why}")]
-pub struct ConfigError {
-    file: String,
-    line: usize,
-    why: String,
-}
-
-impl Classified for ConfigError {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Configuration
-    }
-}
 
 /// What the settings that pick the command line may be.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,58 +4,23 @@
 
 mod boards;
 mod config;
+mod error;
+mod files;
 
 use std::collections::BTreeMap;
 
-pub use config::ConfigError;
+pub use error::{ConfigError, Error};
+pub use files::{COMMAND_LINE, Files};
 
 use boards::{BOARDS, World};
 use config::{Settings, evaluate};
+use files::read;
 
-use crate::error::{Classified, ErrorClass};
 use crate::image_path::ImagePath;
 
 /// The firmware's configuration, and the one that takes its place in a trial boot (`tryboot`).
 const CONFIG: &str = "config.txt";
 const TRIAL_CONFIG: &str = "tryboot.txt";
-
-/// The kernel's command line, where the configuration names no other.
-pub const COMMAND_LINE: &str = "cmdline.txt";
-
-/// Where files of the boot partition come from: their content, or `None` where there is none.
-pub type Files<'a, E> = &'a dyn Fn(&ImagePath) -> Result<Option<Vec<u8>>, E>;
-
-/// Why it cannot be told which command line the firmware will read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error<E: std::error::Error + 'static> {
-    /// A file cannot be read.
-    #[error(transparent)]
-    Read(E),
-    /// The configuration cannot be followed.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// What the configuration names is not there.
-    #[error(
-        "no command line for the kernel: config.txt has the firmware of a {board} read {looked_for}, and no such \
-         file is on the boot partition. Put one there, or take the setting out of config.txt"
-    )]
-    Missing {
-        /// The board that would read it.
-        board: &'static str,
-        /// Where it would be.
-        looked_for: String,
-    },
-}
-
-impl<E: Classified + 'static> Classified for Error<E> {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Read(error) => error.class(),
-            Self::Config(error) => error.class(),
-            Self::Missing { .. } => ErrorClass::Configuration,
-        }
-    }
-}
 
 /// The files from which the firmware takes the kernel's command line: one for most images, several
 /// where it depends on the board, on what is plugged into it, or on a trial boot.
@@ -105,16 +70,6 @@ fn places(settings: &Settings) -> Vec<ImagePath> {
         }
     }
     places
-}
-
-fn read<E: std::error::Error + 'static>(
-    files: Files<'_, E>,
-    name: &str,
-) -> Result<Option<Vec<u8>>, Error<E>> {
-    match ImagePath::new(format!("/{name}")) {
-        Ok(path) => files(&path).map_err(Error::Read),
-        Err(_) => Ok(None),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::Error;
+use super::error::Error;
 use crate::cluster::Secret;
 
 /// How long before its making a certificate is valid: clocks of the machines that check it may be

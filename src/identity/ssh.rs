@@ -3,7 +3,7 @@
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
 
-use super::Error;
+use super::error::Error;
 use crate::cluster::Secret;
 
 /// A pair of SSH keys.

@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::check::{Fault, Parts, check};
+use super::error::Error;
 use super::label::Label;
-use super::{Error, Identity, Made, SshKeyPair, Tokens};
+use super::{Identity, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MOST_NODES, Secret};
 use crate::io::atomic::remove_remnants;
 use crate::io::{FileLock, Folder, LockError, Owner, Waiting};

@@ -1,6 +1,6 @@
 //! Bootstrap tokens: what a node shows to be let into the cluster.
 
-use super::Error;
+use super::error::Error;
 use crate::cluster::Secret;
 
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";

@@ -88,6 +88,18 @@ impl Drop for AtomicFile {
     }
 }
 
+impl Folder {
+    /// Gives the file `name` this content at once: it has the old or the new one, whatever happens.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    pub fn replace(&self, name: &str, content: &[u8], mode: u32, owner: Option<Owner>) -> io::Result<()> {
+        let fresh = AtomicFile::new(self.try_clone()?, name.as_ref(), mode, owner)?;
+        fresh.file().write_all(content)?;
+        fresh.keep().map(drop)
+    }
+}
+
 /// Gives the file at `path` this content: the old or the new one is there, whatever happens. Only its owner may
 /// read it.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -12,7 +12,6 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use super::Owner;
-use super::atomic::AtomicFile;
 
 /// A folder that is held open.
 #[derive(Debug)]
@@ -115,16 +114,6 @@ impl Folder {
     /// What dup(2) answers.
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
-    }
-
-    /// Gives the file `name` this content at once: it has the old or the new one, whatever happens.
-    ///
-    /// # Errors
-    /// What the operating system answers.
-    pub fn replace(&self, name: &str, content: &[u8], mode: u32, owner: Option<Owner>) -> io::Result<()> {
-        let fresh = AtomicFile::new(self.try_clone()?, name.as_ref(), mode, owner)?;
-        fresh.file().write_all(content)?;
-        fresh.keep().map(drop)
     }
 
     /// Gives what is called `from` the name `to`.

@@ -4,8 +4,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Error, FILE, STATE};
+use super::error::Error;
 use crate::io::{Owner, ownership};
+
+/// The description's name, where none is given.
+pub const FILE: &str = "pibake.toml";
+/// The directory with the secrets, beside the description.
+pub const STATE: &str = ".pibake";
 
 /// A description's place, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,12 +6,13 @@ use std::str;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 
-use super::context::{Context, Sources};
+use super::context::Context;
 use super::hidden::{Hidden, MASK, Variable};
-use super::instance_id::instance_id;
+use super::instance_id::{instance_id, is_meta_data};
 use super::needles::Needles;
 use super::overlays::{Item, ItemKind};
 use super::render::View;
+use super::sources::Sources;
 use super::{Access, Action, Change, Error, Extras, Recipe, Secrecy, Volume};
 use super::{apt, kernel, registries, render};
 use crate::cluster::{Cluster, Node, Platform};
@@ -345,10 +346,6 @@ fn access(item: &Item, mode: u16, secret: bool) -> (Access, bool) {
 /// What a file is called in messages.
 fn source_of(path: &ImagePath, item: &Item) -> String {
     item.from.as_ref().map_or_else(|| path.to_string(), |from| from.display().to_string())
-}
-
-pub(super) fn is_meta_data(volume: Volume, path: &ImagePath) -> bool {
-    volume == Volume::Boot && path.as_str() == node_paths::META_DATA
 }
 
 fn is_user_data(volume: Volume, path: &ImagePath) -> bool {

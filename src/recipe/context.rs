@@ -13,7 +13,8 @@ use super::kubeadm::{self, Kubeadm, Wanted};
 use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
-use crate::cluster::{Cluster, Mode, Node, Platform, Secret, Software, UplinkAddressing};
+use super::sources::Sources;
+use crate::cluster::{Cluster, Mode, Node, Secret, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
 const API_PORT: u16 = 6443;
@@ -142,16 +143,6 @@ struct BootstrapToken {
     node: String,
     #[serde(serialize_with = "reveal")]
     token: Secret,
-}
-
-/// What everything that goes into a recipe is made from.
-pub(super) struct Sources<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) node: &'a Node,
-    pub(super) control_plane: &'a Node,
-    pub(super) platform: &'a Platform,
-    pub(super) software: &'a Software,
-    pub(super) hidden: &'a Hidden,
 }
 
 impl Context {

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::apt::{self, CONTAINERD_PACKAGE};
-use super::context::Sources;
 use super::hidden::reveal;
 use super::packages;
+use super::sources::Sources;
 use crate::cluster::Secret;
 use crate::node_paths;
 

@@ -2,9 +2,15 @@
 
 use sha2::{Digest, Sha256};
 
-use super::build::is_meta_data;
-use super::{Action, Change};
+use super::{Action, Change, Volume};
 use crate::cluster::Node;
+use crate::image_path::ImagePath;
+use crate::node_paths;
+
+/// Whether a file is the one with the instance id.
+pub(super) fn is_meta_data(volume: Volume, path: &ImagePath) -> bool {
+    volume == Volume::Boot && path.as_str() == node_paths::META_DATA
+}
 
 /// What cloud-init knows a machine by: another one whenever anything on the card is another, so
 /// that a card written anew is set up anew. The hash tells nothing of what went into it, as that

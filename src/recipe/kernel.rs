@@ -1,7 +1,7 @@
 //! The kernel's command line.
 
 use super::Action;
-use super::context::Sources;
+use super::sources::Sources;
 
 /// Sets the country of all radios; the kernel's own, and so there from the start.
 const COUNTRY: &str = "cfg80211.ieee80211_regdom=";

@@ -22,6 +22,7 @@ pub mod quote;
 mod registries;
 mod render;
 pub mod show;
+mod sources;
 mod user_data;
 mod yaml;
 

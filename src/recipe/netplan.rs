@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
-use super::context::Sources;
 use super::hidden::reveal_some;
+use super::sources::Sources;
 use crate::cluster::{
     Gateway, LanAddressing, Mode, Network, Node, Secret, Security, Uplink, UplinkAddressing, Wifi, WifiKey,
 };

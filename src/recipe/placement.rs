@@ -2,7 +2,7 @@
 //! pibake's own.
 
 use super::Access;
-use super::context::Sources;
+use super::sources::Sources;
 
 /// What the manifest says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

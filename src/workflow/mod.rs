@@ -14,6 +14,7 @@
 //! command does with what comes out (files, cards, a virtual machine) is its own.
 
 mod base;
+mod chosen;
 mod control;
 mod described;
 mod error;
@@ -26,8 +27,9 @@ mod system;
 mod warning;
 
 pub use base::{BaseRequest, Wanted};
+pub use chosen::Chosen;
 pub use control::Control;
-pub use described::{Chosen, Described};
+pub use described::Described;
 pub use error::{Error, Unexamined};
 pub use own::own;
 pub use prepared::Prepared;

@@ -1,78 +1,24 @@
 //! `pibake boot IMAGE | --node N`: runs images in QEMU, without touching them.
 
+mod arguments;
 mod prepare;
 mod scratch;
 mod terminal;
 mod view;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
-use regex::Regex;
 use serde_json::json;
 
-use super::base_flags::BaseFlags;
-use super::description::{Description, Founding};
-use crate::emulator::machine::{Machine, Setup};
+use crate::emulator::machine::Setup;
 use crate::emulator::qemu::{self, Qemu};
 use crate::emulator::session::{self, Ending, Outcome};
 use crate::error::{Doing, Failure};
 use crate::ui::{Ui, human_duration};
-use crate::workflow::NodeSelector;
+pub(super) use arguments::Arguments;
 use prepare::{Bench, Source};
 use view::View;
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Raw images to boot; the files are not changed
-    #[arg(value_name = "IMAGE", conflicts_with_all = ["node", "nodes", "base", "sha256", "insecure_base"])]
-    images: Vec<PathBuf>,
-    /// Boot what would be written to this node's card, by number or name; may be repeated
-    #[arg(long, value_name = "N", required_unless_present = "images")]
-    node: Vec<NodeSelector>,
-    #[command(flatten)]
-    description: Description,
-    /// The machine: raspi4b, or virt, which is faster and needs a kernel with virtio drivers
-    #[arg(long, value_name = "MACHINE", default_value_t)]
-    machine: Machine,
-    /// Plug the machines into the Ethernet segment in this folder, which other runs can share;
-    /// without it the machines of one run share one
-    #[arg(long, value_name = "DIR")]
-    net: Option<PathBuf>,
-    /// Give the node that serves the others a second Ethernet adapter, eth1, with a way out through
-    /// this machine, which it reaches at 10.0.2.2
-    #[arg(long)]
-    uplink: bool,
-    /// Lead this port of 127.0.0.1 to the SSH server of the machine, or with --uplink to that of the
-    /// node with the uplink
-    #[arg(long, value_name = "PORT")]
-    ssh: Option<u16>,
-    /// Keep the cards in this folder and go on with them the next time; without it they are thrown away
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
-    /// Write the console to this file as well; for several machines to one file each, with the
-    /// node's name before the extension
-    #[arg(long, value_name = "FILE")]
-    log: Option<PathBuf>,
-    /// End well once a line of the console matches, of every machine; any other end is a failure
-    #[arg(long, value_name = "REGEX")]
-    until: Option<Regex>,
-    /// Fail after so many seconds
-    #[arg(long, value_name = "S")]
-    timeout: Option<u64>,
-    /// Print QEMU's command line instead of running it
-    #[arg(long)]
-    print: bool,
-    /// The emulator to use
-    #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
-    qemu: OsString,
-    #[command(flatten)]
-    founding: Founding,
-    #[command(flatten)]
-    base_flags: BaseFlags,
-}
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -85,7 +31,7 @@ pub(super) fn run(
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
     let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref(), &cancel, ui)?;
     let prepared = match arguments.images.as_slice() {
-        [] => Some(prepare::nodes(arguments, config, offline, &super::control(ui, &cancel))?),
+        [] => Some(prepare::nodes(arguments, config, offline, &super::signals::control(ui, &cancel))?),
         _ => None,
     };
     let sources = match &prepared {
@@ -175,9 +121,4 @@ fn report(machines: &[(String, Setup)], outcome: &Outcome, ui: &Ui) -> Result<()
         ui.result(&json!({ "end": end, "nodes": nodes }), String::new)?;
     }
     Ok(())
-}
-
-/// How many processors an emulated machine has: a Pi's four, but not more than there are here.
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::Arguments;
-use super::scratch::Scratch;
+use super::arguments::Arguments;
+use super::scratch::{Scratch, private_dir};
 use crate::base::Cache;
 use crate::cluster::Node;
 use crate::disk::{FileDevice, Patch, Patched};
@@ -239,7 +239,7 @@ impl Bench {
             cmdline: source.files.cmdline.clone(),
             adapters: plugged.collect(),
             throw_away: self.throw_away.is_some(),
-            processors: super::processors(),
+            processors: processors(),
             accelerator: Accelerator::best(),
         })
     }
@@ -291,13 +291,12 @@ impl Bench {
     }
 }
 
-/// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
-pub(super) fn private_dir(path: &Path) -> Result<(), Failure> {
-    let made = crate::io::folder::make_folders(path, 0o700);
-    made.doing(|| format!("making the folder {}", path.display()))
-}
-
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = File::create(path).and_then(|mut file| file.write_all(bytes));
     written.doing(|| format!("writing {}", path.display()))
+}
+
+/// How many processors an emulated machine has: a Pi's four, but not more than there are here.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::prepare::private_dir;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::io::{CancelToken, FileLock};
 use crate::progress::Progress;
@@ -46,4 +45,10 @@ impl Scratch {
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
+}
+
+/// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
+pub(super) fn private_dir(path: &Path) -> Result<(), Failure> {
+    let made = crate::io::folder::make_folders(path, 0o700);
+    made.doing(|| format!("making the folder {}", path.display()))
 }

@@ -1,5 +1,6 @@
 //! `pibake flash`: nodes straight to cards.
 
+mod arguments;
 mod awake;
 mod confirm;
 mod image;
@@ -7,13 +8,9 @@ mod report;
 mod targets;
 mod whose;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use clap::Args;
-
-use super::base_flags::BaseFlags;
-use super::description::{Description, Founding};
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::error::{Doing, Failure};
@@ -21,51 +18,9 @@ use crate::io::CancelToken;
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::ui::Ui;
 use crate::workflow::{Chosen, Control, NodeSelector, Prepared, Wanted, own};
+pub(super) use arguments::Arguments;
 use awake::Awake;
-use targets::{Asked, Held};
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Everything on the cards is lost. docs/flashing.md tells what keeps other drives safe."
-)]
-pub(super) struct Arguments {
-    /// The drives of the cards: /dev/sdX with --node N, or several as /dev/sdX=N
-    #[arg(required = true, value_name = "DEVICE[=N]")]
-    devices: Vec<Asked>,
-    /// The node to write, by number or name; with one DEVICE
-    #[arg(long, value_name = "N", conflicts_with = "image")]
-    node: Option<NodeSelector>,
-    /// Write this image of a node, made by pibake build, instead of baking one
-    #[arg(long, value_name = "FILE")]
-    image: Option<PathBuf>,
-    #[command(flatten)]
-    description: Description,
-    /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
-    #[arg(long)]
-    yes: bool,
-    /// Unmount what a desktop mounted from the cards under /media or /run/media
-    #[arg(long)]
-    unmount: bool,
-    /// Write also to drives that do not look like cards; never to one in use
-    #[arg(long)]
-    allow_fixed: bool,
-    /// Write every byte of the image, also what its file systems call free
-    #[arg(long)]
-    full: bool,
-    /// Discard or zero the whole card first
-    #[arg(long)]
-    wipe: bool,
-    /// Do not read back what was written, but for the first MiB
-    #[arg(long)]
-    no_verify: bool,
-    /// Do not power off the card readers when done
-    #[arg(long)]
-    no_eject: bool,
-    #[command(flatten)]
-    founding: Founding,
-    #[command(flatten)]
-    base_flags: BaseFlags,
-}
+use targets::{Held, Job};
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -74,7 +29,7 @@ pub(super) fn run(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let cancel = CancelToken::default();
-    let control = super::control(ui, &cancel);
+    let control = super::signals::control(ui, &cancel);
     let job = match &arguments.image {
         Some(path) => Job::Image(image::open(path)?),
         None => Job::Nodes(Box::new(chosen(arguments, config, control.clone())?)),
@@ -102,22 +57,6 @@ pub(super) fn run(
     outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
     let off = leave(&machine, held, &outcomes, arguments.no_eject);
     report::report(&outcomes, &off, ui)
-}
-
-/// What is written.
-enum Job {
-    Nodes(Box<Chosen>),
-    Image(image::Image),
-}
-
-impl Job {
-    /// Bytes that a card must have, where that is known already.
-    fn needed(&self) -> Option<u64> {
-        match self {
-            Self::Nodes(_) => None,
-            Self::Image(image) => Some(image.len()),
-        }
-    }
 }
 
 /// The nodes that the cards are to become.

@@ -1,21 +1,20 @@
 //! From what was typed to drives that are safe to write, held open.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arguments::{Arguments, Asked};
+use super::image::Image;
 use super::whose::whose;
-use super::{Arguments, Job};
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Doing, Failure};
 use crate::sink::card::{DriveCard, Target};
-use crate::workflow::{Control, NodeSelector, Warning};
+use crate::workflow::{Chosen, Control, NodeSelector, Warning};
 
 /// Links here name the drive itself, wherever it is plugged in.
 const BY_ID: &str = "/dev/disk/by-id";
@@ -24,23 +23,19 @@ const BY_ID: &str = "/dev/disk/by-id";
 const MOMENT: Duration = Duration::from_millis(200);
 const PATIENCE: u32 = 8;
 
-/// `/dev/sdb` or `/dev/sdb=2`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub path: PathBuf,
-    pub node: Option<NodeSelector>,
+/// What is written.
+pub(super) enum Job {
+    Nodes(Box<Chosen>),
+    Image(Image),
 }
 
-impl FromStr for Asked {
-    type Err = Infallible;
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text.rsplit_once('=') {
-            // a link in by-id may have an equals sign in it
-            Some((path, node)) if !Path::new(text).exists() && !node.contains('/') => {
-                Self { path: path.into(), node: node.parse().ok() }
-            }
-            _ => Self { path: text.into(), node: None },
-        })
+impl Job {
+    /// Bytes that a card must have, where that is known already.
+    pub(super) fn needed(&self) -> Option<u64> {
+        match self {
+            Self::Nodes(_) => None,
+            Self::Image(image) => Some(image.len()),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::overrides::Overrides;
 use super::passwords::{self, Passwords};
-use super::{Overrides, existing, path};
+use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, login, platform};

@@ -3,27 +3,19 @@
 mod machine;
 mod network;
 mod nodes;
+mod overrides;
 mod passwords;
 mod software;
+mod values;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::problem::{Error, Origin, Problem};
-use super::toml::{Document, Field};
+use super::toml::Document;
 use super::{Cluster, check, consistency, defaults};
 use crate::io::read_small;
+pub use overrides::Overrides;
 pub use passwords::{NotText, Passwords};
-
-/// What the command line says above the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// `--nodes`: how many machines there are.
-    pub nodes: Option<u32>,
-    /// `--base`: the image that they are made from, as typed; paths are the shell's.
-    pub base: Option<String>,
-    /// What the environment says instead of the description.
-    pub passwords: Passwords,
-}
 
 /// No description comes near this size.
 const DESCRIPTION_MAX: u64 = 1 << 20;
@@ -97,31 +89,4 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
         cloud_init_extra,
         origins: super::problem::Origins::default(),
     }
-}
-
-/// A path as the user wrote it, from `dir` on; `~/` is the user's home.
-fn path(dir: &Path, text: &str) -> PathBuf {
-    match text.strip_prefix("~/").map(|rest| (rest, crate::io::ownership::home())) {
-        Some((rest, Some(home))) => home.join(rest),
-        // The folder of that name is not what is meant: it is told as missing.
-        _ => dir.join(text),
-    }
-}
-
-/// The path of a field, where a file (or directory) is there and can be read.
-fn existing(field: Field<'_, '_, String>, dir: &Path, directory: bool) -> Option<PathBuf> {
-    field.check(|text| {
-        let path = path(dir, text);
-        let found = std::fs::metadata(&path).map_err(|e| format!("reading {}: {e}", path.display()))?;
-        if found.is_dir() != directory {
-            let wanted = if directory { "directory" } else { "file" };
-            return Err(format!("{} is no {wanted}", path.display()));
-        }
-        Ok(path)
-    })
-}
-
-/// A default of [`defaults`]; the golden test of all defaults shows that the fallback is never taken.
-fn default<T: std::str::FromStr>(text: &str, never: T) -> T {
-    text.parse().unwrap_or(never)
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ipnet::Ipv4Net;
 
-use super::default;
 use super::passwords::{self, Passwords};
+use super::values::default;
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Security, Uplink, UplinkAddressing, Wifi,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::network::Addresses;
-use crate::cluster::read::Overrides;
+use super::overrides::Overrides;
 use crate::cluster::toml::{Document, Table, Value};
 use crate::cluster::{MacAddress, Node, Role, check, defaults, labels, plan};
 

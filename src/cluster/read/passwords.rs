@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::path;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::values::path;
 use crate::cluster::Secret;
 use crate::error::{Classified, ErrorClass};
 
@@ -82,6 +84,9 @@ pub(super) fn read(dir: &Path, name: &str) -> Result<(PathBuf, String), String> 
     }
 }
 
+/// All but the characters that stand for themselves anywhere: RFC 3986, 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A proxy's address with the password put behind the user's name in it; `None` where it has no such
 /// name, or a password already.
 pub(super) fn with_password(url: &str, password: &str) -> Option<String> {
@@ -90,12 +95,7 @@ pub(super) fn with_password(url: &str, password: &str) -> Option<String> {
     if user.is_empty() || user.contains(':') {
         return None;
     }
-    // RFC 3986, 2.3: all but these are percent-encoded
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
-    let encoded: String = password
-        .bytes()
-        .map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect();
+    let encoded = utf8_percent_encode(password, RESERVED);
     Some(format!("{scheme}://{user}:{encoded}@{host}"))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::Ipv4Net;
 
 use super::passwords::{self, Passwords};
-use super::{default, existing};
+use super::values::{default, existing};
 use crate::cluster::toml::Table;
 use crate::cluster::{
     AptSource, Cgroup, ContainerdVersion, Flannel, ImageLayout, Kubernetes, KubernetesVersion, Proxy, Secret,

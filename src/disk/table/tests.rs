@@ -23,15 +23,15 @@ fn read(disk: Vec<u8>) -> Result<(Scheme, Vec<Partition>), TableError> {
 
 fn gpt_disk() -> Vec<u8> {
     let image = Box::new(io::Cursor::new(vec![0; LEN]));
-    let mut disk = gpt::GptConfig::new()
+    let mut disk = ::gpt::GptConfig::new()
         .writable(true)
-        .logical_block_size(gpt::disk::LogicalBlockSize::Lb512)
+        .logical_block_size(::gpt::disk::LogicalBlockSize::Lb512)
         .create_from_device(image, None)
         .unwrap();
-    disk.add_partition("boot", 1 << 20, gpt::partition_types::EFI, 0, None).unwrap();
-    disk.add_partition("root", 1 << 20, gpt::partition_types::LINUX_FS, 0, None).unwrap();
+    disk.add_partition("boot", 1 << 20, ::gpt::partition_types::EFI, 0, None).unwrap();
+    disk.add_partition("root", 1 << 20, ::gpt::partition_types::LINUX_FS, 0, None).unwrap();
     let mut bytes = disk.write().unwrap().into_inner();
-    gpt::mbr::ProtectiveMBR::with_lb_size((LEN / 512 - 1) as u32)
+    ::gpt::mbr::ProtectiveMBR::with_lb_size((LEN / 512 - 1) as u32)
         .overwrite_lba0(&mut io::Cursor::new(&mut bytes))
         .unwrap();
     bytes

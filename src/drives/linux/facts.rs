@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Machine;
 use super::graph::{Graph, Node};
 use super::identify::{bus, is_hotplugged, kind, usb_device};
+use super::machine::Machine;
 use crate::disk::FileDevice;
 use crate::drives::{Content, DeviceNumber, Drive, Kind, Part, Use};
 use crate::fs::probe::probe;

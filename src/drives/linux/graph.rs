@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Machine;
+use super::machine::Machine;
 use crate::drives::DeviceNumber;
 
 /// A block device of the kernel's.

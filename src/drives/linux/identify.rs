@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Machine;
 use super::graph::Node;
+use super::machine::Machine;
 use crate::drives::{Bus, Kind};
 
 /// SCSI's type of a device for CDs and DVDs (SCSI Primary Commands, peripheral device type).

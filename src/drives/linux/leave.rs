@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
-use super::Machine;
 use super::graph::Graph;
 use super::identify::usb_device;
+use super::machine::Machine;
 use crate::drives::DeviceNumber;
 
 /// Unmounts the file system at `at`, which lies on `device`, as anybody would who is done with it:

@@ -4,26 +4,21 @@ mod facts;
 mod graph;
 mod identify;
 mod leave;
+mod machine;
 mod processes;
 mod tables;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::{By, DeviceNumber, Drive, Own, Use};
 pub use leave::{Off, unmount};
+pub use machine::Machine;
 
 use graph::Graph;
 use tables::Mount;
-
-/// A machine whose drives can be asked for.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    root: PathBuf,
-    recorded: bool,
-}
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,19 +39,6 @@ pub enum Found {
 }
 
 impl Machine {
-    /// This one.
-    #[must_use]
-    pub fn this() -> Self {
-        Self { root: PathBuf::from("/"), recorded: false }
-    }
-
-    /// One whose `/sys`, `/proc`, `/run` and `/dev` are below `root`. Device files are plain files
-    /// there, for making others takes root.
-    #[must_use]
-    pub fn recorded(root: &Path) -> Self {
-        Self { root: root.to_owned(), recorded: true }
-    }
-
     /// All drives, by name, with everyone who uses them. The drives that hold one of `own` are used
     /// by pibake itself. Processes that have a drive open are not looked for here.
     ///
@@ -166,33 +148,6 @@ impl Machine {
         }
         let found = fs::metadata(real).ok()?;
         found.file_type().is_block_device().then(|| split(found.rdev()))
-    }
-
-    fn at(&self, path: &Path) -> PathBuf {
-        if !self.recorded {
-            return path.to_owned();
-        }
-        let inside = path.components().filter(|c| !matches!(c, Component::RootDir));
-        self.root.join(inside.collect::<PathBuf>())
-    }
-
-    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
-        let real = fs::canonicalize(self.at(path))?;
-        if !self.recorded {
-            return Ok(real);
-        }
-        let root = fs::canonicalize(&self.root)?;
-        let inside = real.strip_prefix(&root).map_err(io::Error::other)?;
-        Ok(Path::new("/").join(inside))
-    }
-
-    fn text(&self, path: &str) -> io::Result<String> {
-        match fs::read(self.at(Path::new(path))) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            // a kernel without swap has no such table
-            Err(e) if e.kind() == io::ErrorKind::NotFound && path == "/proc/swaps" => Ok(String::new()),
-            Err(e) => Err(io::Error::new(e.kind(), format!("reading {path}: {e}"))),
-        }
     }
 
     fn drive(&self, graph: &Graph, disk: &graph::Node, uses: &[(DeviceNumber, By)]) -> Drive {

@@ -6,8 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Machine;
 use super::graph::Graph;
+use super::machine::Machine;
 use crate::drives::{By, DeviceNumber};
 
 /// The bits of open(2)'s flags that say how a file is accessed; 0 is reading alone.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::OverlayError;
+use super::error::OverlayError;
 use crate::image_path::ImagePath;
 use crate::node_paths;
 use crate::recipe::Volume;

@@ -1,6 +1,7 @@
 //! Cards that are written while the base is still being decoded.
 
 use super::*;
+use crate::base::ImageObserver;
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
 use crate::io::stream::ImageStream;

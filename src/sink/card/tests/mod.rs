@@ -13,8 +13,9 @@ mod early;
 use super::layout::{HEAD, UNIT};
 use super::mock::{Faults, Gate, MockCard};
 use super::*;
-use crate::disk::{Overlay, WriteAt};
+use crate::disk::{FileDevice, Overlay, WriteAt};
 use crate::error::{Doing, ErrorClass};
+use crate::io::CancelToken;
 use crate::progress::Silent;
 use early::show;
 

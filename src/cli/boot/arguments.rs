@@ -1,0 +1,63 @@
+//! What `pibake boot` is told.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use regex::Regex;
+
+use crate::cli::base_flags::BaseFlags;
+use crate::cli::description::{Description, Founding};
+use crate::emulator::machine::Machine;
+use crate::emulator::qemu;
+use crate::workflow::NodeSelector;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Raw images to boot; the files are not changed
+    #[arg(value_name = "IMAGE", conflicts_with_all = ["node", "nodes", "base", "sha256", "insecure_base"])]
+    pub(super) images: Vec<PathBuf>,
+    /// Boot what would be written to this node's card, by number or name; may be repeated
+    #[arg(long, value_name = "N", required_unless_present = "images")]
+    pub(super) node: Vec<NodeSelector>,
+    #[command(flatten)]
+    pub(super) description: Description,
+    /// The machine: raspi4b, or virt, which is faster and needs a kernel with virtio drivers
+    #[arg(long, value_name = "MACHINE", default_value_t)]
+    pub(super) machine: Machine,
+    /// Plug the machines into the Ethernet segment in this folder, which other runs can share;
+    /// without it the machines of one run share one
+    #[arg(long, value_name = "DIR")]
+    pub(super) net: Option<PathBuf>,
+    /// Give the node that serves the others a second Ethernet adapter, eth1, with a way out through
+    /// this machine, which it reaches at 10.0.2.2
+    #[arg(long)]
+    pub(super) uplink: bool,
+    /// Lead this port of 127.0.0.1 to the SSH server of the machine, or with --uplink to that of the
+    /// node with the uplink
+    #[arg(long, value_name = "PORT")]
+    pub(super) ssh: Option<u16>,
+    /// Keep the cards in this folder and go on with them the next time; without it they are thrown away
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// Write the console to this file as well; for several machines to one file each, with the
+    /// node's name before the extension
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
+    /// End well once a line of the console matches, of every machine; any other end is a failure
+    #[arg(long, value_name = "REGEX")]
+    pub(super) until: Option<Regex>,
+    /// Fail after so many seconds
+    #[arg(long, value_name = "S")]
+    pub(super) timeout: Option<u64>,
+    /// Print QEMU's command line instead of running it
+    #[arg(long)]
+    pub(super) print: bool,
+    /// The emulator to use
+    #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
+    pub(super) qemu: OsString,
+    #[command(flatten)]
+    pub(super) founding: Founding,
+    #[command(flatten)]
+    pub(super) base_flags: BaseFlags,
+}

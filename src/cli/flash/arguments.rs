@@ -1,0 +1,74 @@
+//! What `pibake flash` is told.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::cli::base_flags::BaseFlags;
+use crate::cli::description::{Description, Founding};
+use crate::workflow::NodeSelector;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everything on the cards is lost. docs/flashing.md tells what keeps other drives safe."
+)]
+pub(crate) struct Arguments {
+    /// The drives of the cards: /dev/sdX with --node N, or several as /dev/sdX=N
+    #[arg(required = true, value_name = "DEVICE[=N]")]
+    pub(super) devices: Vec<Asked>,
+    /// The node to write, by number or name; with one DEVICE
+    #[arg(long, value_name = "N", conflicts_with = "image")]
+    pub(super) node: Option<NodeSelector>,
+    /// Write this image of a node, made by pibake build, instead of baking one
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) description: Description,
+    /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Unmount what a desktop mounted from the cards under /media or /run/media
+    #[arg(long)]
+    pub(super) unmount: bool,
+    /// Write also to drives that do not look like cards; never to one in use
+    #[arg(long)]
+    pub(super) allow_fixed: bool,
+    /// Write every byte of the image, also what its file systems call free
+    #[arg(long)]
+    pub(super) full: bool,
+    /// Discard or zero the whole card first
+    #[arg(long)]
+    pub(super) wipe: bool,
+    /// Do not read back what was written, but for the first MiB
+    #[arg(long)]
+    pub(super) no_verify: bool,
+    /// Do not power off the card readers when done
+    #[arg(long)]
+    pub(super) no_eject: bool,
+    #[command(flatten)]
+    pub(super) founding: Founding,
+    #[command(flatten)]
+    pub(super) base_flags: BaseFlags,
+}
+
+/// `/dev/sdb` or `/dev/sdb=2`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub path: PathBuf,
+    pub node: Option<NodeSelector>,
+}
+
+impl FromStr for Asked {
+    type Err = Infallible;
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.rsplit_once('=') {
+            // a link in by-id may have an equals sign in it
+            Some((path, node)) if !Path::new(text).exists() && !node.contains('/') => {
+                Self { path: path.into(), node: node.parse().ok() }
+            }
+            _ => Self { path: text.into(), node: None },
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! What goes before what the description says.
+
+use super::passwords::Passwords;
+
+/// What the command line says above the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--nodes`: how many machines there are.
+    pub nodes: Option<u32>,
+    /// `--base`: the image that they are made from, as typed; paths are the shell's.
+    pub base: Option<String>,
+    /// What the environment says instead of the description.
+    pub passwords: Passwords,
+}

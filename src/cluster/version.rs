@@ -1,0 +1,31 @@
+//! How versions are written.
+
+use crate::error::{Classified, ErrorClass};
+
+/// A text that is no version of Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a version such as \"1.34\" or \"1.34.2\"")]
+pub struct InvalidVersion;
+
+impl Classified for InvalidVersion {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Configuration
+    }
+}
+
+/// The two or three numbers of a version.
+pub(super) fn numbers(text: &str) -> Result<(u16, u16, Option<u16>), InvalidVersion> {
+    let mut parts = text.split('.');
+    let mut number = || parts.next().map(|part| decimal(part).ok_or(InvalidVersion)).transpose();
+    match (number()?, number()?, number()?, number()?) {
+        (Some(major), Some(minor), patch, None) => Ok((major, minor, patch)),
+        _ => Err(InvalidVersion),
+    }
+}
+
+/// A number as versions are written.
+fn decimal(text: &str) -> Option<u16> {
+    // `u16::from_str` takes "+1", and a leading zero would make two texts of one version.
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    canonical.then(|| text.parse().ok()).flatten()
+}

@@ -1,0 +1,106 @@
+//! The nodes of a description that cards are made for.
+
+use super::described::Described;
+use super::prepared::Prepared;
+use super::{Error, NodeSelector, Notice, Wanted, Warning, founding, system};
+use crate::base::ImageObserver;
+use crate::cluster::{Node, Platform};
+use crate::project::{Project, Recipes};
+
+/// Nodes that cards are made for, of a cluster that is here or begins with them.
+#[derive(Debug)]
+pub struct Chosen {
+    described: Described,
+    /// Places in the cluster's list of nodes, in its order.
+    chosen: Vec<usize>,
+    /// Whether the first recipes make a new cluster; told, and false, after that.
+    begins: bool,
+    /// What was made before the base was there, since the description states the platform.
+    early: Option<(Platform, Recipes)>,
+}
+
+impl Described {
+    /// Chooses the nodes that cards are made for: all where none is named. Whoever names the control plane
+    /// begins the cluster anew, since all that it knew is lost with its card. `new_cluster`: that a cluster is
+    /// founded was asked for.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchNode`]; [`Error::NoCluster`] where workers would join a cluster that is not here,
+    /// [`Error::ClusterExists`] where a new one would take its place.
+    pub fn choose(self, named: &[NodeSelector], new_cluster: bool) -> Result<Chosen, Error> {
+        let Self { project, control } = self;
+        let nodes = named.iter().map(|selector| selector.find(&project.cluster));
+        let nodes: Vec<&Node> = nodes.collect::<Result<_, _>>()?;
+        let begins_anew = nodes.iter().any(|node| node.is_control_plane());
+        let is_chosen = |node: &Node| named.is_empty() || nodes.iter().any(|n| n.number == node.number);
+        let all = project.cluster.nodes.iter().enumerate();
+        let chosen = all.filter(|(_, node)| is_chosen(node)).map(|(place, _)| place).collect();
+        let project = if begins_anew { project.begin_anew() } else { project };
+        if begins_anew && let Some(fixed) = project.changed()? {
+            control.warn(Warning::BeginsAnew(fixed));
+        }
+        let mut chosen = Chosen { described: Self { project, control }, chosen, begins: false, early: None };
+        chosen.begins = founding::begins(chosen.project(), &chosen.nodes(), new_cluster)?;
+        Ok(chosen)
+    }
+}
+
+impl Chosen {
+    /// The description and the secrets beside it.
+    #[must_use]
+    pub fn project(&self) -> &Project {
+        &self.described.project
+    }
+
+    /// The nodes, by number.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<&Node> {
+        self.described.nodes_at(&self.chosen)
+    }
+
+    /// Refuses what cannot be built, as far as that is known without the base image. Where the description
+    /// states the platform this makes the recipes, and with them the secrets where there are none yet.
+    ///
+    /// # Errors
+    /// [`Error::Project`]
+    pub fn refuse_early(&mut self) -> Result<(), Error> {
+        let stated = self.project().cluster.stated_platform();
+        if let Some(platform) = stated.filter(|_| self.early.is_none()) {
+            self.early = Some((platform, self.recipes(&platform)?));
+        }
+        Ok(())
+    }
+
+    /// Gets the base and makes each node's recipe for it. What can be refused before is refused before; a base
+    /// that no node of this cluster can be made from is refused then. `observer` writes the base elsewhere while
+    /// it is decoded.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn prepare(
+        mut self,
+        wanted: &Wanted,
+        observer: Option<&mut dyn ImageObserver>,
+    ) -> Result<Prepared, Error> {
+        self.refuse_early()?;
+        let base = wanted.obtain(&self.described.control, observer)?;
+        let platform = system::of(&self.project().cluster, base.path())?;
+        let recipes = match self.early.take() {
+            Some((stated, recipes)) if stated == platform => recipes,
+            _ => self.recipes(&platform)?,
+        };
+        Prepared::new(self.described, self.chosen, base, platform, recipes)
+    }
+
+    /// Makes all nodes' recipes, and says so where a cluster begins with them.
+    fn recipes(&mut self, platform: &Platform) -> Result<Recipes, Error> {
+        let project = &self.described.project;
+        let recipes = project.recipes(platform)?;
+        if std::mem::take(&mut self.begins) {
+            let state = project.store().dir();
+            let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+            self.described.control.tell(&Notice::Created { cluster: project.cluster.name.clone(), state });
+        }
+        Ok(recipes)
+    }
+}
