@@ -47,7 +47,7 @@ test-cluster: test-deps standin
 lint:
 	@tests/install-packages
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --test kubeadm --test real_cluster -- -D warnings # no part of --all-targets, since of no plain `cargo test`
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 	tests/lint/shell

@@ -1,4 +1,4 @@
-//! What the fuzz targets do, and an ordinary test (`tests/outside_bytes.rs`) for a short while.
+//! What the fuzz targets do, and an ordinary test (`tests/it/outside_bytes.rs`) for a short while.
 
 pub mod checks;
 pub mod panics;

@@ -1,24 +1,14 @@
 //! The main job from one end to the other: an image that boots is fetched from a web server,
 //! verified, and baked into one image a node.
 
-#[path = "support/gpg.rs"]
-mod gpg;
-#[path = "support/nginx.rs"]
-mod nginx;
-#[path = "support/plan.rs"]
-mod plan;
-#[path = "support/standin.rs"]
-mod standin;
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use pibake::disk::{FileDevice, partitions};
 use serde_json::Value;
-use standin::Mirror;
 use support::images::{self, Places};
+use support::standin::Mirror;
 use support::{run, tool};
 
 fn pibake(dir: &Path, arguments: &[&str]) -> Command {
@@ -124,7 +114,7 @@ fn a_signed_base_becomes_four_nodes() {
                 assert!(ids.insert(id.to_owned()), "{id} is the id of two nodes");
                 continue;
             }
-            assert!(plan::shows(&text, &baked), "{node}: {path} should be\n{text}\nand is\n{baked}");
+            assert!(support::plan::shows(&text, &baked), "{node}: {path} should be\n{text}\nand is\n{baked}");
         }
         assert_eq!(parts.root_file("/etc/hostname"), format!("{node}\n"));
         assert_eq!(parts.root_file("/etc/machine-id"), "");

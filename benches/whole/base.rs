@@ -6,9 +6,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::images::{self, Spec};
-use crate::support::{run, tool};
 use crate::work::Work;
+use support::images::{self, Spec};
+use support::{run, tool};
 
 /// Goes into the names: raise it when bases are made in another way.
 const VERSION: u32 = 1;

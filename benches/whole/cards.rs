@@ -10,8 +10,8 @@ use crate::loops::{CARD, Card};
 use crate::peers::Peer;
 use crate::process::{self, Run, shell};
 use crate::report::{Report, Row};
-use crate::support::{run, tool};
 use crate::work::{Work, clear};
+use support::{run, tool};
 
 /// What a card of a good kind in a good reader takes and gives, in bytes a second.
 pub const RATE: u64 = 80_000_000;

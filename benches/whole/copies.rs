@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::mounted::Mounted;
 use crate::process::{self, Run, shell};
 use crate::report::{Report, Row};
-use crate::support::tool;
 use crate::work::{Work, clear};
+use support::tool;
 
 /// The program under test, built in the same way as for a release.
 pub const PIBAKE: &str = env!("CARGO_BIN_EXE_pibake");

@@ -8,7 +8,7 @@ use pibake::disk::{FileDevice, partitions};
 use pibake::recipe::{Action, Recipe, Volume};
 
 use crate::mounted::Mounted;
-use crate::support::run;
+use support::run;
 
 /// A copy of a base that the kernel edits.
 pub struct Kernel {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::{run, tool};
+use support::{run, tool};
 
 /// Size of a card in bytes: one that holds the large base.
 pub const CARD: u64 = 4 << 30;

@@ -17,8 +17,6 @@ mod packed;
 mod peers;
 mod process;
 mod report;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 mod work;
 
 use std::os::unix::process::CommandExt;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{run, tool};
+use support::{run, tool};
 
 /// A mounted file system.
 pub struct Mounted(PathBuf);

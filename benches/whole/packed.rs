@@ -8,8 +8,8 @@ use crate::loops::Card;
 use crate::peers::Peer;
 use crate::process::{Run, shell};
 use crate::report::{Report, Row};
-use crate::support::tool;
 use crate::work::{Work, clear};
+use support::tool;
 
 const TARGET: f64 = 1.05;
 

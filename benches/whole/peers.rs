@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::process::{Run, try_shell};
 use crate::report::Report;
-use crate::support::tool;
 use crate::work::Work;
+use support::tool;
 
 /// A program of crates.io.
 struct Kind {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::machine::Machine;
-use crate::nginx::Nginx;
 use crate::ntp::TimeServer;
 use crate::repository::{self, Repositories};
 use crate::ssh::Ssh;
-use crate::support::images::put;
-use crate::support::run;
-use crate::{plan, standin};
+use support::images::put;
+use support::nginx::Nginx;
+use support::run;
+use support::{plan, standin};
 
 /// How a guest behind QEMU's user-mode network reaches this machine's loopback.
 pub const HOST: &str = "10.0.2.2";
@@ -128,10 +128,7 @@ impl Cluster {
     pub fn card(&self, node: &str, cards: &str) -> PathBuf {
         let (dir, raw) = (self.dir.path(), self.dir.path().join(format!("{cards}-{node}.img")));
         let card = dir.join(cards).join(node).join("card.qcow2");
-        run(crate::support::tool("qemu-img", "qemu-utils")
-            .args(["convert", "-O", "raw"])
-            .arg(card)
-            .arg(&raw));
+        run(support::tool("qemu-img", "qemu-utils").args(["convert", "-O", "raw"]).arg(card).arg(&raw));
         raw
     }
 
@@ -155,7 +152,10 @@ impl Cluster {
     pub fn assert_baked(&self, node: &str, path: &str, text: &str) {
         let planned = self.output(&["plan", "--node", node, path]);
         let baked = format!("{}\n", text.trim_end());
-        assert!(plan::shows(&planned, &baked), "{node}: {path} should be\n{planned}\nand is\n{baked}");
+        assert!(
+            support::plan::shows(&planned, &baked),
+            "{node}: {path} should be\n{planned}\nand is\n{baked}"
+        );
     }
 
     pub fn path(&self) -> &Path {

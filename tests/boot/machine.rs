@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::tool_path;
+use support::tool_path;
 
 /// How long anything may take. Emulated, with other work on the machine: patience is cheap, since a
 /// machine that cannot go on says so and ends the test at once.

@@ -6,26 +6,16 @@
 
 mod cluster;
 mod cuts;
-#[path = "../support/gpg.rs"]
-mod gpg;
 mod isolation;
 mod machine;
-#[path = "../support/nginx.rs"]
-mod nginx;
 mod ntp;
 mod offline;
 mod pair;
 mod pi;
 mod pis;
-#[path = "../support/plan.rs"]
-mod plan;
 mod repository;
 mod ssh;
-#[path = "../support/standin.rs"]
-mod standin;
 mod state;
-#[path = "../support/mod.rs"]
-mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 

@@ -1,8 +1,8 @@
 //! A Raspberry Pi 4 with the card of node-1, and no way out.
 
 use crate::cluster::{Cluster, free_port};
-use crate::support::images::{self, Places};
-use crate::support::{run, tool};
+use support::images::{self, Places};
+use support::{run, tool};
 
 pub fn a_pi_alone_waits_for_its_uplink() {
     let cluster = Cluster::new();

@@ -6,10 +6,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::gpg::{Gpg, pipe};
-use crate::standin;
-use crate::support::images::put;
-use crate::support::{run, tool};
+use support::gpg::{Gpg, pipe};
+use support::images::put;
+use support::standin;
+use support::{run, tool};
 
 /// What cloud-init writes for a Debian mirror; the first is the release itself.
 const SUITES: [&str; 4] = ["bookworm", "bookworm-updates", "bookworm-security", "bookworm-backports"];

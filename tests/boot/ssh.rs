@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::tool;
+use support::tool;
 
 /// A way into a machine.
 #[derive(Clone)]

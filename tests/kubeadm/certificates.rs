@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::configuration::documents;
 use crate::descriptions::Description;
 use crate::machine::{Machine, Project};
-use crate::support::{run, tool};
+use support::{run, tool};
 
 const PKI: &str = "/etc/kubernetes/pki";
 

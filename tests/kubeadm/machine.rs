@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::descriptions::{Description, REPOSITORY};
-use crate::support::{run, tool};
+use support::{run, tool};
 
 /// Programs of this machine that kubeadm, and what stands beside it, may find in PATH.
 const PROGRAMS: [(&str, &str); 32] = [

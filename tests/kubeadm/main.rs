@@ -4,9 +4,6 @@
 //! It is kubeadm 1.20, which Debian 12 has the source of, and so it reads the oldest of the three
 //! forms that pibake writes (v1beta2).
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod certificates;
 mod cluster;
 mod configuration;

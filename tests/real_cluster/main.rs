@@ -9,19 +9,13 @@ mod cards;
 #[path = "../boot/cluster.rs"]
 mod cluster;
 mod forming;
-#[path = "../support/gpg.rs"]
-mod gpg;
 #[path = "../boot/isolation.rs"]
 mod isolation;
 #[path = "../boot/machine.rs"]
 mod machine;
-#[path = "../support/nginx.rs"]
-mod nginx;
 #[path = "../boot/ntp.rs"]
 mod ntp;
 mod outside;
-#[path = "../support/plan.rs"]
-mod plan;
 mod power;
 mod real;
 mod registry;
@@ -29,10 +23,6 @@ mod registry;
 mod repository;
 #[path = "../boot/ssh.rs"]
 mod ssh;
-#[path = "../support/standin.rs"]
-mod standin;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::sync::{Arc, Mutex};
 

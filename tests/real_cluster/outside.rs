@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use crate::ssh::Ssh;
-use crate::support::{run, tool};
+use support::{run, tool};
 
 pub struct Outside {
     admin: PathBuf,

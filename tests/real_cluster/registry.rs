@@ -6,8 +6,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cluster::free_port;
-use crate::support::images::put;
-use crate::support::{run, tool, tool_path};
+use support::images::put;
+use support::{run, tool, tool_path};
 
 pub struct Registry {
     child: Child,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::fetching::{Machine, Outcome, image, sha256, until, xz};
-use crate::http::{Fault, File, Gate, Server};
-use crate::support::tool_path;
+use support::fetching::{Machine, Outcome, image, sha256, until, xz};
+use support::http::{Fault, File, Gate, Server};
+use support::tool_path;
 
 const PATH: &str = "/some.img.xz";
 const MIB: u64 = 1 << 20;

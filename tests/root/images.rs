@@ -13,8 +13,8 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::images::put;
-use crate::support::{run, tool};
+use support::images::put;
+use support::{run, tool};
 
 const IMAGE: &str = "docker.io/library/x:1";
 

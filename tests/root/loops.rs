@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::bases::Noise;
-use crate::support::{run, tool};
+use support::{run, tool};
 
 const MIB: u64 = 1 << 20;
 

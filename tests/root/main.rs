@@ -7,34 +7,20 @@ use std::process::Command;
 use libtest_mimic::{Arguments, Trial};
 
 mod base;
-#[path = "../support/bases.rs"]
+#[path = "../it/bases.rs"]
 mod bases;
 mod disk;
-#[path = "../support/fetching.rs"]
-mod fetching;
-#[path = "../recipe/fixture.rs"]
+#[path = "../it/fixture.rs"]
 mod fixture;
 mod flash;
-#[path = "../support/gpg.rs"]
-mod gpg;
-#[path = "../support/http.rs"]
-mod http;
 mod images;
 mod loops;
 mod main_job;
 mod mirrors;
 mod netns;
-#[path = "../support/nginx.rs"]
-mod nginx;
 mod opened;
-#[path = "../support/plan.rs"]
-mod plan;
 mod sink;
-#[path = "../support/standin.rs"]
-mod standin;
 mod sudo;
-#[path = "../support/mod.rs"]
-mod support;
 mod variants;
 
 fn main() {

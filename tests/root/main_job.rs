@@ -9,9 +9,9 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use crate::opened::{Entry, Opened, assert_unnamed_is_the_same, differing, tree};
-use crate::plan;
-use crate::standin::{self, Mirror};
-use crate::support::{run, tool};
+use support::plan;
+use support::standin::{self, Mirror};
+use support::{run, tool};
 
 const NODES: usize = 4;
 
@@ -129,7 +129,7 @@ fn assert_as_planned(
         "file" => {
             let text = project.pibake(&["plan", "--node", node, path]);
             let baked = std::fs::read_to_string(&at).unwrap();
-            assert!(plan::shows(&text, &baked), "{about}: should be\n{text}\nand is\n{baked}");
+            assert!(support::plan::shows(&text, &baked), "{about}: should be\n{text}\nand is\n{baked}");
             if text.contains("********") {
                 assert!(!boot, "{about}: a secret where anybody reads it");
                 assert_eq!(entry.mode & 0o7777, 0o600, "{about}");

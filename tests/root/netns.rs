@@ -18,7 +18,7 @@ use pibake::cluster::Cluster;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::fixture;
-use crate::support::{run, tool, tool_path, unconfined};
+use support::{run, tool, tool_path, unconfined};
 
 pub fn trials() -> Vec<Trial> {
     let own = vec![

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use pibake::disk::{FileDevice, partitions};
 use sha2::{Digest, Sha256};
 
-use crate::support::{run, tool};
+use support::{run, tool};
 
 /// The partitions of an image as trees until dropped: the root file system mounted for reading;
 /// the boot partition copied by mtools, since not every kernel that the tests run on has FAT.

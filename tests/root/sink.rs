@@ -9,7 +9,7 @@ use pibake::progress::Silent;
 use pibake::sink::{Build, Error, Format, Written};
 
 use crate::bases::{Noise, expected, hidden, nodes, patch, sparse_base, stream, writes};
-use crate::support::{run, tool};
+use support::{run, tool};
 
 const MIB: u64 = 1 << 20;
 

@@ -7,8 +7,6 @@ use std::process::{Command, Output};
 
 use libtest_mimic::Trial;
 
-use crate::support;
-
 /// The user who calls sudo, and another one. Neither is in /etc/passwd.
 const USER: u32 = 54_321;
 const OTHER: u32 = 54_322;

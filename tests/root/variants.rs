@@ -16,8 +16,8 @@ use pibake::sink::{Build, Format};
 
 use crate::fixture;
 use crate::opened::{Entry, Opened, assert_unnamed_is_the_same, tree};
-use crate::support::images::{self, Places, Spec};
-use crate::support::{run, tool};
+use support::images::{self, Places, Spec};
+use support::{run, tool};
 
 const NOW: i64 = 1_700_000_000;
 

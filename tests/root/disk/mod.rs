@@ -18,7 +18,7 @@ pub use notes::{Asked, Note};
 pub use pace::Pace;
 
 use crate::loops::{Attached, Drive};
-use crate::support::{run, tool};
+use support::{run, tool};
 
 /// A drive, gone when dropped.
 pub struct Disk {

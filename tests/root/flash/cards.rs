@@ -7,8 +7,8 @@ use libtest_mimic::Failed;
 use super::work::{CARD, MIB, Work, assert_same, failed, kernel_reads, places, said, succeeded};
 use crate::bases::Noise;
 use crate::loops::{Drive, Loop};
-use crate::support::images::assert_clean;
-use crate::support::{run, tool};
+use support::images::assert_clean;
+use support::{run, tool};
 
 pub fn same_as_build(sector: u32) -> Result<(), Failed> {
     let work = Work::new();

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use super::work::{CARD, MIB, Work, assert_same, said, succeeded};
 use crate::bases::Noise;
 use crate::loops::{Drive, Loop};
-use crate::support::tool;
+use support::tool;
 
 /// A drive that answers with errors: strace puts them into the place of what the kernel answers.
 pub fn drive_errors() -> Result<(), Failed> {

@@ -10,7 +10,7 @@ use libtest_mimic::Failed;
 
 use super::work::{CARD, MIB, Work, assert_same, failed, said, succeeded};
 use crate::loops::{Drive, Loop};
-use crate::support::{run, tool};
+use support::{run, tool};
 
 pub fn in_use() -> Result<(), Failed> {
     let work = Work::new();

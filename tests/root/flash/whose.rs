@@ -4,7 +4,7 @@ use libtest_mimic::Failed;
 
 use super::work::{MIB, Work, said, succeeded};
 use crate::loops::{Drive, Loop};
-use crate::support::{run, tool};
+use support::{run, tool};
 
 /// A card that is another file system's, and one of each cluster's; without udev or with it.
 pub fn whose() -> Result<(), Failed> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use pibake::disk::{FileDevice, Ranges, ReadAt, partitions};
 
 use crate::loops::Drive;
-use crate::support::images::Places;
-use crate::support::{run, tool};
+use support::images::Places;
+use support::{run, tool};
 
 pub const MIB: u64 = 1 << 20;
 /// A little more than the sample, which is 385 MiB.

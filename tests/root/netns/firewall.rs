@@ -8,7 +8,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 
 use super::{Machine, fixture, iptables, nat_of, rules, trial};
-use crate::support::{run, tool_path};
+use support::{run, tool_path};
 
 pub fn trials() -> Vec<Trial> {
     vec![

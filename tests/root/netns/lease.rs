@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use pibake::recipe::Volume;
 
 use super::{Daemon, Machine, fixture, ip, serve_dhcp, trial};
-use crate::support::{run, tool, tool_path};
+use support::{run, tool, tool_path};
 
 pub fn trials() -> Vec<Trial> {
     vec![

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use pibake::recipe::Volume;
 
 use super::{Machine, fixture, serve_dhcp, trial};
-use crate::support::tool_path;
+use support::tool_path;
 
 pub fn trials() -> Vec<Trial> {
     vec![

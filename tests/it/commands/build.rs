@@ -1,0 +1,180 @@
+//! `pibake build` on the built-in sample: whole images, clean file systems, the same bytes each time,
+//! and one build at a time in a project.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use pibake::disk::{FileDevice, partitions};
+use predicates::str::contains;
+use support::images::{self, Places};
+
+fn pibake(dir: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    let mut command = Command::cargo_bin("pibake").unwrap();
+    command.current_dir(dir).env("XDG_CACHE_HOME", dir.join("cache")).env("SOURCE_DATE_EPOCH", "1700000000");
+    command.args(arguments).assert()
+}
+
+fn places(image: &Path) -> Places {
+    let device = FileDevice::open(image).unwrap();
+    let (_, found) = partitions(&device).unwrap();
+    Places { boot: (found[0].offset, found[0].len), root: (found[1].offset, found[1].len) }
+}
+
+/// How many files are in a folder, but for those that say what it is.
+fn images_in(dir: &Path) -> usize {
+    let own = [".gitignore", ".pibake-images.toml"];
+    let names = std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| own.iter().all(|own| name != own)).count()
+}
+
+#[test]
+fn four_nodes_of_the_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    pibake(dir.path(), &["build", "--base", "sample"])
+        .success()
+        .stdout(contains("node-4  worker         10.0.0.4  images/node-4.img"))
+        .stdout(contains("does not boot"));
+    for n in 1..=4 {
+        let image = dir.path().join(format!("images/node-{n}.img"));
+        images::assert_clean(&image, places(&image));
+        pibake(dir.path(), &["inspect", image.to_str().unwrap(), "/etc/hostname"])
+            .success()
+            .stdout(format!("node-{n}\n"));
+    }
+    // the same once more, from the cache, into another folder, and one node alone
+    pibake(dir.path(), &["build", "--base", "sample", "--node", "2", "-o", "again", "--offline"]).success();
+    assert_eq!(images_in(&dir.path().join("again")), 1);
+    let read = |path: &str| std::fs::read(dir.path().join(path)).unwrap();
+    assert!(read("again/node-2.img") == read("images/node-2.img"), "the bytes differ");
+    // a fifth node joins the same cluster
+    let token = read(".pibake/token");
+    pibake(dir.path(), &["build", "--base", "sample", "--nodes", "5", "--node", "node-5"]).success();
+    assert_eq!(read(".pibake/token"), token);
+    pibake(dir.path(), &["build", "--base", "sample", "--node", "1", "--format", "qcow2"]).success();
+    let check = support::tool("qemu-img", "qemu-utils")
+        .arg("check")
+        .arg(dir.path().join("images/node-1.qcow2"))
+        .output();
+    assert!(check.unwrap().status.success());
+}
+
+#[test]
+fn what_cannot_be_built_leaves_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    pibake(dir.path(), &["build", "--base", "samlpe"]).code(2).stderr(contains("did you mean sample"));
+    pibake(dir.path(), &["build", "--base", "sample", "--node", "9"])
+        .code(2)
+        .stderr(contains("there is no node 9"));
+    pibake(dir.path(), &["build", "--base", "20.04.5", "--offline"]).code(1);
+    std::fs::write(dir.path().join("file"), "x").unwrap();
+    pibake(dir.path(), &["build", "--base", "sample", "-o", "file/below"])
+        .code(2)
+        .stderr(contains("is not a folder"));
+    let garbage = dir.path().join("garbage.img");
+    std::fs::write(&garbage, vec![7; 1 << 20]).unwrap();
+    pibake(dir.path(), &["build", "--base", "./garbage.img"]).failure();
+    assert_eq!(images_in(&dir.path().join("images")), 0, "something was left in images/");
+}
+
+#[test]
+fn whatever_waits_for_another_says_so_and_ends_on_the_first_signal() {
+    let dir = tempfile::tempdir().unwrap();
+    pibake(dir.path(), &["build", "--base", "sample", "--node", "1"]).success();
+    for arguments in [&["token", "new", "2"][..], &["boot", "--print", "--base", "sample", "--node", "1"]] {
+        waits_and_ends(dir.path(), arguments, STATE);
+    }
+    let list = Lock {
+        file: "images/.pibake-images.lock",
+        waits: "another pibake is writing the list of images in ",
+        cancelled: "cancelled while another process held the lock ",
+    };
+    waits_and_ends(dir.path(), &["build", "--base", "sample", "--node", "2"], list);
+    let fresh = tempfile::tempdir().unwrap();
+    waits_and_ends(fresh.path(), &["build", "--base", "sample", "--node", "1"], STATE);
+    assert!(!fresh.path().join(".pibake").exists());
+}
+
+/// A lock, and what is said of it.
+struct Lock {
+    file: &'static str,
+    waits: &'static str,
+    cancelled: &'static str,
+}
+
+const STATE: Lock = Lock {
+    file: ".pibake.lock",
+    waits: "another pibake is using .pibake; waiting for it (Ctrl-C cancels)",
+    cancelled: "cancelled while another pibake was using .pibake: nothing in it was changed",
+};
+
+fn waits_and_ends(dir: &Path, arguments: &[&str], held: Lock) {
+    let lock = File::create(dir.join(held.file)).unwrap();
+    lock.lock().unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pibake"))
+        .current_dir(dir)
+        .env("XDG_CACHE_HOME", dir.join("cache"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains(held.waits) {
+        let mut line = String::new();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended and said: {said}");
+        said += &line;
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    let asked = Instant::now();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{said}");
+    assert!(said.contains(held.cancelled), "{said}");
+}
+
+#[test]
+fn whoever_calls_may_hold_a_lock_on_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = File::open(dir.path()).unwrap();
+    folder.lock().unwrap();
+    for arguments in
+        [&["build", "--base", "sample", "--node", "1"][..], &["plan", "--base", "sample", "--node", "1"]]
+    {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        command.timeout(Duration::from_secs(60)).args(arguments).assert().success();
+    }
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".pibake", "cache", "images"]);
+}
+
+#[test]
+fn paths_that_are_not_utf_8_are_told_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"odd\xff"));
+    std::fs::create_dir(&odd).unwrap();
+    let run = |arguments: &[&str], path: Option<&Path>| {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(&odd).env("XDG_CACHE_HOME", odd.join("cache")).args(arguments).args(path);
+        let output = command.assert().success().get_output().stdout.clone();
+        serde_json::from_slice::<serde_json::Value>(&output).unwrap()
+    };
+    let folder = odd.join(std::ffi::OsStr::from_bytes(b"out\xfe"));
+    let built = run(&["build", "--base", "sample", "--node", "1", "--json", "-o"], Some(&folder));
+    assert!(built["images"][0]["image"].as_str().unwrap().contains('\u{fffd}'));
+    assert!(built["images"][0]["image_base64"].is_string());
+    let fetched = run(&["fetch", "sample", "--json"], None);
+    assert!(fetched["path_base64"].is_string());
+    assert!(run(&["init", "--json"], Some(&odd.join("new")))["file_base64"].is_string());
+    run(&["plan", "--base", "sample", "--node", "1", "--json"], None);
+    run(&["drives", "--json"], None);
+}

@@ -1,0 +1,130 @@
+//! `pibake inspect` and `pibake logs` on real images.
+
+use std::path::Path;
+
+use crate::writable::WritableFile;
+use assert_cmd::Command;
+use predicates::str::contains;
+use support::images::{self, Spec};
+
+fn pibake(arguments: &[&str], image: &Path) -> assert_cmd::assert::Assert {
+    let mut command = Command::cargo_bin("pibake").unwrap();
+    command.arg(arguments[0]).arg(image).args(&arguments[1..]).assert()
+}
+
+#[test]
+fn partitions_directories_and_files_are_shown_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, places) = Spec::default().make(dir.path());
+    let before = std::fs::read(&image).unwrap();
+    let root_offset = places.root.0.to_string();
+    pibake(&["inspect"], &image).success().stdout(contains("boot")).stdout(contains(root_offset));
+    pibake(&["inspect", "/etc"], &image).success().stdout(contains("0644")).stdout(contains("machine-id"));
+    pibake(&["inspect", "/etc/hostname"], &image).success().stdout("ubuntu\n");
+    pibake(&["inspect", "/boot/firmware/cmdline.txt"], &image)
+        .success()
+        .stdout(contains("root=LABEL=writable"));
+    pibake(&["inspect", "/boot/firmware"], &image).success().stdout(contains("user-data"));
+    let json = pibake(&["inspect", "/etc", "--json"], &image).success();
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    assert_eq!(value[0]["name"], "hostname");
+    assert!(std::fs::read(&image).unwrap() == before, "the image was written to");
+}
+
+#[test]
+fn what_cannot_be_shown_is_said_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, _) = Spec::default().make(dir.path());
+    pibake(&["inspect", "/none"], &image).code(2).stderr(contains("/none: no such file or directory"));
+    pibake(&["inspect", "etc"], &image).code(2).stderr(contains("it must start with '/'"));
+    pibake(&["logs"], &image).code(1).stderr(contains("has no log of a first boot"));
+    pibake(&["inspect"], Path::new("/none")).code(2).stderr(contains("opening /none"));
+    let packed = dir.path().join("base.img.xz");
+    std::fs::write(&packed, b"\xfd7zXZ\0\0\0").unwrap();
+    pibake(&["inspect"], &packed).code(2).stderr(contains("unpack it first, with xz -dk"));
+    let garbage = dir.path().join("garbage");
+    std::fs::write(&garbage, vec![7; 4096]).unwrap();
+    pibake(&["inspect"], &garbage).code(2).stderr(contains("there is no partition table"));
+}
+
+#[test]
+fn logs_are_read_off_a_card() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    images::put(&root.join("var/log/pibake/first-boot.log"), "stage 1 of 12: disk\n");
+    images::put(&root.join("var/log/pibake/status"), "done\n");
+    let (image, _) = Spec::default().make_from(dir.path(), &root);
+    pibake(&["logs"], &image).success().stdout(contains("stage 1 of 12")).stdout(contains("done"));
+}
+
+#[test]
+fn a_card_whose_power_was_cut_is_read_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    images::put(&root.join("var/log/pibake/status"), "waiting\n");
+    let (image, places) = Spec::default().make_from(dir.path(), &root);
+    // both file systems as a running node has them: a journal in use, a FAT that is mounted
+    let ext4 = dir.path().join("p2");
+    images::extract(&image, places.root, &ext4);
+    let mut debugfs = support::tool("debugfs", "e2fsprogs");
+    support::run(debugfs.args(["-w", "-R", "feature needs_recovery"]).arg(&ext4));
+    images::splice(&ext4, &image, places.root.0);
+    let device = WritableFile::open(&image).unwrap();
+    pibake::disk::WriteAt::write_at(&device, places.boot.0 + 0x41, &[1]).unwrap();
+    pibake(&["logs"], &image).success().stdout(contains("waiting"));
+    pibake(&["inspect", "/boot/firmware/user-data"], &image).success().stdout(contains("#cloud-config"));
+}
+
+#[test]
+fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    images::put(
+        &root.join("var/log/pibake/status"),
+        "state=done\nmessage=\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\r!\n",
+    );
+    let log = root.join("var/log/pibake/first-boot.log");
+    images::put(&log, "begin\n");
+    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"the end\n", 40 << 30).unwrap();
+    let odd = [&b"a\x1b[2J"[..], b"b\xff\xfe", b"c\nd", "\u{202e}gpj".as_bytes()];
+    for name in odd {
+        images::put(&root.join("home").join(std::ffi::OsStr::from_bytes(name)), "x");
+    }
+    std::os::unix::fs::symlink("/etc/shadow", root.join("home/e")).unwrap();
+    let (image, _) = Spec::default().make_from(dir.path(), &root);
+
+    let run = |arguments: &[&str]| {
+        // 3 GiB of address space: a log of 40 GiB would not fit
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -v 3000000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_pibake")]);
+        command.arg(arguments[0]).arg(&image).args(&arguments[1..]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let is_clean = |text: &str| !text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+    let logs = run(&["logs"]);
+    assert!(logs.contains("bytes are left out]") && logs.contains("the end"), "the end is missing");
+    assert!(logs.contains(r"message=\x1b]0;owned\x07\x9b2J\u{202e}\r!"));
+    let shown: String = logs.replace(r"\x00", "");
+    assert!(is_clean(&shown));
+    let json: serde_json::Value = serde_json::from_str(&run(&["logs", "--json"])).unwrap();
+    assert!(json["/var/log/pibake/status"].as_str().unwrap().contains('\u{1b}'), "JSON says what is there");
+
+    let listed = run(&["inspect", "/home"]);
+    assert!(is_clean(&listed), "{listed:?}");
+    for name in [r"a\x1b[2J", r"b\xff\xfe", r"c\nd", r"\u{202e}gpj"] {
+        assert!(listed.contains(name), "{name} is not in {listed}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&run(&["inspect", "/home", "--json"])).unwrap();
+    let name = json.as_array().unwrap().iter().find(|entry| entry.get("name_base64").is_some()).unwrap();
+    assert_eq!(
+        (name["name"].as_str(), name["name_base64"].as_str()),
+        (Some("b\u{fffd}\u{fffd}"), Some("Yv/+"))
+    );
+    // a link is what it is, and not what it points to on this machine
+    assert_eq!(run(&["inspect", "/home/e"]), "/etc/shadow");
+}

@@ -1,0 +1,10 @@
+//! The program on its command line: what it prints, what it refuses, how it ends.
+
+mod build;
+mod build_interrupted;
+mod exit_codes;
+mod inspect;
+mod plan;
+mod tokens;
+mod workflow;
+mod wrong_turns;

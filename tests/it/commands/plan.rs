@@ -1,0 +1,111 @@
+//! `pibake init` and `pibake plan`.
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use support::plan;
+
+fn pibake(dir: &std::path::Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    Command::cargo_bin("pibake").unwrap().current_dir(dir).args(arguments).assert()
+}
+
+#[test]
+fn the_default_cluster_needs_no_description_and_makes_no_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = "NODE    ROLE           ADDRESS\nnode-1  control-plane  10.0.0.1\nnode-2  worker         10.0.0.2\n\
+                 node-3  worker         10.0.0.3\nnode-4  worker         10.0.0.4\n\
+                 base image 20.04.5, Kubernetes 1.34, containerd 1.7, pibake 0.1.0\n";
+    pibake(dir.path(), &["plan"]).success().stdout(nodes);
+    let control_plane = pibake(dir.path(), &["plan", "--node", "1"]).success();
+    for row in ["/etc/hostname", "/etc/netplan", "/etc/dhcp/dhcpd.conf", "cgroup_memory=1", "/meta-data"] {
+        assert!(contains(row).eval(&String::from_utf8_lossy(&control_plane.get_output().stdout)), "{row}");
+    }
+    pibake(dir.path(), &["plan", "--node", "node-3", "/etc/hostname"]).success().stdout("node-3\n");
+    pibake(dir.path(), &["plan", "--node", "2"]).success().stdout(contains("dhcpd.conf").not());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "plan left something");
+}
+
+#[test]
+fn what_init_writes_is_the_default_and_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = pibake(dir.path(), &["plan", "--node", "1", "--json"]).success().get_output().stdout.clone();
+    pibake(dir.path(), &["init"]).success().stdout(contains("pibake.toml"));
+    let after = pibake(dir.path(), &["plan", "--node", "1", "--json"]).success().get_output().stdout.clone();
+    assert_eq!(before, after);
+    pibake(dir.path(), &["init"]).code(4).stderr(contains("is there already"));
+    pibake(dir.path(), &["init", "deeper/still"]).success();
+    assert!(dir.path().join("deeper/still/pibake.toml").is_file());
+}
+
+#[test]
+fn wrong_descriptions_and_arguments_end_with_2_and_say_where() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("bad.toml"), "domian = \"x\"\n").unwrap();
+    pibake(dir.path(), &["plan", "-C", "bad.toml"])
+        .code(2)
+        .stderr(contains("bad.toml:1"))
+        .stderr(contains("domain"));
+    pibake(dir.path(), &["plan", "-C", "none.toml"]).code(2).stderr(contains("none.toml"));
+    pibake(dir.path(), &["plan", "--nodes", "0"]).code(2);
+    pibake(dir.path(), &["plan", "--nodes", "300"]).code(2);
+    pibake(dir.path(), &["plan", "--node", "9"]).code(2).stderr(contains("node-1, node-2"));
+    pibake(dir.path(), &["plan", "--node", "1", "etc"]).code(2);
+    pibake(dir.path(), &["plan", "--node", "1", "/none"])
+        .code(2)
+        .stderr(contains("nothing changes at /none"));
+    pibake(dir.path(), &["plan", "--node", "1", "--base", "./none.img"]).code(2).stderr(contains("none.img"));
+}
+
+/// What the user's own files do wrong is told alike, whoever reads them.
+#[test]
+fn plan_and_build_end_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, said) in [
+        ("[overlays]\ndir = \"none\"\n", "none"),
+        ("[cloud-init]\nextra = \"none.yaml\"\n", "none.yaml"),
+        ("[kubernetes]\nversion = \"1.36\"\n", "kubernetes.version"),
+    ] {
+        std::fs::write(dir.path().join("pibake.toml"), text).unwrap();
+        for command in [&["plan", "--node", "1"][..], &["build"]] {
+            pibake(dir.path(), command).code(2).stderr(contains(said));
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["pibake.toml"], "nothing was made");
+}
+
+/// What a packed image holds is looked up in the cache, which is filled where it is not yet.
+#[test]
+fn a_packed_image_is_planned_like_a_raw_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = |base: &str| {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        command.args(["plan", "--node", "1", "--base", base]).assert()
+    };
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/src/base/sample.img.xz");
+    std::fs::copy(packed, dir.path().join("base.img.xz")).unwrap();
+    let planned = plan("base.img.xz").success().get_output().stdout.clone();
+    assert_eq!(plan("sample").success().get_output().stdout, planned);
+    assert_eq!(plan("20.04.5").success().get_output().stdout, planned);
+
+    std::fs::write(dir.path().join("cut.img.xz"), &std::fs::read(packed).unwrap()[..1000]).unwrap();
+    plan("cut.img.xz").code(3).stderr(contains("truncated"));
+    // nothing is fetched for a plan
+    plan("https://127.0.0.1:9/other.img.xz")
+        .code(2)
+        .stderr(contains("pibake fetch"))
+        .stderr(contains("base.platform"));
+}
+
+/// The judge of the tests that compare a plan with a card.
+#[test]
+fn a_mask_stands_for_something() {
+    assert!(plan::shows("a\nb\n", "a\nb\n"));
+    assert!(!plan::shows("a\n", "a\nb\n"));
+    assert!(plan::shows("token: \"********\"\nx\n", "token: \"abc.def\"\nx\n"));
+    assert!(plan::shows("********\n", "-----BEGIN\nkey\n-----END\n"));
+    assert!(!plan::shows("a ******** b ********\n", "a 1 b \n"));
+    assert!(!plan::shows("token: ********\n", "token: ********\n"));
+    assert!(!plan::shows("token: ********\n", "token: 1\nmore"));
+}

@@ -1,0 +1,50 @@
+//! The files of first boot, read by the programs that judge such files.
+
+use std::path::{Path, PathBuf};
+
+use super::node::walk;
+
+fn overlays() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays")
+}
+
+/// Every shell script that lands on a node and is no template.
+fn scripts() -> Vec<PathBuf> {
+    let mut scripts = Vec::new();
+    walk(&overlays(), &mut |file| {
+        let text = std::fs::read_to_string(file).unwrap();
+        let first = text.lines().next().unwrap_or_default();
+        if (first == "#!/bin/sh" || first == "# shellcheck shell=sh") && file.extension().is_none() {
+            scripts.push(file.to_owned());
+        }
+    });
+    assert!(scripts.len() > 20, "{scripts:?}");
+    scripts
+}
+
+#[test]
+fn shellcheck_has_nothing_to_say() {
+    let lib = overlays().join("common/usr/lib/pibake");
+    // Pieces of one program: what one sets another reads, which only `set -u` sees, in every run.
+    let mut shellcheck = support::tool("shellcheck", "shellcheck");
+    shellcheck.args(["--shell=sh", "--external-sources", "--exclude=SC2154,SC2034", "--source-path"]);
+    support::run(shellcheck.arg(lib).args(scripts()));
+}
+
+/// dash is Ubuntu's sh; the others see that nothing of its own is leaned on.
+#[test]
+fn every_shell_can_read_them() {
+    for script in scripts() {
+        support::run(support::tool("dash", "dash").arg("-n").arg(&script));
+        support::run(support::tool("busybox", "busybox").args(["sh", "-n"]).arg(&script));
+        support::run(support::tool("bash", "bash").args(["--posix", "-n"]).arg(&script));
+    }
+}
+
+#[test]
+fn systemd_accepts_the_unit() {
+    let unit = overlays().join("common/etc/systemd/system/pibake-first-boot.service");
+    let mut verify = support::tool("systemd-analyze", "systemd");
+    let out = verify.args(["verify", "--man=no"]).arg(unit).output().unwrap();
+    assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+}

@@ -1,0 +1,61 @@
+//! What the tests and benches share: real programs as judges, servers with faults, images made by mkfs.
+//!
+//! It knows the program `pibake` and nothing of the crate, so that a change in `src/` does not compile it again.
+
+pub mod fetching;
+pub mod gpg;
+pub mod http;
+pub mod images;
+pub mod nginx;
+pub mod plan;
+pub mod standin;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A program that a test uses as an oracle. A test that needs one that is missing fails and
+/// names the package; it never passes.
+pub fn tool(program: &str, package: &str) -> Command {
+    Command::new(tool_path(program, package))
+}
+
+/// Where `program` is, looked for in PATH and in the system administrator's folders.
+pub fn tool_path(program: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| {
+            panic!("this test needs `{program}`: install the Debian package {package} (`make test` does)")
+        })
+}
+
+/// The program that is tested: cargo puts it above the folder of the test that asks.
+pub fn pibake() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("pibake")
+}
+
+/// Runs `command` and returns what it printed on stdout; panics with all it said if it failed.
+pub fn run(command: &mut Command) -> String {
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(
+        out.status.success(),
+        "{command:?}: {}\n{}{}",
+        out.status,
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// A copy of a program in `dir`. Where AppArmor confines a program, it does so by its path, and
+/// keeps it from files that a test made.
+pub fn unconfined(program: &str, package: &str, dir: &std::path::Path) -> PathBuf {
+    let copy = dir.join(program);
+    // Copied by another process: a file that this one has open for writing is held open by
+    // whatever another test's thread forks just then, and cannot be executed ("text file busy").
+    run(Command::new("cp").arg(tool_path(program, package)).arg(&copy));
+    copy
+}
