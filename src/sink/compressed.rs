@@ -119,16 +119,13 @@ fn xz(file: File, threads: u32) -> io::Result<XzEncoder<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
 
     /// Noise, and more text, with zeros between: 14 MiB.
     fn content() -> Vec<u8> {
-        let mut state = 1_u32;
-        let mut noise = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
         let mut bytes = vec![0; 14 << 20];
-        bytes[..2 << 20].fill_with(&mut noise);
+        SmallRng::seed_from_u64(1).fill_bytes(&mut bytes[..2 << 20]);
         for (n, byte) in bytes[5 << 20..13 << 20].iter_mut().enumerate() {
             *byte = b"the quick brown fox "[n % 20] ^ (n >> 12) as u8;
         }

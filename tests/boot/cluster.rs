@@ -12,7 +12,7 @@ use crate::ssh::Ssh;
 use support::images::put;
 use support::nginx::Nginx;
 use support::run;
-use support::{plan, standin};
+use support::standin;
 
 /// How a guest behind QEMU's user-mode network reaches this machine's loopback.
 pub const HOST: &str = "10.0.2.2";

@@ -12,23 +12,8 @@ use pibake::io::CancelToken;
 use pibake::io::chunk::{CHUNK, Chunk};
 use pibake::io::pool::BufferPool;
 use pibake::io::stream::ImageStream;
-
-/// Numbers that are the same on every run.
-pub struct Noise(pub u64);
-
-impl Noise {
-    pub fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
-    }
-}
+use rand::RngExt;
+use support::noise;
 
 /// Makes a file of `len` bytes with noise at each of `extents` (offset, length) and holes elsewhere.
 pub fn sparse_base(path: &Path, len: u64, extents: &[(u64, usize)]) {
@@ -36,7 +21,7 @@ pub fn sparse_base(path: &Path, len: u64, extents: &[(u64, usize)]) {
     file.set_len(len).unwrap();
     for (n, (offset, size)) in extents.iter().enumerate() {
         let size = (*size as u64).min(len.saturating_sub(*offset)) as usize;
-        file.write_all_at(&Noise(n as u64 + 1).bytes(size), *offset).unwrap();
+        file.write_all_at(&noise::bytes(n as u64 + 1, size), *offset).unwrap();
     }
 }
 
@@ -67,11 +52,11 @@ pub fn patch(base: &Path, writes: &[(u64, Vec<u8>)]) -> Patch {
 /// Writes for a node: some small ones spread over the image, different for every name.
 pub fn writes(node: &str, len: u64) -> Vec<(u64, Vec<u8>)> {
     let seed = node.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
-    let mut noise = Noise(seed);
+    let mut noise = noise::noise(seed);
     (0..40)
         .map(|_| {
-            let size = (noise.next() % 9000 + 1).min(len);
-            (noise.next() % (len - size + 1), noise.bytes(size as usize))
+            let size = noise.random_range(1..=9000).min(len);
+            (noise.random_range(0..=len - size), noise::fill(&mut noise, size as usize))
         })
         .collect()
 }

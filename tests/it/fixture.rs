@@ -113,7 +113,10 @@ pub fn lay_out(recipe: &Recipe, volume: Volume, dir: &Path) {
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         match &change.action {
             Action::Write { content, access, .. } => {
-                std::fs::write(&place, content).unwrap();
+                match access.mode & 0o111 {
+                    0 => std::fs::write(&place, content).unwrap(),
+                    _ => support::put_program(&place, content),
+                }
                 let mode = std::fs::Permissions::from_mode(u32::from(access.mode));
                 std::fs::set_permissions(&place, mode).unwrap();
             }

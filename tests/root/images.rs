@@ -43,14 +43,7 @@ const LAYERS: [Layer; 2] = [
 ];
 
 fn content(name: &str, len: usize) -> Vec<u8> {
-    let mut state = name.bytes().map(u64::from).sum::<u64>() | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..len).map(|_| next()).collect()
+    support::noise::bytes(name.bytes().map(u64::from).sum(), len)
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::bases::Noise;
-use support::{run, tool};
+use support::{noise, run, tool};
 
 const MIB: u64 = 1 << 20;
 
@@ -78,7 +77,7 @@ impl Loop {
         let card = File::create(&file).unwrap();
         card.set_len(size).unwrap();
         // what was on the card before, everywhere: whatever is not written shows
-        let before: Vec<u8> = Noise(size).bytes(1 << 20);
+        let before: Vec<u8> = noise::bytes(size, 1 << 20);
         for at in (0..size).step_by(1 << 20) {
             let n = (size - at).min(1 << 20) as usize;
             card.write_all_at(&before[..n], at).unwrap();
@@ -95,7 +94,7 @@ impl Loop {
     }
 
     pub fn is_as_before(&self) -> bool {
-        let before = Noise(self.size).bytes(1 << 20);
+        let before = noise::bytes(self.size, 1 << 20);
         (0..self.size).step_by(1 << 20).all(|at| {
             let n = (self.size - at).min(1 << 20) as usize;
             self.bytes(at, n) == before[..n]

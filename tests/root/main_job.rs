@@ -9,7 +9,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use crate::opened::{Entry, Opened, assert_unnamed_is_the_same, differing, tree};
-use support::plan;
+
 use support::standin::{self, Mirror};
 use support::{run, tool};
 

@@ -8,7 +8,7 @@ use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use pibake::sink::{Build, Error, Format, Written};
 
-use crate::bases::{Noise, expected, hidden, nodes, patch, sparse_base, stream, writes};
+use crate::bases::{expected, hidden, nodes, patch, sparse_base, stream, writes};
 use support::{run, tool};
 
 const MIB: u64 = 1 << 20;
@@ -139,7 +139,7 @@ fn a_disk_that_fills_up_while_decoding() -> Result<(), Failed> {
     let mut build = Build::prepare(&dir, Format::Raw, nodes(1), None, &CancelToken::default())?;
     let observer = build.observer(work.path()).ok_or("ext4 shares no blocks")?;
     // A decoder that takes the image for a small one, until it is not.
-    stream(observer, &Noise(1).bytes(100 << 20), Some(MIB));
+    stream(observer, &support::noise::bytes(1, 100 << 20), Some(MIB));
     let begun = Instant::now();
     while !hidden(&dir).is_empty() {
         assert!(

@@ -1,6 +1,5 @@
 //! Images to boot, and a program in QEMU's place.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use pibake::emulator::fdt::DeviceTree;
 
 use support::images::{self, Spec};
-use support::{run, tool, tool_path};
+use support::{put_program, run, tool, tool_path};
 
 /// Speaks QEMU's command line, connects to the console and does what `FAKE` says.
 const FAKE_QEMU: &str = r#"
@@ -112,12 +111,7 @@ impl Lab {
             let python = tool_path("python3", "python3");
             let text =
                 format!("#!/bin/sh\nexec {} {} \"$@\"\n", python.display(), self.path("fake.py").display());
-            // by another process: one that this process has open for writing may be busy when it is run
-            let mut install = Command::new("install");
-            install.args(["-m", "755", "/dev/stdin"]).arg(&script).stdin(Stdio::piped());
-            let mut child = install.spawn().unwrap();
-            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-            assert!(child.wait().unwrap().success());
+            put_program(&script, text);
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
         command.current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.path("cache")).env("FAKE", fake);

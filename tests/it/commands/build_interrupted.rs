@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bases::{Noise, hidden};
+use crate::bases::hidden;
+use rand::RngExt;
 use sha2::{Digest, Sha256};
 use support::images::{self, Spec};
+use support::noise::{self, Noise};
 use support::{run, tool};
 
 /// How often a build is killed, on each of two bases.
@@ -118,7 +120,7 @@ fn killed_at_random_moments(place: &Place, noise: &mut Noise) -> usize {
         }
         let mut child = place.start();
         let whole = if cold { first } else { again };
-        std::thread::sleep(whole.mul_f64(noise.next() as f64 / u64::MAX as f64));
+        std::thread::sleep(whole.mul_f64(noise.random::<f64>()));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
         let found = place.images();
@@ -146,7 +148,7 @@ fn remnants_in(dir: &Path) -> Vec<String> {
 #[test]
 fn killed_while_building_the_sample() {
     let seed = u64::from(std::process::id()) + 1;
-    killed_at_random_moments(&Place::new("sample".to_owned()), &mut Noise(seed));
+    killed_at_random_moments(&Place::new("sample".to_owned()), &mut noise::noise(seed));
 }
 
 #[test]
@@ -156,12 +158,13 @@ fn killed_while_building_from_a_larger_image() {
     for (path, content) in images::ROOT_FILES {
         images::put(&root.join(path), content);
     }
-    std::fs::write(root.join("noise"), Noise(9).bytes(60 << 20)).unwrap();
+    std::fs::write(root.join("noise"), noise::bytes(9, 60 << 20)).unwrap();
     let (image, _) = Spec { ext4_mib: 128, ..Spec::default() }.make_from(work.path(), &root);
     run(tool("xz", "xz-utils").args(["-0", "-T4", "--block-size=1MiB"]).arg(&image));
     let packed = image.with_extension("img.xz");
     let seed = u64::from(std::process::id()) + 1;
-    let remnants = killed_at_random_moments(&Place::new(packed.display().to_string()), &mut Noise(seed));
+    let remnants =
+        killed_at_random_moments(&Place::new(packed.display().to_string()), &mut noise::noise(seed));
     assert!(remnants > 0, "no build was killed while it wrote: this test shows nothing");
 }
 
@@ -170,14 +173,14 @@ fn killed_while_building_from_a_larger_image() {
 fn killed_in_a_new_project() {
     let place = Place::new("sample".to_owned());
     let whole = place.build();
-    let mut noise = Noise(u64::from(std::process::id()) + 1);
+    let mut noise = noise::noise(u64::from(std::process::id()));
     for n in 0..10 {
         for name in [".pibake", "images"] {
             place.remove(name);
         }
         let mut child = place.start();
         // all of that happens early
-        std::thread::sleep(whole.mul_f64(0.5 * noise.next() as f64 / u64::MAX as f64));
+        std::thread::sleep(whole.mul_f64(0.5 * noise.random::<f64>()));
         child.kill().unwrap();
         child.wait().unwrap();
         let found = place.images();

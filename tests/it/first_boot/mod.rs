@@ -108,7 +108,11 @@ fn what_the_recipe_bakes_is_all_that_it_needs() {
     cluster.access.user = node::user();
     for (role, number) in [(Role::ControlPlane, 1), (Role::Worker, 2)] {
         let node = Node::bare(role);
-        crate::fixture::lay_out(&crate::fixture::of(&cluster, number), pibake::recipe::Volume::Root, &node.root());
+        crate::fixture::lay_out(
+            &crate::fixture::of(&cluster, number),
+            pibake::recipe::Volume::Root,
+            &node.root(),
+        );
         // The baked keys run out one day, on which this test shall not.
         let env = node.read("etc/pibake/node.env");
         assert!(env.contains("KUBERNETES_KEYRING="), "{env}");

@@ -147,9 +147,7 @@ impl Node {
     }
 
     fn program(&self, name: &str, text: &str) {
-        let program = self.path("bin").join(name);
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        support::put_program(&self.path("bin").join(name), text);
     }
 
     /// From now on this command is the recorder, too.

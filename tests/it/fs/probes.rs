@@ -6,7 +6,8 @@ use std::path::Path;
 use pibake::disk::{FileDevice, ReadAt};
 use pibake::fs::probe::{Probed, probe};
 
-use support::{run, tool};
+use rand::RngExt;
+use support::{noise, run, tool};
 
 fn blank(dir: &Path, mib: u64) -> std::path::PathBuf {
     let file = dir.join("drive");
@@ -155,13 +156,7 @@ fn nothing_is_found_where_nothing_is_and_garbage_never_panics() {
     for mib in [0, 1, 16] {
         assert_eq!(probed(&blank(dir.path(), mib)), None);
     }
-    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        noise ^= noise >> 12;
-        noise ^= noise << 25;
-        noise ^= noise >> 27;
-        noise.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    };
+    let mut noise = noise::noise(1);
     // each magic number with garbage around it, and cut short
     let starts: [(usize, &[u8]); 9] = [
         (3, b"NTFS    "),
@@ -176,10 +171,9 @@ fn nothing_is_found_where_nothing_is_and_garbage_never_panics() {
     ];
     for round in 0..400 {
         let (at, magic) = starts[round % starts.len()];
-        let len = (at + magic.len()) as u64 + next() % 140_000;
-        let mut bytes: Vec<u8> = (0..len / 8 + 1).flat_map(|_| next().to_le_bytes()).collect();
+        let len = at + magic.len() + noise.random_range(0..140_000);
+        let mut bytes = noise::fill(&mut noise, len);
         bytes[at..at + magic.len()].copy_from_slice(magic);
-        bytes.truncate(len as usize);
         probe(&pibake::disk::MemoryDevice::new(bytes) as &dyn ReadAt).unwrap();
     }
 }

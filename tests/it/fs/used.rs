@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::bases::Noise;
 use pibake::disk::{FileDevice, Overlay, Ranges, ReadAt, WriteAt};
 use pibake::fs::{Error, ext4, fat};
+use rand::RngExt;
 use support::images::{UBUNTU, put};
-use support::{run, tool};
+use support::{noise, run, tool};
 
 const MIB: u64 = 1 << 20;
 
@@ -19,7 +19,7 @@ fn tree(dir: &Path) -> PathBuf {
     for n in 0..300 {
         put(&root.join(format!("dir-{}/file-{n}", n % 40)), &format!("{n}\n").repeat(n * 7));
     }
-    fs::write(root.join("large"), Noise(1).bytes(9 << 20)).unwrap();
+    fs::write(root.join("large"), noise::bytes(1, 9 << 20)).unwrap();
     // written, but all zero: such blocks are in use as well
     fs::write(root.join("zeros"), vec![0; 3 << 20]).unwrap();
     let sparse = File::create(root.join("sparse")).unwrap();
@@ -61,7 +61,7 @@ fn by_dumpe2fs(image: &Path) -> Ranges {
 /// A file of noise with nothing but `used` of `image` in it.
 fn copy_of(image: &Path, used: &Ranges, to: &Path) {
     let (from, size) = (FileDevice::open(image).unwrap(), fs::metadata(image).unwrap().len());
-    let noise = Noise(99).bytes(1 << 20);
+    let noise = noise::bytes(99, 1 << 20);
     let out = File::create(to).unwrap();
     for at in (0..size).step_by(1 << 20) {
         out.write_all_at(&noise[..(size - at).min(MIB) as usize], at).unwrap();
@@ -133,14 +133,18 @@ fn ext4_that_contradicts_itself_is_an_error_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let image = ext4_with(dir.path(), 100 * MIB, UBUNTU, &[]);
     let base = FileDevice::open(&image).unwrap();
-    let mut noise = Noise(5);
+    let mut noise = noise::noise(5);
     let mut errors = 0;
     for n in 0..400 {
         let damaged = Overlay::new(&base);
         // the superblock's numbers, or those of the first groups
         for _ in 0..3 {
-            let at = if n % 2 == 0 { 1024 + noise.next() % 0x160 } else { 4096 + noise.next() % 1024 };
-            damaged.write_at(at, &[noise.next() as u8]).unwrap();
+            let at = if n % 2 == 0 {
+                1024 + noise.random_range(0..0x160)
+            } else {
+                4096 + noise.random_range(0..1024)
+            };
+            damaged.write_at(at, &[noise.random()]).unwrap();
         }
         errors += usize::from(ext4::used(&damaged).is_err());
     }

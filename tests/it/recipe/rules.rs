@@ -273,7 +273,7 @@ fn scripts_can_be_run_and_units_are_enabled() {
 #[test]
 fn each_shipped_file_is_as_private_as_what_it_may_hold() {
     let told: BTreeMap<String, BTreeMap<String, Value>> =
-        toml::from_str(include_str!("../../overlays/manifest.toml")).unwrap();
+        toml::from_str(include_str!("../../../overlays/manifest.toml")).unwrap();
     let mut secret = BTreeSet::new();
     for (_, number, recipe) in all_recipes() {
         for (_, path, _, mode, is_secret) in files(&recipe).filter(|f| f.4) {

@@ -10,8 +10,9 @@ use pibake::error::{ErrorClass, Failure};
 use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use pibake::sink::{Build, Error, Format};
+use rand::RngExt;
 
-use crate::bases::{Noise, expected, hidden, nodes, patch, sparse_base, stream, writes};
+use crate::bases::{expected, hidden, nodes, patch, sparse_base, stream, writes};
 
 const MIB: u64 = 1 << 20;
 const LEN: u64 = 96 * MIB;
@@ -98,7 +99,7 @@ fn killed_at_any_moment() {
     let work = tempfile::tempdir().unwrap();
     base(work.path());
     let images = work.path().join("images");
-    let mut noise = Noise(u64::from(std::process::id()) + 1);
+    let mut noise = support::noise::noise(u64::from(std::process::id()));
     for format in [Format::Raw, Format::Zst] {
         let began = std::time::Instant::now();
         assert!(output(start(work.path(), format, None)).contains("built"));
@@ -108,7 +109,7 @@ fn killed_at_any_moment() {
         for _ in 0..12 {
             std::fs::remove_dir_all(&images).unwrap();
             let mut child = start(work.path(), format, None);
-            std::thread::sleep(whole.mul_f64((noise.next() % 1000) as f64 / 900.0));
+            std::thread::sleep(whole.mul_f64(noise.random_range(0.0..1.1)));
             child.kill().unwrap();
             child.wait().unwrap();
             if images.exists() {

@@ -226,7 +226,7 @@ fn a_base_that_is_refused_leaves_no_image() {
     let dir = work.path().join("images");
     let mut build = Build::prepare(&dir, Format::Raw, nodes(2), None, &CancelToken::default()).unwrap();
     if let Some(observer) = build.observer(work.path()) {
-        stream(observer, &crate::bases::Noise(1).bytes(9 << 20), None);
+        stream(observer, &support::noise::bytes(1, 9 << 20), None);
     }
     drop(build);
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use super::chip::BEFORE;
 use super::notes::{Asked, Note};
-use crate::bases::Noise;
+use rand::RngExt;
+use support::noise::Noise;
 
 const SECTOR: u64 = 512;
 
@@ -34,9 +35,9 @@ impl<'n> Loss<'n> {
 
     /// The power is cut.
     pub fn cut(&mut self, noise: &mut Noise) {
-        let odds = noise.next() % 101;
+        let odds = noise.random_range(0..=100);
         self.lucky.clear();
-        self.lucky.extend(self.loose.iter().copied().filter(|_| noise.next() % 100 < odds));
+        self.lucky.extend(self.loose.iter().copied().filter(|_| noise.random_range(0..100) < odds));
     }
 
     fn sector(&self, number: u64) -> Option<&'n [u8]> {

@@ -5,10 +5,9 @@ use std::fs::File;
 use libtest_mimic::Failed;
 
 use super::work::{CARD, MIB, Work, assert_same, failed, kernel_reads, places, said, succeeded};
-use crate::bases::Noise;
 use crate::loops::{Drive, Loop};
 use support::images::assert_clean;
-use support::{run, tool};
+use support::{noise, run, tool};
 
 pub fn same_as_build(sector: u32) -> Result<(), Failed> {
     let work = Work::new();
@@ -31,7 +30,7 @@ pub fn same_as_build(sector: u32) -> Result<(), Failed> {
     }
     // what was free is as it was on the card before: it was not written
     let written = card.bytes(0, CARD as usize);
-    let before = Noise(CARD).bytes(1 << 20);
+    let before = noise::bytes(CARD, 1 << 20);
     let kept =
         written.chunks(1 << 16).enumerate().filter(|(n, b)| before[(n % 16) << 16..].starts_with(b)).count();
     assert!(kept > 4000, "only {kept} pieces of 64 KiB were left alone");

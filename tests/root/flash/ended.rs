@@ -10,8 +10,9 @@ use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal};
 
 use super::work::{CARD, MIB, Work, assert_same, said, succeeded};
-use crate::bases::Noise;
 use crate::loops::{Drive, Loop};
+use rand::RngExt;
+use support::noise;
 use support::tool;
 
 /// A drive that answers with errors: strace puts them into the place of what the kernel answers.
@@ -70,9 +71,9 @@ pub fn at_any_moment(signal: Signal) -> Result<(), Failed> {
     let begun = Instant::now();
     succeeded(&start().wait_with_output()?);
     let whole = begun.elapsed();
-    let mut noise = Noise(signal.as_raw().unsigned_abs().into());
+    let mut noise = noise::noise(signal.as_raw().unsigned_abs().into());
     // as if another system was on it: one that is left alone is seen to be
-    let before = noise.bytes(2 * MIB as usize);
+    let before = noise::fill(&mut noise, 2 * MIB as usize);
     let (mut half, mut untouched) = (0, 0);
     for n in 0..MOMENTS {
         card.put(0, &before);
@@ -81,7 +82,7 @@ pub fn at_any_moment(signal: Signal) -> Result<(), Failed> {
             std::fs::remove_dir_all(work.path().join("cache"))?;
         }
         let child = start();
-        std::thread::sleep(whole.mul_f64((noise.next() % 1000) as f64 / 900.0));
+        std::thread::sleep(whole.mul_f64(noise.random_range(0.0..1.1)));
         // it may have ended by itself
         let _ = rustix::process::kill_process(Pid::from_child(&child), signal);
         let out = child.wait_with_output()?;

@@ -5,24 +5,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rand::Rng;
 use sha2::{Digest, Sha256};
+
+use crate::noise::noise;
 
 /// A raw image: a boot sector, text that packs well, noise that does not, and zeros.
 pub fn image(seed: u8) -> Vec<u8> {
-    let mut noise = u64::from(seed) + 1;
-    let mut next = move || {
-        // xorshift64
-        noise ^= noise << 13;
-        noise ^= noise >> 7;
-        noise ^= noise << 17;
-        noise.to_le_bytes()
-    };
+    let mut noise = noise(seed.into());
     let mut data = vec![0; 2 << 20];
-    data[..8].copy_from_slice(&next());
+    noise.fill_bytes(&mut data[..8]);
     data[510..512].copy_from_slice(&[0x55, 0xaa]);
-    for chunk in data[300 << 10..800 << 10].chunks_exact_mut(8) {
-        chunk.copy_from_slice(&next());
-    }
+    noise.fill_bytes(&mut data[300 << 10..800 << 10]);
     data[1 << 20..(1 << 20) + 300_000].fill(b'x');
     data
 }

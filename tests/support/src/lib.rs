@@ -2,16 +2,20 @@
 //!
 //! It knows the program `pibake` and nothing of the crate, so that a change in `src/` does not compile it again.
 
+#![allow(clippy::new_without_default)] // what is new here starts servers and makes folders
+
 pub mod fetching;
 pub mod gpg;
 pub mod http;
 pub mod images;
 pub mod nginx;
+pub mod noise;
 pub mod plan;
 pub mod standin;
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// A program that a test uses as an oracle. A test that needs one that is missing fails and
 /// names the package; it never passes.
@@ -50,12 +54,23 @@ pub fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
+/// Writes a program of a test's own.
+///
+/// Another process does it: a file that this one has open for writing is held open by whatever another
+/// test's thread forks just then, and cannot be executed ("text file busy").
+pub fn put_program(path: &Path, text: impl AsRef<[u8]>) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+    let mut child = install.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_ref()).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", path.display());
+}
+
 /// A copy of a program in `dir`. Where AppArmor confines a program, it does so by its path, and
 /// keeps it from files that a test made.
-pub fn unconfined(program: &str, package: &str, dir: &std::path::Path) -> PathBuf {
+pub fn unconfined(program: &str, package: &str, dir: &Path) -> PathBuf {
     let copy = dir.join(program);
-    // Copied by another process: a file that this one has open for writing is held open by
-    // whatever another test's thread forks just then, and cannot be executed ("text file busy").
+    // by another process, as in `put_program`
     run(Command::new("cp").arg(tool_path(program, package)).arg(&copy));
     copy
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -181,8 +180,7 @@ impl Desk {
              cat <<'E'\n{answer}\nE\n[ {code} = 0 ] || echo 'Unable to connect to the server' >&2\nexit {code}\n",
             said = said.display()
         );
-        fs::write(path.join("kubectl"), script).unwrap();
-        fs::set_permissions(path.join("kubectl"), fs::Permissions::from_mode(0o755)).unwrap();
+        support::put_program(&path.join("kubectl"), script);
         path
     }
 

@@ -7,10 +7,10 @@ use rustix::process::{Pid, Signal};
 
 use super::bench::{BLANK, Bench};
 use super::power;
-use crate::bases::Noise;
 use crate::disk::{Disk, Faults};
 use crate::flash::work::{CARD, MIB, assert_same, said, succeeded};
 use crate::loops::Drive;
+use rand::RngExt;
 
 const MOMENTS: u64 = 50;
 
@@ -29,7 +29,7 @@ fn at_fifty_moments(signal: Signal) -> Result<(), Failed> {
     let disk = Disk::new(CARD, Faults::default());
     succeeded(&bench.flash(&disk, &[]));
     let requests = disk.chip().notes().0.len() as u64;
-    let mut noise = Noise(signal.as_raw().unsigned_abs().into());
+    let mut noise = support::noise::noise(signal.as_raw().unsigned_abs().into());
     let (mut blank, mut whole) = (0, 0);
     for n in 0..MOMENTS {
         if n % 10 == 9 {
@@ -38,8 +38,8 @@ fn at_fifty_moments(signal: Signal) -> Result<(), Failed> {
         }
         // every part of it has its turn, and the end more often
         let moment = match n % 5 {
-            0 => requests - noise.next() % 20,
-            _ => 1 + (n * requests + noise.next() % requests) / MOMENTS,
+            0 => requests - noise.random_range(0..20),
+            _ => 1 + (n * requests + noise.random_range(0..requests)) / MOMENTS,
         };
         disk.chip().soil(MIB);
         let arguments = ["flash", "--allow-fixed", disk.name(), "--base", "sample", "--node", "1"];

@@ -3,9 +3,9 @@
 use libtest_mimic::Failed;
 
 use super::bench::{Bench, TABLE};
-use crate::bases::Noise;
 use crate::disk::{Asked, Disk, Faults, Loss, Note};
 use crate::flash::work::{CARD, MIB, succeeded};
+use support::noise::{self, Noise};
 
 fn keeping() -> Faults {
     Faults { keep: true, ..Faults::default() }
@@ -55,7 +55,7 @@ pub fn cut_at_any_moment() -> Result<(), Failed> {
     let disk = Disk::new(CARD, keeping());
     succeeded(&bench.flash(&disk, &[]));
     let notes = disk.chip().notes();
-    let mut noise = Noise(2311);
+    let mut noise = noise::noise(2311);
     let whole = assert_safe(&bench, 1, &notes.0, &mut noise);
     assert!(whole > 0, "the table is there at the end");
     Ok(())
