@@ -7,7 +7,7 @@ use crate::ssh::Ssh;
 use crate::state;
 
 /// What a start after a power cut in cloud-init's first run says.
-const CLOUD_INIT_ANEW: &str = "the power was cut while cloud-init ran: beginning anew";
+const CLOUD_INIT_ANEW: &str = "the power was cut while cloud-init ran: starting over";
 
 pub fn a_node_goes_on_after_power_cuts() {
     let cluster = Cluster::new();
