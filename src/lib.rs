@@ -4,7 +4,41 @@
 //! One half knows what is asked and nothing of disks: [`cluster`], [`identity`], [`recipe`], opened
 //! together as a [`project`]. The other knows disks and nothing of Kubernetes: [`disk`], [`fs`],
 //! [`opened`], [`emulator`], [`drives`]. [`bake`] joins them, [`workflow`] goes the whole way,
-//! and only [`cli`] and [`ui`] talk to people.
+//! and only [`cli`] and [`ui`] talk to people. `docs/architecture.md` has the rooms, who may call whom,
+//! and the way of a byte from Ubuntu's server to the card.
+//!
+//! # What will be on a card
+//!
+//! A description, a node of it, the system that it runs on: from these a [`recipe::Recipe`] is made, all that
+//! changes on the node's card. Neither a base image nor secrets are needed to look at it.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use pibake::cluster::{Cluster, Overrides, Platform};
+//! use pibake::image_path::ImagePath;
+//! use pibake::recipe::{self, Extras, show};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = "nodes = 4\n[network]\nsubnet = \"10.42.0.0/24\"\n";
+//! let cluster = Cluster::parse("pibake.toml", text, Path::new("."), &Overrides::default())?;
+//! let platform = Platform::named("20.04").ok_or("an unknown platform")?;
+//!
+//! let recipe = recipe::preview(&cluster, None, &cluster.nodes[1], &platform, &Extras::load(&cluster)?)?;
+//! let hostname = show::at(&recipe, &ImagePath::new("/etc/hostname")?);
+//! assert_eq!(show::text(hostname[0]), "node-2\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`recipe::recipe`] makes the same with the cluster's secrets in it, and [`bake::bake`] applies that over a base
+//! image, which is only read: what comes out is a [`disk::Patch`], the blocks in which the node's image differs.
+//!
+//! # What is stable
+//!
+//! From 1.0 on, the program's commands, options, exit codes and JSON, the keys of pibake.toml, and what is in
+//! `.pibake/` follow semantic versioning; until then CHANGELOG.md names every change of them. The library is
+//! there for the program, its tests, benchmarks and fuzz targets: any release may change it.
 // allowed in disk/ioctl.rs alone
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
