@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::outside::Pod;
 use crate::real::{LEASE, Real};
 
 /// Both machines are cut off seconds after they pulled an image, and come back by themselves.
@@ -21,9 +22,8 @@ pub fn a_power_cut_after_a_pull_loses_nothing(real: &mut Real) {
 /// node-1 is the others' DHCP server, their way out and their control plane: without it, longer than a
 /// lease lasts, their pods go on, and it comes back to them.
 pub fn pods_go_on_while_node_1_is_off(real: &mut Real) {
-    have_pods(real);
-    let before = real.until("the pods", |real| real.outside.pods());
-    let boots = real.boots();
+    let before = have_pods(real);
+    let (containers, boots) = (real.containers(), real.boots());
     real.cut(&["node-1"]);
     real.begin();
     let cut = now();
@@ -34,8 +34,9 @@ pub fn pods_go_on_while_node_1_is_off(real: &mut Real) {
     let of_first = boots.into_iter().filter(|(name, _)| name == "node-1").collect();
     real.wait_until_ready(&of_first);
 
-    let after = real.until("the pods", |real| real.outside.pods());
-    let of_second = |pods: &[crate::outside::Pod]| -> Vec<(String, String, u64)> {
+    // node-1's own pods are started again, with other addresses
+    let after = real.wait_for_pods_on(&["node-1"], &["answers", "asks"], &containers);
+    let of_second = |pods: &[Pod]| -> Vec<(String, String, u64)> {
         let mut list: Vec<_> = pods
             .iter()
             .filter(|pod| pod.node == "node-2")
@@ -64,9 +65,9 @@ pub fn pods_go_on_while_node_1_is_off(real: &mut Real) {
 }
 
 /// Where this test is the first one, there are none yet.
-pub fn have_pods(real: &mut Real) {
+pub fn have_pods(real: &mut Real) -> Vec<Pod> {
     real.apply("pods.yaml");
-    real.wait_for_pods(&["answers", "asks"], &BTreeSet::new());
+    real.wait_for_pods(&["answers", "asks"], &BTreeSet::new())
 }
 
 /// Seconds since 1970, as the guests have them by NTP.
