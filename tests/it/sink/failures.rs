@@ -60,7 +60,7 @@ fn start(dir: &Path, format: Format, limit: Option<u64>) -> Child {
         }
     };
     command
-        .args(["child", "--exact", "--ignored", "--nocapture"])
+        .args([&support::test_name(module_path!(), "child"), "--exact", "--ignored", "--nocapture"])
         .env("SINK_TEST_DIR", dir)
         .env("SINK_TEST_FORMAT", format.name())
         .stdout(Stdio::piped())

@@ -41,6 +41,12 @@ pub fn pibake() -> PathBuf {
     test.ancestors().nth(2).unwrap().join("pibake")
 }
 
+/// The name by which the harness knows the test `name` of `module`, a `module_path!()`.
+pub fn test_name(module: &str, name: &str) -> String {
+    let within = module.split_once("::").map_or("", |(_, within)| within);
+    format!("{within}::{name}")
+}
+
 /// Runs `command` and returns what it printed on stdout; panics with all it said if it failed.
 pub fn run(command: &mut Command) -> String {
     let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
