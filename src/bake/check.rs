@@ -70,13 +70,16 @@ pub(super) fn check(
 }
 
 fn check_boot<D: ReadAt>(fat: &FatView<D>, path: &ImagePath, expected: &Expected) -> Result<(), String> {
-    let found = fat.content(path).map_err(|e| e.to_string())?;
-    match (expected, found) {
-        (Expected::File { content, .. }, Some(found)) => compare("content", content, &found),
-        (Expected::Absent, None) => Ok(()),
+    let found = fat.metadata(path).map_err(|e| e.to_string())?;
+    match (expected, found.map(|found| found.kind)) {
+        (Expected::Absent, None) | (Expected::Directory { .. }, Some(FileKind::Directory)) => Ok(()),
         (Expected::Absent, Some(_)) => Err("it is still there".into()),
         (_, None) => Err("it is not there".into()),
-        (Expected::Directory { .. } | Expected::Symlink { .. }, Some(_)) => Err("it is a file".into()),
+        (Expected::File { content, .. }, Some(FileKind::File)) => {
+            let found = fat.content(path).map_err(|e| e.to_string())?;
+            compare("content", content, &found.unwrap_or_default())
+        }
+        (_, Some(kind)) => Err(format!("it is of another kind: {kind:?}")),
     }
 }
 
