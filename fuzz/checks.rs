@@ -21,8 +21,12 @@ use super::patch::{self, Padded};
 pub fn sums(data: &[u8]) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     if let Ok(sums) = Sums::parse(data) {
-        // a name is never empty
-        assert!(sums.get("").is_none());
+        // of 64 digits, a space and a mark, as it is looked up: at least one file is listed
+        let text = String::from_utf8_lossy(data);
+        let names = text.lines().filter_map(|line| line.get(66..));
+        assert!(
+            names.map(|name| name.strip_prefix("./").unwrap_or(name)).any(|name| sums.get(name).is_some())
+        );
     }
     // nobody has made a signature of this: whatever verifies is forged
     if let Ok(keyring) = Keyring::ubuntu() {

@@ -18,11 +18,10 @@ use super::{Error, Format, room};
 use crate::base::ImageObserver;
 use crate::disk::Patch;
 use crate::error::Failure;
-use crate::io::AtomicFile;
 use crate::io::atomic::remove_remnants;
 use crate::io::lock::same;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
-use crate::io::{CancelToken, Folder};
+use crate::io::{AtomicFile, CancelToken, Folder};
 use crate::progress::{Progress, Step, Unit};
 
 /// How many images are written at once, unless told otherwise: enough to read the base seldom, few

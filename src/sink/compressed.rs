@@ -119,13 +119,11 @@ fn xz(file: File, threads: u32) -> io::Result<XzEncoder<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::rngs::SmallRng;
-    use rand::{Rng, SeedableRng};
 
     /// Noise, and more text, with zeros between: 14 MiB.
     fn content() -> Vec<u8> {
         let mut bytes = vec![0; 14 << 20];
-        SmallRng::seed_from_u64(1).fill_bytes(&mut bytes[..2 << 20]);
+        bytes[..2 << 20].copy_from_slice(&support::noise::bytes(1, 2 << 20));
         for (n, byte) in bytes[5 << 20..13 << 20].iter_mut().enumerate() {
             *byte = b"the quick brown fox "[n % 20] ^ (n >> 12) as u8;
         }

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use super::Format;
 use super::image::Image;
 use super::streaming::{Hold, Target};
-use crate::io::AtomicFile;
 use crate::io::stream::{Delivery, Subscriber};
-use crate::io::{CancelToken, free_space};
+use crate::io::{AtomicFile, CancelToken, free_space};
 
 /// What an image may come to where its size is not known beforehand, in bytes: twice that of Ubuntu's.
 const ASSUMED_LEN: u64 = 7 << 30;

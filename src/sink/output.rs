@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::io::AtomicFile;
-use crate::io::Direct;
+use crate::io::{AtomicFile, Direct};
 
 /// A temporary file that can be written at any offset.
 pub(super) struct Output {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use support::noise::bytes as noise;
 
 mod early;
 
@@ -31,12 +30,6 @@ struct Image {
     dir: tempfile::TempDir,
     patch: Patch,
     bytes: Vec<u8>,
-}
-
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
-    bytes
 }
 
 impl Image {
