@@ -1,6 +1,10 @@
 //! Every default of a cluster, with where it comes from. "The book" is the appendix of
 //! "Kubernetes: Up and Running", 3rd edition, that builds a cluster of Raspberry Pis by hand.
 
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
 use super::TokenTtl;
 
 /// Name of the cluster in kubeconfig files: kubeadm's own default (`kubeadmapi.DefaultClusterName`).
@@ -12,7 +16,7 @@ pub const NODES: u16 = 4;
 /// The book names its machines node-1, node-2, …
 pub const NODE_PREFIX: &str = "node-";
 /// The book's network: node-1 is 10.0.0.1/24.
-pub const SUBNET: &str = "10.0.0.0/24";
+pub(super) const SUBNET: Ipv4Net = net([10, 0, 0, 0], 24);
 /// The onboard Ethernet port; `net.ifnames=0` keeps this name on every release.
 pub const INTERFACE: &str = "eth0";
 /// The onboard radio.
@@ -20,7 +24,7 @@ pub const WIFI_INTERFACE: &str = "wlan0";
 /// A second Ethernet card, on USB, under `net.ifnames=0`.
 pub const UPLINK_INTERFACE: &str = "eth1";
 /// The book's DNS servers (its dhcpd.conf).
-pub const DNS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+pub(super) const DNS: [Ipv4Addr; 2] = [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(8, 8, 4, 4)];
 /// `default-lease-time` of the book's dhcpd.conf, in seconds.
 pub const DEFAULT_LEASE_SECONDS: u32 = 600;
 /// `max-lease-time` of the book's dhcpd.conf, in seconds.
@@ -29,9 +33,9 @@ pub const MAX_LEASE_SECONDS: u32 = 7200;
 /// server's own among them.
 pub const POOL_SIZE: u32 = 50;
 /// `--pod-network-cidr` of the book, and the network of flannel's manifest.
-pub const PODS: &str = "10.244.0.0/16";
+pub(super) const PODS: Ipv4Net = net([10, 244, 0, 0], 16);
 /// kubeadm's default service network (`DefaultServicesSubnet`).
-pub const SERVICES: &str = "10.96.0.0/12";
+pub(super) const SERVICES: Ipv4Net = net([10, 96, 0, 0], 12);
 /// Flannel's image. Its release v0.28.9 names this pair in Documentation/kube-flannel.yml, which the
 /// baked manifest is written after.
 pub const FLANNEL_IMAGE: &str = "ghcr.io/flannel-io/flannel:v0.28.9";
@@ -59,3 +63,8 @@ pub const KUBERNETES: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb";
 pub const KUBERNETES_KEY: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb/Release.key";
 /// Fingerprint of the key of the Kubernetes repository.
 pub const KUBERNETES_FINGERPRINT: &str = "DE15B14486CD377B9E876E1A234654DA9A296436";
+
+/// The network with this address and prefix length; one that cannot be does not compile.
+pub(super) const fn net([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}

@@ -2,44 +2,44 @@
 
 use ipnet::Ipv4Net;
 
-use super::{Cluster, INIT, Mode, Warning, defaults};
+use super::defaults::{self, net};
+use super::{Cluster, INIT, Mode, Warning};
 use crate::io::Surrounding;
 
-/// What is written for each network, the default first, and what is taken where that is in use:
-/// no two overlap, and none is what routers are sold with.
-const CHOICES: [(&str, &[&str]); 3] = [
-    ("subnet", &[defaults::SUBNET, "10.77.0.0/24", "172.30.77.0/24", "192.168.177.0/24"]),
-    ("pods", &[defaults::PODS, "10.200.0.0/16", "172.20.0.0/16"]),
-    ("services", &[defaults::SERVICES, "10.201.0.0/16", "172.24.0.0/16"]),
+/// The default of each network, and what is written where that is in use: no two overlap, and none is
+/// what routers are sold with.
+const CHOICES: [(&str, Ipv4Net, &[Ipv4Net]); 3] = [
+    (
+        "subnet",
+        defaults::SUBNET,
+        &[net([10, 77, 0, 0], 24), net([172, 30, 77, 0], 24), net([192, 168, 177, 0], 24)],
+    ),
+    ("pods", defaults::PODS, &[net([10, 200, 0, 0], 16), net([172, 20, 0, 0], 16)]),
+    ("services", defaults::SERVICES, &[net([10, 201, 0, 0], 16), net([172, 24, 0, 0], 16)]),
 ];
 
 /// The text, and a sentence for each network in it that is not the default.
 #[must_use]
 pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
     let (mut text, mut said) = (INIT.to_owned(), Vec::new());
-    for (key, choices) in CHOICES {
-        let [usual, ..] = choices else { continue };
-        let Some(there) = clash(usual, outside) else { continue };
-        let Some(other) = choices.iter().find(|choice| clash(choice, outside).is_none()) else { continue };
+    let clash = |network| outside.iter().find(|there| shares(network, there));
+    for (key, default, others) in CHOICES {
+        let Some(there) = clash(default) else { continue };
+        let Some(other) = others.iter().find(|other| clash(**other).is_none()) else { continue };
         if key == "subnet" {
             // The examples and defaults that follow from it; all choices are a /24.
-            let head = |net: &str| net.trim_end_matches("0/24").to_owned();
-            text = text.replace(&head(usual), &head(other));
+            let head = |net: &Ipv4Net| net.to_string().trim_end_matches("0/24").to_owned();
+            text = text.replace(&head(&default), &head(other));
         }
-        let line = |mark: &str, net: &str| format!("\n{mark}{key} = \"{net}\"");
-        let written = if key == "subnet" { other } else { usual };
+        let line = |mark: &str, net: &Ipv4Net| format!("\n{mark}{key} = \"{net}\"");
+        let written = if key == "subnet" { other } else { &default };
         text = text.replacen(&line("#", written), &line("", other), 1);
         said.push(format!(
-            "{key} is {other} instead of {usual}: this machine reaches {} by {}",
+            "{key} is {other} instead of {default}: this machine reaches {} by {}",
             there.network, there.interface
         ));
     }
     (text, said)
-}
-
-fn clash<'a>(network: &str, outside: &'a [Surrounding]) -> Option<&'a Surrounding> {
-    let network: Ipv4Net = network.parse().ok()?;
-    outside.iter().find(|there| shares(network, there))
 }
 
 /// Whether a network of the cluster's could not be told from this one. One that is reached over a

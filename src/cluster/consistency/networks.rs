@@ -2,6 +2,7 @@
 
 use ipnet::Ipv4Net;
 
+use crate::cluster::defaults::net;
 use crate::cluster::{Cluster, UplinkAddressing};
 
 /// kube-controller-manager cuts a network of this prefix length out of the pods' for each node
@@ -46,8 +47,8 @@ pub(super) fn overlaps(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
         }
     }
     for (key, net) in all {
-        if let Some(what) = unusable(net) {
-            say(key, format!("{net} {what}"));
+        if let Some((_, what)) = UNUSABLE.iter().find(|(n, _)| n.contains(&net) || net.contains(n)) {
+            say(key, format!("{net} holds {what}"));
         }
     }
 }
@@ -85,19 +86,10 @@ fn narrowed(net: Ipv4Net, prefix: u8) -> Ipv4Net {
     Ipv4Net::new(net.network(), prefix).unwrap_or(net)
 }
 
-/// Networks that no machine can be reached in.
-fn unusable(net: Ipv4Net) -> Option<&'static str> {
-    let within = |text: &str| text.parse::<Ipv4Net>().is_ok_and(|n| n.contains(&net) || net.contains(&n));
-    // IANA's registry of special-purpose addresses (RFC 6890).
-    if within("127.0.0.0/8") {
-        Some("holds loopback addresses")
-    } else if within("224.0.0.0/3") {
-        Some("holds multicast or reserved addresses")
-    } else if within("0.0.0.0/8") {
-        Some("holds addresses that mean \"this network\"")
-    } else if within("169.254.0.0/16") {
-        Some("holds link-local addresses")
-    } else {
-        None
-    }
-}
+/// Networks that no machine can be reached in, by IANA's registry of special-purpose addresses (RFC 6890).
+const UNUSABLE: [(Ipv4Net, &str); 4] = [
+    (net([127, 0, 0, 0], 8), "loopback addresses"),
+    (net([224, 0, 0, 0], 3), "multicast or reserved addresses"),
+    (net([0, 0, 0, 0], 8), "addresses that mean \"this network\""),
+    (net([169, 254, 0, 0], 16), "link-local addresses"),
+];

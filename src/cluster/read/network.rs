@@ -6,7 +6,6 @@ use std::path::Path;
 use ipnet::Ipv4Net;
 
 use super::passwords::{self, Passwords};
-use super::values::default;
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Security, Uplink, UplinkAddressing, Wifi,
@@ -32,7 +31,7 @@ pub(super) fn addresses<'d, 't>(root: &mut Table<'d, 't>, document: &Document<'_
     });
     let lan = mode.unwrap_or(false);
     let subnet = table.text("subnet").and_then(|f| f.check(|t| check::network(t)));
-    let subnet = subnet.unwrap_or_else(|| default(defaults::SUBNET, Ipv4Net::default()));
+    let subnet = subnet.unwrap_or(defaults::SUBNET);
     if plan::hosts(subnet).is_none() {
         let message = format!("{subnet} is too small: the largest prefix length for one is /30");
         document.complain("network.subnet", message);
@@ -83,7 +82,7 @@ pub(super) fn network(
     Network {
         subnet,
         interface: interface.unwrap_or_else(|| defaults::INTERFACE.to_owned()),
-        dns: dns.unwrap_or_else(|| defaults::DNS.map(|d| default(d, Ipv4Addr::UNSPECIFIED)).to_vec()),
+        dns: dns.unwrap_or_else(|| defaults::DNS.to_vec()),
         mode: if lan {
             Mode::Lan(Lan {
                 router: router

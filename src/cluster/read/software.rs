@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ipnet::Ipv4Net;
-
 use super::passwords::{self, Passwords};
-use super::values::{default, existing};
+use super::values::existing;
 use crate::cluster::toml::Table;
 use crate::cluster::{
     AptSource, Cgroup, ContainerdVersion, Flannel, ImageLayout, Kubernetes, KubernetesVersion, Proxy, Secret,
@@ -50,8 +48,8 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     table.finish();
     Kubernetes {
         version,
-        pods: pods.unwrap_or_else(|| default(defaults::PODS, Ipv4Net::default())),
-        services: services.unwrap_or_else(|| default(defaults::SERVICES, Ipv4Net::default())),
+        pods: pods.unwrap_or(defaults::PODS),
+        services: services.unwrap_or(defaults::SERVICES),
         containerd,
         pause_image,
         cgroup,

@@ -25,8 +25,3 @@ pub(super) fn existing(field: Field<'_, '_, String>, dir: &Path, directory: bool
         Ok(path)
     })
 }
-
-/// A default of [`defaults`]; the golden test of all defaults shows that the fallback is never taken.
-pub(super) fn default<T: std::str::FromStr>(text: &str, never: T) -> T {
-    text.parse().unwrap_or(never)
-}
