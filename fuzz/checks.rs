@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pibake::base::{Keyring, Sums, xz_raw_len};
+use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
 use pibake::emulator::devicetree::fit_for_raspi4b;
 use pibake::emulator::fdt::DeviceTree;
@@ -38,7 +39,7 @@ pub fn sums(data: &[u8]) {
         let _ = keyring.verify(b"never signed", signature, now);
     }
     // a key of an apt repository, which the user fetched
-    let _ = read_key(data, "9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+    let _ = read_key(data, DOCKER_FINGERPRINT);
 }
 
 /// More than any input of these unpacks to without being made for that.

@@ -169,15 +169,6 @@ pub(super) fn sha256(text: &str) -> Result<Digest, String> {
     text.parse().map_err(|_| "must be a SHA-256: 64 hex digits".to_owned())
 }
 
-pub(super) fn fingerprint(text: &str) -> Result<String, String> {
-    let text: String = text.chars().filter(|c| *c != ' ').collect();
-    // 20 bytes: the fingerprint of a version 4 OpenPGP key.
-    if text.len() == 40 && is_hex(&text) {
-        return Ok(text.to_uppercase());
-    }
-    Err("must be the fingerprint of an OpenPGP key: 40 hex digits".to_owned())
-}
-
 fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::TokenTtl;
+use super::{Fingerprint, TokenTtl};
 
 /// Name of the cluster in kubeconfig files: kubeadm's own default (`kubeadmapi.DefaultClusterName`).
 pub const NAME: &str = "kubernetes";
@@ -54,15 +54,21 @@ pub const UBUNTU: &str = "http://ports.ubuntu.com/ubuntu-ports";
 pub const DOCKER: &str = "https://download.docker.com/linux/ubuntu";
 /// Docker's key (same page).
 pub const DOCKER_KEY: &str = "https://download.docker.com/linux/ubuntu/gpg";
-/// Fingerprint of Docker's key (same page).
-pub const DOCKER_FINGERPRINT: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
+/// Fingerprint of Docker's key (same page): 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
+pub const DOCKER_FINGERPRINT: Fingerprint = Fingerprint::new([
+    0x9d, 0xc8, 0x58, 0x22, 0x9f, 0xc7, 0xdd, 0x38, 0x85, 0x4a, 0xe2, 0xd8, 0x8d, 0x81, 0x80, 0x3c, 0x0e,
+    0xbf, 0xcd, 0x88,
+]);
 /// The Kubernetes repository, one for each minor version
 /// (kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm).
 pub const KUBERNETES: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb";
 /// The key of the Kubernetes repository (same page).
 pub const KUBERNETES_KEY: &str = "https://pkgs.k8s.io/core:/stable:/v{minor}/deb/Release.key";
-/// Fingerprint of the key of the Kubernetes repository.
-pub const KUBERNETES_FINGERPRINT: &str = "DE15B14486CD377B9E876E1A234654DA9A296436";
+/// Fingerprint of the key of the Kubernetes repository: DE15 B144 86CD 377B 9E87 6E1A 2346 54DA 9A29 6436.
+pub const KUBERNETES_FINGERPRINT: Fingerprint = Fingerprint::new([
+    0xde, 0x15, 0xb1, 0x44, 0x86, 0xcd, 0x37, 0x7b, 0x9e, 0x87, 0x6e, 0x1a, 0x23, 0x46, 0x54, 0xda, 0x9a,
+    0x29, 0x64, 0x36,
+]);
 
 /// The network with this address and prefix length; one that cannot be does not compile.
 pub(super) const fn net([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {

@@ -9,6 +9,7 @@ mod containerd;
 mod coredns;
 mod country;
 pub mod defaults;
+mod fingerprint;
 mod init;
 mod interface;
 mod kubernetes;
@@ -35,6 +36,7 @@ use crate::catalog::{Digest, Spec};
 
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
+pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use init::init;
 pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Secret;
+use super::{Fingerprint, Secret};
 
 /// Every address that a node fetches from. All URLs are checked: http or https, a host, no
 /// blanks, quotes or control characters, no `/` at the end.
@@ -45,8 +45,8 @@ pub struct AptSource {
     pub key_url: String,
     /// A file of this machine with the key (armoured or binary), baked instead of fetched.
     pub key_file: Option<PathBuf>,
-    /// Fingerprint of the one primary key that is trusted, 40 upper case hex digits.
-    pub fingerprint: String,
+    /// The one primary key that is trusted.
+    pub fingerprint: Fingerprint,
 }
 
 /// A proxy for the nodes.

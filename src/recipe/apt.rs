@@ -4,17 +4,8 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::types::KeyDetails;
 use serde::Serialize;
 
-use crate::cluster::{AptSource, Platform, Software, Sources, defaults};
+use crate::cluster::{AptSource, Fingerprint, Platform, Software, Sources, defaults};
 use crate::error::{Classified, ErrorClass};
-
-/// Fingerprint of the key in overlays/common/etc/apt/keyrings/docker.asc: `Docker Release (CE
-/// deb)`, without an end.
-pub(super) const DOCKER_FINGERPRINT: &str = defaults::DOCKER_FINGERPRINT;
-
-/// Fingerprint of the key in overlays/common/etc/apt/keyrings/kubernetes.asc: `isv:kubernetes OBS
-/// Project`. The copy there ends on 2026-12-29; its owners prolong it every two years, so first
-/// boot fetches it anew where it has run out, and takes only a key of this fingerprint.
-pub(super) const KUBERNETES_FINGERPRINT: &str = defaults::KUBERNETES_FINGERPRINT;
 
 /// What apt's files are made of.
 #[derive(Debug, Serialize)]
@@ -87,20 +78,22 @@ pub(super) fn with_minor(url: &str, minor: u16) -> String {
 
 /// Which key an image carries for a repository.
 pub(super) enum Baked<'a> {
-    /// The one that pibake comes with.
-    Own,
-    /// One that the user gave, armoured.
-    Given(&'a str),
+    /// The one in overlays/common/etc/apt/keyrings, of the default fingerprint. Docker's does not expire. That
+    /// of Kubernetes expires on 2026-12-29; its owners prolong it every two years, so first boot fetches it
+    /// again where it has expired, and takes only a key of the same fingerprint.
+    BuiltIn,
+    /// One from a file of the user's, armoured.
+    FromFile(&'a str),
     /// None: first boot fetches it.
     Fetched,
 }
 
-/// Which key an image carries for `source`. `own` is the fingerprint of the one that pibake has;
-/// `given` is what was read from the source's key file.
-pub(super) fn baked<'a>(source: &AptSource, own: &str, given: Option<&'a str>) -> Baked<'a> {
-    match given {
-        Some(key) => Baked::Given(key),
-        None if source.fingerprint == own => Baked::Own,
+/// Which key an image carries for `source`. `built_in` is the fingerprint of the one that pibake has;
+/// `file` is what was read from the source's key file.
+pub(super) fn baked<'a>(source: &AptSource, built_in: Fingerprint, file: Option<&'a str>) -> Baked<'a> {
+    match file {
+        Some(key) => Baked::FromFile(key),
+        None if source.fingerprint == built_in => Baked::BuiltIn,
         None => Baked::Fetched,
     }
 }
@@ -117,7 +110,7 @@ pub enum KeyError {
         /// Fingerprint of the key in the file.
         found: String,
         /// Fingerprint of the key that should be there.
-        wanted: String,
+        wanted: Fingerprint,
     },
 }
 
@@ -131,11 +124,11 @@ impl Classified for KeyError {
 
 /// Reads the key in a user's file, armoured or binary, and returns it armoured, as apt wants it
 /// in a keyring that ends in `.asc`.
-pub fn read_key(bytes: &[u8], fingerprint: &str) -> Result<String, KeyError> {
+pub fn read_key(bytes: &[u8], wanted: Fingerprint) -> Result<String, KeyError> {
     let (key, _) = SignedPublicKey::from_reader_single(bytes).map_err(KeyError::NoKey)?;
-    let found = hex::encode_upper(key.fingerprint().as_bytes());
-    if found != fingerprint {
-        return Err(KeyError::OtherKey { found, wanted: fingerprint.to_owned() });
+    let found = key.fingerprint();
+    if found.as_bytes() != wanted.as_bytes() {
+        return Err(KeyError::OtherKey { found: hex::encode_upper(found.as_bytes()), wanted });
     }
     key.to_armored_string(Default::default()).map_err(KeyError::NoKey)
 }

@@ -15,7 +15,7 @@ use super::render::View;
 use super::sources::Sources;
 use super::{Access, Action, Change, Error, Extras, Recipe, Secrecy, Volume};
 use super::{apt, kernel, registries, render};
-use crate::cluster::{Cluster, Node, Platform};
+use crate::cluster::{Cluster, Node, Platform, defaults};
 use crate::identity::Identity;
 use crate::image_path::ImagePath;
 use crate::node_paths;
@@ -276,8 +276,8 @@ impl Kitchen<'_> {
             && let Some(key) = self.apt_key(path)
         {
             return Ok(match key {
-                apt::Baked::Own => Some((content.to_vec(), false)),
-                apt::Baked::Given(armoured) => Some((armoured.as_bytes().to_vec(), false)),
+                apt::Baked::BuiltIn => Some((content.to_vec(), false)),
+                apt::Baked::FromFile(armoured) => Some((armoured.as_bytes().to_vec(), false)),
                 apt::Baked::Fetched => None,
             });
         }
@@ -307,14 +307,16 @@ impl Kitchen<'_> {
 
     fn apt_key(&self, path: &ImagePath) -> Option<apt::Baked<'_>> {
         let sources = &self.from.cluster.sources;
-        let (source, own, given) = match path.as_str() {
-            node_paths::DOCKER_KEYRING => (&sources.docker, apt::DOCKER_FINGERPRINT, &self.extras.docker_key),
+        let (source, built_in, file) = match path.as_str() {
+            node_paths::DOCKER_KEYRING => {
+                (&sources.docker, defaults::DOCKER_FINGERPRINT, &self.extras.docker_key)
+            }
             node_paths::KUBERNETES_KEYRING => {
-                (&sources.kubernetes, apt::KUBERNETES_FINGERPRINT, &self.extras.kubernetes_key)
+                (&sources.kubernetes, defaults::KUBERNETES_FINGERPRINT, &self.extras.kubernetes_key)
             }
             _ => return None,
         };
-        Some(apt::baked(source, own, given.as_deref()))
+        Some(apt::baked(source, built_in, file.as_deref()))
     }
 
     /// pibake's user-data with the user's joined in.

@@ -116,7 +116,7 @@ fn cloud_config(path: &Path) -> Result<CloudConfig, ExtrasError> {
 
 fn apt_key(key: &'static str, source: &AptSource) -> Result<Option<String>, ExtrasError> {
     let Some(path) = &source.key_file else { return Ok(None) };
-    read_key(&read(key, path)?, &source.fingerprint).map(Some).map_err(|source| ExtrasError::Key {
+    read_key(&read(key, path)?, source.fingerprint).map(Some).map_err(|source| ExtrasError::Key {
         key,
         path: path.clone(),
         source,

@@ -41,10 +41,10 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         ("CERTIFICATES_FROM", hidden.certificates_from.to_string()),
         ("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()),
         ("DOCKER_KEY_URL", docker.key_url.clone()),
-        ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.clone()),
+        ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()),
         ("KUBERNETES_KEYRING", node_paths::KUBERNETES_KEYRING.to_owned()),
         ("KUBERNETES_KEY_URL", apt::with_minor(&kubernetes.key_url, minor)),
-        ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.clone()),
+        ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.to_string()),
     ];
     if let Some(gateway) = gateway {
         settings.push(("GATEWAY", "yes".to_owned()));

@@ -181,7 +181,7 @@ pub fn closed() -> Cluster {
     let sources = &mut cluster.sources;
     sources.ubuntu = "http://mirror.lan/ubuntu-ports".to_owned();
     sources.docker.url = "http://mirror.lan/docker".to_owned();
-    sources.docker.fingerprint = "A".repeat(40);
+    sources.docker.fingerprint = "A".repeat(40).parse().unwrap();
     sources.kubernetes.url = "http://mirror.lan/k8s/{minor}".to_owned();
     sources.image_registry = "registry.lan:5000/k8s".to_owned();
     let endpoints = vec!["http://registry.lan:5000".to_owned(), "https://two.lan".to_owned()];

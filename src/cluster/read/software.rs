@@ -7,8 +7,8 @@ use super::passwords::{self, Passwords};
 use super::values::existing;
 use crate::cluster::toml::Table;
 use crate::cluster::{
-    AptSource, Cgroup, ContainerdVersion, Flannel, ImageLayout, Kubernetes, KubernetesVersion, Proxy, Secret,
-    Sources, check, defaults, reference, software,
+    AptSource, Cgroup, ContainerdVersion, Fingerprint, Flannel, ImageLayout, Kubernetes, KubernetesVersion,
+    Proxy, Secret, Sources, check, defaults, reference, software,
 };
 
 pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
@@ -61,9 +61,9 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
 pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Sources {
     let mut table = root.table("sources");
     let ubuntu = table.text("ubuntu").and_then(|f| f.check(|t| check::web_address(t, &[])));
-    let docker = [defaults::DOCKER, defaults::DOCKER_KEY, defaults::DOCKER_FINGERPRINT];
+    let docker = (defaults::DOCKER, defaults::DOCKER_KEY, defaults::DOCKER_FINGERPRINT);
     let docker = apt(table.table("docker"), docker, &[], dir);
-    let kubernetes = [defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT];
+    let kubernetes = (defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT);
     let kubernetes = apt(table.table("kubernetes"), kubernetes, &["{minor}"], dir);
     let image_registry = table.text("image-registry").and_then(|f| f.check(|t| reference::registry(t)));
     let image_layout = table.text("image-layout").and_then(|f| {
@@ -92,17 +92,21 @@ pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path, passwords: &Password
     }
 }
 
-fn apt(mut table: Table<'_, '_>, usual: [&str; 3], placeholders: &[&str], dir: &Path) -> AptSource {
-    let [url, key_url, fingerprint] = usual.map(ToOwned::to_owned);
-    let mut address = |key| table.text(key).and_then(|f| f.check(|t| check::web_address(t, placeholders)));
+fn apt(
+    mut table: Table<'_, '_>,
+    (url, key_url, fingerprint): (&str, &str, Fingerprint),
+    placeholders: &[&str],
+    dir: &Path,
+) -> AptSource {
+    let mut address = |key, default: &str| {
+        let given = table.text(key).and_then(|f| f.check(|t| check::web_address(t, placeholders)));
+        given.unwrap_or_else(|| default.to_owned())
+    };
     let source = AptSource {
-        url: address("url").unwrap_or(url),
-        key_url: address("key-url").unwrap_or(key_url),
+        url: address("url", url),
+        key_url: address("key-url", key_url),
         key_file: table.text("key-file").and_then(|f| existing(f, dir, false)),
-        fingerprint: table
-            .text("fingerprint")
-            .and_then(|f| f.check(|t| check::fingerprint(t)))
-            .unwrap_or(fingerprint),
+        fingerprint: table.text("fingerprint").and_then(|f| f.check(|t| t.parse())).unwrap_or(fingerprint),
     };
     table.finish();
     source

@@ -389,7 +389,7 @@ fn the_keys_of_the_repositories_are_the_ones_that_are_trusted() {
         gpg.arg("--homedir").arg(home.path()).args(["--batch", "--with-colons", "--show-keys"]);
         let said = run(gpg.arg(&file));
         let primary = said.split("pub:").nth(1).unwrap().lines().find(|l| l.starts_with("fpr:")).unwrap();
-        assert_eq!(primary.trim_matches(['f', 'p', 'r', ':']), fingerprint);
+        assert_eq!(primary.trim_matches(['f', 'p', 'r', ':']).parse(), Ok(fingerprint));
         assert_eq!(said.matches("pub:").count(), 1);
         let read = pibake::recipe::read_key(&fs::read(&file).unwrap(), fingerprint);
         assert!(read.unwrap().starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
