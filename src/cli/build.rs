@@ -72,7 +72,7 @@ pub(super) fn run(
 fn report(prepared: &Prepared, written: &[Written], ui: &Ui) -> Result<(), Failure> {
     let (base, software, nodes) = (prepared.base(), prepared.software(), prepared.nodes());
     let of = |w: &Written| {
-        nodes.iter().find(|n| n.name == w.node).ok_or_else(|| {
+        nodes.iter().find(|n| n.name.as_str() == w.node).ok_or_else(|| {
             Failure::new(ErrorClass::Internal, format!("an image of {} was not asked for", w.node))
         })
     };
@@ -96,7 +96,7 @@ fn report(prepared: &Prepared, written: &[Written], ui: &Ui) -> Result<(), Failu
         for (n, w) in &rows {
             let path = w.path.display().to_string();
             table.row([
-                n.name.clone(),
+                n.name.to_string(),
                 n.role.as_str().into(),
                 n.address.to_string(),
                 path,

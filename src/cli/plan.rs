@@ -55,7 +55,7 @@ fn nodes(cluster: &Cluster, software: Option<&Software>, ui: &Ui) -> Result<(), 
     ui.result(&value, || {
         let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
         for node in nodes {
-            table.row([node.name.clone(), role(node).into(), node.address.to_string()]);
+            table.row([node.name.to_string(), role(node).into(), node.address.to_string()]);
         }
         let versions = software.map(|software| versions(&base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");

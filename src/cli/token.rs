@@ -114,7 +114,7 @@ fn list(project: &Project, identity: &Identity, ui: &Ui) -> Result<(), Failure> 
                 (Some(true), Some(end)) => format!("until {end}"),
                 (Some(true), None) => "yes, without an end".to_owned(),
             };
-            table.row([node.name.clone(), (*id).to_owned(), says]);
+            table.row([node.name.to_string(), (*id).to_owned(), says]);
         }
         let mut text = table.to_string();
         if identity.tokens.is_shared() {

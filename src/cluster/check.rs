@@ -22,22 +22,6 @@ pub(super) fn label(text: &str) -> Result<(), String> {
     Err("must be lower case letters, digits and hyphens, with no hyphen at either end".to_owned())
 }
 
-pub(super) fn host_name(text: &str) -> Result<String, String> {
-    label(text)?;
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("must hold a letter: a number alone reads as an address".to_owned());
-    }
-    // inet_aton(3), which the C library asks before any name server, also reads hexadecimal.
-    if text.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit())) {
-        return Err("must not be a hexadecimal number: it reads as an address".to_owned());
-    }
-    // These stand in every node's /etc/hosts already.
-    if matches!(text, "kubernetes" | "localhost") || text.starts_with("ip6-") {
-        return Err(format!("must not be {text:?}: that name stands for something else on every node"));
-    }
-    Ok(text.to_owned())
-}
-
 pub(super) fn domain(text: &str) -> Result<String, String> {
     text.split('.').try_for_each(label).map_err(|e| match text {
         "" => "must not be empty".to_owned(),

@@ -13,8 +13,6 @@ pub const NAME: &str = "kubernetes";
 pub const DOMAIN: &str = "cluster.home";
 /// The book builds four machines.
 pub const NODES: u16 = 4;
-/// The book names its machines node-1, node-2, …
-pub const NODE_PREFIX: &str = "node-";
 /// The book's network: node-1 is 10.0.0.1/24.
 pub(super) const SUBNET: Ipv4Net = net([10, 0, 0, 0], 24);
 /// The onboard Ethernet port; `net.ifnames=0` keeps this name on every release.

@@ -17,6 +17,7 @@ mod labels;
 mod login;
 mod network;
 mod node;
+mod node_name;
 mod plan;
 pub mod platform;
 mod problem;
@@ -45,6 +46,7 @@ pub use network::{
     Wifi, WifiKey,
 };
 pub use node::{InvalidMac, MacAddress, Node, Role};
+pub use node_name::NodeName;
 pub use plan::MOST_NODES;
 pub use platform::Platform;
 pub use problem::{Error, Origin, Problem};
@@ -156,7 +158,7 @@ impl Cluster {
             && gateway.uplink.wifi.is_none()
             && !self.origins.given("network.uplink")
         {
-            let node = self.control_plane().map_or("the control plane", |node| &node.name).to_owned();
+            let node = self.control_plane().map_or("the control plane", |node| node.name.as_str()).to_owned();
             warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });
         }
         if self.network.wifi().is_some_and(|wifi| wifi.country.is_none()) {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use super::NodeName;
 use crate::error::{Classified, ErrorClass};
 
 /// One machine of the cluster.
@@ -12,8 +13,8 @@ use crate::error::{Classified, ErrorClass};
 pub struct Node {
     /// Its place in the cluster, from 1; what `--node 3` means.
     pub number: u16,
-    /// Host name: one label of RFC 1123, lower case.
-    pub name: String,
+    /// Its host name.
+    pub name: NodeName,
     /// What it does.
     pub role: Role,
     /// Its address on the cluster's network.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Cluster, defaults};
+use super::{Cluster, NodeName, defaults};
 
 /// The first and last address of a network that a machine may have; `None` where there are fewer
 /// than two of them (a /31 or /32 has no broadcast address, which dhcpd and flannel count on).
@@ -53,14 +53,14 @@ fn to_address(bits: u64) -> Ipv4Addr {
 
 /// How many nodes a cluster may have in all: the addresses that are promised, and what the
 /// reservations for nodes to come are counted up to.
-pub const MOST_NODES: u32 = 250;
+pub const MOST_NODES: u16 = 250;
 
 impl Cluster {
     /// Names and addresses of nodes that may be added later, as they will have them. A DHCP
     /// server that keeps these free lets a card baked next year join without a new card for the
     /// control plane.
     #[must_use]
-    pub fn future_nodes(&self) -> Vec<(String, Ipv4Addr)> {
+    pub fn future_nodes(&self) -> Vec<(NodeName, Ipv4Addr)> {
         let Some(last) = self.nodes.last() else { return Vec::new() };
         let pool = self.network.gateway().map_or(&[][..], |g| &g.dhcp.pool);
         let free = |address: Ipv4Addr| {
@@ -69,11 +69,11 @@ impl Cluster {
                 && !pool.iter().any(|(from, to)| (*from..=*to).contains(&address))
                 && !self.nodes.iter().any(|n| n.address == address)
         };
-        let from = u32::from(last.number);
-        (from + 1..=MOST_NODES)
+        (last.number + 1..=MOST_NODES)
             .map_while(|number| {
-                let address = last.address.to_bits().checked_add(number - from).map(Ipv4Addr::from_bits)?;
-                let name = format!("{}{number}", defaults::NODE_PREFIX);
+                let after = u32::from(number - last.number);
+                let address = last.address.to_bits().checked_add(after).map(Ipv4Addr::from_bits)?;
+                let name = NodeName::numbered(number);
                 let fresh = !self.nodes.iter().any(|n| n.name == name);
                 (fresh && free(address)).then_some((name, address))
             })

@@ -132,7 +132,7 @@ impl Project {
             self.store.record(&made)?;
         }
         let of = |node| recipe::recipe(&cluster, &identity, node, platform, &extras);
-        cluster.nodes.iter().map(|node| Ok((node.name.clone(), of(node)?))).collect()
+        cluster.nodes.iter().map(|node| Ok((node.name.to_string(), of(node)?))).collect()
     }
 
     /// What is to change on one node's card, with every secret masked; makes nothing.

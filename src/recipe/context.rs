@@ -14,7 +14,7 @@ use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
 use super::sources::Sources;
-use crate::cluster::{Cluster, Mode, Node, Secret, UplinkAddressing};
+use crate::cluster::{Cluster, Mode, Node, NodeName, Secret, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
 const API_PORT: u16 = 6443;
@@ -48,7 +48,7 @@ pub(super) struct Context {
 #[derive(Debug, Serialize)]
 struct Peer {
     number: u16,
-    name: String,
+    name: NodeName,
     fqdn: String,
     /// What /etc/hosts calls it, the full name first.
     names: Vec<String>,
@@ -227,7 +227,7 @@ impl Join {
 impl Peer {
     fn new(node: &Node, domain: &str, api_name: &str) -> Self {
         let fqdn = format!("{}.{domain}", node.name);
-        let mut names = vec![fqdn.clone(), node.name.clone()];
+        let mut names = vec![fqdn.clone(), node.name.to_string()];
         if node.is_control_plane() {
             names.push(api_name.to_owned());
         }
@@ -275,7 +275,7 @@ impl Api {
         let mut names = vec![
             name.to_owned(),
             format!("{}.{domain}", control_plane.name),
-            control_plane.name.clone(),
+            control_plane.name.to_string(),
             control_plane.address.to_string(),
             "localhost".to_owned(),
             "127.0.0.1".to_owned(),

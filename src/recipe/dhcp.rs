@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use crate::cluster::{Cluster, Gateway, Node};
+use crate::cluster::{Cluster, Gateway, Node, NodeName};
 
 /// What dhcpd.conf is made of.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,7 @@ pub(super) struct Dhcp {
 /// A node that has its own address for good.
 #[derive(Debug, Serialize)]
 struct Host {
-    name: String,
+    name: NodeName,
     address: Ipv4Addr,
     mac: Option<String>,
 }

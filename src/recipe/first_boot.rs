@@ -26,7 +26,7 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
     let minor = software.kubernetes.minor;
     let base = packages::base(minor, gateway.is_some());
     let mut settings = vec![
-        ("NODE_NAME", node.name.clone()),
+        ("NODE_NAME", node.name.to_string()),
         ("ROLE", node.role.as_str().to_owned()),
         ("NODE_ADDRESS", node.address.to_string()),
         ("CLUSTER_INTERFACE", cluster.network.interface.clone()),

@@ -3,7 +3,7 @@
 use serde::Serializer;
 
 use super::needles::Needles;
-use crate::cluster::{Cluster, MOST_NODES, Node, Password, Secret, WifiKey, defaults};
+use crate::cluster::{Cluster, MOST_NODES, Node, NodeName, Password, Secret, WifiKey};
 use crate::identity::{Identity, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
@@ -76,7 +76,7 @@ pub(super) fn reveal_all<S: Serializer>(secrets: &[Secret], to: S) -> Result<S::
 }
 
 /// How many nodes more than there are now may join without a word to the control plane.
-const SPARE_TOKENS: u16 = 16;
+const SPARE_TOKENS: usize = 16;
 
 /// Stands for the node's name with a token of several; /usr/lib/pibake/tokens knows it.
 const EVERY_NODE: &str = "every node";
@@ -86,10 +86,10 @@ const EVERY_NODE: &str = "every node";
 fn joining(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
     let workers = cluster.nodes.iter().filter(|node| !node.is_control_plane());
     let last = cluster.nodes.last().map_or(0, |node| node.number);
-    let most = u16::try_from(MOST_NODES).unwrap_or(u16::MAX);
-    let later = (last + 1..=most).take(usize::from(SPARE_TOKENS));
-    let later = later.map(|number| (number, format!("{}{number}", defaults::NODE_PREFIX)));
-    workers.map(|node| (node.number, node.name.clone())).chain(later)
+    let later = (last + 1..=MOST_NODES).take(SPARE_TOKENS);
+    let later = later.map(|number| (number, NodeName::numbered(number)));
+    let all = workers.map(|node| (node.number, node.name.clone())).chain(later);
+    all.map(|(number, name)| (number, name.to_string()))
 }
 
 fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Secret)> {

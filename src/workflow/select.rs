@@ -40,7 +40,7 @@ impl NodeSelector {
     pub fn find<'c>(&self, cluster: &'c Cluster) -> Result<&'c Node, Error> {
         let found = match self {
             Self::Number(n) => n.checked_sub(1).and_then(|n| cluster.nodes.get(n)),
-            Self::Name(name) => cluster.nodes.iter().find(|node| node.name == *name),
+            Self::Name(name) => cluster.nodes.iter().find(|node| node.name.as_str() == name),
         };
         found.ok_or_else(|| Error::NoSuchNode {
             asked: self.to_string(),

@@ -76,7 +76,7 @@ impl Source {
     pub(super) fn of_nodes(prepared: &Prepared) -> Result<Vec<Self>, Failure> {
         let source = |node: &Node| -> Result<Self, Failure> {
             let booting = || format!("booting {}", node.name);
-            let (patch, _) = prepared.bake(&node.name).doing(booting)?;
+            let (patch, _) = prepared.bake(node.name.as_str()).doing(booting)?;
             let backing = std::fs::canonicalize(prepared.base().path()).doing(booting)?;
             let device = FileDevice::open(&backing).doing(booting)?;
             let image = Opened::of(Arc::new(Patched::new(device, patch.clone())))?;

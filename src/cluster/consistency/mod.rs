@@ -4,7 +4,6 @@ mod networks;
 mod ways;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 use super::problem::Problem;
 use super::{Cluster, Node, Role, plan};
@@ -68,8 +67,8 @@ fn addresses(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
 }
 
 fn unlike(nodes: &[Node], say: &mut impl FnMut(&str, String)) {
-    let mut names: BTreeMap<&str, &Node> = BTreeMap::new();
-    let mut addresses: BTreeMap<Ipv4Addr, &Node> = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let mut addresses = BTreeMap::new();
     let mut macs = BTreeMap::new();
     for node in nodes {
         let (number, key) = (node.number, |what: &str| format!("nodes[{}].{what}", node.number));

@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use super::network::Addresses;
 use super::overrides::Overrides;
 use crate::cluster::toml::{Document, Table, Value};
-use crate::cluster::{MacAddress, Node, Role, check, defaults, labels, plan};
+use crate::cluster::{MOST_NODES, MacAddress, Node, NodeName, Role, check, defaults, labels, plan};
 
 /// What the description says of one node.
 #[derive(Default)]
 struct Entry {
-    name: Option<String>,
+    name: Option<NodeName>,
     role: Option<Role>,
     address: Option<Ipv4Addr>,
     mac: Option<MacAddress>,
@@ -53,7 +53,7 @@ pub(super) fn nodes(
         }
         Some(Node {
             number,
-            name: entry.name.unwrap_or_else(|| format!("{}{number}", defaults::NODE_PREFIX)),
+            name: entry.name.unwrap_or_else(|| NodeName::numbered(number)),
             role: entry.role.unwrap_or(Role::Worker),
             // One past the network's end is told by the check that each lies within it.
             address: address.unwrap_or(Ipv4Addr::BROADCAST),
@@ -77,17 +77,14 @@ fn address(addresses: &Addresses<'_, '_>, number: u16) -> Option<Ipv4Addr> {
 
 fn checked(count: u32, document: &Document<'_>, addresses: &Addresses<'_, '_>) -> Option<u16> {
     let capacity = plan::capacity(addresses.subnet);
-    let refused = if count == 0 {
-        "must be at least 1".to_owned()
-    } else if count > capacity {
-        format!(
+    let refused = match u16::try_from(count) {
+        Ok(0) => "must be at least 1".to_owned(),
+        _ if count > capacity => format!(
             "{count} nodes do not fit in network.subnet {}, which has {capacity} addresses",
             addresses.subnet
-        )
-    } else if count > plan::MOST_NODES {
-        format!("must be at most {}", plan::MOST_NODES)
-    } else {
-        return u16::try_from(count).ok();
+        ),
+        Ok(count @ ..=MOST_NODES) => return Some(count),
+        _ => format!("must be at most {MOST_NODES}"),
     };
     document.complain("nodes", refused);
     None
@@ -100,7 +97,7 @@ fn list(value: Value<'_, '_>) -> Vec<Entry> {
 
 fn entry(mut table: Table<'_, '_>) -> Entry {
     let entry = Entry {
-        name: table.text("name").and_then(|f| f.check(|t| check::host_name(t))),
+        name: table.text("name").and_then(|f| f.check(|t| t.parse())),
         role: table.text("role").and_then(|f| {
             f.check(|text| match text.as_str() {
                 "control-plane" => Ok(Role::ControlPlane),
