@@ -171,7 +171,7 @@ fn recipe() -> Recipe {
         action: Action::Write { content: content.to_vec(), access, secrecy: Secrecy::Public },
     };
     let on_root = |at: &str, action| Change { volume: Volume::Root, path: path(at), action };
-    let arguments = ["cgroup_enable=memory", "cgroup_memory=1"].map(str::to_owned).to_vec();
+    let arguments = ["cgroup_enable=memory", "cgroup_memory=1"].map(|text| text.parse().unwrap()).to_vec();
     let line = Action::KernelArguments { line: None, set: arguments, unset: Vec::new() };
     Recipe {
         node: "node-1".into(),

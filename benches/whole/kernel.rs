@@ -71,7 +71,8 @@ impl Kernel {
                 }
                 Action::KernelArguments { set, .. } => {
                     let line = fs::read_to_string(&place).expect("the kernel's command line");
-                    fs::write(&place, format!("{} {}\n", line.trim_end(), set.join(" "))).expect("a file");
+                    let set: String = set.iter().map(|argument| format!(" {argument}")).collect();
+                    fs::write(&place, format!("{}{set}\n", line.trim_end())).expect("a file");
                     None
                 }
             };

@@ -1,8 +1,10 @@
 //! The kernel's command line on the boot partition: one line of arguments.
 //!
 //! Read as the kernel reads it (`lib/cmdline.c`, `next_arg`): arguments are parted by white space,
-//! double quotes keep it together wherever they stand, and nothing escapes a quote. In the names of
-//! parameters `-` and `_` are the same. What follows `--` is for init.
+//! double quotes keep it together wherever they stand, and nothing escapes a quote. What follows `--`
+//! is for init.
+
+use crate::recipe::KernelArgument;
 
 /// Longest command line of arm64: `COMMAND_LINE_SIZE` is 2048, a NUL at the end included. What the
 /// firmware adds is not counted here, as it differs from board to board.
@@ -16,7 +18,7 @@ const MARK: &str = "\u{feff}";
 ///
 /// # Errors
 /// Says why, if `text` is not one line that the firmware and the kernel read in full.
-pub(super) fn edit(text: &[u8], set: &[String], unset: &[String]) -> Result<String, String> {
+pub(super) fn edit(text: &[u8], set: &[KernelArgument], unset: &[KernelArgument]) -> Result<String, String> {
     let text = std::str::from_utf8(text).map_err(|_| "is not UTF-8")?;
     let text = text.strip_prefix(MARK).unwrap_or(text);
     if let Some(c) = text.chars().find(|c| c.is_control() && !c.is_ascii_whitespace()) {
@@ -30,15 +32,15 @@ pub(super) fn edit(text: &[u8], set: &[String], unset: &[String]) -> Result<Stri
     let (own, for_init) = all.split_at(all.iter().position(|word| *word == "--").unwrap_or(all.len()));
     let mut words: Vec<&str> = Vec::new();
     for word in own {
-        let is_set = set.iter().any(|s| same(s, word));
-        let repeated = is_set && words.iter().any(|w| same(w, word));
-        if !repeated && !unset.iter().any(|u| unsets(u, word)) {
+        let wanted = set.iter().find(|argument| argument.is_same(word));
+        let is_repeated = wanted.is_some_and(|argument| words.iter().any(|w| argument.is_same(w)));
+        if !is_repeated && !unset.iter().any(|argument| argument.covers(word)) {
             words.push(word);
         }
     }
-    for word in set {
-        if !words.iter().any(|w| same(w, word)) {
-            words.push(word);
+    for argument in set {
+        if !words.iter().any(|word| argument.is_same(word)) {
+            words.push(argument.as_str());
         }
     }
     words.extend(for_init);
@@ -67,33 +69,16 @@ fn arguments(line: &str) -> Result<Vec<&str>, String> {
     }
 }
 
-/// The name of an argument's parameter, as the kernel compares it, and the rest.
-fn parts(word: &str) -> (String, &str) {
-    let key = &word[..word.find('=').unwrap_or(word.len())];
-    (key.replace('-', "_"), &word[key.len()..])
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one == other || parts(one) == parts(other)
-}
-
-fn unsets(unset: &str, word: &str) -> bool {
-    match unset.strip_suffix('=') {
-        Some(key) => word.contains('=') && parts(word).0 == parts(key).0,
-        None => same(unset, word),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn words(list: &[&str]) -> Vec<String> {
-        list.iter().map(ToString::to_string).collect()
+    fn words(list: &[&str]) -> Vec<KernelArgument> {
+        list.iter().map(|word| word.parse().unwrap()).collect()
     }
 
-    fn edit(text: &str, set: &[String], unset: &[String]) -> Result<String, String> {
+    fn edit(text: &str, set: &[KernelArgument], unset: &[KernelArgument]) -> Result<String, String> {
         super::edit(text.as_bytes(), set, unset)
     }
 
@@ -174,9 +159,10 @@ mod tests {
             if let Ok(once) = edit(&text, &set, &unset) {
                 prop_assert_eq!(edit(&once, &set, &unset), Ok(once.clone()));
                 let own = once.trim_end();
-                let before_init: Vec<_> = arguments(own).unwrap();
-                for word in &set {
-                    prop_assert_eq!(before_init.iter().take_while(|w| **w != "--").filter(|w| same(w, word)).count(), 1);
+                let words = arguments(own).unwrap();
+                for argument in &set {
+                    let before_init = words.iter().take_while(|word| **word != "--");
+                    prop_assert_eq!(before_init.filter(|word| argument.is_same(word)).count(), 1);
                 }
             }
         }

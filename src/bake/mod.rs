@@ -22,7 +22,7 @@ use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
 use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
-use crate::recipe::{Access, Action, Change, Recipe, Volume};
+use crate::recipe::{Access, Action, Change, KernelArgument, Recipe, Volume};
 
 /// Applies `recipe` over `base` and reads back every path that it names, through other readers.
 /// `now`, in seconds since 1970, is the time of every change.
@@ -248,8 +248,8 @@ impl ImageEditor {
         volume: Volume,
         path: &ImagePath,
         line: Option<&str>,
-        set: &[String],
-        unset: &[String],
+        set: &[KernelArgument],
+        unset: &[KernelArgument],
     ) -> Result<(), fs::Error> {
         let fs = match volume {
             Volume::Boot => self.boot.as_ref(),

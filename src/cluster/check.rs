@@ -224,14 +224,6 @@ pub(super) fn server(text: &str) -> Result<String, String> {
     Err("must be a host name or an address".to_owned())
 }
 
-/// One argument of the kernel's command line.
-pub(super) fn kernel_argument(text: &str) -> Result<String, String> {
-    if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
-        return Ok(text.to_owned());
-    }
-    Err("must be one argument: visible ASCII characters, no blanks".to_owned())
-}
-
 /// What is reached without a proxy: a host, a domain with or without a dot before it, a network.
 pub(super) fn proxy_bypass(text: &str) -> Result<String, String> {
     let name = text.trim_start_matches("*.").trim_start_matches('.');

@@ -12,6 +12,7 @@ pub mod defaults;
 mod fingerprint;
 mod init;
 mod interface;
+mod kernel_argument;
 mod kubernetes;
 mod labels;
 mod login;
@@ -39,6 +40,7 @@ pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use init::init;
+pub use kernel_argument::KernelArgument;
 pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
 pub use login::{Accounts, TakenName};
 pub use network::{
@@ -102,7 +104,7 @@ pub struct BaseImage {
     /// The platform to take the image for, where its os-release names none that is known.
     pub platform: Option<Platform>,
     /// Further arguments for the kernel.
-    pub kernel_arguments: Vec<String>,
+    pub kernel_arguments: Vec<KernelArgument>,
 }
 
 impl Cluster {

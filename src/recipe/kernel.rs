@@ -2,6 +2,7 @@
 
 use super::Action;
 use super::sources::Sources;
+use crate::cluster::KernelArgument;
 
 /// Sets the country of all radios; the kernel's own, and so there from the start.
 const COUNTRY: &str = "cfg80211.ieee80211_regdom=";
@@ -21,21 +22,21 @@ const KERNEL_NAMES: &str = "net.ifnames=0";
 
 /// What is to be true of the command line, which is the image's or the user's own, `line`.
 pub(super) fn arguments(from: &Sources<'_>, line: Option<String>) -> Action {
-    let mut set: Vec<String> = MEMORY_CGROUP.map(str::to_owned).into();
-    let mut unset = vec![NO_MEMORY_CGROUP.to_owned()];
+    let mut set: Vec<_> = MEMORY_CGROUP.map(KernelArgument::new).into();
+    let mut unset = vec![KernelArgument::new(NO_MEMORY_CGROUP)];
     if interfaces(from).all(is_kernel_name) {
-        unset.push("net.ifnames=".to_owned());
-        set.push(KERNEL_NAMES.to_owned());
+        unset.push(KernelArgument::new("net.ifnames="));
+        set.push(KernelArgument::new(KERNEL_NAMES));
     }
     if let Some(unified) = from.software.unified_cgroup_argument {
-        unset.push(UNIFIED.to_owned());
-        set.push(format!("{UNIFIED}{}", u8::from(unified)));
+        unset.push(KernelArgument::new(UNIFIED));
+        set.push(KernelArgument::new(format!("{UNIFIED}{}", u8::from(unified))));
     }
     let country = from.cluster.network.wifi().and_then(|wifi| wifi.country.as_ref());
     let country = country.filter(|_| from.node.is_control_plane());
     if let Some(country) = country.filter(|_| !from.platform.netplan_sets_country) {
-        unset.push(COUNTRY.to_owned());
-        set.push(format!("{COUNTRY}{country}"));
+        unset.push(KernelArgument::new(COUNTRY));
+        set.push(KernelArgument::new(format!("{COUNTRY}{country}")));
     }
     for argument in &from.cluster.base.kernel_arguments {
         if !set.contains(argument) {

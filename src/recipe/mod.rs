@@ -33,6 +33,7 @@ pub use overlays::{Item, ItemKind, Layer, MAX_OVERLAY_BYTES, OverlayError, Overl
 pub use placement::Placement;
 pub use user_data::{CloudConfig, ExtraError};
 
+pub use crate::cluster::KernelArgument;
 use crate::cluster::SoftwareError;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::{ImagePath, InvalidImagePath};
@@ -169,10 +170,10 @@ pub enum Action {
     KernelArguments {
         /// The line to start from, if it is not the one that is there.
         line: Option<String>,
-        /// `key=value` or `key`; replaces arguments with the same whole text, and appends.
-        set: Vec<String>,
-        /// Arguments to drop, compared with the whole text or, when it ends in `=`, with the key.
-        unset: Vec<String>,
+        /// What is not there is appended.
+        set: Vec<KernelArgument>,
+        /// Arguments to drop; one that ends in `=` stands for the key with any value.
+        unset: Vec<KernelArgument>,
     },
 }
 

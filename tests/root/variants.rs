@@ -163,7 +163,10 @@ fn assert_made(change: &Change, after: &Opened) {
         Action::KernelArguments { set, .. } => {
             let line = std::fs::read_to_string(&at).unwrap();
             assert_eq!(line.lines().count(), 1, "{about}");
-            assert!(set.iter().all(|word| line.split_whitespace().any(|w| w == word)), "{about}: {line}");
+            assert!(
+                set.iter().all(|word| line.split_whitespace().any(|w| w == word.as_str())),
+                "{about}: {line}"
+            );
         }
     }
 }

@@ -93,8 +93,7 @@ pub(super) fn base(
         })
     });
     let arguments = table.texts("kernel-arguments").unwrap_or_default();
-    let kernel_arguments =
-        arguments.into_iter().filter_map(|f| f.check(|t| check::kernel_argument(t))).collect();
+    let kernel_arguments = arguments.into_iter().filter_map(|f| f.check(|t| t.parse())).collect();
     table.finish();
     let described = image.unwrap_or_default();
     let image = match &overrides.base {

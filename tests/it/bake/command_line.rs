@@ -23,7 +23,7 @@ fn baked(files: &[(&str, &[u8])], more: Vec<pibake::recipe::Change>, wanted: &st
     }
     images::splice(&fat, &image, places.boot.0);
     let arguments =
-        Action::KernelArguments { line: None, set: vec!["cgroup_memory=1".into()], unset: vec![] };
+        Action::KernelArguments { line: None, set: vec!["cgroup_memory=1".parse().unwrap()], unset: vec![] };
     let mut changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
     changes.extend(more);
     let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, NOW)?;

@@ -45,8 +45,8 @@ fn recipe() -> Recipe {
         |content: Vec<u8>| Action::Write { content, access: Access::root(0o644), secrecy: Secrecy::Public };
     let arguments = Action::KernelArguments {
         line: None,
-        set: vec!["cgroup_memory=1".into()],
-        unset: vec!["quiet".into()],
+        set: vec!["cgroup_memory=1".parse().unwrap()],
+        unset: vec!["quiet".parse().unwrap()],
     };
     Recipe {
         node: "node-1".into(),

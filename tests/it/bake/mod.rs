@@ -41,8 +41,8 @@ fn recipe() -> Recipe {
             "/cmdline.txt",
             Action::KernelArguments {
                 line: None,
-                set: vec!["cgroup_memory=1".into()],
-                unset: vec!["quiet".into()],
+                set: vec!["cgroup_memory=1".parse().unwrap()],
+                unset: vec!["quiet".parse().unwrap()],
             },
         ),
     ];
@@ -181,7 +181,8 @@ fn a_command_line_of_ones_own_takes_the_place_of_the_images() {
     let dir = tempfile::tempdir().unwrap();
     let (image, _) = Spec::default().make(dir.path());
     let line = Some("root=LABEL=writable usb-storage.quirks=152d:0578:u\n".to_owned());
-    let arguments = Action::KernelArguments { line, set: vec!["cgroup_memory=1".into()], unset: vec![] };
+    let arguments =
+        Action::KernelArguments { line, set: vec!["cgroup_memory=1".parse().unwrap()], unset: vec![] };
     let node = baked(&image, vec![change(Volume::Boot, "/cmdline.txt", arguments)]).unwrap();
     let mut text = Vec::new();
     let path = ImagePath::new("/boot/firmware/cmdline.txt").unwrap();

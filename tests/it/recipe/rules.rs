@@ -309,7 +309,8 @@ fn kernel_arguments(recipe: &Recipe) -> (Vec<String>, Vec<String>) {
         .find_map(|change| match &change.action {
             Action::KernelArguments { set, unset, .. } => {
                 assert_eq!((change.volume, change.path.as_str()), (Volume::Boot, "/cmdline.txt"));
-                Some((set.clone(), unset.clone()))
+                let texts = |all: &[KernelArgument]| all.iter().map(ToString::to_string).collect();
+                Some((texts(set), texts(unset)))
             }
             _ => None,
         })
@@ -331,7 +332,8 @@ fn the_kernel_is_told_what_it_must_know() {
     assert_eq!(kernel_arguments(&of(&cluster, 2)).0, always[..2]);
     let mut cluster = book();
     cluster.kubernetes.cgroup = Some(Cgroup::V2);
-    cluster.base.kernel_arguments = vec!["quiet".to_owned(), "cgroup_memory=1".to_owned()];
+    cluster.base.kernel_arguments =
+        ["quiet", "cgroup_memory=1", "cgroup-memory=1"].map(|a| a.parse().unwrap()).to_vec();
     let (set, unset) = kernel_arguments(&of(&cluster, 2));
     let more = ["systemd.unified_cgroup_hierarchy=1", "quiet"];
     assert_eq!(set, [&always[..], &more].concat());
