@@ -8,7 +8,7 @@ use pibake::bake;
 use pibake::cluster::Platform;
 use pibake::disk::{Overlay, Ranges, ReadAt, partitions};
 use pibake::fs::ext4::{Ext4, Ext4View};
-use pibake::fs::fat::{Fat, FatView};
+use pibake::fs::fat::{Clock, Fat, FatView};
 use pibake::fs::{self, Attributes, FileKind, FsEdit, FsRead};
 use pibake::image_path::ImagePath;
 use pibake::opened::Opened;
@@ -20,6 +20,7 @@ use super::patch::{Changed, mend_card, mend_ext4, mend_gpt, nothing, patched};
 use super::{checks, seeds};
 
 const NOW: i64 = 1_700_000_000;
+const CLOCK: &Clock = &Clock::new(NOW);
 const NEW: &[u8] = b"what was written\n";
 
 fn path(text: &str) -> ImagePath {
@@ -91,7 +92,7 @@ pub fn ext4_reader(input: &[u8]) {
 pub fn fat_editor(input: &[u8]) {
     let Changed { image, changed } = patched(input, seeds::fats(), nothing);
     let device = Arc::new(Overlay::new(image));
-    let edited = caught(|| Fat::open(Arc::clone(&device), NOW).and_then(|fs| edit(Box::new(fs), false)));
+    let edited = caught(|| Fat::open(Arc::clone(&device), CLOCK).and_then(|fs| edit(Box::new(fs), false)));
     let mut again = Vec::new();
     let read = FatView::open(Arc::clone(&device)).and_then(|view| view.read(&path("/new/file"), &mut again));
     if !changed {
@@ -191,7 +192,7 @@ fn recipe() -> Recipe {
 /// may be refused, but the comparison of what was baked may not fail.
 pub fn base_image(input: &[u8]) {
     let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
-    match bake::bake(Arc::new(image), &recipe(), NOW) {
+    match bake::bake(Arc::new(image), &recipe(), CLOCK) {
         Ok(_) => {}
         Err(e) => assert!(changed, "a sound image can be baked on: {e:?}"),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pibake::bake::Clock;
 use pibake::cluster::{Overrides, Platform};
 use pibake::disk::{FileDevice, ReadAt};
 use pibake::project::Project;
@@ -37,7 +38,8 @@ pub fn bake(work: &Work, report: &mut Report) {
     let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&base.raw).expect("the base"));
     let bake = |recipe: &Recipe| {
         timed(|| {
-            let patch = pibake::bake::bake(Arc::clone(&device), recipe, 1_700_000_000).expect("a bake");
+            let patch = pibake::bake::bake(Arc::clone(&device), recipe, const { &Clock::new(1_700_000_000) })
+                .expect("a bake");
             assert!(patch.blocks().count() > recipe.changes.len(), "too little was baked");
         })
     };

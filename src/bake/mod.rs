@@ -18,6 +18,7 @@ use check::Expected;
 use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, WriteAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
+pub use crate::fs::fat::Clock;
 use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
 use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
@@ -25,22 +26,26 @@ use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, KernelArgument, Recipe, Volume};
 
 /// Applies `recipe` over `base` and reads back every path that it names, through other readers.
-/// `now`, in seconds since 1970, is the time of every change.
+/// `clock` gives the time of every change.
 ///
 /// The result is a pure function of the arguments.
 ///
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
-pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
-    bake_with_proof(base, recipe, now).map(|(patch, _)| patch)
+pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<Patch, Error> {
+    bake_with_proof(base, recipe, clock).map(|(patch, _)| patch)
 }
 
 /// As [`bake`]; gives besides what must be true of whatever the patched image is copied to.
 ///
 /// # Errors
 /// As [`bake`].
-pub fn bake_with_proof(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
-    catching(|| bake_inner(base, recipe, now))
+pub fn bake_with_proof(
+    base: Arc<dyn ReadAt>,
+    recipe: &Recipe,
+    clock: &'static Clock,
+) -> Result<(Patch, Proof), Error> {
+    catching(|| bake_inner(base, recipe, clock))
 }
 
 /// The editors are other people's code over bytes from outside. A panic of theirs leaves the overlay
@@ -53,14 +58,18 @@ fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     })
 }
 
-fn bake_inner(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
+fn bake_inner(
+    base: Arc<dyn ReadAt>,
+    recipe: &Recipe,
+    clock: &'static Clock,
+) -> Result<(Patch, Proof), Error> {
     let base: Arc<dyn ReadAt> = Arc::new(Cached::new(base));
     let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
     let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
     let editable: Arc<dyn WriteAt> = Arc::clone(&overlay) as _;
     let (_, partitions) = disk::partitions(&device)?;
     let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
-    let mut editor = ImageEditor::open(&editable, &layout, now)?;
+    let mut editor = ImageEditor::open(&editable, &layout, clock)?;
     check::check_readable(&device, &layout, recipe)?;
     for preparation in editor.preparations(recipe)? {
         editor
@@ -77,7 +86,7 @@ fn bake_inner(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<(Patch
     }
     let expected = editor.finish()?;
     let patch = overlay.freeze().map_err(Error::Read)?;
-    let proof = Proof { layout, expected, now };
+    let proof = Proof { layout, expected, now: clock.seconds() };
     proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
     Ok((patch, proof))
 }
@@ -110,7 +119,7 @@ pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Prepar
         let device: Arc<dyn ReadAt> = Arc::clone(&editable) as _;
         let (_, partitions) = disk::partitions(&device)?;
         let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
-        ImageEditor::open(&editable, &layout, 0)?.preparations(recipe)
+        ImageEditor::open(&editable, &layout, const { &Clock::new(0) })?.preparations(recipe)
     })
 }
 
@@ -147,9 +156,10 @@ struct ImageEditor {
 
 impl ImageEditor {
     /// Opens both, so that neither is edited if the other must not be.
-    fn open(device: &Arc<dyn WriteAt>, layout: &Layout, now: i64) -> Result<Self, Error> {
+    fn open(device: &Arc<dyn WriteAt>, layout: &Layout, clock: &'static Clock) -> Result<Self, Error> {
+        let now = clock.seconds();
         let on = |volume| move |source| Error::FileSystem { volume, source };
-        let boot = layout.boot.open(Arc::clone(device)).and_then(|p| Fat::open(p, now));
+        let boot = layout.boot.open(Arc::clone(device)).and_then(|p| Fat::open(p, clock));
         let root = layout.root.open(Arc::clone(device)).and_then(|p| Ext4::open(p, now));
         Ok(Self {
             boot: Box::new(boot.map_err(on(Volume::Boot))?),

@@ -2,7 +2,7 @@
 
 use super::described::Described;
 use super::{Error, Warning};
-use crate::bake::{self, Proof};
+use crate::bake::{self, Clock, Proof};
 use crate::base::Base;
 use crate::cluster::{Node, Platform, Software};
 use crate::disk::Patch;
@@ -17,6 +17,9 @@ pub struct Prepared {
     base: Base,
     software: Software,
     recipes: Recipes,
+    /// The time of every change. An editor wants a clock that lives as long as the program, so this one is never
+    /// freed; a run has one.
+    clock: &'static Clock,
 }
 
 impl Prepared {
@@ -29,7 +32,8 @@ impl Prepared {
         recipes: Recipes,
     ) -> Result<Self, Error> {
         let software = described.project.software(&platform)?;
-        let prepared = Self { described, chosen, base, software, recipes };
+        let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
+        let prepared = Self { described, chosen, base, software, recipes, clock };
         if let Some(recipe) = prepared.recipes.values().next() {
             let before = bake::preparations(prepared.base.device()?, recipe)?;
             let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
@@ -73,7 +77,7 @@ impl Prepared {
     pub fn bake(&self, node: &str) -> Result<(Patch, Proof), Error> {
         let recipe = self.recipe(node)?;
         tracing::info!(node, changes = recipe.changes.len(), "baking");
-        Ok(bake::bake_with_proof(self.base.device()?, recipe, self.project().build_time())?)
+        Ok(bake::bake_with_proof(self.base.device()?, recipe, self.clock)?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

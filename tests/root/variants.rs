@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
-use pibake::bake::bake;
+use pibake::bake::{Clock, bake};
 use pibake::disk::{FileDevice, ReadAt};
 use pibake::io::CancelToken;
 use pibake::progress::Silent;
@@ -19,7 +19,7 @@ use crate::opened::{Entry, Opened, assert_unnamed_is_the_same, tree};
 use support::images::{self, Places, Spec};
 use support::{run, tool};
 
-const NOW: i64 = 1_700_000_000;
+const CLOCK: &Clock = &Clock::new(1_700_000_000);
 
 /// With 16-bit checksums alone, as before 2020.
 const UNINIT_BG: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,flex_bg,sparse_super,\
@@ -113,7 +113,7 @@ impl Variant {
                 .unwrap();
         let bake = |_: &str| {
             let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base).unwrap());
-            Ok(bake(device, recipe, NOW)?)
+            Ok(bake(device, recipe, CLOCK)?)
         };
         let written = build.finish(&self.base, &bake, &Silent).unwrap_or_else(|e| panic!("{e}: {e:?}"));
         written[0].path.clone()

@@ -2,66 +2,25 @@
 
 mod bpb;
 mod clearing;
+mod clock;
 mod dot_entries;
 mod entries;
 mod used;
 mod view;
 
 pub use bpb::{Bpb, RootDirectory};
+pub use clock::Clock;
 pub use used::used;
 pub use view::FatView;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clearing::Clearing;
 
 use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
 use crate::disk::{Limited, Stream, WriteAt};
 use crate::image_path::ImagePath;
-
-/// A clock that stands still: seconds since 1970, UTC.
-#[derive(Debug)]
-struct Clock(i64);
-
-impl Clock {
-    /// The clock that stands at `now`. The library takes a `'static` one, so each is made once and
-    /// lives as long as the program, which bakes at one time, or a few.
-    fn at(now: i64) -> &'static Self {
-        static CLOCKS: Mutex<BTreeMap<i64, &'static Clock>> = Mutex::new(BTreeMap::new());
-        let mut clocks = CLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-        clocks.entry(now).or_insert_with(|| Box::leak(Box::new(Self(now))))
-    }
-}
-
-impl fatfs::TimeProvider for Clock {
-    fn get_current_date(&self) -> fatfs::Date {
-        self.get_current_date_time().date
-    }
-    fn get_current_date_time(&self) -> fatfs::DateTime {
-        dos_time(self.0)
-    }
-}
-
-/// Seconds since 1970 as FAT keeps time: from 1980 to 2107; what lies outside is moved to the end.
-fn dos_time(seconds: i64) -> fatfs::DateTime {
-    // 1980-01-01 00:00:00 and 2107-12-31 23:59:58 UTC
-    let seconds = seconds.clamp(315_532_800, 4_354_819_198);
-    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    let date = fatfs::Date {
-        year: u16::try_from(time.year()).unwrap_or(1980).max(1980),
-        month: u16::from(u8::from(time.month())),
-        day: u16::from(time.day()),
-    };
-    let clock = fatfs::Time {
-        hour: u16::from(time.hour()),
-        min: u16::from(time.minute()),
-        sec: u16::from(time.second()),
-        millis: 0,
-    };
-    fatfs::DateTime { date, time: clock }
-}
 
 /// What the library edits.
 type Device<D> = Arc<Limited<Clearing<D>>>;
@@ -73,16 +32,16 @@ pub struct Fat<D: WriteAt> {
 }
 
 impl<D: WriteAt> Fat<D> {
-    /// Opens the file system in `device` for editing; `now`, in seconds since 1970, is the time of
-    /// every change.
+    /// Opens the file system in `device` for editing; every change gets the time of `clock`, which the library
+    /// wants to live as long as the program.
     ///
     /// # Errors
     /// As [`Bpb::read`] and [`Bpb::check_editable`] say, before a byte is written.
-    pub fn open(device: D, now: i64) -> Result<Self, Error> {
+    pub fn open(device: D, clock: &'static Clock) -> Result<Self, Error> {
         let bpb = Bpb::read(&device)?;
         bpb.check_editable()?;
         let device = Arc::new(Limited::new(Clearing::new(device, &bpb), TRANSFER_LIMIT));
-        let options = fatfs::FsOptions::new().time_provider(Clock::at(now));
+        let options = fatfs::FsOptions::new().time_provider(clock);
         let fs = fatfs::FileSystem::new(Stream::new(Arc::clone(&device)), options)
             .map_err(|e| Error::NotThere { wanted: "FAT", why: e.to_string() })?;
         Ok(Self { fs, device })

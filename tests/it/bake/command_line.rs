@@ -5,7 +5,7 @@ use std::path::Path;
 use pibake::bake::{Error, bake};
 use pibake::recipe::{Action, Recipe, Volume};
 
-use super::{NOW, change, device, write, write_out};
+use super::{CLOCK, change, device, write, write_out};
 use support::images::{self, Spec};
 use support::{run, tool};
 
@@ -26,7 +26,7 @@ fn baked(files: &[(&str, &[u8])], more: Vec<pibake::recipe::Change>, wanted: &st
         Action::KernelArguments { line: None, set: vec!["cgroup_memory=1".parse().unwrap()], unset: vec![] };
     let mut changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
     changes.extend(more);
-    let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, NOW)?;
+    let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, CLOCK)?;
     let node = dir.path().join("node.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);

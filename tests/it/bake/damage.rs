@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use super::CLOCK;
 use pibake::bake::{Error, bake};
 use pibake::disk::{MemoryDevice, ReadAt};
 use pibake::image_path::ImagePath;
@@ -101,7 +102,7 @@ fn damage(bytes: Vec<u8>, places: Places, region: Range<u64>, cases: Range<u64>)
             })
             .collect();
         let device = Arc::new(Flipped { base: Arc::clone(&base), flips });
-        match bake(device, &recipe(), 1_700_000_000) {
+        match bake(device, &recipe(), CLOCK) {
             Ok(patch) => {
                 for (offset, block) in patch.blocks() {
                     let end = offset + block.len() as u64;

@@ -9,14 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::writable::WritableFile;
-use pibake::bake::{Error, bake};
+use pibake::bake::{Clock, Error, bake};
 use pibake::disk::{FileDevice, MemoryDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use support::images::{self, Spec};
 use support::{run, tool};
 
-const NOW: i64 = 1_700_000_000;
+const CLOCK: &Clock = &Clock::new(1_700_000_000);
 
 fn change(volume: Volume, path: &str, action: Action) -> Change {
     Change { volume, path: ImagePath::new(path).unwrap(), action }
@@ -69,7 +69,7 @@ fn write_out(image: &Path, patch: &Patch, to: &Path) {
 fn what_is_named_is_there_and_both_file_systems_are_clean() {
     let dir = tempfile::tempdir().unwrap();
     let (image, places) = Spec::default().make(dir.path());
-    let patch = bake(device(&image), &recipe(), NOW).unwrap();
+    let patch = bake(device(&image), &recipe(), CLOCK).unwrap();
     let node = dir.path().join("node-1.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);
@@ -93,11 +93,11 @@ fn what_is_named_is_there_and_both_file_systems_are_clean() {
 fn same_input_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let (image, _) = Spec::default().make(dir.path());
-    let first = bake(device(&image), &recipe(), NOW).unwrap();
-    assert_eq!(bake(device(&image), &recipe(), NOW).unwrap(), first);
+    let first = bake(device(&image), &recipe(), CLOCK).unwrap();
+    assert_eq!(bake(device(&image), &recipe(), CLOCK).unwrap(), first);
     let changed = first.blocks().count();
     assert!(changed < 1000, "{changed} blocks changed");
-    assert_ne!(bake(device(&image), &recipe(), NOW + 2).unwrap(), first);
+    assert_ne!(bake(device(&image), &recipe(), const { &Clock::new(1_700_000_002) }).unwrap(), first);
 }
 
 /// Links as Ubuntu has them, and one that leads nowhere but to itself.
@@ -127,7 +127,7 @@ fn with_links(dir: &Path) -> std::path::PathBuf {
 
 fn baked(image: &Path, changes: Vec<Change>) -> Result<Arc<dyn ReadAt>, String> {
     let recipe = Recipe { node: "node-1".into(), changes };
-    let patch = bake(device(image), &recipe, NOW)
+    let patch = bake(device(image), &recipe, CLOCK)
         .map_err(|e| format!("{e}: {:?}", std::error::Error::source(&e).map(ToString::to_string)))?;
     Ok(Arc::new(Patched::new(device(image), patch)))
 }
@@ -239,7 +239,7 @@ fn what_is_not_named_stays_as_it_was() {
     images::put(&root.join("etc/machine-id"), "");
     let (image, places) = Spec::default().make_from(dir.path(), &root);
     let base = device(&image);
-    let patch = bake(Arc::clone(&base), &recipe(), NOW).unwrap();
+    let patch = bake(Arc::clone(&base), &recipe(), CLOCK).unwrap();
     let node: Arc<dyn ReadAt> = Arc::new(Patched::new(Arc::clone(&base), patch));
     let named =
         ["/etc/hostname", "/etc/pibake", "/etc/link", "/etc/hosts", "/var", "/usr/lib/pibake", "/usr/lib"];
@@ -254,7 +254,7 @@ fn a_change_that_cannot_be_made_says_where() {
     let (image, _) = Spec::default().make(dir.path());
     let bad = |c: Change| {
         let recipe = Recipe { node: "node-1".into(), changes: vec![c] };
-        match bake(device(&image), &recipe, NOW) {
+        match bake(device(&image), &recipe, CLOCK) {
             Err(Error::FileSystem { source, .. }) => source.to_string(),
             other => panic!("{other:?}"),
         }
@@ -289,5 +289,5 @@ fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
 #[test]
 fn an_image_of_nothing_is_refused() {
     let zeros: Arc<dyn ReadAt> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
-    assert!(matches!(bake(zeros, &recipe(), NOW), Err(Error::Table(_))));
+    assert!(matches!(bake(zeros, &recipe(), CLOCK), Err(Error::Table(_))));
 }

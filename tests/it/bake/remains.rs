@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pibake::bake::{Error, Preparation, bake, preparations};
 use pibake::recipe::{Action, Change, Recipe, Volume};
 
-use super::{NOW, device, recipe, write, write_out};
+use super::{CLOCK, device, recipe, write, write_out};
 use support::images::{self, ROOT_FILES, Spec};
 use support::{run, tool};
 
@@ -87,7 +87,7 @@ fn what_made_it_one_machine_is_taken_away() {
     assert!(before.iter().all(|preparation| preparation.was_there));
 
     let node = dir.path().join("node.img");
-    write_out(&image, &bake(device(&image), &recipe(), NOW).unwrap(), &node);
+    write_out(&image, &bake(device(&image), &recipe(), CLOCK).unwrap(), &node);
     images::assert_clean(&node, places);
     let ext4 = dir.path().join("p2");
     images::extract(&node, places.root, &ext4);
@@ -173,10 +173,10 @@ fn a_node_that_was_baked_is_no_base() {
     let dir = tempfile::tempdir().unwrap();
     let (image, _) = base(dir.path(), &[]);
     let node = dir.path().join("node.img");
-    write_out(&image, &bake(device(&image), &recipe(), NOW).unwrap(), &node);
-    let error = bake(device(&node), &recipe(), NOW).unwrap_err();
+    write_out(&image, &bake(device(&image), &recipe(), CLOCK).unwrap(), &node);
+    let error = bake(device(&node), &recipe(), CLOCK).unwrap_err();
     assert!(error.to_string().contains("/etc/pibake"), "{error}");
     let change = Change { volume: Volume::Root, ..recipe().changes[1].clone() };
     let other = Recipe { node: "node-9".into(), changes: vec![change] };
-    assert!(matches!(bake(device(&node), &other, NOW), Err(Error::Used(_))));
+    assert!(matches!(bake(device(&node), &other, CLOCK), Err(Error::Used(_))));
 }

@@ -7,7 +7,7 @@ use pibake::disk::{FileDevice, WriteAt};
 use pibake::fs::fat::{Bpb, Fat, FatView, RootDirectory};
 use pibake::fs::{Error, FsEdit, FsRead};
 
-use super::{NOW, ROOT, path};
+use super::{CLOCK, ROOT, path};
 use crate::writable::WritableFile;
 use support::{run, tool};
 
@@ -41,7 +41,7 @@ fn names(view: &FatView<FileDevice>, of: &str) -> Vec<String> {
 fn grows(mib: u64, options: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("fat");
-    let fs = Box::new(Fat::open(used_before(&file, mib, options), NOW).unwrap());
+    let fs = Box::new(Fat::open(used_before(&file, mib, options), CLOCK).unwrap());
     fs.create_dir(&path("/below"), ROOT).unwrap();
     let mut content = BTreeMap::new();
     for n in 0..60 {
@@ -79,7 +79,7 @@ fn a_root_directory_that_is_just_full() {
     for count in [14, 15, 16, 17, 31, 32] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("fat");
-        let fs = Box::new(Fat::open(used_before(&file, 40, &["-F", "32", "-s", "1"]), NOW).unwrap());
+        let fs = Box::new(Fat::open(used_before(&file, 40, &["-F", "32", "-s", "1"]), CLOCK).unwrap());
         for n in 0..count {
             // one entry each, the label has the first; clusters are of 16 entries
             fs.write(&path(&format!("/F{n}")), &mut &b""[..], ROOT).unwrap();
@@ -95,7 +95,7 @@ fn a_root_directory_that_is_just_full() {
 fn the_root_directory_of_a_fat16_says_when_it_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("fat");
-    let fs = Fat::open(used_before(&file, 20, &["-F", "16", "-s", "4", "-r", "64"]), NOW).unwrap();
+    let fs = Fat::open(used_before(&file, 20, &["-F", "16", "-s", "4", "-r", "64"]), CLOCK).unwrap();
     let full = (0..100).find_map(|n| fs.write(&path(&format!("/F{n}")), &mut &b"x"[..], ROOT).err());
     assert!(matches!(full, Some(Error::Full { .. })), "{full:?}");
 }
@@ -103,7 +103,7 @@ fn the_root_directory_of_a_fat16_says_when_it_is_full() {
 #[test]
 fn fat12_and_tables_that_are_not_mirrored_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let error = |file: &Path| Fat::open(WritableFile::open(file).unwrap(), NOW).err().unwrap();
+    let error = |file: &Path| Fat::open(WritableFile::open(file).unwrap(), CLOCK).err().unwrap();
     let small = dir.path().join("small");
     std::fs::File::create(&small).unwrap().set_len(2 << 20).unwrap();
     run(tool("mkfs.vfat", "dosfstools").args(["-F", "12"]).arg(&small));

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use crate::writable::WritableFile;
 use pibake::disk::{ReadAt, WriteAt, partitions};
 use pibake::fs::ext4::Ext4;
-use pibake::fs::fat::{Bpb, Fat};
+use pibake::fs::fat::{Bpb, Clock, Fat};
 use pibake::fs::{Attributes, Error, FileKind, FsEdit, FsRead, layout, remove_all};
 use pibake::image_path::ImagePath;
 use support::images::{self, Spec, UBUNTU};
 use support::{run, tool};
 
 const NOW: i64 = 1_700_000_000;
+const CLOCK: &Clock = &Clock::new(NOW);
 const ROOT: Attributes = Attributes { mode: 0o644, uid: 0, gid: 0, mtime: NOW };
 
 fn path(text: &str) -> ImagePath {
@@ -31,7 +32,7 @@ fn open(image: &Path) -> (Box<dyn FsEdit>, Box<dyn FsEdit>) {
     let device: Arc<dyn WriteAt> = Arc::new(WritableFile::open(image).unwrap());
     let (_, found) = partitions(&device).unwrap();
     let layout = layout::find(&(Arc::clone(&device) as Arc<dyn ReadAt>), &found).unwrap();
-    let boot = Fat::open(layout.boot.open(Arc::clone(&device)).unwrap(), NOW).unwrap();
+    let boot = Fat::open(layout.boot.open(Arc::clone(&device)).unwrap(), CLOCK).unwrap();
     let root = Ext4::open(layout.root.open(device).unwrap(), NOW).unwrap();
     (Box::new(boot), Box::new(root))
 }
@@ -249,7 +250,7 @@ fn a_fat_that_was_not_unmounted_is_refused() {
     images::extract(&image, places.boot, &fat);
     let device = WritableFile::open(&fat).unwrap();
     device.write_at(0x41, &[1]).unwrap();
-    assert!(matches!(Fat::open(device, NOW), Err(Error::NotClean { fs: "FAT", .. })));
+    assert!(matches!(Fat::open(device, CLOCK), Err(Error::NotClean { fs: "FAT", .. })));
 }
 
 /// A FAT whose root directory is a chain of two clusters that lead to each other and never end.
@@ -264,7 +265,7 @@ fn a_fat_that_leads_in_circles_is_found_out() {
     device.write_at(bpb.fat_offset + 8, &[3, 0, 0, 0, 2, 0, 0, 0]).unwrap();
     // deleted entries: nothing is found, and no entry says that no more follow
     device.write_at(bpb.data_offset, &[0xe5; 1024]).unwrap();
-    let fs = Fat::open(device, NOW).unwrap();
+    let fs = Fat::open(device, CLOCK).unwrap();
     for result in [
         fs.list(&path("/")).map(drop),
         fs.write(&path("/cmdline.txt"), &mut &b"x"[..], ROOT),
