@@ -7,11 +7,11 @@ mod spec;
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use spec::{InvalidSpec, Spec, shown};
 
-/// Where the images of [`IMAGES`] lie; a mirror takes the place of this prefix.
+/// Where the known images lie; a mirror takes the place of this prefix.
 pub const RELEASES: &str = "https://cdimage.ubuntu.com/releases";
 
 /// The release that is baked unless another is asked for.
-pub const DEFAULT: &str = "20.04.5";
+pub(super) const DEFAULT: &str = "20.04.5";
 
 /// An image known by name.
 ///
@@ -36,7 +36,7 @@ pub struct Image {
 /// Names and addresses: directory listings of <https://cdimage.ubuntu.com/releases/>. Digests: quoted
 /// by third parties who build from these images. Sizes: 20.04.4 has 3,487,742,976 bytes, and 20.04.5
 /// differs from it by package updates; 22.04 and 24.04 are given with a FAT of 256 MiB more and some room.
-pub const IMAGES: [Image; 3] = [
+pub(super) const IMAGES: [Image; 3] = [
     Image {
         release: "20.04.5",
         series: "20.04",
@@ -75,8 +75,7 @@ impl Image {
     }
 
     /// Whether `digest` is the one that third parties quote.
-    #[must_use]
-    pub fn hint_agrees(&self, digest: &Digest) -> bool {
+    pub(crate) fn hint_agrees(&self, digest: &Digest) -> bool {
         self.digest_hint == digest.to_string()
     }
 }

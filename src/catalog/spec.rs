@@ -97,7 +97,7 @@ impl Spec {
     ///
     /// # Errors
     /// [`InvalidSpec`], with what was probably meant.
-    pub fn parse_among(given: &str, is_file: impl FnOnce(&str) -> bool) -> Result<Self, InvalidSpec> {
+    pub(crate) fn parse_among(given: &str, is_file: impl FnOnce(&str) -> bool) -> Result<Self, InvalidSpec> {
         if given.trim().is_empty() {
             return Err(InvalidSpec::Empty);
         }

@@ -25,8 +25,7 @@ pub struct TokenTtl(Option<u32>);
 
 impl TokenTtl {
     /// So many hours.
-    #[must_use]
-    pub const fn hours(hours: u32) -> Self {
+    pub(super) const fn hours(hours: u32) -> Self {
         Self(Some(hours))
     }
 
@@ -34,8 +33,7 @@ impl TokenTtl {
     pub const NEVER: Self = Self(None);
 
     /// As Go's `time.ParseDuration` takes it, and kubeadm with it: `0s` is without an end.
-    #[must_use]
-    pub fn to_go(self) -> String {
+    pub(crate) fn to_go(self) -> String {
         self.0.map_or_else(|| "0s".to_owned(), |hours| format!("{hours}h"))
     }
 

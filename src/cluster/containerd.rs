@@ -43,23 +43,20 @@ impl FromStr for ContainerdVersion {
 impl ContainerdVersion {
     /// Whether the CRI plugin reads `registry.config_path` (pkg/cri/config/config.go, from 1.5.0 on).
     /// 1.4 is told of mirrors in config.toml itself.
-    #[must_use]
-    pub fn reads_config_path(self) -> bool {
+    pub(crate) fn reads_config_path(self) -> bool {
         self.since(1, 5, 0)
     }
 
     /// Whether the CRI plugin knows `image_pull_with_sync_fs` (same file; 1.7.14, 2.0.0), which has
     /// what it unpacks on the disk before it counts as there.
-    #[must_use]
-    pub fn syncs_pulls(self) -> bool {
+    pub(crate) fn syncs_pulls(self) -> bool {
         self.since(1, 7, 14)
     }
 
     /// Whether the diff service knows `sync_fs` (services/diff/local.go; 1.7.26, 2.0.0): the same
     /// for every client that unpacks by that service. From 2.1 on the CRI plugin does not, unless
     /// `image_pull_with_sync_fs` takes it back to it (`CheckLocalImagePullConfigs`).
-    #[must_use]
-    pub fn syncs_diffs(self) -> bool {
+    pub(crate) fn syncs_diffs(self) -> bool {
         self.since(1, 7, 26)
     }
 

@@ -51,8 +51,7 @@ fn shares(own: Ipv4Net, there: &Surrounding) -> bool {
 impl Cluster {
     /// What of this cluster's networks the machine that builds it reaches in another way, and what
     /// to do where the nodes' uplink is in the same network.
-    #[must_use]
-    pub fn shared_with(&self, outside: &[Surrounding]) -> Vec<Warning> {
+    pub(crate) fn shared_with(&self, outside: &[Surrounding]) -> Vec<Warning> {
         let mut own = vec![
             ("kubernetes.pods", self.kubernetes.pods),
             ("kubernetes.services", self.kubernetes.services),

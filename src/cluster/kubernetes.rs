@@ -42,14 +42,12 @@ pub struct Flannel {
 impl Flannel {
     /// Whether the image has `/opt/bin/install-conf`, which took the place of `cp` (flannel 0.28.6,
     /// images/Dockerfile). An image whose tag is no release is taken to be as new as pibake's own.
-    #[must_use]
-    pub fn installs_its_configuration(&self) -> bool {
+    pub(crate) fn installs_its_configuration(&self) -> bool {
         self.is_since((0, 28, 6))
     }
 
     /// Whether flanneld answers at `/readyz` as well as at `/healthz` (flannel 0.28.9, main.go).
-    #[must_use]
-    pub fn tells_readiness(&self) -> bool {
+    pub(crate) fn tells_readiness(&self) -> bool {
         self.is_since((0, 28, 9))
     }
 

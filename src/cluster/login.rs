@@ -86,7 +86,7 @@ impl Accounts {
 
 impl Cluster {
     /// Refuses a login name that the image with these accounts uses for something else.
-    pub fn check_login(&self, image: &Accounts) -> Result<(), TakenName> {
+    pub(crate) fn check_login(&self, image: &Accounts) -> Result<(), TakenName> {
         let name = &self.access.user;
         match image.fault(name) {
             None => Ok(()),

@@ -49,7 +49,7 @@ pub use network::{
 };
 pub use node::{InvalidMac, MacAddress, Node, Role};
 pub use node_name::NodeName;
-pub use plan::MOST_NODES;
+pub(crate) use plan::MOST_NODES;
 pub use platform::Platform;
 pub use problem::{Error, Origin, Problem};
 pub use read::{NotText, Overrides, Passwords};
@@ -126,8 +126,7 @@ impl Cluster {
     }
 
     /// The keys of the description that hold a secret in clear.
-    #[must_use]
-    pub fn secret_keys(&self) -> Vec<&'static str> {
+    pub(crate) fn secret_keys(&self) -> Vec<&'static str> {
         let proxy = self.sources.proxy.as_ref();
         let is_elsewhere =
             |key: &str| self.origins.flags.contains_key(key) || self.origins.secret_files.contains_key(key);
@@ -148,7 +147,7 @@ impl Cluster {
     }
 
     /// The files that secrets of the description were read from.
-    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
         self.origins.secret_files.values().map(PathBuf::as_path)
     }
 

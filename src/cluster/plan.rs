@@ -53,7 +53,7 @@ fn to_address(bits: u64) -> Ipv4Addr {
 
 /// How many nodes a cluster may have in all: the addresses that are promised, and what the
 /// reservations for nodes to come are counted up to.
-pub const MOST_NODES: u16 = 250;
+pub(crate) const MOST_NODES: u16 = 250;
 
 impl Cluster {
     /// Names and addresses of nodes that may be added later, as they will have them. A DHCP

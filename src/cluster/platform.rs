@@ -41,7 +41,7 @@ const V1: ContainerdVersion = ContainerdVersion::line(1, 7);
 const V2: ContainerdVersion = ContainerdVersion::line(2, 2);
 
 /// All that is known.
-pub const PLATFORMS: [Platform; 4] = [
+pub(super) const PLATFORMS: [Platform; 4] = [
     // systemd 245, cgroup v1, kernel 5.4, netplan 0.104. Docker's repository stopped at
     // containerd.io 1.7.27 when it dropped focal (May 2025).
     Platform {
@@ -147,7 +147,7 @@ impl Platform {
 }
 
 /// kubelet's `failCgroupV1` is true by default after this one.
-pub const LAST_KUBERNETES_ON_CGROUP_V1: u16 = 34;
+pub(super) const LAST_KUBERNETES_ON_CGROUP_V1: u16 = 34;
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())

@@ -7,8 +7,7 @@ use super::{Cluster, Security, WifiKey};
 impl Cluster {
     /// Whether the passphrase of the radio network has to be on the card, in a file that only root
     /// can read: for WPA3, and only where the image can do it.
-    #[must_use]
-    pub fn needs_passphrase(&self, platform: &Platform) -> bool {
+    pub(crate) fn needs_passphrase(&self, platform: &Platform) -> bool {
         self.network.wifi().is_some_and(|wifi| {
             wifi.security != Security::Wpa2 && wifi.key != WifiKey::Open && platform.netplan_1
         })

@@ -110,7 +110,7 @@ impl Classified for Error {
 
 impl Error {
     /// `path` contradicts itself.
-    pub fn corrupt(path: &ImagePath, why: impl Into<String>) -> Self {
+    pub(crate) fn corrupt(path: &ImagePath, why: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_string(), why: why.into() }
     }
 

@@ -48,7 +48,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`NotText`] where a value is not UTF-8.
-    pub fn from_environment() -> Result<Self, NotText> {
+    pub(crate) fn from_environment() -> Result<Self, NotText> {
         Self::from_variables(|name| std::env::var_os(name))
     }
 

@@ -189,7 +189,7 @@ impl Superblock {
     ///
     /// # Errors
     /// [`Error::Time`]
-    pub fn check_time(&self, now: i64) -> Result<(), Error> {
+    pub(crate) fn check_time(&self, now: i64) -> Result<(), Error> {
         let kept = times::kept(self.inode_size);
         if kept.contains(&now) {
             return Ok(());

@@ -127,8 +127,7 @@ impl Bpb {
     }
 
     /// Bytes in an entry of the allocation table.
-    #[must_use]
-    pub fn entry_len(&self) -> u64 {
+    pub(super) fn entry_len(&self) -> u64 {
         if self.fat32 { 4 } else { 2 }
     }
 
@@ -136,7 +135,7 @@ impl Bpb {
     ///
     /// # Errors
     /// [`Error::Incompatible`]
-    pub fn check_tables(&self) -> Result<(), Error> {
+    pub(super) fn check_tables(&self) -> Result<(), Error> {
         if self.mirrored {
             return Ok(());
         }

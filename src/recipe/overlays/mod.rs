@@ -70,8 +70,7 @@ impl Layer {
     }
 
     /// Whether nodes of that role get it.
-    #[must_use]
-    pub const fn is_for(self, role: Role) -> bool {
+    const fn is_for(self, role: Role) -> bool {
         match self {
             Self::CloudInit | Self::Common => true,
             Self::ControlPlane => matches!(role, Role::ControlPlane),
@@ -118,8 +117,7 @@ pub struct Overlays {
 
 impl Overlays {
     /// Pibake's own.
-    #[must_use]
-    pub fn built_in() -> Self {
+    pub(crate) fn built_in() -> Self {
         let item = |file: &BuiltIn| {
             let content = Cow::Borrowed(file.content);
             let kind = ItemKind::File { content, template: file.template, mode: file.placement.access.mode };
@@ -165,7 +163,7 @@ impl Overlays {
     }
 
     /// What lands on a node of that role: of two layers with the same path, the role's.
-    pub fn for_role(&self, role: Role) -> impl Iterator<Item = (Volume, &ImagePath, &Item)> {
+    pub(crate) fn for_role(&self, role: Role) -> impl Iterator<Item = (Volume, &ImagePath, &Item)> {
         let mut landing = BTreeMap::new();
         for ((layer, path), item) in &self.items {
             if layer.is_for(role) {
