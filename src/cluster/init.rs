@@ -21,8 +21,8 @@ const CHOICES: [(&str, Ipv4Net, &[Ipv4Net]); 3] = [
 /// The text, and a sentence for each network in it that is not the default.
 #[must_use]
 pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
-    let (mut text, mut said) = (INIT.to_owned(), Vec::new());
-    let clash = |network| outside.iter().find(|there| shares(network, there));
+    let (mut text, mut notes) = (INIT.to_owned(), Vec::new());
+    let clash = |network| outside.iter().find(|there| overlaps(network, there));
     for (key, default, others) in CHOICES {
         let Some(there) = clash(default) else { continue };
         let Some(other) = others.iter().find(|other| clash(**other).is_none()) else { continue };
@@ -34,24 +34,24 @@ pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
         let line = |mark: &str, net: &Ipv4Net| format!("\n{mark}{key} = \"{net}\"");
         let written = if key == "subnet" { other } else { &default };
         text = text.replacen(&line("#", written), &line("", other), 1);
-        said.push(format!(
+        notes.push(format!(
             "{key} is {other} instead of {default}: this machine reaches {} by {}",
             there.network, there.interface
         ));
     }
-    (text, said)
+    (text, notes)
 }
 
 /// Whether a network of the cluster's could not be told from this one. One that is reached over a
 /// router and is wider does no harm: the narrower way wins.
-fn shares(own: Ipv4Net, there: &Surrounding) -> bool {
+fn overlaps(own: Ipv4Net, there: &Surrounding) -> bool {
     own.contains(&there.network) || (!there.routed && there.network.contains(&own))
 }
 
 impl Cluster {
     /// What of this cluster's networks the machine that builds it reaches in another way, and what
     /// to do where the nodes' uplink is in the same network.
-    pub(crate) fn shared_with(&self, outside: &[Surrounding]) -> Vec<Warning> {
+    pub(crate) fn overlaps_with(&self, outside: &[Surrounding]) -> Vec<Warning> {
         let mut own = vec![
             ("kubernetes.pods", self.kubernetes.pods),
             ("kubernetes.services", self.kubernetes.services),
@@ -60,7 +60,7 @@ impl Cluster {
             own.insert(0, ("network.subnet", self.network.subnet));
         }
         let overlap = |(key, network)| {
-            let there = outside.iter().find(|there| shares(network, there))?.clone();
+            let there = outside.iter().find(|there| overlaps(network, there))?.clone();
             Some(Warning::Overlap { key, network, there })
         };
         own.into_iter().filter_map(overlap).collect()
@@ -86,7 +86,7 @@ mod tests {
     fn defaults_are_kept_where_nothing_is_in_their_way() {
         for outside in [vec![], vec![there("192.168.1.0/24", false), there("10.0.0.0/8", true)]] {
             assert_eq!(init(&outside), (INIT.to_owned(), vec![]));
-            assert!(parsed(INIT).shared_with(&outside).is_empty());
+            assert!(parsed(INIT).overlaps_with(&outside).is_empty());
         }
     }
 
@@ -99,12 +99,12 @@ mod tests {
             (&["10.0.0.0/8"], ["172.30.77.0/24", "172.20.0.0/16", "172.24.0.0/16"]),
         ] {
             let outside: Vec<_> = outside.iter().map(|net| there(net, false)).collect();
-            let (text, said) = init(&outside);
+            let (text, notes) = init(&outside);
             let cluster = parsed(&text);
             let found = [cluster.network.subnet, cluster.kubernetes.pods, cluster.kubernetes.services];
             assert_eq!(found.map(|net| net.to_string()), expected);
-            assert_eq!(said.len(), parsed(INIT).shared_with(&outside).len());
-            assert!(cluster.shared_with(&outside).is_empty());
+            assert_eq!(notes.len(), parsed(INIT).overlaps_with(&outside).len());
+            assert!(cluster.overlaps_with(&outside).is_empty());
             // What is commented out is still what holds.
             let spoken: String = text
                 .lines()

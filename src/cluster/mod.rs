@@ -49,10 +49,10 @@ pub use network::{
 };
 pub use node::{InvalidMac, MacAddress, Node, Role};
 pub use node_name::NodeName;
-pub(crate) use plan::MOST_NODES;
+pub(crate) use plan::MAX_NODES;
 pub use platform::Platform;
 pub use problem::{Error, Origin, Problem};
-pub use read::{NotText, Overrides, Passwords};
+pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::{Software, SoftwareError};
 pub use sources::{AptSource, ImageLayout, Proxy, Sources};
@@ -142,7 +142,7 @@ impl Cluster {
         if has_password(proxy.and_then(|p| p.https.as_ref())) {
             keys.push("sources.proxy.https");
         }
-        keys.retain(|key| self.origins.places.contains_key(*key) && !is_elsewhere(key));
+        keys.retain(|key| self.origins.positions.contains_key(*key) && !is_elsewhere(key));
         keys
     }
 
@@ -157,7 +157,7 @@ impl Cluster {
         let mut warnings = Vec::new();
         if let Some(gateway) = self.network.gateway()
             && gateway.uplink.wifi.is_none()
-            && !self.origins.given("network.uplink")
+            && !self.origins.is_set("network.uplink")
         {
             let node = self.control_plane().map_or("the control plane", |node| node.name.as_str()).to_owned();
             warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });

@@ -8,7 +8,7 @@ use super::{Cluster, NodeName, defaults};
 
 /// The first and last address of a network that a machine may have; `None` where there are fewer
 /// than two of them (a /31 or /32 has no broadcast address, which dhcpd and flannel count on).
-pub(super) fn hosts(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
+pub(super) fn host_range(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let (network, broadcast) = (subnet.network().to_bits(), subnet.broadcast().to_bits());
     (subnet.prefix_len() <= 30)
         .then(|| (Ipv4Addr::from_bits(network + 1), Ipv4Addr::from_bits(broadcast - 1)))
@@ -16,19 +16,19 @@ pub(super) fn hosts(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
 
 /// How many machines fit in a network.
 pub(super) fn capacity(subnet: Ipv4Net) -> u32 {
-    hosts(subnet).map_or(0, |(first, last)| last.to_bits() - first.to_bits() + 1)
+    host_range(subnet).map_or(0, |(first, last)| last.to_bits() - first.to_bits() + 1)
 }
 
 /// Where machines that are no nodes get their addresses from, where the user says nothing: the
 /// top of the network, so that nodes can be added below without moving anyone.
-pub(super) fn usual_pool(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    let (_, last) = hosts(subnet)?;
+pub(super) fn default_pool(subnet: Ipv4Net) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let (_, last) = host_range(subnet)?;
     let size = defaults::POOL_SIZE.min(capacity(subnet) / 4);
     (size > 0).then(|| (Ipv4Addr::from_bits(last.to_bits() - size + 1), last))
 }
 
 /// A range without some addresses: what is left of it, in ascending order.
-pub(super) fn without(
+pub(super) fn subtract(
     (first, last): (Ipv4Addr, Ipv4Addr),
     taken: impl Iterator<Item = Ipv4Addr>,
 ) -> Vec<(Ipv4Addr, Ipv4Addr)> {
@@ -53,7 +53,7 @@ fn to_address(bits: u64) -> Ipv4Addr {
 
 /// How many nodes a cluster may have in all: the addresses that are promised, and what the
 /// reservations for nodes to come are counted up to.
-pub(crate) const MOST_NODES: u16 = 250;
+pub(crate) const MAX_NODES: u16 = 250;
 
 impl Cluster {
     /// Names and addresses of nodes that may be added later, as they will have them. A DHCP
@@ -69,7 +69,7 @@ impl Cluster {
                 && !pool.iter().any(|(from, to)| (*from..=*to).contains(&address))
                 && !self.nodes.iter().any(|n| n.address == address)
         };
-        (last.number + 1..=MOST_NODES)
+        (last.number + 1..=MAX_NODES)
             .map_while(|number| {
                 let after = u32::from(number - last.number);
                 let address = last.address.to_bits().checked_add(after).map(Ipv4Addr::from_bits)?;
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_range_leaves_out_what_is_taken() {
         let left = |taken: &[&str]| {
-            without((ip("10.0.0.1"), ip("10.0.0.10")), taken.iter().map(|t| ip(t)))
+            subtract((ip("10.0.0.1"), ip("10.0.0.10")), taken.iter().map(|t| ip(t)))
                 .iter()
                 .map(|(a, b)| format!("{}-{}", a.octets()[3], b.octets()[3]))
                 .collect::<Vec<_>>()
@@ -104,16 +104,16 @@ mod tests {
         let all: Vec<String> = (1..=10).map(|n| format!("10.0.0.{n}")).collect();
         assert_eq!(left(&all.iter().map(String::as_str).collect::<Vec<_>>()), "");
         let top =
-            without((ip("255.255.255.250"), ip("255.255.255.255")), [ip("255.255.255.255")].into_iter());
+            subtract((ip("255.255.255.250"), ip("255.255.255.255")), [ip("255.255.255.255")].into_iter());
         assert_eq!(top, [(ip("255.255.255.250"), ip("255.255.255.254"))]);
     }
 
     #[test]
     fn networks_have_hosts_and_a_pool_at_the_top() {
-        let range = |net: &str| hosts(net.parse().unwrap());
+        let range = |net: &str| host_range(net.parse().unwrap());
         assert_eq!(range("10.0.0.0/24"), Some((ip("10.0.0.1"), ip("10.0.0.254"))));
         assert_eq!(range("10.0.0.0/31"), None);
-        let pool = |net: &str| usual_pool(net.parse().unwrap());
+        let pool = |net: &str| default_pool(net.parse().unwrap());
         assert_eq!(pool("10.0.0.0/24"), Some((ip("10.0.0.205"), ip("10.0.0.254"))));
         assert_eq!(pool("10.0.0.8/29"), Some((ip("10.0.0.14"), ip("10.0.0.14"))));
         assert_eq!(pool("10.0.0.0/30"), None);

@@ -140,8 +140,8 @@ impl Platform {
         let (id, version) = (value("ID"), value("VERSION_ID"));
         let known = |p: &Self| Some(p.id) == id.as_deref() && Some(p.version) == version.as_deref();
         PLATFORMS.into_iter().find(known).ok_or_else(|| {
-            let said = |v: Option<String>| v.unwrap_or_else(|| "nothing".to_owned());
-            UnknownPlatform { found: format!("ID={} VERSION_ID={}", said(id), said(version)) }
+            let or_nothing = |v: Option<String>| v.unwrap_or_else(|| "nothing".to_owned());
+            UnknownPlatform { found: format!("ID={} VERSION_ID={}", or_nothing(id), or_nothing(version)) }
         })
     }
 }

@@ -88,7 +88,7 @@ impl fmt::Display for Problem {
 pub(super) struct Origins {
     pub(super) file: String,
     /// Line and column, from 1.
-    pub(super) places: BTreeMap<String, (usize, usize)>,
+    pub(super) positions: BTreeMap<String, (usize, usize)>,
     pub(super) flags: BTreeMap<String, &'static str>,
     /// Files that secrets were read from, by key.
     pub(super) secret_files: BTreeMap<String, PathBuf>,
@@ -111,8 +111,8 @@ impl Eq for Origins {}
 
 impl Origins {
     /// Whether the user gave `key`.
-    pub(super) fn given(&self, key: &str) -> bool {
-        self.flags.contains_key(key) || self.places.contains_key(key)
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.flags.contains_key(key) || self.positions.contains_key(key)
     }
 
     /// Where `key`, or the nearest table around it, was written.
@@ -122,7 +122,7 @@ impl Origins {
             if let Some(flag) = self.flags.get(around) {
                 return Origin::Flag(flag);
             }
-            if let Some(&(line, column)) = self.places.get(around) {
+            if let Some(&(line, column)) = self.positions.get(around) {
                 return Origin::File { file: self.file.clone(), line, column };
             }
             match around.rfind(['.', '[']) {

@@ -122,7 +122,7 @@ impl Cluster {
             None => return fail(key, format!("no containerd is known for {}", platform.name)),
         };
         if let Some(fault) = containerd_fault(kubernetes, containerd) {
-            let way_out = match known.clone().find(fits) {
+            let remedy = match known.clone().find(fits) {
                 Some(other) => format!("take containerd {other}"),
                 None if containerd.major == 1 => format!(
                     "{} has none newer: take Kubernetes 1.{LAST_ON_CONTAINERD_1} or older, or a newer base image",
@@ -130,7 +130,7 @@ impl Cluster {
                 ),
                 None => "take a newer Kubernetes".to_owned(),
             };
-            return fail(key, format!("{fault}; {way_out}"));
+            return fail(key, format!("{fault}; {remedy}"));
         }
         let has_line = known.clone().any(|c| c.major == containerd.major);
         if !has_line && self.sources.docker.url == defaults::DOCKER {
@@ -165,17 +165,17 @@ impl Cluster {
 
     fn cgroup_v1_refusal(&self, kubernetes: KubernetesVersion, platform: &Platform) -> String {
         let last = LAST_KUBERNETES_ON_CGROUP_V1;
-        let mut ways = vec![format!("take 1.{last} or older")];
+        let mut options = vec![format!("take 1.{last} or older")];
         if platform.cgroup == Cgroup::V1 {
             let enough = kubernetes.minor <= LAST_ON_CONTAINERD_1
                 || platform.containerd.iter().any(|c| c.major > 1)
                 || self.kubernetes.containerd.is_some_and(|c| c.major > 1);
             if enough {
-                ways.push("set kubernetes.cgroup = \"v2\"".to_owned());
+                options.push("set kubernetes.cgroup = \"v2\"".to_owned());
             }
-            ways.push("take a newer base image".to_owned());
+            options.push("take a newer base image".to_owned());
         } else {
-            ways.push("drop kubernetes.cgroup = \"v1\"".to_owned());
+            options.push("drop kubernetes.cgroup = \"v1\"".to_owned());
         }
         let what = if platform.cgroup == Cgroup::V1 {
             "which is what this base image runs"
@@ -185,7 +185,7 @@ impl Cluster {
         format!(
             "the kubelet of Kubernetes {kubernetes} does not start on cgroup v1, {what} ({}): {}",
             platform.name,
-            ways.join(", or ")
+            options.join(", or ")
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Reading TOML so that every complaint names key and line, and all of them come at once.
+//! Reading TOML so that every problem names key and line, and all of them come at once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,8 +23,8 @@ struct State {
     problems: Vec<Problem>,
     /// Keys that tables know, by table.
     known: BTreeMap<String, Vec<&'static str>>,
-    /// Keys that no one asked for: table, key, offset.
-    strangers: Vec<(String, String, usize)>,
+    /// Keys that nothing asked for: table, key, offset.
+    unknown: Vec<(String, String, usize)>,
 }
 
 /// A table, or its absence.
@@ -62,14 +62,14 @@ impl<'t> Document<'t> {
         Self { text, state: RefCell::new(State { origins, ..State::default() }) }
     }
 
-    /// The table around all others. A syntax error is complained of and leaves an empty one.
+    /// The table around all others. A syntax error is reported and leaves an empty one.
     pub(super) fn root(&self) -> Table<'_, 't> {
         let entries = match DeTable::parse(self.text) {
             Ok(table) => entries(table.into_inner()),
             Err(error) => {
                 // Only the message: the error's own display quotes the line, which may hold a secret.
                 let at = error.span().map_or(0, |span| span.start);
-                self.complain_at(at, String::new(), error.message().replace('\n', ", "));
+                self.report_at(at, String::new(), error.message().replace('\n', ", "));
                 BTreeMap::new()
             }
         };
@@ -82,23 +82,23 @@ impl<'t> Document<'t> {
     }
 
     /// Whether the user gave `key`.
-    pub(super) fn given(&self, key: &str) -> bool {
-        self.state.borrow().origins.given(key)
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.state.borrow().origins.is_set(key)
     }
 
-    /// Complains of the value of `key`.
-    pub(super) fn complain(&self, key: &str, message: impl Into<String>) {
+    /// Reports a problem with the value of `key`.
+    pub(super) fn report(&self, key: &str, message: impl Into<String>) {
         let mut state = self.state.borrow_mut();
         let problem = state.origins.problem(key, message);
         state.problems.push(problem);
     }
 
-    /// All complaints in the order of the file, unknown keys among them.
+    /// All problems in the order of the file, unknown keys among them.
     pub(super) fn finish(self) -> (Origins, Vec<Problem>) {
-        let strangers = std::mem::take(&mut self.state.borrow_mut().strangers);
-        for (table, key, at) in strangers {
-            let message = stranger(&self.state.borrow().known, &table, &key);
-            self.complain_at(at, table, message);
+        let unknown = std::mem::take(&mut self.state.borrow_mut().unknown);
+        for (table, key, at) in unknown {
+            let message = unknown_key(&self.state.borrow().known, &table, &key);
+            self.report_at(at, table, message);
         }
         let State { origins, mut problems, .. } = self.state.into_inner();
         problems.sort_by_key(|p| match p.origin {
@@ -109,7 +109,7 @@ impl<'t> Document<'t> {
         (origins, problems)
     }
 
-    fn complain_at(&self, at: usize, key: String, message: String) {
+    fn report_at(&self, at: usize, key: String, message: String) {
         let (line, column) = self.position(at);
         let mut state = self.state.borrow_mut();
         let origin = Origin::File { file: state.origins.file.clone(), line, column };
@@ -125,7 +125,7 @@ impl<'t> Document<'t> {
 
     fn value<'d>(&'d self, path: String, value: Spanned<DeValue<'t>>) -> Value<'d, 't> {
         let place = self.position(value.span().start);
-        self.state.borrow_mut().origins.places.insert(path.clone(), place);
+        self.state.borrow_mut().origins.positions.insert(path.clone(), place);
         Value { document: self, path, value }
     }
 }
@@ -138,8 +138,8 @@ fn entries<'t>(table: DeTable<'t>) -> BTreeMap<String, (usize, Spanned<DeValue<'
     table.into_iter().map(entry).collect()
 }
 
-/// What to say of a key that its table does not know.
-fn stranger(known: &BTreeMap<String, Vec<&'static str>>, table: &str, key: &str) -> String {
+/// The message for a key that its table does not know.
+fn unknown_key(known: &BTreeMap<String, Vec<&'static str>>, table: &str, key: &str) -> String {
     let here = known.get(table).map_or(&[][..], Vec::as_slice);
     let wanted = key.replace('_', "-").to_lowercase();
     // Below this likeness (Jaro-Winkler, 0 to 1) a suggestion is more puzzling than none.
@@ -194,7 +194,7 @@ impl<'d, 't> Table<'d, 't> {
         let path = self.child(key);
         if here.is_some() && file.is_some() {
             let message = format!("goes without {key:?}: give one of the two");
-            self.document.complain(&self.child(file_key), message);
+            self.document.report(&self.child(file_key), message);
             return None;
         }
         if let (name, Some(value)) = variable {
@@ -205,8 +205,8 @@ impl<'d, 't> Table<'d, 't> {
         let (file, value) = file.check(|name| read(name))?;
         let mut state = self.document.state.borrow_mut();
         // What is wrong with it is told of the line that names the file.
-        if let Some(line) = state.origins.places.get(&self.child(file_key)).copied() {
-            state.origins.places.insert(path.clone(), line);
+        if let Some(line) = state.origins.positions.get(&self.child(file_key)).copied() {
+            state.origins.positions.insert(path.clone(), line);
         }
         state.origins.secret_files.insert(path.clone(), file);
         drop(state);
@@ -233,12 +233,12 @@ impl<'d, 't> Table<'d, 't> {
         left.into_iter().map(value).collect()
     }
 
-    /// Complains of what no one asked for; says whether there was any.
+    /// Reports the keys that nothing asked for; says whether there were any.
     pub(super) fn finish(self) -> bool {
         let any = !self.entries.is_empty();
         let mut state = self.document.state.borrow_mut();
-        let strangers = self.entries.into_iter().map(|(key, (at, _))| (self.path.clone(), key, at));
-        state.strangers.extend(strangers);
+        let unknown = self.entries.into_iter().map(|(key, (at, _))| (self.path.clone(), key, at));
+        state.unknown.extend(unknown);
         any
     }
 
@@ -314,7 +314,7 @@ impl<'d, 't> Value<'d, 't> {
         };
         let taken = take(value);
         if taken.is_none() {
-            document.complain_at(at, path.clone(), format!("must be {what}, but is {found}"));
+            document.report_at(at, path.clone(), format!("must be {what}, but is {found}"));
         }
         Some((document, path, taken?))
     }
@@ -326,8 +326,8 @@ fn number(value: &DeValue<'_>) -> Option<u32> {
 }
 
 impl<T> Field<'_, '_, T> {
-    /// What `check` makes of the value; complains of what it refuses.
+    /// What `check` makes of the value; reports what it refuses.
     pub(super) fn check<U, E: ToString>(self, check: impl FnOnce(&T) -> Result<U, E>) -> Option<U> {
-        check(&self.value).map_err(|e| self.document.complain(&self.path, e.to_string())).ok()
+        check(&self.value).map_err(|e| self.document.report(&self.path, e.to_string())).ok()
     }
 }

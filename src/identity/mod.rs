@@ -22,7 +22,7 @@ pub use ssh::SshKeyPair;
 pub use store::Store;
 pub use token::Tokens;
 
-use crate::cluster::{Access, MOST_NODES, Secret};
+use crate::cluster::{Access, MAX_NODES, Secret};
 
 /// The secrets of one cluster, made once and kept beside its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Identity {
             ca_hash: authority.hash(),
             not_before: authority.not_before,
             not_after: authority.not_after,
-            tokens: Tokens::make(MOST_NODES as usize)?,
+            tokens: Tokens::make(MAX_NODES as usize)?,
             admin_certificate,
             admin_key,
             ssh_key: None,

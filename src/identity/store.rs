@@ -9,7 +9,7 @@ use super::check::{Fault, Parts, check};
 use super::error::Error;
 use super::label::Label;
 use super::{Identity, Made, SshKeyPair, Tokens};
-use crate::cluster::{Cluster, MOST_NODES, Secret};
+use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
 use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
@@ -117,7 +117,7 @@ impl Store {
         let _lock = self.lock()?;
         let kept = self.kept()?;
         let identity = self.read(&kept, &cluster.name, now)?;
-        let tokens = identity.tokens.renewed(number, MOST_NODES as usize)?;
+        let tokens = identity.tokens.renewed(number, MAX_NODES as usize)?;
         self.replace(&kept, "token", tokens.text().reveal())?;
         let none =
             || Error::Damaged { path: self.dir.join("token"), reason: format!("it has no line {number}") };

@@ -68,7 +68,7 @@ impl Project {
     /// What is allowed but probably not meant, in the description and around it. `outside` is what this
     /// machine reaches.
     pub fn warnings(&self, outside: &[Surrounding]) -> Vec<Warning> {
-        let cluster = self.cluster.warnings().into_iter().chain(self.cluster.shared_with(outside));
+        let cluster = self.cluster.warnings().into_iter().chain(self.cluster.overlaps_with(outside));
         let mut warnings: Vec<_> = cluster.map(Warning::Cluster).collect();
         let keys = self.cluster.secret_keys();
         let description = self.place.file.as_deref().filter(|_| !keys.is_empty());

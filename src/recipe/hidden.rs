@@ -3,7 +3,7 @@
 use serde::Serializer;
 
 use super::needles::Needles;
-use crate::cluster::{Cluster, MOST_NODES, Node, NodeName, Password, Secret, WifiKey};
+use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, Secret, WifiKey};
 use crate::identity::{Identity, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
@@ -86,7 +86,7 @@ const EVERY_NODE: &str = "every node";
 fn joining(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
     let workers = cluster.nodes.iter().filter(|node| !node.is_control_plane());
     let last = cluster.nodes.last().map_or(0, |node| node.number);
-    let later = (last + 1..=MOST_NODES).take(SPARE_TOKENS);
+    let later = (last + 1..=MAX_NODES).take(SPARE_TOKENS);
     let later = later.map(|number| (number, NodeName::numbered(number)));
     let all = workers.map(|node| (node.number, node.name.clone())).chain(later);
     all.map(|(number, name)| (number, name.to_string()))

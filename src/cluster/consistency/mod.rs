@@ -1,7 +1,7 @@
 //! What the parts of a description must be to each other.
 
+mod connectivity;
 mod networks;
-mod ways;
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,27 @@ use super::{Cluster, Node, Role, plan};
 /// Everything that does not go together, in no order that matters.
 pub(super) fn problems(cluster: &Cluster) -> Vec<Problem> {
     let mut found = Vec::new();
-    let mut say = |key: &str, message: String| found.push(cluster.origins.problem(key, message));
-    roles(&cluster.nodes, &mut say);
-    addresses(cluster, &mut say);
-    unlike(&cluster.nodes, &mut say);
-    networks::sizes(cluster, &mut say);
-    networks::overlaps(cluster, &mut say);
-    ways::name_servers(cluster, &mut say);
-    ways::ports(cluster, &mut say);
-    ways::routers(cluster, &mut say);
+    let mut report = |key: &str, message: String| found.push(cluster.origins.problem(key, message));
+    roles(&cluster.nodes, &mut report);
+    addresses(cluster, &mut report);
+    duplicates(&cluster.nodes, &mut report);
+    networks::sizes(cluster, &mut report);
+    networks::overlaps(cluster, &mut report);
+    connectivity::name_servers(cluster, &mut report);
+    connectivity::ports(cluster, &mut report);
+    connectivity::routers(cluster, &mut report);
     found
 }
 
-fn roles(nodes: &[Node], say: &mut impl FnMut(&str, String)) {
+fn roles(nodes: &[Node], report: &mut impl FnMut(&str, String)) {
     let planes: Vec<&Node> = nodes.iter().filter(|n| n.role == Role::ControlPlane).collect();
     match planes.as_slice() {
-        [] => {
-            say("nodes", "none of the nodes is the control plane: give one role = \"control-plane\"".into())
-        }
+        [] => report(
+            "nodes",
+            "none of the nodes is the control plane: give one role = \"control-plane\"".into(),
+        ),
         [_] => {}
-        [first, second, ..] => say(
+        [first, second, ..] => report(
             &format!("nodes[{}].role", second.number),
             format!(
                 "only one node can be the control plane, and {} is already: pibake builds no clusters \
@@ -41,9 +42,9 @@ fn roles(nodes: &[Node], say: &mut impl FnMut(&str, String)) {
     }
 }
 
-fn addresses(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+fn addresses(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
     let subnet = cluster.network.subnet;
-    let Some((first, last)) = plan::hosts(subnet) else { return };
+    let Some((first, last)) = plan::host_range(subnet) else { return };
     for node in &cluster.nodes {
         let (number, address) = (node.number, node.address);
         let fault = if address == subnet.network() {
@@ -56,17 +57,17 @@ fn addresses(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
             format!("lies outside of network.subnet {subnet}, which has {first} to {last}")
         };
         let own = format!("nodes[{number}].address");
-        if cluster.origins.given(&own) {
-            say(&own, format!("{address} {fault}"));
+        if cluster.origins.is_set(&own) {
+            report(&own, format!("{address} {fault}"));
         } else {
             // It follows from the first, and so will the next ones.
-            say("network.first-address", format!("{} would get {address}, which {fault}", node.name));
+            report("network.first-address", format!("{} would get {address}, which {fault}", node.name));
             return;
         }
     }
 }
 
-fn unlike(nodes: &[Node], say: &mut impl FnMut(&str, String)) {
+fn duplicates(nodes: &[Node], report: &mut impl FnMut(&str, String)) {
     let mut names = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     let mut macs = BTreeMap::new();
@@ -74,16 +75,16 @@ fn unlike(nodes: &[Node], say: &mut impl FnMut(&str, String)) {
         let (number, key) = (node.number, |what: &str| format!("nodes[{}].{what}", node.number));
         if let Some(other) = names.insert(&node.name, node) {
             let message = format!("nodes {} and {number} are both named {}", other.number, node.name);
-            say(&key("name"), message);
+            report(&key("name"), message);
         }
         if let Some(other) = addresses.insert(node.address, node) {
             let message = format!("{} and {} both have the address {}", other.name, node.name, node.address);
-            say(&key("address"), message);
+            report(&key("address"), message);
         }
         if let Some(mac) = node.mac
             && let Some(other) = macs.insert(mac, node)
         {
-            say(
+            report(
                 &key("mac"),
                 format!("{} and {} both have the hardware address {mac}", other.name, node.name),
             );

@@ -29,7 +29,7 @@ fn all(cluster: &Cluster) -> Vec<(&'static str, Ipv4Net)> {
 }
 
 /// Two networks with an address in common could not both be reached.
-pub(super) fn overlaps(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+pub(super) fn overlaps(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
     let all = all(cluster);
     for (n, (key, net)) in all.iter().enumerate() {
         for (other_key, other) in all.iter().take(n) {
@@ -38,28 +38,28 @@ pub(super) fn overlaps(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
             }
             // The one that the user wrote is the one to change.
             let (key, net, other_key, other) =
-                if cluster.origins.given(key) || !cluster.origins.given(other_key) {
+                if cluster.origins.is_set(key) || !cluster.origins.is_set(other_key) {
                     (key, net, other_key, other)
                 } else {
                     (other_key, other, key, net)
                 };
-            say(key, format!("{net} overlaps {other_key} {other}: give one of the two another network"));
+            report(key, format!("{net} overlaps {other_key} {other}: give one of the two another network"));
         }
     }
     for (key, net) in all {
         if let Some((_, what)) = UNUSABLE.iter().find(|(n, _)| n.contains(&net) || net.contains(n)) {
-            say(key, format!("{net} holds {what}"));
+            report(key, format!("{net} holds {what}"));
         }
     }
 }
 
 /// What kubeadm and the API server ask of the size of a network.
-pub(super) fn sizes(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+pub(super) fn sizes(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
     let (pods, services) = (cluster.kubernetes.pods, cluster.kubernetes.services);
     let widest = NODE_PREFIX - MOST_NODE_BITS;
     let slices = NODE_PREFIX.checked_sub(pods.prefix_len()).map_or(0, |bits| 1_u64 << bits);
     if pods.prefix_len() < widest {
-        say(
+        report(
             "kubernetes.pods",
             format!(
                 "{pods} is too large: kubeadm takes a /{widest} at most where every node gets a /{NODE_PREFIX}; \
@@ -69,7 +69,7 @@ pub(super) fn sizes(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
         );
     } else if slices < cluster.nodes.len() as u64 {
         let nodes = cluster.nodes.len();
-        say(
+        report(
             "kubernetes.pods",
             format!(
                 "{pods} is too small: every node needs a /{NODE_PREFIX} of it, and there are {nodes} nodes"
@@ -78,7 +78,7 @@ pub(super) fn sizes(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
     }
     // kube-apiserver takes at most 20 bits of host part; kubeadm gives DNS the tenth address.
     if !(12..=27).contains(&services.prefix_len()) {
-        say("kubernetes.services", format!("{services} must have a prefix length from /12 to /27"));
+        report("kubernetes.services", format!("{services} must have a prefix length from /12 to /27"));
     }
 }
 

@@ -42,12 +42,12 @@ pub(super) fn access(
     let ssh_password = table.flag("ssh-password", false);
     let token_ttl = table.text("token-ttl").and_then(|f| f.check(|t| t.parse()));
     table.finish();
-    let given = |key: &str| document.given(&format!("access.{key}"));
-    if given("password") && given("password-hash") {
-        document.complain("access.password-hash", "goes without \"password\": give one of the two");
+    let is_set = |key: &str| document.is_set(&format!("access.{key}"));
+    if is_set("password") && is_set("password-hash") {
+        document.report("access.password-hash", "goes without \"password\": give one of the two");
     }
-    if ssh_password && !given("password") && !given("password-hash") {
-        document.complain("access.ssh-password", "needs a \"password\" or \"password-hash\" beside it");
+    if ssh_password && !is_set("password") && !is_set("password-hash") {
+        document.report("access.ssh-password", "needs a \"password\" or \"password-hash\" beside it");
     }
     Access {
         user,
@@ -101,7 +101,7 @@ pub(super) fn base(
         Some(given) => {
             document.flag("base.image", "--base");
             given.parse().unwrap_or_else(|fault: InvalidSpec| {
-                document.complain("base.image", fault.to_string());
+                document.report("base.image", fault.to_string());
                 Spec::default()
             })
         }

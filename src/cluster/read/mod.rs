@@ -15,7 +15,7 @@ use super::toml::Document;
 use super::{Cluster, check, consistency, defaults};
 use crate::io::read_small;
 pub use overrides::Overrides;
-pub use passwords::{NotText, Passwords};
+pub use passwords::{NotUnicode, Passwords};
 
 /// No description comes near this size.
 const DESCRIPTION_MAX: u64 = 1 << 20;

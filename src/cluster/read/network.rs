@@ -32,13 +32,13 @@ pub(super) fn addresses<'d, 't>(root: &mut Table<'d, 't>, document: &Document<'_
     let lan = mode.unwrap_or(false);
     let subnet = table.text("subnet").and_then(|f| f.check(|t| check::network(t)));
     let subnet = subnet.unwrap_or(defaults::SUBNET);
-    if plan::hosts(subnet).is_none() {
+    if plan::host_range(subnet).is_none() {
         let message = format!("{subnet} is too small: the largest prefix length for one is /30");
-        document.complain("network.subnet", message);
+        document.report("network.subnet", message);
     }
     let first = table.text("first-address").and_then(|f| f.check(|t| check::address(t)));
     // In gateway mode the network is the cluster's own, so its first address is free.
-    let own = || plan::hosts(subnet).map(|(first, _)| first).filter(|_| !lan);
+    let own = || plan::host_range(subnet).map(|(first, _)| first).filter(|_| !lan);
     Addresses { table, subnet, first: first.or_else(own), lan }
 }
 
@@ -53,14 +53,14 @@ pub(super) fn network(
     let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
     let dns = table.texts("dns").map(|list| {
         if list.is_empty() {
-            document.complain("network.dns", "must name at least one DNS server");
+            document.report("network.dns", "must name at least one DNS server");
         }
         list.into_iter().filter_map(|f| f.check(|t| check::address(t))).collect()
     });
     let only = |lan_only: bool, key: &str| {
-        if document.given(key) && lan != lan_only {
+        if document.is_set(key) && lan != lan_only {
             let (here, there) = if lan_only { ("lan", "gateway") } else { ("gateway", "lan") };
-            document.complain(key, format!("is for mode = {here:?} only, but the mode is {there:?}"));
+            document.report(key, format!("is for mode = {here:?} only, but the mode is {there:?}"));
         }
     };
 
@@ -86,7 +86,7 @@ pub(super) fn network(
         mode: if lan {
             Mode::Lan(Lan {
                 router: router
-                    .or_else(|| plan::hosts(subnet).map(|(first, _)| first))
+                    .or_else(|| plan::host_range(subnet).map(|(first, _)| first))
                     .unwrap_or(Ipv4Addr::UNSPECIFIED),
                 addressing: addressing.unwrap_or(LanAddressing::Static),
             })
@@ -104,7 +104,7 @@ fn wifi(
 ) -> Option<Wifi> {
     let ssid = table.text("ssid").map(|f| f.check(|t| check::ssid(t)));
     // Without the table there is no radio network that a password could be for.
-    let variable = passwords.wifi.as_ref().filter(|_| document.given("network.wifi"));
+    let variable = passwords.wifi.as_ref().filter(|_| document.is_set("network.wifi"));
     let password =
         table.secret("password", "password-file", (passwords::WIFI, variable), |f| passwords::read(dir, f));
     let password = password.map(|f| f.check(|t| check::wifi_password(t)));
@@ -115,36 +115,36 @@ fn wifi(
     let hidden = table.flag("hidden", false);
     // What seems to be missing is there, then, under a name with a slip in it.
     let misspelt = table.finish();
-    if !document.given("network.wifi") {
+    if !document.is_set("network.wifi") {
         return None;
     }
-    if !misspelt && !document.given("network.wifi.ssid") {
-        document.complain("network.wifi.ssid", "must be given: the name of the radio network");
+    if !misspelt && !document.is_set("network.wifi.ssid") {
+        document.report("network.wifi.ssid", "must be given: the name of the radio network");
     }
     let open = open_flag || security == Some(None);
     if open_flag && matches!(security, Some(Some(_))) {
-        document.complain("network.wifi.security", "does not go with open = true: drop one of the two");
+        document.report("network.wifi.security", "does not go with open = true: drop one of the two");
     }
     let security = security.flatten().unwrap_or_default();
     let given: Vec<_> =
-        ["password", "psk"].into_iter().filter(|k| document.given(&format!("network.wifi.{k}"))).collect();
+        ["password", "psk"].into_iter().filter(|k| document.is_set(&format!("network.wifi.{k}"))).collect();
     let key = match (given.as_slice(), open) {
         ([], true) => Some(WifiKey::Open),
         ([], false) if misspelt => None,
         ([], false) => {
             let message = "must be given; for a network without one, set open = true";
-            document.complain("network.wifi.password", message);
+            document.report("network.wifi.password", message);
             None
         }
         ([_], false) => password.or(psk).flatten(),
         ([_, .., other], _) => {
             document
-                .complain(&format!("network.wifi.{other}"), "goes without \"password\": give one of the two");
+                .report(&format!("network.wifi.{other}"), "goes without \"password\": give one of the two");
             None
         }
         ([given], true) => {
             let message = format!("an open network has no {given}: drop one of the two");
-            document.complain(if open_flag { "network.wifi.open" } else { "network.wifi.security" }, message);
+            document.report(if open_flag { "network.wifi.open" } else { "network.wifi.security" }, message);
             None
         }
     };
@@ -153,7 +153,7 @@ fn wifi(
     {
         let message = "must be the passphrase itself under \"password\": WPA3 cannot use the 64 digits that WPA2 \
                        makes of it; or set security = \"wpa2\"";
-        document.complain(&format!("network.wifi.{given}"), message);
+        document.report(&format!("network.wifi.{given}"), message);
     }
     Some(Wifi { ssid: ssid??, key: key?, security, country, hidden })
 }
@@ -169,32 +169,32 @@ fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>)
         (None, None) => UplinkAddressing::Dhcp,
         (Some(address), Some(router)) => match (address, router) {
             (Some(address), Some(router)) => UplinkAddressing::Static { address, router },
-            _ => UplinkAddressing::Dhcp, // complained of already
+            _ => UplinkAddressing::Dhcp, // reported already
         },
         (Some(_), None) => {
-            document.complain("network.uplink.address", "needs \"router\" beside it: the default route");
+            document.report("network.uplink.address", "needs \"router\" beside it: the default route");
             UplinkAddressing::Dhcp
         }
         (None, Some(_)) => {
             let message = "needs \"address\" beside it; without both, the uplink asks by DHCP";
-            document.complain("network.uplink.router", message);
+            document.report("network.uplink.router", message);
             UplinkAddressing::Dhcp
         }
     };
-    let usual = if wifi.is_some() { defaults::WIFI_INTERFACE } else { defaults::UPLINK_INTERFACE };
-    Uplink { interface: interface.unwrap_or_else(|| usual.to_owned()), wifi, addressing, allow }
+    let default = if wifi.is_some() { defaults::WIFI_INTERFACE } else { defaults::UPLINK_INTERFACE };
+    Uplink { interface: interface.unwrap_or_else(|| default.to_owned()), wifi, addressing, allow }
 }
 
 fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, nodes: &[Node]) -> Dhcp {
     let range = table.text("range").and_then(|f| f.check(|t| check::address_range(t)));
-    let mut seconds = |key, usual| {
+    let mut seconds = |key, default| {
         let field = table.take(key).and_then(|v| v.whole_number());
         // dhcpd keeps times in 32 signed bits.
         let check = |n: &u32| match *n {
             60..=0x7fff_ffff => Ok(*n),
             _ => Err("must be a number of seconds, 60 or more"),
         };
-        field.and_then(|f| f.check(check)).unwrap_or(usual)
+        field.and_then(|f| f.check(check)).unwrap_or(default)
     };
     let default_lease_seconds = seconds("default-lease-time", defaults::DEFAULT_LEASE_SECONDS);
     let max_lease_seconds = seconds("max-lease-time", defaults::MAX_LEASE_SECONDS);
@@ -203,20 +203,20 @@ fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, node
         let message = format!(
             "must be at least default-lease-time, which is {default_lease_seconds}; it is {max_lease_seconds}"
         );
-        document.complain("network.dhcp.max-lease-time", message);
+        document.report("network.dhcp.max-lease-time", message);
     }
-    if let (Some((first, last)), Some((lowest, highest))) = (range, plan::hosts(subnet))
+    if let (Some((first, last)), Some((lowest, highest))) = (range, plan::host_range(subnet))
         && (first < lowest || last > highest)
     {
         let message = format!("must lie between {lowest} and {highest}, in network.subnet");
-        document.complain("network.dhcp.range", message);
+        document.report("network.dhcp.range", message);
     }
     let given = range.is_some();
-    let range = range.or_else(|| plan::usual_pool(subnet));
-    let pool = range.map_or_else(Vec::new, |range| plan::without(range, nodes.iter().map(|n| n.address)));
+    let range = range.or_else(|| plan::default_pool(subnet));
+    let pool = range.map_or_else(Vec::new, |range| plan::subtract(range, nodes.iter().map(|n| n.address)));
     if given && pool.is_empty() {
         document
-            .complain("network.dhcp.range", "leaves nothing to hand out: all of it is nodes' own addresses");
+            .report("network.dhcp.range", "leaves nothing to hand out: all of it is nodes' own addresses");
     }
     Dhcp { pool, default_lease_seconds, max_lease_seconds }
 }

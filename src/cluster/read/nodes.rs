@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use super::network::Addresses;
 use super::overrides::Overrides;
 use crate::cluster::toml::{Document, Table, Value};
-use crate::cluster::{MOST_NODES, MacAddress, Node, NodeName, Role, check, defaults, labels, plan};
+use crate::cluster::{MAX_NODES, MacAddress, Node, NodeName, Role, check, defaults, labels, plan};
 
 /// What the description says of one node.
 #[derive(Default)]
@@ -48,7 +48,7 @@ pub(super) fn nodes(
     }
     let node = |(number, entry): (u16, Entry)| {
         let address = entry.address.or_else(|| address(addresses, number));
-        if address.is_none() && addresses.first.is_none() && !document.given("network.first-address") {
+        if address.is_none() && addresses.first.is_none() && !document.is_set("network.first-address") {
             return None;
         }
         Some(Node {
@@ -65,7 +65,7 @@ pub(super) fn nodes(
     nodes.unwrap_or_else(|| {
         let message = "must be given in lan mode (or an address for each node): node-1 gets it, the others \
                        those that follow; they must lie outside of what the router hands out";
-        document.complain("network.first-address", message);
+        document.report("network.first-address", message);
         Vec::new()
     })
 }
@@ -83,10 +83,10 @@ fn checked(count: u32, document: &Document<'_>, addresses: &Addresses<'_, '_>) -
             "{count} nodes do not fit in network.subnet {}, which has {capacity} addresses",
             addresses.subnet
         ),
-        Ok(count @ ..=MOST_NODES) => return Some(count),
-        _ => format!("must be at most {MOST_NODES}"),
+        Ok(count @ ..=MAX_NODES) => return Some(count),
+        _ => format!("must be at most {MAX_NODES}"),
     };
-    document.complain("nodes", refused);
+    document.report("nodes", refused);
     None
 }
 

@@ -35,9 +35,9 @@ const FILE_MAX: u64 = 4096;
 /// A variable whose value is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value of {0} in the environment is not UTF-8")]
-pub struct NotText(&'static str);
+pub struct NotUnicode(&'static str);
 
-impl Classified for NotText {
+impl Classified for NotUnicode {
     fn class(&self) -> ErrorClass {
         ErrorClass::Usage
     }
@@ -47,14 +47,14 @@ impl Passwords {
     /// What the environment of this process says.
     ///
     /// # Errors
-    /// [`NotText`] where a value is not UTF-8.
-    pub(crate) fn from_environment() -> Result<Self, NotText> {
+    /// [`NotUnicode`] where a value is not UTF-8.
+    pub(crate) fn from_environment() -> Result<Self, NotUnicode> {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NotText> {
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, NotUnicode> {
         let secret = |name: &'static str| {
-            let text = variable(name).map(|value| value.into_string().map_err(|_| NotText(name)));
+            let text = variable(name).map(|value| value.into_string().map_err(|_| NotUnicode(name)));
             text.transpose().map(|text| text.map(Secret::new))
         };
         Ok(Self { wifi: secret(WIFI)?, login: secret(LOGIN)?, proxy: secret(PROXY)? })

@@ -37,8 +37,8 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     });
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
     let mut flannel = table.table("flannel");
-    let mut image = |key, usual: &str| {
-        flannel.text(key).and_then(|f| f.check(|t| reference::image(t))).unwrap_or_else(|| usual.to_owned())
+    let mut image = |key, default: &str| {
+        flannel.text(key).and_then(|f| f.check(|t| reference::image(t))).unwrap_or_else(|| default.to_owned())
     };
     let images = Flannel {
         image: image("image", defaults::FLANNEL_IMAGE),

@@ -8,16 +8,16 @@ use crate::cluster::interface::{self, Kind};
 use crate::cluster::{Cluster, Mode, UplinkAddressing, plan};
 
 /// Every name server is handed to all nodes, and CoreDNS passes the pods' questions on to it.
-pub(super) fn name_servers(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+pub(super) fn name_servers(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
     for (n, address) in cluster.network.dns.iter().enumerate() {
-        if let Some(fault) = no_name_server(cluster, *address) {
-            say(&format!("network.dns[{}]", n + 1), format!("{address} {fault}"));
+        if let Some(fault) = name_server_fault(cluster, *address) {
+            report(&format!("network.dns[{}]", n + 1), format!("{address} {fault}"));
         }
     }
 }
 
 /// Why no name server can have this address.
-fn no_name_server(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
+fn name_server_fault(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
     let [first, ..] = address.octets();
     let kind = if address.is_loopback() {
         "is a loopback address: each node would ask itself"
@@ -32,12 +32,12 @@ fn no_name_server(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
     } else if address.is_link_local() {
         "is a link-local address, which is not routed"
     } else {
-        return within_the_cluster(cluster, address);
+        return cluster_address_fault(cluster, address);
     };
     Some(format!("{kind}. Give the address of a DNS server, such as your router's"))
 }
 
-fn within_the_cluster(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
+fn cluster_address_fault(cluster: &Cluster, address: Ipv4Addr) -> Option<String> {
     let (network, kubernetes) = (&cluster.network, &cluster.kubernetes);
     if let Some(node) = cluster.nodes.iter().find(|node| node.address == address) {
         return Some(format!("is {}'s own address, and pibake installs no DNS server there", node.name));
@@ -77,16 +77,16 @@ fn end_of(net: Ipv4Net, address: Ipv4Addr) -> Option<&'static str> {
 
 /// Only what hardware brings is there without somebody who creates it, and netplan configures each
 /// kind in a way of its own.
-pub(super) fn ports(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+pub(super) fn ports(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
     let network = &cluster.network;
-    let not_made = |name: &str, what: &str| {
+    let not_created = |name: &str, what: &str| {
         format!(
             "{name} is the name of {what}, which pibake does not create: name a port of the board, such as eth0"
         )
     };
     match interface::kind(&network.interface) {
-        Kind::Virtual(what) => say("network.interface", not_made(&network.interface, what)),
-        Kind::Radio => say(
+        Kind::Virtual(what) => report("network.interface", not_created(&network.interface, what)),
+        Kind::Radio => report(
             "network.interface",
             format!(
                 "{} is a radio, but the nodes are on this network by cable: name the Ethernet port, such as \
@@ -98,12 +98,12 @@ pub(super) fn ports(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
     }
     let Some(gateway) = network.gateway() else { return };
     let uplink = &gateway.uplink;
-    let mut fault = |message| say("network.uplink.interface", message);
+    let mut fault = |message| report("network.uplink.interface", message);
     if uplink.interface == network.interface {
         fault(format!("must differ from network.interface, which is {}", network.interface));
     }
     match (interface::kind(&uplink.interface), &uplink.wifi) {
-        (Kind::Virtual(what), _) => fault(not_made(&uplink.interface, what)),
+        (Kind::Virtual(what), _) => fault(not_created(&uplink.interface, what)),
         (Kind::Radio, None) => fault(format!(
             "{} is a radio: describe its network in [network.wifi]; by cable, name the Ethernet port, such as eth1",
             uplink.interface
@@ -118,12 +118,12 @@ pub(super) fn ports(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
 }
 
 /// A router is a host of the network that it leads out of, and another machine than the node.
-pub(super) fn routers(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
+pub(super) fn routers(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
     let (network, subnet) = (&cluster.network, cluster.network.subnet);
     match &network.mode {
         Mode::Gateway(gateway) => {
             let UplinkAddressing::Static { address, router } = gateway.uplink.addressing else { return };
-            let mut fault = |message| say("network.uplink.router", message);
+            let mut fault = |message| report("network.uplink.router", message);
             if !address.contains(&router) {
                 fault(format!("{router} must lie in the uplink's network {}", address.trunc()));
             } else if router == address.addr() {
@@ -135,12 +135,13 @@ pub(super) fn routers(cluster: &Cluster, say: &mut impl FnMut(&str, String)) {
         Mode::Lan(lan) => {
             let router = lan.router;
             if let Some(end) = end_of(subnet, router) {
-                say("network.router", format!("{router} is the {end} address of network.subnet {subnet}"));
-            } else if !plan::hosts(subnet).is_some_and(|(first, last)| (first..=last).contains(&router)) {
-                say("network.router", format!("must lie in network.subnet {subnet}"));
+                report("network.router", format!("{router} is the {end} address of network.subnet {subnet}"));
+            } else if !plan::host_range(subnet).is_some_and(|(first, last)| (first..=last).contains(&router))
+            {
+                report("network.router", format!("must lie in network.subnet {subnet}"));
             }
             if let Some(node) = cluster.nodes.iter().find(|n| n.address == router) {
-                say("network.router", format!("{router} is the address of {} already", node.name));
+                report("network.router", format!("{router} is the address of {} already", node.name));
             }
         }
     }
