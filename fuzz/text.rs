@@ -27,7 +27,7 @@ pub fn description(input: &[u8]) {
 pub fn cloud_config(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let joined = |own: &str, text: &str| -> Result<String, ExtraError> {
-        CloudConfig { file: PathBuf::from("extra.yaml"), text: text.to_owned() }.joined(own, "ubuntu")
+        CloudConfig { file: PathBuf::from("extra.yaml"), text: text.to_owned() }.merged_into(own, "ubuntu")
     };
     match joined("", text) {
         Ok(once) => {

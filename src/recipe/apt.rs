@@ -77,7 +77,7 @@ pub(super) fn with_minor(url: &str, minor: u16) -> String {
 }
 
 /// Which key an image carries for a repository.
-pub(super) enum Baked<'a> {
+pub(super) enum RepositoryKey<'a> {
     /// The one in overlays/common/etc/apt/keyrings, of the default fingerprint. Docker's does not expire. That
     /// of Kubernetes expires on 2026-12-29; its owners prolong it every two years, so first boot fetches it
     /// again where it has expired, and takes only a key of the same fingerprint.
@@ -90,11 +90,15 @@ pub(super) enum Baked<'a> {
 
 /// Which key an image carries for `source`. `built_in` is the fingerprint of the one that pibake has;
 /// `file` is what was read from the source's key file.
-pub(super) fn baked<'a>(source: &AptSource, built_in: Fingerprint, file: Option<&'a str>) -> Baked<'a> {
+pub(super) fn repository_key<'a>(
+    source: &AptSource,
+    built_in: Fingerprint,
+    file: Option<&'a str>,
+) -> RepositoryKey<'a> {
     match file {
-        Some(key) => Baked::FromFile(key),
-        None if source.fingerprint == built_in => Baked::BuiltIn,
-        None => Baked::Fetched,
+        Some(key) => RepositoryKey::FromFile(key),
+        None if source.fingerprint == built_in => RepositoryKey::BuiltIn,
+        None => RepositoryKey::Fetched,
     }
 }
 

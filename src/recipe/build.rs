@@ -7,12 +7,12 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 
 use super::context::Context;
-use super::hidden::{Hidden, MASK, Variable};
+use super::inputs::Inputs;
 use super::instance_id::{instance_id, is_meta_data};
-use super::needles::Needles;
 use super::overlays::{Item, ItemKind};
 use super::render::View;
-use super::sources::Sources;
+use super::secret_scanner::SecretScanner;
+use super::secrets::{CardSecrets, MASK, Variable};
 use super::{Access, Action, Change, Error, Extras, Recipe, Secrecy, Volume};
 use super::{apt, kernel, registries, render};
 use crate::cluster::{Cluster, Node, Platform, defaults};
@@ -38,9 +38,9 @@ pub fn recipe(
     platform: &Platform,
     extras: &Extras,
 ) -> Result<Recipe, Error> {
-    let hidden = Hidden::of(cluster, identity, node);
-    let needles = hidden.needles(cluster);
-    build(cluster, &hidden, &needles, node, platform, extras, None)
+    let secrets = CardSecrets::of(cluster, identity, node);
+    let scanner = secrets.scanner(cluster);
+    build(cluster, &secrets, &scanner, node, platform, extras, None)
 }
 
 /// The same recipe with asterisks in the place of every secret, to be shown; also where no secrets
@@ -53,20 +53,20 @@ pub fn preview(
     platform: &Platform,
     extras: &Extras,
 ) -> Result<Recipe, Error> {
-    let (hidden, id) = match identity {
+    let (secrets, id) = match identity {
         Some(identity) => {
             let baked = recipe(cluster, identity, node, platform, extras)?;
-            (Hidden::of(cluster, identity, node), instance_id(node, &baked.changes))
+            (CardSecrets::of(cluster, identity, node), instance_id(node, &baked.changes))
         }
-        None => (Hidden::unmade(cluster, node), format!("pibake-{}-{MASK}", node.name)),
+        None => (CardSecrets::unknown(cluster, node), format!("pibake-{}-{MASK}", node.name)),
     };
-    build(cluster, &hidden.masked(), &hidden.needles(cluster), node, platform, extras, Some(id))
+    build(cluster, &secrets.masked(), &secrets.scanner(cluster), node, platform, extras, Some(id))
 }
 
 fn build(
     cluster: &Cluster,
-    hidden: &Hidden,
-    needles: &Needles,
+    secrets: &CardSecrets,
+    scanner: &SecretScanner,
     node: &Node,
     platform: &Platform,
     extras: &Extras,
@@ -74,32 +74,32 @@ fn build(
 ) -> Result<Recipe, Error> {
     let software = cluster.software(platform)?;
     let control_plane = cluster.control_plane().ok_or(Error::NoControlPlane)?;
-    let from = Sources { cluster, node, control_plane, platform, software: &software, hidden };
-    let kitchen = Kitchen {
+    let from = Inputs { cluster, node, control_plane, platform, software: &software, secrets };
+    let renderer = Renderer {
         from: &from,
         extras,
-        needles,
+        scanner,
         env: render::environment(),
-        view: View { own: context_of(&from), replaced: without(&from, &Variable::ALL) },
+        view: View { actual: context_of(&from), replaced: with_replaced(&from, &Variable::ALL) },
     };
     let mut changes = Changes::new();
-    kitchen.place_overlays(&mut changes)?;
-    kitchen.place_certificates(&mut changes)?;
-    kitchen.place_command_line(&mut changes)?;
-    kitchen.check_extra(&changes)?;
+    renderer.add_overlays(&mut changes)?;
+    renderer.add_certificates(&mut changes)?;
+    renderer.add_command_line(&mut changes)?;
+    renderer.check_extra(&changes)?;
     // Last: the id hangs on all the rest.
     let id = known_id.unwrap_or_else(|| instance_id(node, &as_list(&changes)));
-    kitchen.place_meta_data(&mut changes, &id)?;
+    renderer.add_meta_data(&mut changes, &id)?;
     Ok(Recipe { node: node.name.to_string(), changes: as_list(&changes) })
 }
 
-fn context_of(from: &Sources<'_>) -> Value {
+fn context_of(from: &Inputs<'_>) -> Value {
     Value::from(Serde(Context::new(from)))
 }
 
 /// What templates see, with other secrets in the place of those.
-fn without(from: &Sources<'_>, variables: &[Variable]) -> Value {
-    context_of(&Sources { hidden: &from.hidden.replaced(variables), ..*from })
+fn with_replaced(from: &Inputs<'_>, variables: &[Variable]) -> Value {
+    context_of(&Inputs { secrets: &from.secrets.replaced(variables), ..*from })
 }
 
 fn as_list(changes: &Changes) -> Vec<Change> {
@@ -112,38 +112,38 @@ fn as_list(changes: &Changes) -> Vec<Change> {
 }
 
 /// Where files are made.
-struct Kitchen<'a> {
-    from: &'a Sources<'a>,
+struct Renderer<'a> {
+    from: &'a Inputs<'a>,
     extras: &'a Extras,
-    needles: &'a Needles,
+    scanner: &'a SecretScanner,
     env: Environment<'static>,
     view: View,
 }
 
-impl Kitchen<'_> {
+impl Renderer<'_> {
     /// All that lands, but for the meta-data and the command line.
-    fn place_overlays(&self, changes: &mut Changes) -> Result<(), Error> {
+    fn add_overlays(&self, changes: &mut Changes) -> Result<(), Error> {
         for (volume, path, item) in self.extras.overlays.for_role(self.from.node.role) {
-            let placement = item.placement.filter(|_| item.from.is_none());
-            let unwanted = placement.is_some_and(|placement| !placement.when.holds(self.from));
+            let policy = item.policy.filter(|_| item.from.is_none());
+            let unwanted = policy.is_some_and(|policy| !policy.when.holds(self.from));
             if unwanted || is_meta_data(volume, path) || is_command_line(volume, path) {
                 continue;
             }
             if path.as_str().contains(REGISTRY) {
-                self.place_registries(changes, volume, path, item)?;
+                self.add_registries(changes, volume, path, item)?;
                 continue;
             }
             if let Some(action) = self.action(volume, path, item, &self.view)? {
                 changes.insert((volume, path.clone()), action);
             }
-            if item.placement.is_some_and(|placement| placement.enable) {
+            if item.policy.is_some_and(|policy| policy.enable) {
                 enable(changes, path)?;
             }
         }
         Ok(())
     }
 
-    fn place_registries(
+    fn add_registries(
         &self,
         changes: &mut Changes,
         volume: Volume,
@@ -160,7 +160,7 @@ impl Kitchen<'_> {
         Ok(())
     }
 
-    fn place_meta_data(&self, changes: &mut Changes, id: &str) -> Result<(), Error> {
+    fn add_meta_data(&self, changes: &mut Changes, id: &str) -> Result<(), Error> {
         let view = self.view.with(&context! { instance_id => id });
         for (volume, path, item) in self.extras.overlays.for_role(self.from.node.role) {
             if is_meta_data(volume, path)
@@ -173,23 +173,23 @@ impl Kitchen<'_> {
     }
 
     /// The cluster's CA. Its key goes to the control plane alone.
-    fn place_certificates(&self, changes: &mut Changes) -> Result<(), Error> {
+    fn add_certificates(&self, changes: &mut Changes) -> Result<(), Error> {
         if !self.from.node.is_control_plane() {
             return Ok(());
         }
-        let hidden = self.from.hidden;
+        let secrets = self.from.secrets;
         let mut place = |path: &str, content: &str, mode, secrecy| -> Result<(), Error> {
-            let content = hidden.shown(content.to_owned()).into_bytes();
+            let content = secrets.mask(content.to_owned()).into_bytes();
             let action = Action::Write { content, access: Access::root(mode), secrecy };
             changes.insert((Volume::Root, ImagePath::new(path)?), action);
             Ok(())
         };
-        place(node_paths::CA_CERTIFICATE, &hidden.ca_certificate, 0o644, Secrecy::Public)?;
-        place(node_paths::CA_KEY, hidden.ca_key.reveal(), 0o600, self.secret())
+        place(node_paths::CA_CERTIFICATE, &secrets.ca_certificate, 0o644, Secrecy::Public)?;
+        place(node_paths::CA_KEY, secrets.ca_key.reveal(), 0o600, self.secret())
     }
 
     /// The kernel's command line: the image's, or one of the user's own, with what pibake adds.
-    fn place_command_line(&self, changes: &mut Changes) -> Result<(), Error> {
+    fn add_command_line(&self, changes: &mut Changes) -> Result<(), Error> {
         let mut line = None;
         for (volume, path, item) in self.extras.overlays.for_role(self.from.node.role) {
             if is_command_line(volume, path) {
@@ -242,7 +242,7 @@ impl Kitchen<'_> {
                     return Ok(None);
                 };
                 // Found by its text alone, it is no mask that a preview shows in its place.
-                let found = !printed && self.needles.any_in(&content);
+                let found = !printed && self.scanner.finds_secret(&content);
                 if volume == Volume::Boot && (printed || found) {
                     return Err(self.secret_on_boot(path, item, found));
                 }
@@ -260,7 +260,7 @@ impl Kitchen<'_> {
 
     /// What a file is that pibake knows the secrets of.
     const fn secret(&self) -> Secrecy {
-        if self.from.hidden.is_masked() { Secrecy::Masked } else { Secrecy::Secret }
+        if self.from.secrets.is_masked() { Secrecy::Masked } else { Secrecy::Secret }
     }
 
     /// The bytes that land, and whether a template printed a secret into them.
@@ -276,9 +276,9 @@ impl Kitchen<'_> {
             && let Some(key) = self.apt_key(path)
         {
             return Ok(match key {
-                apt::Baked::BuiltIn => Some((content.to_vec(), false)),
-                apt::Baked::FromFile(armoured) => Some((armoured.as_bytes().to_vec(), false)),
-                apt::Baked::Fetched => None,
+                apt::RepositoryKey::BuiltIn => Some((content.to_vec(), false)),
+                apt::RepositoryKey::FromFile(armoured) => Some((armoured.as_bytes().to_vec(), false)),
+                apt::RepositoryKey::Fetched => None,
             });
         }
         if !template {
@@ -288,13 +288,14 @@ impl Kitchen<'_> {
         let text = str::from_utf8(content).map_err(|_| Error::TemplateEncoding { template: source() })?;
         let made = render::render(&self.env, path.as_str(), text, view)
             .map_err(|error| Error::Template { template: source(), error })?;
-        Ok(Some((self.from.hidden.shown(made.text).into_bytes(), made.secret)))
+        Ok(Some((self.from.secrets.mask(made.text).into_bytes(), made.secret)))
     }
 
     /// Says which secrets the file at `path` holds.
     fn secret_on_boot(&self, path: &ImagePath, item: &Item, found: bool) -> Error {
         let holds = |variable: &Variable| {
-            let view = View { own: self.view.own.clone(), replaced: without(self.from, &[*variable]) };
+            let view =
+                View { actual: self.view.actual.clone(), replaced: with_replaced(self.from, &[*variable]) };
             let ItemKind::File { content, .. } = &item.kind else { return false };
             let text = str::from_utf8(content).unwrap_or_default();
             render::render(&self.env, path.as_str(), text, &view).is_ok_and(|made| made.secret)
@@ -305,7 +306,7 @@ impl Kitchen<'_> {
         Error::SecretOnBoot { template: source_of(path, item), variables }
     }
 
-    fn apt_key(&self, path: &ImagePath) -> Option<apt::Baked<'_>> {
+    fn apt_key(&self, path: &ImagePath) -> Option<apt::RepositoryKey<'_>> {
         let sources = &self.from.cluster.sources;
         let (source, built_in, file) = match path.as_str() {
             node_paths::DOCKER_KEYRING => {
@@ -316,7 +317,7 @@ impl Kitchen<'_> {
             }
             _ => return None,
         };
-        Some(apt::baked(source, built_in, file.as_deref()))
+        Some(apt::repository_key(source, built_in, file.as_deref()))
     }
 
     /// pibake's user-data with the user's joined in.
@@ -325,7 +326,7 @@ impl Kitchen<'_> {
             None => Ok(content),
             Some(extra) => {
                 let own = String::from_utf8_lossy(&content);
-                Ok(extra.joined(&own, &self.from.cluster.access.user)?.into_bytes())
+                Ok(extra.merged_into(&own, &self.from.cluster.access.user)?.into_bytes())
             }
         }
     }
@@ -334,12 +335,12 @@ impl Kitchen<'_> {
 /// Owner and mode, and whether the user keeps the file to themselves. A file with a secret is
 /// root's alone, unless the manifest says who else needs it, whatever the user's file may be.
 fn access(item: &Item, mode: u16, secret: bool) -> (Access, bool) {
-    let private = item.from.is_some() && (mode & 0o077 == 0 || item.placement.is_some_and(|p| p.secret));
+    let private = item.from.is_some() && (mode & 0o077 == 0 || item.policy.is_some_and(|p| p.secret));
     let alone = Access::root(if mode & 0o100 == 0 { 0o600 } else { 0o700 });
-    let access = match item.placement {
-        Some(placement) if placement.secret => placement.access,
+    let access = match item.policy {
+        Some(policy) if policy.secret => policy.access,
         _ if secret => alone,
-        Some(placement) if item.from.is_none() => placement.access,
+        Some(policy) if item.from.is_none() => policy.access,
         _ => Access::root(mode),
     };
     (access, private)
@@ -393,13 +394,13 @@ mod tests {
         let cluster = Cluster::parse("pibake.toml", text, Path::new(""), &Overrides::default()).unwrap();
         let platform = Platform::named("20.04").unwrap();
         let software = cluster.software(&platform).unwrap();
-        let from = Sources {
+        let from = Inputs {
             cluster: &cluster,
             node: &cluster.nodes[0],
             control_plane: &cluster.nodes[0],
             platform: &platform,
             software: &software,
-            hidden: &Hidden::unmade(&cluster, &cluster.nodes[0]),
+            secrets: &CardSecrets::unknown(&cluster, &cluster.nodes[0]),
         };
         let mut found = Vec::new();
         names("", &serde_json::to_value(Context::new(&from)).unwrap(), &mut found);

@@ -8,12 +8,12 @@ use super::apt::{self, Apt};
 use super::dhcp::{self, Dhcp};
 use super::firewall;
 use super::first_boot::{self, Setting};
-use super::hidden::{Hidden, reveal, reveal_some};
-use super::kubeadm::{self, Kubeadm, Wanted};
+use super::inputs::Inputs;
+use super::kubeadm::{self, Kubeadm, Options};
 use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
-use super::sources::Sources;
+use super::secrets::{CardSecrets, reveal, reveal_some};
 use crate::cluster::{Cluster, Mode, Node, NodeName, Secret, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
@@ -146,8 +146,8 @@ struct BootstrapToken {
 }
 
 impl Context {
-    pub(super) fn new(from: &Sources<'_>) -> Self {
-        let Sources { cluster, node, control_plane, platform, software, hidden } = *from;
+    pub(super) fn new(from: &Inputs<'_>) -> Self {
+        let Inputs { cluster, node, control_plane, platform, software, secrets } = *from;
         let network = &cluster.network;
         let kubernetes = &cluster.kubernetes;
         let api_name = cluster.api_name();
@@ -170,13 +170,13 @@ impl Context {
             api: Api::new(&api_name, control_plane, cluster),
             login: Login {
                 user: cluster.access.user.clone(),
-                ssh_keys: hidden.ssh_keys.clone(),
+                ssh_keys: secrets.ssh_keys.clone(),
                 ssh_password: cluster.access.ssh_password,
-                password_hash: hidden.password_hash.clone(),
+                password_hash: secrets.password_hash.clone(),
                 chpasswd_users: platform.chpasswd_users,
             },
             apt: apt::apt(&cluster.sources, platform, software),
-            proxy: proxy::settings(cluster, hidden),
+            proxy: proxy::settings(cluster, secrets),
             ntp: cluster.sources.ntp.clone(),
             containerd: Containerd {
                 major: software.containerd.major,
@@ -197,7 +197,7 @@ impl Context {
                 tells_readiness: kubernetes.flannel.tells_readiness(),
             },
             kubernetes: kubeadm::kubeadm(
-                Wanted {
+                Options {
                     version: software.kubernetes,
                     pods: kubernetes.pods.to_string(),
                     services: kubernetes.services.to_string(),
@@ -205,21 +205,21 @@ impl Context {
                 },
                 node,
             ),
-            join: Join::new(cluster, hidden),
+            join: Join::new(cluster, secrets),
             first_boot: first_boot::settings(from, API_PORT),
         }
     }
 }
 
 impl Join {
-    fn new(cluster: &Cluster, hidden: &Hidden) -> Self {
+    fn new(cluster: &Cluster, secrets: &CardSecrets) -> Self {
         let token =
             |(node, token): &(String, Secret)| BootstrapToken { node: node.clone(), token: token.clone() };
         Self {
-            token: hidden.token.clone(),
-            tokens: hidden.bootstrap_tokens.iter().map(token).collect(),
+            token: secrets.token.clone(),
+            tokens: secrets.bootstrap_tokens.iter().map(token).collect(),
             ttl: cluster.access.token_ttl.to_go(),
-            ca_hash: hidden.ca_hash.clone(),
+            ca_hash: secrets.ca_hash.clone(),
         }
     }
 }

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::apt::{self, CONTAINERD_PACKAGE};
-use super::hidden::reveal;
+use super::inputs::Inputs;
 use super::packages;
-use super::sources::Sources;
+use super::secrets::reveal;
 use crate::cluster::Secret;
 use crate::node_paths;
 
@@ -19,8 +19,8 @@ pub(super) struct Setting {
 }
 
 /// The settings, which /usr/lib/pibake/lib/node-env explains.
-pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
-    let Sources { cluster, node, control_plane, software, hidden, .. } = from;
+pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
+    let Inputs { cluster, node, control_plane, software, secrets, .. } = from;
     let gateway = cluster.network.gateway().filter(|_| node.is_control_plane());
     let (docker, kubernetes) = (&cluster.sources.docker, &cluster.sources.kubernetes);
     let minor = software.kubernetes.minor;
@@ -38,7 +38,7 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         ("BASE_PACKAGES", base.join(" ")),
         ("CONTAINERD_PACKAGES", CONTAINERD_PACKAGE.to_owned()),
         ("KUBERNETES_PACKAGES", apt::kubernetes_packages().join(" ")),
-        ("CERTIFICATES_FROM", hidden.certificates_from.to_string()),
+        ("CERTIFICATES_FROM", secrets.certificates_from.to_string()),
         ("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()),
         ("DOCKER_KEY_URL", docker.key_url.clone()),
         ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()),
@@ -50,7 +50,7 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
         settings.push(("GATEWAY", "yes".to_owned()));
         settings.push(("UPLINK_INTERFACE", gateway.uplink.interface.clone()));
     }
-    if hidden.password_hash.is_some() {
+    if secrets.password_hash.is_some() {
         settings.push(("SECRETS", node_paths::PASSWORD.to_owned()));
     }
     let setting = |(name, value)| Setting { name, value: Secret::new(value) };
@@ -58,7 +58,7 @@ pub(super) fn settings(from: &Sources<'_>, api_port: u16) -> Vec<Setting> {
     if let Some(proxy) = &cluster.sources.proxy {
         let urls = [("HTTP_PROXY", &proxy.http), ("HTTPS_PROXY", &proxy.https)];
         let given = urls.into_iter().filter_map(|(name, url)| Some((name, url.as_ref()?)));
-        settings.extend(given.map(|(name, url)| Setting { name, value: hidden.url(url) }));
+        settings.extend(given.map(|(name, url)| Setting { name, value: secrets.url(url) }));
     }
     settings
 }

@@ -1,7 +1,7 @@
 //! The kernel's command line.
 
 use super::Action;
-use super::sources::Sources;
+use super::inputs::Inputs;
 use crate::cluster::KernelArgument;
 
 /// Sets the country of all radios; the kernel's own, and so there from the start.
@@ -21,7 +21,7 @@ const UNIFIED: &str = "systemd.unified_cgroup_hierarchy=";
 const KERNEL_NAMES: &str = "net.ifnames=0";
 
 /// What is to be true of the command line, which is the image's or the user's own, `line`.
-pub(super) fn arguments(from: &Sources<'_>, line: Option<String>) -> Action {
+pub(super) fn arguments(from: &Inputs<'_>, line: Option<String>) -> Action {
     let mut set: Vec<_> = MEMORY_CGROUP.map(KernelArgument::new).into();
     let mut unset = vec![KernelArgument::new(NO_MEMORY_CGROUP)];
     if interfaces(from).all(is_kernel_name) {
@@ -48,7 +48,7 @@ pub(super) fn arguments(from: &Sources<'_>, line: Option<String>) -> Action {
 
 /// The interfaces that the description names, whether this node has them or not: all nodes are to
 /// call theirs by the same rule.
-fn interfaces<'a>(from: &Sources<'a>) -> impl Iterator<Item = &'a str> {
+fn interfaces<'a>(from: &Inputs<'a>) -> impl Iterator<Item = &'a str> {
     let network = &from.cluster.network;
     let uplink = network.gateway().map(|gateway| gateway.uplink.interface.as_str());
     std::iter::once(network.interface.as_str()).chain(uplink)

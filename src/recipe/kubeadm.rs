@@ -51,7 +51,7 @@ pub(super) struct Kubeadm {
 }
 
 /// The networks and rules that kubeadm is told.
-pub(super) struct Wanted {
+pub(super) struct Options {
     pub(super) version: KubernetesVersion,
     pub(super) pods: String,
     pub(super) services: String,
@@ -59,8 +59,8 @@ pub(super) struct Wanted {
 }
 
 /// What kubeadm is told on `node`.
-pub(super) fn kubeadm(wanted: Wanted, node: &Node) -> Kubeadm {
-    let api = api(wanted.version);
+pub(super) fn kubeadm(options: Options, node: &Node) -> Kubeadm {
+    let api = api(options.version);
     let newest_form = api == "v1beta4";
     let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node.address.to_string() }];
     if !node.labels.is_empty() {
@@ -72,13 +72,13 @@ pub(super) fn kubeadm(wanted: Wanted, node: &Node) -> Kubeadm {
         api,
         arguments_as_list: newest_form,
         timeouts_apart: newest_form,
-        version: image_version(wanted.version),
+        version: image_version(options.version),
         cri_socket: CRI_SOCKET,
         control_plane_timeout: CONTROL_PLANE_TIMEOUT,
         discovery_timeout: DISCOVERY_TIMEOUT,
-        pods: wanted.pods,
-        services: wanted.services,
-        schedule_on_control_plane: wanted.schedule_on_control_plane,
+        pods: options.pods,
+        services: options.services,
+        schedule_on_control_plane: options.schedule_on_control_plane,
         kubelet_arguments,
         single_leader: vec![Argument { name: "leader-elect", value: "false".to_owned() }],
     }

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
-use super::hidden::reveal_some;
-use super::sources::Sources;
+use super::inputs::Inputs;
+use super::secrets::reveal_some;
 use crate::cluster::{
     Gateway, LanAddressing, Mode, Network, Node, Secret, Security, Uplink, UplinkAddressing, Wifi, WifiKey,
 };
@@ -64,8 +64,8 @@ struct Radio {
 }
 
 /// What netplan is told on a node. `country` is given where netplan is to set it.
-pub(super) fn groups(from: &Sources<'_>, country: Option<&str>) -> Vec<Group> {
-    let Sources { cluster, node, .. } = *from;
+pub(super) fn groups(from: &Inputs<'_>, country: Option<&str>) -> Vec<Group> {
+    let Inputs { cluster, node, .. } = *from;
     let network = &cluster.network;
     let mut wired = Vec::new();
     let mut radio = Vec::new();
@@ -145,19 +145,19 @@ fn uplink_port(network: &Network, gateway: &Gateway, radio: Option<Radio>, count
     port
 }
 
-fn radio_of(from: &Sources<'_>) -> Option<Radio> {
+fn radio_of(from: &Inputs<'_>) -> Option<Radio> {
     let Wifi { ssid, hidden, security, key, .. } = from.cluster.network.wifi()?;
     // What a newer netplan writes, wpa_supplicant decodes: `\\` is one backslash then.
     let ssid = if from.platform.netplan_1 { ssid.replace('\\', "\\\\") } else { ssid.clone() };
     let (key_management, password) = match security {
         _ if *key == WifiKey::Open => (None, &None),
-        Security::Wpa3 => (Some("sae"), &from.hidden.wifi_passphrase),
+        Security::Wpa3 => (Some("sae"), &from.secrets.wifi_passphrase),
         // Without a kind of key, newer ones offer WPA2 and WPA3.
         Security::Wpa2OrWpa3 if from.cluster.needs_passphrase(from.platform) => {
-            (None, &from.hidden.wifi_passphrase)
+            (None, &from.secrets.wifi_passphrase)
         }
         // And that would be wrong here: of these digits WPA3 can make nothing.
-        Security::Wpa2 | Security::Wpa2OrWpa3 => (Some("psk"), &from.hidden.wifi_psk),
+        Security::Wpa2 | Security::Wpa2OrWpa3 => (Some("psk"), &from.secrets.wifi_psk),
     };
     Some(Radio { ssid, hidden: *hidden, key_management, password: password.clone() })
 }

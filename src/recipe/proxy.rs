@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::hidden::{Hidden, reveal_all, reveal_some};
+use super::secrets::{CardSecrets, reveal_all, reveal_some};
 use crate::cluster::{Cluster, Secret};
 
 /// What a proxy is to apt and to containerd.
@@ -20,10 +20,10 @@ pub(super) struct ProxySettings {
 }
 
 /// The proxy that the cluster's nodes use, where they use one.
-pub(super) fn settings(cluster: &Cluster, hidden: &Hidden) -> Option<ProxySettings> {
+pub(super) fn settings(cluster: &Cluster, secrets: &CardSecrets) -> Option<ProxySettings> {
     let proxy = cluster.sources.proxy.as_ref()?;
-    let http = proxy.http.as_ref().map(|url| hidden.url(url));
-    let https = proxy.https.as_ref().map(|url| hidden.url(url));
+    let http = proxy.http.as_ref().map(|url| secrets.url(url));
+    let https = proxy.https.as_ref().map(|url| secrets.url(url));
     let mut direct = vec![
         "localhost".to_owned(),
         "127.0.0.0/8".to_owned(),

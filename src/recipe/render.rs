@@ -127,7 +127,7 @@ pub(super) struct Rendered {
 /// conditions can be missed.
 #[derive(Debug, Clone)]
 pub(super) struct View {
-    pub(super) own: Value,
+    pub(super) actual: Value,
     pub(super) replaced: Value,
 }
 
@@ -135,7 +135,7 @@ impl View {
     /// The same with more to print, none of it secret.
     pub(super) fn with(&self, more: &Value) -> Self {
         let both = |context: &Value| context! { ..more.clone(), ..context.clone() };
-        Self { own: both(&self.own), replaced: both(&self.replaced) }
+        Self { actual: both(&self.actual), replaced: both(&self.replaced) }
     }
 }
 
@@ -147,7 +147,7 @@ pub(super) fn render(
     view: &View,
 ) -> Result<Rendered, Error> {
     let template = env.template_from_named_str(name, source)?;
-    let text = template.render(&view.own)?;
+    let text = template.render(&view.actual)?;
     // That another secret could not be printed is a difference as well.
     let secret = template.render(&view.replaced).ok().as_ref() != Some(&text);
     Ok(Rendered { text, secret })
@@ -181,7 +181,7 @@ mod tests {
     fn rendered(name: &str, source: &str) -> Result<String, Error> {
         let context = context! { odd => "a'b \"c\" $d", name => "node-1", n => 3, on => true,
         list => ["x", "y\"z"], url => "https://m/%7Ex?y=1" };
-        render(&environment(), name, source, &View { own: context.clone(), replaced: context })
+        render(&environment(), name, source, &View { actual: context.clone(), replaced: context })
             .map(|made| made.text)
     }
 
@@ -189,7 +189,7 @@ mod tests {
     fn whatever_hangs_on_a_secret_is_secret() {
         let with =
             |secret: &str| context! { s => secret, list => [context! { token => secret }], name => "a" };
-        let view = View { own: with("abcdef.0123"), replaced: with("bcdefg.1234") };
+        let view = View { actual: with("abcdef.0123"), replaced: with("bcdefg.1234") };
         let secret = |source: &str| render(&environment(), "x.yaml", source, &view).map(|made| made.secret);
         for source in [
             "{{ s }}",

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::error::{MAX_OVERLAY_BYTES, OverlayError};
 use self::rules::{baked_mode, fat_name, reserved};
-use super::placement::{Placement, When};
+use super::file_policy::{FilePolicy, When};
 use super::{Access, Volume};
 use crate::cluster::Role;
 use crate::image_path::ImagePath;
@@ -28,7 +28,7 @@ struct BuiltIn {
     path: &'static str,
     content: &'static [u8],
     template: bool,
-    placement: Placement,
+    policy: FilePolicy,
 }
 
 include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
@@ -87,7 +87,7 @@ pub struct Item {
     /// The file of this machine that it came from; `None` for pibake's own.
     pub from: Option<PathBuf>,
     /// What the manifest says of it, or of the file of pibake's that it takes the place of.
-    pub placement: Option<Placement>,
+    pub policy: Option<FilePolicy>,
 }
 
 /// What an [`Item`] is.
@@ -120,8 +120,8 @@ impl Overlays {
     pub(crate) fn built_in() -> Self {
         let item = |file: &BuiltIn| {
             let content = Cow::Borrowed(file.content);
-            let kind = ItemKind::File { content, template: file.template, mode: file.placement.access.mode };
-            let item = Item { kind, from: None, placement: Some(file.placement) };
+            let kind = ItemKind::File { content, template: file.template, mode: file.policy.access.mode };
+            let item = Item { kind, from: None, policy: Some(file.policy) };
             // The folder is pibake's own, and a test goes through all of its names.
             ImagePath::new(file.path).ok().map(|path| ((file.layer, path), item))
         };
@@ -140,7 +140,7 @@ impl Overlays {
         }
         let mut all = Self::built_in();
         for ((layer, path), mut item) in found {
-            item.placement = all.replace(layer, &path);
+            item.policy = all.replace(layer, &path);
             all.items.insert((layer, path), item);
         }
         Ok(all)
@@ -148,18 +148,18 @@ impl Overlays {
 
     /// A user's file lands instead of pibake's own at the same path, whichever layer that is in.
     /// Gives what the manifest says of that one.
-    fn replace(&mut self, layer: Layer, path: &ImagePath) -> Option<Placement> {
-        let mut placement = None;
+    fn replace(&mut self, layer: Layer, path: &ImagePath) -> Option<FilePolicy> {
+        let mut policy = None;
         self.items.retain(|&(other, ref place), item| {
             let beaten = place == path
                 && item.from.is_none()
                 && (other == layer || (layer == Layer::Common && other.volume() == Volume::Root));
             if beaten {
-                placement = item.placement;
+                policy = item.policy;
             }
             !beaten
         });
-        placement
+        policy
     }
 
     /// What lands on a node of that role: of two layers with the same path, the role's.
@@ -250,7 +250,7 @@ impl Walk<'_> {
             let other = other.from.clone().unwrap_or_default();
             return Err(OverlayError::SameName { path: path.to_owned(), other });
         }
-        let item = Item { kind, from: Some(path.to_owned()), placement: None };
+        let item = Item { kind, from: Some(path.to_owned()), policy: None };
         match self.found.insert((self.layer, place), item) {
             None => Ok(()),
             Some(_) => Err(OverlayError::Twice { path: path.to_owned() }),

@@ -4,7 +4,7 @@
 //! takes the place of pibake's: but not where that would undo what the cluster stands on, or open
 //! a way in. That is refused, with the setting of pibake.toml that is meant for it.
 
-mod decided;
+mod reserved;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -68,8 +68,8 @@ impl CloudConfig {
     ///
     /// # Errors
     /// [`ExtraError`] for what cannot be read, and for settings that are pibake's to decide.
-    pub fn joined(&self, own: &str, user: &str) -> Result<String, ExtraError> {
-        self.read(user)?.join(own)
+    pub fn merged_into(&self, own: &str, user: &str) -> Result<String, ExtraError> {
+        self.read(user)?.merge(own)
     }
 
     /// Reads the settings, as those of a node whose login is `user`.
@@ -99,7 +99,7 @@ impl CloudConfig {
                 if jinja {
                     check_jinja(settings)?;
                 }
-                decided::check(settings, user)?;
+                reserved::check(settings, user)?;
             }
             Ok(Extra { file: &self.file, jinja, settings })
         };
@@ -113,31 +113,31 @@ fn fault_in(file: &Path, fault: Fault) -> ExtraError {
 
 impl Extra<'_> {
     /// `own`, pibake's user-data, with these settings joined in.
-    fn join(&self, own: &str) -> Result<String, ExtraError> {
+    fn merge(&self, own: &str) -> Result<String, ExtraError> {
         let fault = |fault| fault_in(self.file, fault);
         let own = yaml::read(own).map_err(fault)?;
-        let mut joined = own.unwrap_or_else(|| Node { kind: Kind::Map(Vec::new()), tag: None, line: 1 });
+        let mut merged = own.unwrap_or_else(|| Node { kind: Kind::Map(Vec::new()), tag: None, line: 1 });
         if self.jinja {
-            joined.each_scalar(&mut |text, form| {
+            merged.each_scalar(&mut |text, form| {
                 if text.contains('{') {
                     *form = Form::Shielded;
                 }
             });
         }
         if let Some(settings) = &self.settings {
-            join(&mut joined, settings.clone());
+            merge(&mut merged, settings.clone());
         }
         let header = if self.jinja { "## template: jinja\n" } else { "" };
         Ok(format!(
             "{header}#cloud-config\n# Written by pibake, with the settings of [cloud-init] extra joined in.\n{}",
-            yaml::emit(&joined)
+            yaml::emit(&merged)
         ))
     }
 
     /// Refuses `write_files` that would overwrite one of `baked`, absolute paths on the node.
     pub(super) fn check_files(&self, baked: &BTreeSet<String>) -> Result<(), ExtraError> {
         let Some(settings) = &self.settings else { return Ok(()) };
-        decided::check_files(settings, baked).map_err(|fault| fault_in(self.file, fault))
+        reserved::check_files(settings, baked).map_err(|fault| fault_in(self.file, fault))
     }
 }
 
@@ -202,12 +202,12 @@ fn check_jinja(settings: &mut Node) -> Result<(), Fault> {
     }
 }
 
-fn join(own: &mut Node, extra: Node) {
+fn merge(own: &mut Node, extra: Node) {
     match (&mut own.kind, extra.kind) {
         (Kind::Map(own), Kind::Map(extra)) => {
             for (key, value) in extra {
                 match own.iter_mut().find(|(mine, _)| mine.is_same_key(&key)) {
-                    Some((_, mine)) => join(mine, value),
+                    Some((_, mine)) => merge(mine, value),
                     None => own.push((key, value)),
                 }
             }

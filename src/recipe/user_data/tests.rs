@@ -7,7 +7,7 @@ fn config(text: &str) -> CloudConfig {
 }
 
 fn merged(extra: &str) -> Result<String, ExtraError> {
-    config(extra).joined(OWN, "ubuntu")
+    config(extra).merged_into(OWN, "ubuntu")
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_is_not_cloud_config_is_refused_with_its_line_and_no_word_of_it() {
 fn jinja_is_kept_for_cloud_init_and_kept_from_pibakes_part() {
     let extra = "## template: jinja\n#cloud-config\nruncmd:\n  - echo {{ v1.local_hostname }} > /etc/motd\n  - \"{{ ds['x'] }}\"\n  - |\n    {% if x == \"y\" %}\n    a\n    {% endif %}\n";
     let own = "#cloud-config\nkeys: [\"a {{ b }} {% c %} {# d #}\"]\n";
-    let text = config(extra).read("ubuntu").unwrap().join(own).unwrap();
+    let text = config(extra).read("ubuntu").unwrap().merge(own).unwrap();
     let expected = "## template: jinja\n#cloud-config\n# Written by pibake, with the settings of [cloud-init] extra joined in.\n\
 keys:\n  - \"a \\x7B\\x7B b }} \\x7B% c %} \\x7B# d #}\"\nruncmd:\n  - echo {{ v1.local_hostname }} > /etc/motd\n  - \"{{ ds['x'] }}\"\n  - |\n    {% if x == \"y\" %}\n    a\n    {% endif %}\n";
     assert_eq!(text, expected);
@@ -161,10 +161,10 @@ keys:\n  - \"a \\x7B\\x7B b }} \\x7B% c %} \\x7B# d #}\"\nruncmd:\n  - echo {{ v
 #[test]
 fn what_needs_an_escape_keeps_it_beside_jinja_too() {
     for text in ["\"{{ a\n  }} \\x82\"", "\"{% b\n  %}\\u2028\"", "\"\n  {# c #} \\e \\\" \""] {
-        let join = |text: &str| config(text).joined("", "ubuntu").unwrap();
-        let once = join(&format!("#cloud-config\nbanner: {text}\n"));
+        let merge = |text: &str| config(text).merged_into("", "ubuntu").unwrap();
+        let once = merge(&format!("#cloud-config\nbanner: {text}\n"));
         assert!(once.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{once:?}");
-        assert_eq!(join(&once), once);
+        assert_eq!(merge(&once), once);
     }
 }
 
@@ -182,8 +182,8 @@ fn what_aliases_blow_up_is_refused_before_it_is_held() {
     let deep = |levels: usize| format!("a: {}{}\n", "[".repeat(levels), "]".repeat(levels));
     assert!(merged(&deep(99)).is_ok());
     // what was joined can be read again
-    let once = config(&deep(99)).joined("", "ubuntu").unwrap();
-    assert_eq!(config(&once).joined("", "ubuntu").unwrap(), once);
+    let once = config(&deep(99)).merged_into("", "ubuntu").unwrap();
+    assert_eq!(config(&once).merged_into("", "ubuntu").unwrap(), once);
     let chained: String = (1..20)
         .map(|n| {
             format!(

@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Some(Ok(found)) => return Ok(found),
-                Some(Err(error)) => return Err(explain(&error)),
+                Some(Err(error)) => return Err(syntax_fault(&error)),
             }
         }
     }
@@ -324,6 +324,6 @@ pub(in super::super) fn is_jinja(text: &str) -> bool {
 }
 
 /// Where and why, in words of the parser's that quote nothing.
-fn explain(error: &ScanError) -> Fault {
+fn syntax_fault(error: &ScanError) -> Fault {
     Fault::new(error.marker().line(), format!("it is not YAML: {}", error.info()))
 }

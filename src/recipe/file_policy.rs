@@ -2,11 +2,11 @@
 //! pibake's own.
 
 use super::Access;
-use super::sources::Sources;
+use super::inputs::Inputs;
 
 /// What the manifest says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placement {
+pub struct FilePolicy {
     pub(super) when: When,
     /// Owner and mode on the root file system.
     pub(super) access: Access,
@@ -37,12 +37,12 @@ pub(super) enum When {
 
 impl When {
     /// Whether the node gets it.
-    pub(super) fn holds(self, from: &Sources<'_>) -> bool {
+    pub(super) fn holds(self, from: &Inputs<'_>) -> bool {
         match self {
             Self::Always => true,
             Self::Gateway => from.cluster.network.gateway().is_some(),
             Self::Proxy => from.cluster.sources.proxy.is_some(),
-            Self::Password => from.hidden.password_hash.is_some(),
+            Self::Password => from.secrets.password_hash.is_some(),
             Self::Ntp => !from.cluster.sources.ntp.is_empty(),
             Self::UnsyncedPulls => !from.software.containerd.syncs_pulls(),
             Self::CertsFolder => from.software.containerd.reads_config_path(),

@@ -2,7 +2,7 @@
 
 use serde::Serializer;
 
-use super::needles::Needles;
+use super::secret_scanner::SecretScanner;
 use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, Secret, WifiKey};
 use crate::identity::{Identity, wifi_psk};
 
@@ -11,7 +11,7 @@ pub(super) const MASK: &str = "********";
 
 /// What is rendered for a preview in the place of every secret, and becomes [`MASK`] after: unlike
 /// that it is text that every template can print, as the secrets are.
-const STAND_IN: &str = "xxMASKEDxx";
+const PLACEHOLDER: &str = "xxMASKEDxx";
 
 /// The secrets that templates can print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Variable {
 
 /// The secrets of a cluster, in the forms that a card carries.
 #[derive(Clone)]
-pub(super) struct Hidden {
+pub(super) struct CardSecrets {
     /// What this node joins with; the control plane does not.
     pub(super) token: Option<Secret>,
     /// What nodes may join with, each with the node that it is for: the control plane's to know.
@@ -83,7 +83,7 @@ const EVERY_NODE: &str = "every node";
 
 /// The number and name of every node that the control plane is told a token of: the workers, and
 /// those that may be added later.
-fn joining(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
+fn token_owners(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
     let workers = cluster.nodes.iter().filter(|node| !node.is_control_plane());
     let last = cluster.nodes.last().map_or(0, |node| node.number);
     let later = (last + 1..=MAX_NODES).take(SPARE_TOKENS);
@@ -94,7 +94,7 @@ fn joining(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
 
 fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Secret)> {
     let mut tokens: Vec<(String, Secret)> = Vec::new();
-    for (number, name) in joining(cluster) {
+    for (number, name) in token_owners(cluster) {
         let Some(token) = identity.tokens.of(number) else { continue };
         match tokens.iter_mut().find(|(_, other)| other == token) {
             // one that an old pibake made, which must outlive the first who joins with it
@@ -105,13 +105,13 @@ fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Secr
     tokens
 }
 
-impl Hidden {
+impl CardSecrets {
     pub(super) fn of(cluster: &Cluster, identity: &Identity, node: &Node) -> Self {
-        let own = identity.tokens.of(node.number).filter(|_| !node.is_control_plane()).cloned();
+        let token = identity.tokens.of(node.number).filter(|_| !node.is_control_plane()).cloned();
         let of_others =
             if node.is_control_plane() { bootstrap_tokens(cluster, identity) } else { Vec::new() };
         Self {
-            token: own,
+            token,
             bootstrap_tokens: of_others,
             ca_hash: identity.ca_hash.clone(),
             ca_certificate: identity.ca_certificate.clone(),
@@ -127,27 +127,27 @@ impl Hidden {
     }
 
     /// What a cluster shows of itself before its secrets are made.
-    pub(super) fn unmade(cluster: &Cluster, node: &Node) -> Self {
+    pub(super) fn unknown(cluster: &Cluster, node: &Node) -> Self {
         let ssh_keys = match cluster.access.ssh_keys.as_slice() {
             [] => vec!["(a key that the first build makes)".to_owned()],
             keys => keys.to_vec(),
         };
-        let unknown = || Secret::new("");
+        let empty = || Secret::new("");
         Self {
-            token: (!node.is_control_plane()).then(unknown),
+            token: (!node.is_control_plane()).then(empty),
             bootstrap_tokens: if node.is_control_plane() {
-                joining(cluster).map(|(_, name)| (name, unknown())).collect()
+                token_owners(cluster).map(|(_, name)| (name, empty())).collect()
             } else {
                 Vec::new()
             },
             ca_hash: format!("sha256:{MASK}"),
             ca_certificate: "(a certificate that the first build makes)\n".to_owned(),
-            ca_key: unknown(),
+            ca_key: empty(),
             certificates_from: 0,
             ssh_keys,
             password_hash: cluster.access.password.as_ref().map(|password| match password {
                 Password::Hash(hash) => hash.clone(),
-                Password::Plain(_) => unknown(),
+                Password::Plain(_) => empty(),
             }),
             wifi_psk: cluster.network.wifi().filter(|w| w.key != WifiKey::Open).and_then(wifi_psk),
             wifi_passphrase: wifi_passphrase(cluster),
@@ -158,18 +158,18 @@ impl Hidden {
 
     /// The same with nothing secret in it.
     pub(super) fn masked(&self) -> Self {
-        let stand_in = || Secret::new(STAND_IN);
+        let placeholder = || Secret::new(PLACEHOLDER);
         Self {
-            token: self.token.as_ref().map(|_| stand_in()),
+            token: self.token.as_ref().map(|_| placeholder()),
             bootstrap_tokens: self
                 .bootstrap_tokens
                 .iter()
-                .map(|(name, _)| (name.clone(), stand_in()))
+                .map(|(name, _)| (name.clone(), placeholder()))
                 .collect(),
-            ca_key: Secret::new(format!("{STAND_IN}\n")),
-            password_hash: self.password_hash.as_ref().map(|_| stand_in()),
-            wifi_psk: self.wifi_psk.as_ref().map(|_| stand_in()),
-            wifi_passphrase: self.wifi_passphrase.as_ref().map(|_| stand_in()),
+            ca_key: Secret::new(format!("{PLACEHOLDER}\n")),
+            password_hash: self.password_hash.as_ref().map(|_| placeholder()),
+            wifi_psk: self.wifi_psk.as_ref().map(|_| placeholder()),
+            wifi_passphrase: self.wifi_passphrase.as_ref().map(|_| placeholder()),
             masked: true,
             ..self.clone()
         }
@@ -204,8 +204,8 @@ impl Hidden {
         else {
             return url.clone();
         };
-        let own = before.split_once("://").map_or(before, |(_, user)| user);
-        let user = Secret::new(if self.masked { STAND_IN } else { own });
+        let credentials = before.split_once("://").map_or(before, |(_, user)| user);
+        let user = Secret::new(if self.masked { PLACEHOLDER } else { credentials });
         let user = if self.proxy_replaced { replaced(&user) } else { user };
         Secret::new(format!("{scheme}://{}@{host}", user.reveal()))
     }
@@ -216,12 +216,12 @@ impl Hidden {
     }
 
     /// What a file shows to people who may not see the secrets: in a preview, masks.
-    pub(super) fn shown(&self, text: String) -> String {
-        if self.masked { text.replace(STAND_IN, MASK) } else { text }
+    pub(super) fn mask(&self, text: String) -> String {
+        if self.masked { text.replace(PLACEHOLDER, MASK) } else { text }
     }
 
     /// What no file may hold without it being known for secret.
-    pub(super) fn needles(&self, cluster: &Cluster) -> Needles {
+    pub(super) fn scanner(&self, cluster: &Cluster) -> SecretScanner {
         let proxies = cluster.sources.proxy.iter().flat_map(|proxy| [&proxy.http, &proxy.https]).flatten();
         let users = proxies.filter_map(|url| {
             let (before, _) = url.reveal().rsplit_once('@')?;
@@ -230,7 +230,9 @@ impl Hidden {
         let key = self.ca_key.reveal().lines().filter(|line| !line.starts_with("-----"));
         let single = [self.token.as_ref(), self.password_hash.as_ref(), self.wifi_psk.as_ref()];
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
-        Needles::new(single.into_iter().flatten().chain(tokens).map(Secret::reveal).chain(key).chain(users))
+        SecretScanner::new(
+            single.into_iter().flatten().chain(tokens).map(Secret::reveal).chain(key).chain(users),
+        )
     }
 }
 
