@@ -42,7 +42,7 @@ fn edit(fs: Box<dyn FsEdit>, links: bool) -> Result<(), fs::Error> {
     fs.write(&path("/new/large"), &mut &vec![7; 20_000][..], attributes)?;
     if links {
         fs.symlink(&path("/new/link"), "file")?;
-        fs.set_attributes(&path("/new/file"), Attributes { uid: 5, ..attributes })?;
+        fs.write(&path("/new/other"), &mut &NEW[..], Attributes { uid: 5, ..attributes })?;
     }
     fs::remove_all(fs.as_ref(), &path("/many"))?;
     fs.remove(&path("/new/large"))?;

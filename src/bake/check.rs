@@ -98,7 +98,7 @@ fn check_root(fs: &Ext4View, path: &ImagePath, expected: &Expected, now: i64) ->
     let access = match (expected, found.kind) {
         (Expected::File { content: wanted, access }, FileKind::File) => {
             compare("content", wanted, &content()?)?;
-            let modified = fs.times(path).map_err(|e| e.to_string())?.map(|times| times.modified);
+            let modified = fs.modified(path).map_err(|e| e.to_string())?;
             if modified != Some(Time { seconds: now, nanoseconds: 0 }) {
                 return Err(format!("its time is {modified:?}, not {now}"));
             }

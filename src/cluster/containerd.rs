@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::version::{InvalidVersion, numbers};
+use super::version::numbers;
 
 /// A version of containerd: a line such as `1.7` or `2.1`, or exactly `1.7.27`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,9 +32,9 @@ impl fmt::Display for ContainerdVersion {
 }
 
 impl FromStr for ContainerdVersion {
-    type Err = InvalidVersion;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         numbers(text).map(|(major, minor, patch)| Self { major, minor, patch })
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 
 use super::ContainerdVersion;
-use super::version::{InvalidVersion, numbers};
+use super::version::{FORM, numbers};
 
 /// Which Kubernetes, and how. What is `None` follows from the platform, see
 /// [`super::Cluster::software`].
@@ -88,13 +88,13 @@ impl fmt::Display for KubernetesVersion {
 }
 
 impl FromStr for KubernetesVersion {
-    type Err = InvalidVersion;
+    type Err = &'static str;
 
     /// Takes `1.34`, `1.34.2`, and both with a `v` before.
-    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         match numbers(text.strip_prefix('v').unwrap_or(text))? {
             (1, minor, patch) => Ok(Self { minor, patch }),
-            _ => Err(InvalidVersion),
+            _ => Err(FORM),
         }
     }
 }
@@ -149,7 +149,7 @@ mod tests {
         for text in
             ["", "1", "2.1", "1.34.2.1", "1.x", "1.+3", "1.034", "latest", "1.34-rc1", "1.99999", "1."]
         {
-            assert_eq!(text.parse::<KubernetesVersion>(), Err(InvalidVersion), "{text}");
+            assert_eq!(text.parse::<KubernetesVersion>(), Err(FORM), "{text}");
         }
         assert_eq!("1.7".parse(), Ok(ContainerdVersion::line(1, 7)));
         assert_eq!("2.1.4".parse::<ContainerdVersion>().map(|v| v.to_string()), Ok("2.1.4".to_owned()));

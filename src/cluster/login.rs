@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Cluster;
 use super::problem::Problem;
-use crate::error::{Classified, ErrorClass};
 
 /// Accounts that Ubuntu's server images for Pis (20.04 to 26.04) have, or that the packages which
 /// every node installs create: of base-passwd's `passwd.master` and `group.master`, of systemd,
@@ -45,17 +44,6 @@ pub struct Accounts {
     groups: BTreeSet<String>,
 }
 
-/// A login name that is in use on the image.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TakenName(Problem);
-
-impl Classified for TakenName {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Configuration
-    }
-}
-
 impl Accounts {
     /// Reads the texts of `/etc/passwd` and `/etc/group` (passwd(5), group(5)). Lines of another
     /// form are passed over, as the C library does.
@@ -86,14 +74,14 @@ impl Accounts {
 
 impl Cluster {
     /// Refuses a login name that the image with these accounts uses for something else.
-    pub(crate) fn check_login(&self, image: &Accounts) -> Result<(), TakenName> {
+    pub(crate) fn check_login(&self, image: &Accounts) -> Result<(), Problem> {
         let name = &self.access.user;
         match image.fault(name) {
             None => Ok(()),
-            Some(what) => Err(TakenName(self.origins.problem(
+            Some(what) => Err(self.origins.problem(
                 "access.user",
                 format!("the base image has a {what} {name:?} already, so no login can be made with that name; take another"),
-            ))),
+            )),
         }
     }
 }

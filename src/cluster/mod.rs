@@ -38,25 +38,24 @@ use crate::catalog::{Digest, Spec};
 
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
-pub use fingerprint::{Fingerprint, InvalidFingerprint};
+pub use fingerprint::Fingerprint;
 pub use init::init;
 pub use kernel_argument::KernelArgument;
 pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
-pub use login::{Accounts, TakenName};
+pub use login::Accounts;
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,
     Wifi, WifiKey,
 };
-pub use node::{InvalidMac, MacAddress, Node, Role};
+pub use node::{MacAddress, Node, Role};
 pub use node_name::NodeName;
 pub(crate) use plan::MAX_NODES;
 pub use platform::Platform;
 pub use problem::{Error, Origin, Problem};
 pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
-pub use software::{Software, SoftwareError};
+pub use software::Software;
 pub use sources::{AptSource, ImageLayout, Proxy, Sources};
-pub use version::InvalidVersion;
 pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use super::NodeName;
-use crate::error::{Classified, ErrorClass};
 
 /// One machine of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,43 +69,25 @@ impl fmt::Display for MacAddress {
     }
 }
 
-/// Why a text is no [`MacAddress`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidMac {
-    /// Not six pairs of hex digits.
-    #[error("must be six pairs of hex digits, such as dc:a6:32:01:02:03")]
-    Form,
-    /// Addresses no single card: all zeros, or with the multicast bit.
-    #[error("must be the address of one card: not zero, not a multicast or broadcast address")]
-    NotOneCard,
-}
-
-impl Classified for InvalidMac {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Form | Self::NotOneCard => ErrorClass::Configuration,
-        }
-    }
-}
-
 impl FromStr for MacAddress {
-    type Err = InvalidMac;
+    type Err = &'static str;
 
     /// Takes `:` or `-` between the pairs, in either case.
-    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "must be six pairs of hex digits, such as dc:a6:32:01:02:03";
         let separator = if text.contains('-') { '-' } else { ':' };
         let mut bytes = [0; 6];
         let mut pairs = text.split(separator);
         for byte in &mut bytes {
             let pair = pairs.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
-            *byte = pair.and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or(InvalidMac::Form)?;
+            *byte = pair.and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or(FORM)?;
         }
         if pairs.next().is_some() {
-            return Err(InvalidMac::Form);
+            return Err(FORM);
         }
         // IEEE 802: the lowest bit of the first byte marks a group address.
         if bytes == [0; 6] || bytes[0] & 1 == 1 {
-            return Err(InvalidMac::NotOneCard);
+            return Err("must be the address of one card: not zero, not a multicast or broadcast address");
         }
         Ok(Self(bytes))
     }
@@ -125,6 +106,8 @@ mod tests {
 
     #[test]
     fn what_is_no_card_is_no_mac() {
+        let form = "must be six pairs of hex digits, such as dc:a6:32:01:02:03";
+        let several = "must be the address of one card: not zero, not a multicast or broadcast address";
         for text in [
             "",
             "dc:a6:32:01:02",
@@ -133,10 +116,10 @@ mod tests {
             "dca632010203",
             "+c:a6:32:1:2:3",
         ] {
-            assert_eq!(text.parse::<MacAddress>(), Err(InvalidMac::Form), "{text}");
+            assert_eq!(text.parse::<MacAddress>(), Err(form), "{text}");
         }
         for text in ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"] {
-            assert_eq!(text.parse::<MacAddress>(), Err(InvalidMac::NotOneCard), "{text}");
+            assert_eq!(text.parse::<MacAddress>(), Err(several), "{text}");
         }
     }
 }

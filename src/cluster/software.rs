@@ -3,7 +3,6 @@
 use super::platform::{LAST_KUBERNETES_ON_CGROUP_V1, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Platform};
 use super::problem::Problem;
 use super::{Cgroup, Cluster, ContainerdVersion, KubernetesVersion, coredns, defaults};
-use crate::error::{Classified, ErrorClass};
 
 /// The versions that run on every node, decided for one cluster on one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +21,6 @@ pub struct Software {
     /// What kubeadm is told as `dns.imageRepository`, where the images' registry alone would have it
     /// ask for a CoreDNS that is not there.
     pub coredns_repository: Option<String>,
-}
-
-/// A description that does not go with the platform.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SoftwareError(pub Problem);
-
-impl Classified for SoftwareError {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Configuration
-    }
 }
 
 /// The last Kubernetes that works with containerd 1.x, which cannot tell the kubelet its cgroup driver.
@@ -82,13 +70,13 @@ pub(super) fn check_containerd(version: ContainerdVersion) -> Result<ContainerdV
 
 impl Cluster {
     /// Decides what runs on `platform`; refuses what cannot run there, with the way out.
-    pub fn software(&self, platform: &Platform) -> Result<Software, SoftwareError> {
+    pub fn software(&self, platform: &Platform) -> Result<Software, Problem> {
         let asked = &self.kubernetes;
         let cgroup = asked.cgroup.unwrap_or(platform.cgroup);
-        let fail = |key: &str, message| Err(SoftwareError(self.origins.problem(key, message)));
+        let fail = |key: &str, message| Err(self.origins.problem(key, message));
 
         if let Some(fault) = self.radio_fault(platform) {
-            return Err(SoftwareError(fault));
+            return Err(fault);
         }
         let newest = match cgroup {
             Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,

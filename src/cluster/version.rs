@@ -1,25 +1,15 @@
 //! How versions are written.
 
-use crate::error::{Classified, ErrorClass};
-
-/// A text that is no version of Kubernetes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a version such as \"1.34\" or \"1.34.2\"")]
-pub struct InvalidVersion;
-
-impl Classified for InvalidVersion {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Configuration
-    }
-}
+/// What a text that is no version of Kubernetes must be.
+pub(super) const FORM: &str = "must be a version such as \"1.34\" or \"1.34.2\"";
 
 /// The two or three numbers of a version.
-pub(super) fn numbers(text: &str) -> Result<(u16, u16, Option<u16>), InvalidVersion> {
+pub(super) fn numbers(text: &str) -> Result<(u16, u16, Option<u16>), &'static str> {
     let mut parts = text.split('.');
-    let mut number = || parts.next().map(|part| decimal(part).ok_or(InvalidVersion)).transpose();
+    let mut number = || parts.next().map(|part| decimal(part).ok_or(FORM)).transpose();
     match (number()?, number()?, number()?, number()?) {
         (Some(major), Some(minor), patch, None) => Ok((major, minor, patch)),
-        _ => Err(InvalidVersion),
+        _ => Err(FORM),
     }
 }
 

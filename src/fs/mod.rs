@@ -125,9 +125,6 @@ pub trait FsEdit: FsRead {
     /// Removes a file, a link or an empty directory.
     fn remove(&self, path: &ImagePath) -> Result<(), Error>;
 
-    /// Sets owner, permissions and time of what is at `path`, which is no link.
-    fn set_attributes(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error>;
-
     /// Writes out what is still held, and leaves the file system as a clean unmount does.
     fn finish(self: Box<Self>) -> Result<(), Error>;
 }

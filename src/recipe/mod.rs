@@ -34,7 +34,7 @@ pub use overlays::{Item, ItemKind, Layer, MAX_OVERLAY_BYTES, OverlayError, Overl
 pub use user_data::{CloudConfig, ExtraError};
 
 pub use crate::cluster::KernelArgument;
-use crate::cluster::SoftwareError;
+use crate::cluster::Problem;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::{ImagePath, InvalidImagePath};
 
@@ -46,7 +46,7 @@ pub enum Error {
     NoControlPlane,
     /// The versions asked for do not go together, or not with the image.
     #[error(transparent)]
-    Software(#[from] SoftwareError),
+    Software(#[from] Problem),
     /// A template cannot be rendered.
     #[error("rendering {template}: {}", words(error))]
     Template {

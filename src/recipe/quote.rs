@@ -39,6 +39,11 @@ impl Classified for Unquotable {
 /// libyaml (cloud-init, netplan) read UTF-8.
 #[must_use]
 pub fn yaml(text: &str) -> String {
+    double_quoted(text, yaml_printable, |c| format!("\\U{:08X}", u32::from(c)))
+}
+
+/// As YAML and TOML both write it, with `escape` for what is not `plain` and has no short escape.
+fn double_quoted(text: &str, plain: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -48,8 +53,8 @@ pub fn yaml(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if yaml_printable(c) => out.push(c),
-            c => _ = write!(out, "\\U{:08X}", u32::from(c)),
+            c if plain(c) => out.push(c),
+            c => out.push_str(&escape(c)),
         }
     }
     out.push('"');
@@ -99,21 +104,7 @@ pub fn dhcpd(text: &str) -> Result<String, Unquotable> {
 /// As a TOML 1.0 basic string.
 #[must_use]
 pub fn toml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => _ = write!(out, "\\u{:04X}", u32::from(c)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    double_quoted(text, |c| !c.is_control(), |c| format!("\\u{:04X}", u32::from(c)))
 }
 
 /// As a quoted word of a systemd unit file, see systemd.syntax(7) and systemd.service(5). `$` is a

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cluster::TakenName;
+use crate::cluster::Problem;
 use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
@@ -23,7 +23,7 @@ pub enum Error {
     Bake(#[from] bake::Error),
     /// The image has the login's name in use.
     #[error(transparent)]
-    Login(#[from] TakenName),
+    Login(#[from] Problem),
     /// A node was named that the cluster does not have.
     #[error("there is no node {asked}; the cluster has {}", names.join(", "))]
     NoSuchNode {

@@ -15,7 +15,7 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     let mut table = root.table("kubernetes");
     let version = table.text("version").and_then(|f| {
         f.check(|text| {
-            let version = text.parse::<KubernetesVersion>().map_err(|e| e.to_string())?;
+            let version: KubernetesVersion = text.parse()?;
             software::check_kubernetes(version)
         })
     });

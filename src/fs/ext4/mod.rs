@@ -13,7 +13,7 @@ mod used;
 mod view;
 
 pub use superblock::Superblock;
-pub use times::{Time, Times};
+pub use times::Time;
 pub use used::used;
 pub use view::Ext4View;
 
@@ -124,7 +124,7 @@ impl Ext4 {
         }
     }
 
-    fn set(&self, inode: u32, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
+    fn set_attributes(&self, inode: u32, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
         let Attributes { mode, uid, gid, mtime } = attributes;
         self.fs
             .apply_chown_ino(inode, uid, gid)
@@ -211,13 +211,13 @@ impl FsEdit for Ext4 {
             self.fs.apply_pwrite_ino(inode, at, &piece).map_err(|e| explain(path, e))?;
             at += n as u64;
         }
-        self.set(inode, path, attributes)
+        self.set_attributes(inode, path, attributes)
     }
 
     fn create_dir(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
         let (parent, name) = self.place(path)?;
         let inode = self.fs.apply_mkdir_at(parent, name, attributes.mode).map_err(|e| explain(path, e))?;
-        self.set(inode, path, attributes)
+        self.set_attributes(inode, path, attributes)
     }
 
     fn symlink(&self, path: &ImagePath, target: &str) -> Result<(), Error> {
@@ -234,10 +234,6 @@ impl FsEdit for Ext4 {
             _ => self.fs.apply_unlink_at(parent, name),
         }
         .map_err(|e| explain(path, e))
-    }
-
-    fn set_attributes(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
-        self.set(self.inode(path)?, path, attributes)
     }
 
     fn finish(self: Box<Self>) -> Result<(), Error> {

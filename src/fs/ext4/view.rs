@@ -7,7 +7,7 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
 use super::super::{Attributes, Error, FileKind, FsRead, Metadata};
 use super::retimed::Retimed;
-use super::times::Times;
+use super::times::Time;
 use crate::disk::ReadAt;
 use crate::image_path::ImagePath;
 
@@ -48,17 +48,18 @@ impl Ext4View {
         Ok(Self { fs, device })
     }
 
-    /// The times of what is at `path`, a link not followed in its last part; `None` if nothing is.
+    /// When the content of what is at `path` was last changed, a link not followed in its last part; `None` if
+    /// nothing is.
     ///
     /// # Errors
     /// [`Error::Corrupt`]
-    pub fn times(&self, path: &ImagePath) -> Result<Option<Times>, Error> {
-        self.inode(path)?.map(|found| self.times_of(path, &found)).transpose()
+    pub fn modified(&self, path: &ImagePath) -> Result<Option<Time>, Error> {
+        self.inode(path)?.map(|found| self.modified_of(path, &found)).transpose()
     }
 
-    fn times_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Times, Error> {
-        let times = self.device.times(found.accessed().seconds(), found.modified().seconds());
-        times.map_err(|e| Error::io(format!("reading the times of {path}"), e))
+    fn modified_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Time, Error> {
+        let time = self.device.modified(found.accessed().seconds(), found.modified().seconds());
+        time.map_err(|e| Error::io(format!("reading the times of {path}"), e))
     }
 
     fn inode(&self, path: &ImagePath) -> Result<Option<ext4_view::Metadata>, Error> {
@@ -78,7 +79,7 @@ impl FsRead for Ext4View {
             mode: found.mode() & 0o7777,
             uid: found.uid(),
             gid: found.gid(),
-            mtime: self.times_of(path, &found)?.modified.seconds,
+            mtime: self.modified_of(path, &found)?.seconds,
         };
         Ok(Some(Metadata { kind, len: found.len(), attributes: Some(attributes) }))
     }

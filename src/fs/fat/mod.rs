@@ -138,13 +138,6 @@ impl<D: WriteAt> FsEdit for Fat<D> {
         self.root().remove(path.as_str().trim_start_matches('/')).map_err(|e| explain(path, e))
     }
 
-    fn set_attributes(&self, path: &ImagePath, _attributes: Attributes) -> Result<(), Error> {
-        match self.entry(path)? {
-            Some(_) => Ok(()),
-            None => Err(Error::path(path, "no such file or directory")),
-        }
-    }
-
     fn finish(self: Box<Self>) -> Result<(), Error> {
         self.fs.unmount().map_err(|e| Error::io("closing the FAT file system", e))
     }
