@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Opening, Protocol, Secret, Security, WifiKey, authorized_key};
+use super::{Opening, Protocol, Secret, WifiKey};
 use crate::catalog::Digest;
 
 /// A DNS label of RFC 1123 in lower case, as Linux, Kubernetes and DHCP all take it for a name.
@@ -120,17 +120,6 @@ pub(super) fn psk(text: &str) -> Result<WifiKey, String> {
     Err("must be 64 hex digits; a passphrase goes under \"password\"".to_owned())
 }
 
-/// What a radio network asks of those that join; `None` for nothing.
-pub(super) fn security(text: &str) -> Result<Option<Security>, String> {
-    match text {
-        "wpa2" => Ok(Some(Security::Wpa2)),
-        "wpa3" => Ok(Some(Security::Wpa3)),
-        "wpa2-wpa3" => Ok(Some(Security::Wpa2OrWpa3)),
-        "open" => Ok(None),
-        _ => Err("must be \"wpa2\", \"wpa3\", \"wpa2-wpa3\" or \"open\"".to_owned()),
-    }
-}
-
 /// What is open to machines on the uplink's side: `api`, `node-ports`, `all`, or `443/tcp`.
 pub(super) fn opening(text: &str) -> Result<Opening, String> {
     let port =
@@ -178,11 +167,6 @@ pub(super) fn password_hash(text: &str) -> Result<Secret, String> {
         return Ok(Secret::new(text));
     }
     Err("must be a password hash as \"mkpasswd -m sha-512\" prints it, beginning with $6$".to_owned())
-}
-
-/// One public key as in `authorized_keys`, with one blank between its parts.
-pub(super) fn ssh_key(line: &str) -> Result<String, String> {
-    authorized_key::parse(line)
 }
 
 /// A web address without a `/` at its end. `placeholders` may stand in it.

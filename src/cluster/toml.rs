@@ -180,6 +180,37 @@ impl<'d, 't> Table<'d, 't> {
         self.take(key)?.text()
     }
 
+    /// What `check` makes of the text of `key`; reports what it refuses.
+    pub(super) fn read<U, E: ToString>(
+        &mut self,
+        key: &'static str,
+        check: impl FnOnce(&str) -> Result<U, E>,
+    ) -> Option<U> {
+        self.text(key)?.check(|text| check(text))
+    }
+
+    /// What `check` makes of each text of `key`; reports what it refuses.
+    pub(super) fn read_each<U, E: ToString>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<U, E>,
+    ) -> Vec<U> {
+        let texts = self.texts(key).unwrap_or_default();
+        texts.into_iter().filter_map(|field| field.check(|text| check(text))).collect()
+    }
+
+    /// What the word of `key` stands for.
+    pub(super) fn choose<U: Copy>(&mut self, key: &'static str, choices: &[(&str, U)]) -> Option<U> {
+        self.read(key, |text| {
+            let found = choices.iter().find(|(word, _)| *word == text);
+            found.map(|(_, value)| *value).ok_or_else(|| {
+                let mut words: Vec<_> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+                let last = words.pop().unwrap_or_default();
+                format!("must be {} or {last}", words.join(", "))
+            })
+        })
+    }
+
     /// The secret of `key`: from the variable that stands for it, or else from the description, or from
     /// the file that `file_key` names there, which `read` reads.
     pub(super) fn secret(

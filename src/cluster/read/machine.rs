@@ -7,7 +7,9 @@ use super::passwords::{self, Passwords};
 use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
-use crate::cluster::{Access, BaseImage, Password, Platform, check, defaults, login, platform};
+use crate::cluster::{
+    Access, BaseImage, Password, Platform, authorized_key, check, defaults, login, platform,
+};
 use crate::io::read_small;
 
 pub(super) fn access(
@@ -17,14 +19,11 @@ pub(super) fn access(
     passwords: &Passwords,
 ) -> Access {
     let mut table = root.table("access");
-    let user = table.text("user").and_then(|f| f.check(|t| login::user(t)));
+    let user = table.read("user", login::user);
     let user = user.unwrap_or_else(|| defaults::USER.to_owned());
-    let lines = table.texts("ssh-keys").unwrap_or_default();
-    let mut ssh_keys: Vec<String> =
-        lines.into_iter().filter_map(|f| f.check(|t| check::ssh_key(t))).collect();
-    for file in table.texts("ssh-key-files").unwrap_or_default() {
-        ssh_keys.extend(file.check(|text| key_file(&path(dir, text))).unwrap_or_default());
-    }
+    let mut ssh_keys: Vec<String> = table.read_each("ssh-keys", authorized_key::parse);
+    ssh_keys
+        .extend(table.read_each("ssh-key-files", |file| key_file(&path(dir, file))).into_iter().flatten());
     let mut seen = std::collections::BTreeSet::new();
     ssh_keys.retain(|key| seen.insert(key.clone()));
 
@@ -37,10 +36,9 @@ pub(super) fn access(
                 password => Ok(Password::Plain(password)),
             })
         });
-    let hash =
-        table.text("password-hash").and_then(|f| f.check(|t| check::password_hash(t).map(Password::Hash)));
+    let hash = table.read("password-hash", |t| check::password_hash(t).map(Password::Hash));
     let ssh_password = table.flag("ssh-password", false);
-    let token_ttl = table.text("token-ttl").and_then(|f| f.check(|t| t.parse()));
+    let token_ttl = table.read("token-ttl", str::parse);
     table.finish();
     let is_set = |key: &str| document.is_set(&format!("access.{key}"));
     if is_set("password") && is_set("password-hash") {
@@ -70,7 +68,7 @@ fn key_file(path: &Path) -> Result<Vec<String>, String> {
         return Err(format!("{name} is a private key; give the public half, the file that ends in .pub"));
     }
     let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
-    let key = |(n, line)| check::ssh_key(line).map_err(|e| format!("{name}, line {}: {e}", n + 1));
+    let key = |(n, line)| authorized_key::parse(line).map_err(|e| format!("{name}, line {}: {e}", n + 1));
     let keys = lines.map(key).collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() { Err(format!("{name} holds no key")) } else { Ok(keys) }
 }
@@ -82,18 +80,14 @@ pub(super) fn base(
     overrides: &Overrides,
 ) -> BaseImage {
     let mut table = root.table("base");
-    let image = table.text("image").and_then(|f| f.check(|text| image(dir, text.trim())));
-    let mirror = table.text("mirror").and_then(|f| f.check(|t| check::web_address(t, &[])));
-    let sha256 = table.text("sha256").and_then(|f| f.check(|t| check::sha256(t)));
+    let image = table.read("image", |text| image(dir, text.trim()));
+    let mirror = table.read("mirror", |t| check::web_address(t, &[]));
+    let sha256 = table.read("sha256", check::sha256);
     let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
-    let platform = table.text("platform").and_then(|f| {
-        f.check(|text| match Platform::named(text) {
-            Some(platform) => Ok(platform),
-            None => Err(format!("must be one of {}", platform::names())),
-        })
+    let platform = table.read("platform", |text| {
+        Platform::named(text).ok_or_else(|| format!("must be one of {}", platform::names()))
     });
-    let arguments = table.texts("kernel-arguments").unwrap_or_default();
-    let kernel_arguments = arguments.into_iter().filter_map(|f| f.check(|t| t.parse())).collect();
+    let kernel_arguments = table.read_each("kernel-arguments", str::parse);
     table.finish();
     let described = image.unwrap_or_default();
     let image = match &overrides.base {

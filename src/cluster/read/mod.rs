@@ -64,8 +64,8 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {
 
 fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let mut root = document.root();
-    let name = root.text("name").and_then(|f| f.check(|t| check::label(t).map(|()| t.clone())));
-    let domain = root.text("domain").and_then(|f| f.check(|t| check::domain(t)));
+    let name = root.read("name", |t| check::label(t).map(|()| t.to_owned()));
+    let domain = root.read("domain", check::domain);
     let addresses = network::addresses(&mut root, document);
     let nodes = nodes::nodes(&mut root, document, overrides, &addresses);
     let network = network::network(addresses, document, &nodes, dir, &overrides.passwords);

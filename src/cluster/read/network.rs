@@ -22,21 +22,14 @@ pub(super) struct Addresses<'d, 't> {
 
 pub(super) fn addresses<'d, 't>(root: &mut Table<'d, 't>, document: &Document<'_>) -> Addresses<'d, 't> {
     let mut table = root.table("network");
-    let mode = table.text("mode").and_then(|f| {
-        f.check(|mode| match mode.as_str() {
-            "gateway" => Ok(false),
-            "lan" => Ok(true),
-            _ => Err("must be \"gateway\" or \"lan\""),
-        })
-    });
-    let lan = mode.unwrap_or(false);
-    let subnet = table.text("subnet").and_then(|f| f.check(|t| check::network(t)));
+    let lan = table.choose("mode", &[("gateway", false), ("lan", true)]).unwrap_or(false);
+    let subnet = table.read("subnet", check::network);
     let subnet = subnet.unwrap_or(defaults::SUBNET);
     if plan::host_range(subnet).is_none() {
         let message = format!("{subnet} is too small: the largest prefix length for one is /30");
         document.report("network.subnet", message);
     }
-    let first = table.text("first-address").and_then(|f| f.check(|t| check::address(t)));
+    let first = table.read("first-address", check::address);
     // In gateway mode the network is the cluster's own, so its first address is free.
     let own = || plan::host_range(subnet).map(|(first, _)| first).filter(|_| !lan);
     Addresses { table, subnet, first: first.or_else(own), lan }
@@ -50,7 +43,7 @@ pub(super) fn network(
     passwords: &Passwords,
 ) -> Network {
     let Addresses { mut table, subnet, lan, .. } = addresses;
-    let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
+    let interface = table.read("interface", check::interface);
     let dns = table.texts("dns").map(|list| {
         if list.is_empty() {
             document.report("network.dns", "must name at least one DNS server");
@@ -64,14 +57,9 @@ pub(super) fn network(
         }
     };
 
-    let router = table.text("router").and_then(|f| f.check(|t| check::address(t)));
-    let addressing = table.text("addressing").and_then(|f| {
-        f.check(|text| match text.as_str() {
-            "static" => Ok(LanAddressing::Static),
-            "dhcp" => Ok(LanAddressing::Dhcp),
-            _ => Err("must be \"static\" or \"dhcp\""),
-        })
-    });
+    let router = table.read("router", check::address);
+    let addressing =
+        table.choose("addressing", &[("static", LanAddressing::Static), ("dhcp", LanAddressing::Dhcp)]);
     let wifi = wifi(table.table("wifi"), document, dir, passwords);
     let uplink = uplink(table.table("uplink"), document, wifi);
     let dhcp = dhcp(table.table("dhcp"), document, subnet, nodes);
@@ -110,8 +98,16 @@ fn wifi(
     let password = password.map(|f| f.check(|t| check::wifi_password(t)));
     let psk = table.text("psk").map(|f| f.check(|t| check::psk(t)));
     let open_flag = table.flag("open", false);
-    let security = table.text("security").and_then(|f| f.check(|t| check::security(t)));
-    let country = table.text("country").and_then(|f| f.check(|t| country::country(t)));
+    let security = table.choose(
+        "security",
+        &[
+            ("wpa2", Some(Security::Wpa2)),
+            ("wpa3", Some(Security::Wpa3)),
+            ("wpa2-wpa3", Some(Security::Wpa2OrWpa3)),
+            ("open", None),
+        ],
+    );
+    let country = table.read("country", country::country);
     let hidden = table.flag("hidden", false);
     // What seems to be missing is there, then, under a name with a slip in it.
     let misspelt = table.finish();
@@ -159,11 +155,10 @@ fn wifi(
 }
 
 fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>) -> Uplink {
-    let interface = table.text("interface").and_then(|f| f.check(|t| check::interface(t)));
+    let interface = table.read("interface", check::interface);
     let address = table.text("address").map(|f| f.check(|t| check::interface_address(t)));
     let router = table.text("router").map(|f| f.check(|t| check::address(t)));
-    let allow = table.texts("allow").unwrap_or_default();
-    let allow = allow.into_iter().filter_map(|f| f.check(|t| check::opening(t))).collect();
+    let allow = table.read_each("allow", check::opening);
     table.finish();
     let addressing = match (address, router) {
         (None, None) => UplinkAddressing::Dhcp,
@@ -186,7 +181,7 @@ fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>)
 }
 
 fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, nodes: &[Node]) -> Dhcp {
-    let range = table.text("range").and_then(|f| f.check(|t| check::address_range(t)));
+    let range = table.read("range", check::address_range);
     let mut seconds = |key, default| {
         let field = table.take(key).and_then(|v| v.whole_number());
         // dhcpd keeps times in 32 signed bits.

@@ -97,16 +97,10 @@ fn list(value: Value<'_, '_>) -> Vec<Entry> {
 
 fn entry(mut table: Table<'_, '_>) -> Entry {
     let entry = Entry {
-        name: table.text("name").and_then(|f| f.check(|t| t.parse())),
-        role: table.text("role").and_then(|f| {
-            f.check(|text| match text.as_str() {
-                "control-plane" => Ok(Role::ControlPlane),
-                "worker" => Ok(Role::Worker),
-                _ => Err("must be \"control-plane\" or \"worker\""),
-            })
-        }),
-        address: table.text("address").and_then(|f| f.check(|t| check::address(t))),
-        mac: table.text("mac").and_then(|f| f.check(|t| t.parse())),
+        name: table.read("name", str::parse),
+        role: table.choose("role", &[Role::ControlPlane, Role::Worker].map(|role| (role.as_str(), role))),
+        address: table.read("address", check::address),
+        mac: table.read("mac", str::parse),
         labels: labels_of(table.table("labels")),
     };
     table.finish();

@@ -7,39 +7,25 @@ use super::passwords::{self, Passwords};
 use super::values::existing;
 use crate::cluster::toml::Table;
 use crate::cluster::{
-    AptSource, Cgroup, ContainerdVersion, Fingerprint, Flannel, ImageLayout, Kubernetes, KubernetesVersion,
-    Proxy, Secret, Sources, check, defaults, reference, software,
+    AptSource, Cgroup, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, Secret, Sources, check,
+    defaults, reference, software,
 };
 
 pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     let mut table = root.table("kubernetes");
-    let version = table.text("version").and_then(|f| {
-        f.check(|text| {
-            let version: KubernetesVersion = text.parse()?;
-            software::check_kubernetes(version)
-        })
+    let version = table.read("version", |text| software::check_kubernetes(text.parse()?));
+    let pods = table.read("pods", check::network);
+    let services = table.read("services", check::network);
+    let containerd = table.read("containerd", |text| {
+        let form = |_| "must be a version such as \"1.7\" or \"2.1\"".to_owned();
+        software::check_containerd(text.parse().map_err(form)?)
     });
-    let pods = table.text("pods").and_then(|f| f.check(|t| check::network(t)));
-    let services = table.text("services").and_then(|f| f.check(|t| check::network(t)));
-    let containerd = table.text("containerd").and_then(|f| {
-        f.check(|text| {
-            let form = |_| "must be a version such as \"1.7\" or \"2.1\"".to_owned();
-            software::check_containerd(text.parse::<ContainerdVersion>().map_err(form)?)
-        })
-    });
-    let pause_image = table.text("pause-image").and_then(|f| f.check(|t| reference::image(t)));
-    let cgroup = table.text("cgroup").and_then(|f| {
-        f.check(|text| match text.as_str() {
-            "v1" => Ok(Cgroup::V1),
-            "v2" => Ok(Cgroup::V2),
-            _ => Err("must be \"v1\" or \"v2\""),
-        })
-    });
+    let pause_image = table.read("pause-image", reference::image);
+    let cgroup = table.choose("cgroup", &[("v1", Cgroup::V1), ("v2", Cgroup::V2)]);
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
     let mut flannel = table.table("flannel");
-    let mut image = |key, default: &str| {
-        flannel.text(key).and_then(|f| f.check(|t| reference::image(t))).unwrap_or_else(|| default.to_owned())
-    };
+    let mut image =
+        |key, default: &str| flannel.read(key, reference::image).unwrap_or_else(|| default.to_owned());
     let images = Flannel {
         image: image("image", defaults::FLANNEL_IMAGE),
         cni_plugin_image: image("cni-plugin-image", defaults::FLANNEL_CNI_PLUGIN_IMAGE),
@@ -60,24 +46,19 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
 
 pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Sources {
     let mut table = root.table("sources");
-    let ubuntu = table.text("ubuntu").and_then(|f| f.check(|t| check::web_address(t, &[])));
+    let ubuntu = table.read("ubuntu", |t| check::web_address(t, &[]));
     let docker = (defaults::DOCKER, defaults::DOCKER_KEY, defaults::DOCKER_FINGERPRINT);
     let docker = apt(table.table("docker"), docker, &[], dir);
     let kubernetes = (defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT);
     let kubernetes = apt(table.table("kubernetes"), kubernetes, &["{minor}"], dir);
-    let image_registry = table.text("image-registry").and_then(|f| f.check(|t| reference::registry(t)));
-    let image_layout = table.text("image-layout").and_then(|f| {
-        f.check(|text| match text.as_str() {
-            "upstream" => Ok(ImageLayout::Upstream),
-            "flat" => Ok(ImageLayout::Flat),
-            _ => {
-                Err("must be \"upstream\" (coredns/coredns, as registry.k8s.io has it) or \"flat\" (coredns)")
-            }
-        })
+    let image_registry = table.read("image-registry", reference::registry);
+    let image_layout = table.read("image-layout", |text| match text {
+        "upstream" => Ok(ImageLayout::Upstream),
+        "flat" => Ok(ImageLayout::Flat),
+        _ => Err("must be \"upstream\" (coredns/coredns, as registry.k8s.io has it) or \"flat\" (coredns)"),
     });
     let registry_mirrors = mirrors(table.table("registry-mirrors"));
-    let servers = table.texts("ntp").unwrap_or_default();
-    let ntp = servers.into_iter().filter_map(|f| f.check(|t| check::server(t))).collect();
+    let ntp = table.read_each("ntp", check::server);
     let proxy = proxy(table.table("proxy"), dir, passwords);
     table.finish();
     Sources {
@@ -99,14 +80,14 @@ fn apt(
     dir: &Path,
 ) -> AptSource {
     let mut address = |key, default: &str| {
-        let given = table.text(key).and_then(|f| f.check(|t| check::web_address(t, placeholders)));
+        let given = table.read(key, |t| check::web_address(t, placeholders));
         given.unwrap_or_else(|| default.to_owned())
     };
     let source = AptSource {
         url: address("url", url),
         key_url: address("key-url", key_url),
         key_file: table.text("key-file").and_then(|f| existing(f, dir, false)),
-        fingerprint: table.text("fingerprint").and_then(|f| f.check(|t| t.parse())).unwrap_or(fingerprint),
+        fingerprint: table.read("fingerprint", str::parse).unwrap_or(fingerprint),
     };
     table.finish();
     source
@@ -128,10 +109,9 @@ fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
 }
 
 fn proxy(mut table: Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Option<Proxy> {
-    let http = table.text("http").and_then(|f| f.check(|t| check::proxy(t)).map(Secret::new));
-    let https = table.text("https").and_then(|f| f.check(|t| check::proxy(t)).map(Secret::new));
-    let hosts = table.texts("bypass").unwrap_or_default();
-    let bypass = hosts.into_iter().filter_map(|f| f.check(|t| check::proxy_bypass(t))).collect();
+    let http = table.read("http", check::proxy).map(Secret::new);
+    let https = table.read("https", check::proxy).map(Secret::new);
+    let bypass = table.read_each("bypass", check::proxy_bypass);
     let given = http.is_some() || https.is_some();
     let variable = (passwords::PROXY, passwords.proxy.as_ref().filter(|_| given));
     let password = table.secret("password", "password-file", variable, |f| passwords::read(dir, f));

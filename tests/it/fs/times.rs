@@ -59,7 +59,7 @@ fn what_is_written_is_read_back_by_everybody() {
             assert_eq!(modified, Some(Time { seconds, nanoseconds: 0 }), "{features}");
             let stat = run(tool("debugfs", "e2fsprogs").args(["-R", &format!("stat /etc/{n}")]).arg(&ext4));
             for time in ["atime", "ctime", "mtime", "crtime"] {
-                let low = format!(" {time}: 0x{:08x}:{:08x}", seconds as u32, (seconds + (1 << 31)) >> 32);
+                let low = format!("{time}: 0x{:08x}:{:08x}", seconds as u32, (seconds + (1 << 31)) >> 32);
                 assert!(stat.contains(&low), "{seconds}: {low} in {stat}");
             }
         }
