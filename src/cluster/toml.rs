@@ -280,23 +280,18 @@ impl<'d, 't> Table<'d, 't> {
 
 impl<'d, 't> Value<'d, 't> {
     pub(super) fn text(self) -> Option<Field<'d, 't, String>> {
-        self.expect("a text in quotes", |value| match value {
+        self.convert("a text in quotes", |value| match value {
             DeValue::String(text) => Some(text.into_owned()),
             _ => None,
         })
-        .map(|(document, path, value)| Field { document, path, value })
     }
 
     pub(super) fn boolean(self) -> Option<bool> {
-        self.expect("true or false", |value| value.as_bool()).map(|(_, _, value)| value)
+        self.convert("true or false", |value| value.as_bool()).map(|field| field.value)
     }
 
     pub(super) fn whole_number(self) -> Option<Field<'d, 't, u32>> {
-        self.expect("a whole number", |value| number(&value)).map(|(document, path, value)| Field {
-            document,
-            path,
-            value,
-        })
+        self.convert("a whole number", |value| number(&value))
     }
 
     pub(super) fn list(self) -> Option<Vec<Self>> {
@@ -305,20 +300,20 @@ impl<'d, 't> Value<'d, 't> {
 
     /// A list where `what` would do as well.
     pub(super) fn list_or(self, what: &str) -> Option<Vec<Self>> {
-        let (document, path, items) = self.expect(what, |value| match value {
+        let Field { document, path, value } = self.convert(what, |value| match value {
             DeValue::Array(items) => Some(items),
             _ => None,
         })?;
         let item = |(n, item): (usize, _)| document.value(format!("{path}[{}]", n + 1), item);
-        Some(items.into_iter().enumerate().map(item).collect())
+        Some(value.into_iter().enumerate().map(item).collect())
     }
 
     pub(super) fn table(self) -> Option<Table<'d, 't>> {
-        let (document, path, table) = self.expect("a table", |value| match value {
+        let Field { document, path, value } = self.convert("a table", |value| match value {
             DeValue::Table(table) => Some(table),
             _ => None,
         })?;
-        Some(Table { document, path, entries: entries(table) })
+        Some(Table { document, path, entries: entries(value) })
     }
 
     /// Whether it is a number, for keys that take one or a list.
@@ -326,11 +321,8 @@ impl<'d, 't> Value<'d, 't> {
         self.value.get_ref().is_integer()
     }
 
-    fn expect<T>(
-        self,
-        what: &str,
-        take: impl FnOnce(DeValue<'t>) -> Option<T>,
-    ) -> Option<(&'d Document<'t>, String, T)> {
+    /// What `take` makes of a value that must be `what`.
+    fn convert<T>(self, what: &str, take: impl FnOnce(DeValue<'t>) -> Option<T>) -> Option<Field<'d, 't, T>> {
         let Self { document, path, value } = self;
         let at = value.span().start;
         let value = value.into_inner();
@@ -347,7 +339,7 @@ impl<'d, 't> Value<'d, 't> {
         if taken.is_none() {
             document.report_at(at, path.clone(), format!("must be {what}, but is {found}"));
         }
-        Some((document, path, taken?))
+        Some(Field { document, path, value: taken? })
     }
 }
 

@@ -9,7 +9,7 @@ use super::dhcp::{self, Dhcp};
 use super::firewall;
 use super::first_boot::{self, Setting};
 use super::inputs::Inputs;
-use super::kubeadm::{self, Kubeadm, Options};
+use super::kubeadm::{self, Kubeadm};
 use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
@@ -149,7 +149,7 @@ impl Context {
     pub(super) fn new(from: &Inputs<'_>) -> Self {
         let Inputs { cluster, node, control_plane, platform, software, secrets } = *from;
         let network = &cluster.network;
-        let kubernetes = &cluster.kubernetes;
+        let flannel = &cluster.kubernetes.flannel;
         let api_name = cluster.api_name();
         let peer = |peer: &Node| Peer::new(peer, &cluster.domain, &api_name);
         let country = network.wifi().and_then(|wifi| wifi.country.as_deref());
@@ -189,22 +189,14 @@ impl Context {
                 repository: cluster.sources.image_registry.clone(),
                 coredns_repository: software.coredns_repository.clone(),
                 pause: software.pause_image.clone(),
-                flannel: kubernetes.flannel.image.clone(),
-                flannel_cni_plugin: kubernetes.flannel.cni_plugin_image.clone(),
+                flannel: flannel.image.clone(),
+                flannel_cni_plugin: flannel.cni_plugin_image.clone(),
             },
             flannel: FlannelView {
-                installs_its_configuration: kubernetes.flannel.installs_its_configuration(),
-                tells_readiness: kubernetes.flannel.tells_readiness(),
+                installs_its_configuration: flannel.installs_its_configuration(),
+                tells_readiness: flannel.tells_readiness(),
             },
-            kubernetes: kubeadm::kubeadm(
-                Options {
-                    version: software.kubernetes,
-                    pods: kubernetes.pods.to_string(),
-                    services: kubernetes.services.to_string(),
-                    schedule_on_control_plane: kubernetes.schedule_on_control_plane,
-                },
-                node,
-            ),
+            kubernetes: kubeadm::kubeadm(from),
             join: Join::new(cluster, secrets),
             first_boot: first_boot::settings(from, API_PORT),
         }

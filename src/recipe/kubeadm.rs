@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cluster::{KubernetesVersion, Node};
+use super::inputs::Inputs;
+use crate::cluster::KubernetesVersion;
 
 /// How long kubeadm waits for the API server to be healthy. On a card it takes minutes, and with
 /// images still to be pulled, many. First boot has the same in `lib/kubernetes`.
@@ -50,17 +51,11 @@ pub(super) struct Kubeadm {
     single_leader: Vec<Argument>,
 }
 
-/// The networks and rules that kubeadm is told.
-pub(super) struct Options {
-    pub(super) version: KubernetesVersion,
-    pub(super) pods: String,
-    pub(super) services: String,
-    pub(super) schedule_on_control_plane: bool,
-}
-
-/// What kubeadm is told on `node`.
-pub(super) fn kubeadm(options: Options, node: &Node) -> Kubeadm {
-    let api = api(options.version);
+/// What kubeadm is told on a node.
+pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
+    let Inputs { node, cluster, .. } = from;
+    let version = from.software.kubernetes;
+    let api = api(version);
     let newest_form = api == "v1beta4";
     let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node.address.to_string() }];
     if !node.labels.is_empty() {
@@ -72,13 +67,13 @@ pub(super) fn kubeadm(options: Options, node: &Node) -> Kubeadm {
         api,
         arguments_as_list: newest_form,
         timeouts_apart: newest_form,
-        version: image_version(options.version),
+        version: image_version(version),
         cri_socket: CRI_SOCKET,
         control_plane_timeout: CONTROL_PLANE_TIMEOUT,
         discovery_timeout: DISCOVERY_TIMEOUT,
-        pods: options.pods,
-        services: options.services,
-        schedule_on_control_plane: options.schedule_on_control_plane,
+        pods: cluster.kubernetes.pods.to_string(),
+        services: cluster.kubernetes.services.to_string(),
+        schedule_on_control_plane: cluster.kubernetes.schedule_on_control_plane,
         kubelet_arguments,
         single_leader: vec![Argument { name: "leader-elect", value: "false".to_owned() }],
     }

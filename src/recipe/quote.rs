@@ -3,37 +3,6 @@
 
 use std::fmt::Write;
 
-use crate::error::{Classified, ErrorClass};
-
-/// Why a text cannot be put into a file of some kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unquotable {
-    /// The grammar has no way to write it.
-    #[error("{text:?} holds a NUL character, which a {language} cannot carry")]
-    Nul {
-        /// The text.
-        text: String,
-        /// The kind of file.
-        language: &'static str,
-    },
-    /// The text would have to stand bare, and holds something that might end it early.
-    #[error("{text:?} cannot stand unquoted in a configuration file: {character:?} is in it")]
-    NotBare {
-        /// The text.
-        text: String,
-        /// The first character at fault; `None` where the text is empty.
-        character: Option<char>,
-    },
-}
-
-impl Classified for Unquotable {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Nul { .. } | Self::NotBare { .. } => ErrorClass::Configuration,
-        }
-    }
-}
-
 /// As a YAML 1.1 and 1.2 double-quoted scalar. Printable characters stay as they are, also
 /// outside ASCII and outside the basic plane: YAML does not join `\u` surrogates, and PyYAML and
 /// libyaml (cloud-init, netplan) read UTF-8.
@@ -79,14 +48,14 @@ fn yaml_printable(c: char) -> bool {
 }
 
 /// As a POSIX shell word in single quotes, in which nothing but the quote is special.
-pub fn shell(text: &str) -> Result<String, Unquotable> {
+pub fn shell(text: &str) -> Result<String, String> {
     no_nul(text, "shell script")?;
     Ok(format!("'{}'", text.replace('\'', "'\\''")))
 }
 
 /// As a string of dhcpd.conf(5). Only printable ASCII goes in as it is; the lexer of ISC dhcpd
 /// takes `\` and three octal digits for any other byte.
-pub fn dhcpd(text: &str) -> Result<String, Unquotable> {
+pub fn dhcpd(text: &str) -> Result<String, String> {
     no_nul(text, "dhcpd.conf")?;
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -109,9 +78,9 @@ pub fn toml(text: &str) -> String {
 
 /// As a quoted word of a systemd unit file, see systemd.syntax(7) and systemd.service(5). `$` is a
 /// variable in `Exec` lines and plain in `Environment=`, so it cannot be written for both.
-pub fn systemd(text: &str) -> Result<String, Unquotable> {
+pub fn systemd(text: &str) -> Result<String, String> {
     if let Some(character) = text.chars().find(|&c| c == '$' || c.is_control()) {
-        return Err(Unquotable::NotBare { text: text.to_owned(), character: Some(character) });
+        return Err(not_bare(text, Some(character)));
     }
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     Ok(format!("\"{escaped}\""))
@@ -119,29 +88,34 @@ pub fn systemd(text: &str) -> Result<String, Unquotable> {
 
 /// The text itself, if it is one that no grammar gives a meaning to: the letters, digits and
 /// marks that names, addresses, versions, times and simple paths and URLs are made of.
-pub fn bare(text: &str) -> Result<&str, Unquotable> {
+pub fn bare(text: &str) -> Result<&str, String> {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._:/@+,=~-".contains(c);
     bare_of(text, harmless)
 }
 
 /// The text itself, if it is made of the characters that RFC 3986 lets stand in a URL and that
 /// are no quotes; `[` and `]` would begin options in apt's one-line format.
-pub fn url(text: &str) -> Result<&str, Unquotable> {
+pub fn url(text: &str) -> Result<&str, String> {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#@!$&()*+,;=%".contains(c);
     bare_of(text, harmless)
 }
 
-fn bare_of(text: &str, harmless: impl Fn(char) -> bool) -> Result<&str, Unquotable> {
+fn bare_of(text: &str, harmless: impl Fn(char) -> bool) -> Result<&str, String> {
     let character = text.chars().find(|&c| !harmless(c));
     if character.is_some() || text.is_empty() {
-        return Err(Unquotable::NotBare { text: text.to_owned(), character });
+        return Err(not_bare(text, character));
     }
     Ok(text)
 }
 
-fn no_nul(text: &str, language: &'static str) -> Result<(), Unquotable> {
+/// The text would have to stand bare, and holds something that might end it early.
+fn not_bare(text: &str, character: Option<char>) -> String {
+    format!("{text:?} cannot stand unquoted in a configuration file: {character:?} is in it")
+}
+
+fn no_nul(text: &str, language: &str) -> Result<(), String> {
     if text.contains('\0') {
-        return Err(Unquotable::Nul { text: text.to_owned(), language });
+        return Err(format!("{text:?} holds a NUL character, which a {language} cannot carry"));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, context};
 
-use super::quote::{self, Unquotable};
+use super::quote;
 
 /// The kinds of file that templates make, by how a value must be written into them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Language {
             Self::Systemd => quote::systemd(text),
             Self::Plain => quote::bare(text).map(str::to_owned),
         }
-        .map_err(refuse)
+        .map_err(unfit)
     }
 }
 
@@ -99,14 +99,14 @@ pub(super) fn environment() -> Environment<'static> {
         });
     }
     env.add_filter("bare", |text: &str| {
-        quote::bare(text).map(|t| Value::from_safe_string(t.to_owned())).map_err(refuse)
+        quote::bare(text).map(|t| Value::from_safe_string(t.to_owned())).map_err(unfit)
     });
     env.add_filter("url", |text: &str| {
-        quote::url(text).map(|t| Value::from_safe_string(t.to_owned())).map_err(refuse)
+        quote::url(text).map(|t| Value::from_safe_string(t.to_owned())).map_err(unfit)
     });
     env.add_filter("words", |words: Vec<String>, separator: &str| {
         let words: Result<Vec<_>, _> = words.iter().map(|word| quote::bare(word)).collect();
-        words.map(|words| Value::from_safe_string(words.join(separator))).map_err(refuse)
+        words.map(|words| Value::from_safe_string(words.join(separator))).map_err(unfit)
     });
     env
 }
@@ -164,10 +164,6 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
         language.unwrap_or(Language::Plain).write(value)?
     };
     out.write_str(&text).map_err(Error::from)
-}
-
-fn refuse(fault: Unquotable) -> Error {
-    unfit(fault.to_string())
 }
 
 fn unfit(detail: String) -> Error {
