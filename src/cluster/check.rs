@@ -178,12 +178,8 @@ pub(super) fn web_address(text: &str, placeholders: &[&str]) -> Result<String, S
     Ok(url)
 }
 
-/// A proxy's address; these may hold a user name and password.
-pub(super) fn proxy(text: &str) -> Result<String, String> {
-    plain_url(text, &[])
-}
-
-fn plain_url(text: &str, placeholders: &[&str]) -> Result<String, String> {
+/// A web address without a `/` at its end, with or without a user name and password.
+pub(super) fn plain_url(text: &str, placeholders: &[&str]) -> Result<String, String> {
     let form = || "must be an address that begins with http:// or https://".to_owned();
     let bare = placeholders.iter().fold(text.to_owned(), |t, p| t.replace(p, "x"));
     let rest = bare.strip_prefix("https://").or_else(|| bare.strip_prefix("http://")).ok_or_else(form)?;

@@ -22,6 +22,7 @@ mod node_name;
 mod plan;
 pub mod platform;
 mod problem;
+mod proxy;
 mod radio;
 mod read;
 mod reference;
@@ -52,10 +53,11 @@ pub use node_name::NodeName;
 pub(crate) use plan::MAX_NODES;
 pub use platform::Platform;
 pub use problem::{Error, Origin, Problem};
+pub use proxy::{Proxy, ProxyUrl};
 pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::Software;
-pub use sources::{AptSource, ImageLayout, Proxy, Sources};
+pub use sources::{AptSource, ImageLayout, Sources};
 pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.
@@ -129,9 +131,8 @@ impl Cluster {
         let proxy = self.sources.proxy.as_ref();
         let is_elsewhere =
             |key: &str| self.origins.flags.contains_key(key) || self.origins.secret_files.contains_key(key);
-        let has_password = |url: Option<&Secret>| {
-            let user = url.and_then(|url| url.reveal().split_once("://")?.1.rsplit_once('@'));
-            user.is_some_and(|(user, _)| user.contains(':')) && !is_elsewhere("sources.proxy.password")
+        let has_password = |url: Option<&ProxyUrl>| {
+            url.is_some_and(ProxyUrl::has_password) && !is_elsewhere("sources.proxy.password")
         };
         let mut keys =
             vec!["network.wifi.password", "network.wifi.psk", "access.password", "access.password-hash"];

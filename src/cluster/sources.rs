@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Fingerprint, Secret};
+use super::{Fingerprint, Proxy};
 
 /// Every address that a node fetches from. All URLs are checked: http or https, a host, no
 /// blanks, quotes or control characters, no `/` at the end.
@@ -47,16 +47,4 @@ pub struct AptSource {
     pub key_file: Option<PathBuf>,
     /// The one primary key that is trusted.
     pub fingerprint: Fingerprint,
-}
-
-/// A proxy for the nodes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// For http://, a URL; it may hold a password.
-    pub http: Option<Secret>,
-    /// For https://, a URL; it may hold a password.
-    pub https: Option<Secret>,
-    /// Hosts, domains and networks that are reached without it. The cluster's own networks and
-    /// domain are always among them.
-    pub bypass: Vec<String>,
 }

@@ -110,7 +110,8 @@ fn bare_of(text: &str, harmless: impl Fn(char) -> bool) -> Result<&str, String> 
 
 /// The text would have to stand bare, and holds something that might end it early.
 fn not_bare(text: &str, character: Option<char>) -> String {
-    format!("{text:?} cannot stand unquoted in a configuration file: {character:?} is in it")
+    let why = character.map_or_else(|| "it is empty".to_owned(), |c| format!("{c:?} is in it"));
+    format!("{text:?} cannot stand unquoted in a configuration file: {why}")
 }
 
 fn no_nul(text: &str, language: &str) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use serde::Serializer;
 
 use super::secret_scanner::SecretScanner;
-use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, Secret, WifiKey};
+use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, ProxyUrl, Secret, WifiKey};
 use crate::identity::{Identity, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
@@ -198,16 +198,11 @@ impl CardSecrets {
 
     /// The URL of a proxy, without the name and password that it may hold where they are not to be
     /// seen.
-    pub(super) fn url(&self, url: &Secret) -> Secret {
-        let text = url.reveal();
-        let (Some((scheme, _)), Some((before, host))) = (text.split_once("://"), text.rsplit_once('@'))
-        else {
-            return url.clone();
-        };
-        let credentials = before.split_once("://").map_or(before, |(_, user)| user);
-        let user = Secret::new(if self.masked { PLACEHOLDER } else { credentials });
-        let user = if self.proxy_replaced { replaced(&user) } else { user };
-        Secret::new(format!("{scheme}://{}@{host}", user.reveal()))
+    pub(super) fn url(&self, url: &ProxyUrl) -> Secret {
+        url.with_credentials(|credentials| {
+            let shown = if self.masked { Secret::new(PLACEHOLDER) } else { credentials.clone() };
+            if self.proxy_replaced { replaced(&shown) } else { shown }
+        })
     }
 
     /// Whether nothing that is made from this needs to be hidden.
@@ -223,16 +218,11 @@ impl CardSecrets {
     /// What no file may hold without it being known for secret.
     pub(super) fn scanner(&self, cluster: &Cluster) -> SecretScanner {
         let proxies = cluster.sources.proxy.iter().flat_map(|proxy| [&proxy.http, &proxy.https]).flatten();
-        let users = proxies.filter_map(|url| {
-            let (before, _) = url.reveal().rsplit_once('@')?;
-            before.split_once("://").map(|(_, user)| user)
-        });
+        let proxies = proxies.filter_map(ProxyUrl::credentials);
         let key = self.ca_key.reveal().lines().filter(|line| !line.starts_with("-----"));
-        let single = [self.token.as_ref(), self.password_hash.as_ref(), self.wifi_psk.as_ref()];
+        let single = [&self.token, &self.password_hash, &self.wifi_psk].into_iter().flatten();
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
-        SecretScanner::new(
-            single.into_iter().flatten().chain(tokens).map(Secret::reveal).chain(key).chain(users),
-        )
+        SecretScanner::new(single.chain(tokens).chain(proxies).map(Secret::reveal).chain(key))
     }
 }
 

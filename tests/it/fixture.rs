@@ -189,8 +189,8 @@ pub fn closed() -> Cluster {
     sources.registry_mirrors.insert("registry.lan:5000".to_owned(), endpoints);
     sources.ntp = vec!["time.lan".to_owned(), "10.1.1.1".to_owned()];
     sources.proxy = Some(Proxy {
-        http: Some(Secret::new("http://u:p%40w@proxy.lan:3128")),
-        https: Some(Secret::new("http://proxy.lan:3128")),
+        http: Some("http://u:p%40w@proxy.lan:3128".parse().unwrap()),
+        https: Some("http://proxy.lan:3128".parse().unwrap()),
         bypass: vec!["mirror.lan".to_owned(), ".corp".to_owned(), "10.1.0.0/16".to_owned()],
     });
     cluster

@@ -5,8 +5,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::values::path;
 use crate::cluster::Secret;
 use crate::error::{Classified, ErrorClass};
@@ -84,21 +82,6 @@ pub(super) fn read(dir: &Path, name: &str) -> Result<(PathBuf, String), String> 
     }
 }
 
-/// All but the characters that stand for themselves anywhere: RFC 3986, 2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// A proxy's address with the password put behind the user's name in it; `None` where it has no such
-/// name, or a password already.
-pub(super) fn with_password(url: &str, password: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (user, host) = rest.rsplit_once('@')?;
-    if user.is_empty() || user.contains(':') {
-        return None;
-    }
-    let encoded = utf8_percent_encode(password, RESERVED);
-    Some(format!("{scheme}://{user}:{encoded}@{host}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,13 +102,5 @@ mod tests {
             assert!(said.contains(&dir.path().display().to_string()), "{said}");
         }
         assert!(read(dir.path(), "none").unwrap_err().contains("none"));
-    }
-
-    #[test]
-    fn proxies_get_their_password_encoded() {
-        let url = |url| with_password(url, "p@w:d/ü");
-        assert_eq!(url("http://me@proxy:3128").as_deref(), Some("http://me:p%40w%3Ad%2F%C3%BC@proxy:3128"));
-        assert_eq!(url("http://proxy:3128"), None);
-        assert_eq!(url("http://me:x@proxy:3128"), None);
     }
 }

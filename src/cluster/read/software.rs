@@ -7,7 +7,7 @@ use super::passwords::{self, Passwords};
 use super::values::existing;
 use crate::cluster::toml::Table;
 use crate::cluster::{
-    AptSource, Cgroup, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, Secret, Sources, check,
+    AptSource, Cgroup, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, ProxyUrl, Sources, check,
     defaults, reference, software,
 };
 
@@ -109,8 +109,8 @@ fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
 }
 
 fn proxy(mut table: Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Option<Proxy> {
-    let http = table.read("http", check::proxy).map(Secret::new);
-    let https = table.read("https", check::proxy).map(Secret::new);
+    let http: Option<ProxyUrl> = table.read("http", str::parse);
+    let https: Option<ProxyUrl> = table.read("https", str::parse);
     let bypass = table.read_each("bypass", check::proxy_bypass);
     let given = http.is_some() || https.is_some();
     let variable = (passwords::PROXY, passwords.proxy.as_ref().filter(|_| given));
@@ -119,11 +119,7 @@ fn proxy(mut table: Table<'_, '_>, dir: &Path, passwords: &Passwords) -> Option<
         None => (http, https),
         Some(password) => password
             .check(|password| {
-                let with = |url: &Option<Secret>| {
-                    url.as_ref()
-                        .and_then(|url| passwords::with_password(url.reveal(), password))
-                        .map(Secret::new)
-                };
+                let with = |url: &Option<ProxyUrl>| url.as_ref()?.with_password(password);
                 match (with(&http), with(&https)) {
                     (None, None) => {
                         Err("needs a user's name, and no password, in http or https: http://me@proxy:3128")
