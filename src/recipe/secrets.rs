@@ -85,11 +85,10 @@ const EVERY_NODE: &str = "every node";
 /// those that may be added later.
 fn token_owners(cluster: &Cluster) -> impl Iterator<Item = (u16, String)> {
     let workers = cluster.nodes.iter().filter(|node| !node.is_control_plane());
+    let workers = workers.map(|node| (node.number, node.name.to_string()));
     let last = cluster.nodes.last().map_or(0, |node| node.number);
     let later = (last + 1..=MAX_NODES).take(SPARE_TOKENS);
-    let later = later.map(|number| (number, NodeName::numbered(number)));
-    let all = workers.map(|node| (node.number, node.name.clone())).chain(later);
-    all.map(|(number, name)| (number, name.to_string()))
+    workers.chain(later.map(|number| (number, NodeName::numbered(number).to_string())))
 }
 
 fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Secret)> {
@@ -149,7 +148,7 @@ impl CardSecrets {
                 Password::Hash(hash) => hash.clone(),
                 Password::Plain(_) => empty(),
             }),
-            wifi_psk: cluster.network.wifi().filter(|w| w.key != WifiKey::Open).and_then(wifi_psk),
+            wifi_psk: cluster.network.wifi().and_then(wifi_psk),
             wifi_passphrase: wifi_passphrase(cluster),
             masked: false,
             proxy_replaced: false,

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::super::Error;
 use super::geometry::Geometry;
+use super::superblock::Superblock;
 use super::times::{ACCESSED, CHANGED, CREATED, MODIFIED, SMALL_INODE, Time};
 use crate::disk::ReadAt;
 use crate::io::le;
@@ -37,19 +38,21 @@ impl<D: ReadAt> Retimed<D> {
     /// As [`Geometry::read`]; [`Error::Corrupt`] for tables of inodes that lie outside it.
     pub(super) fn new(device: D) -> Result<Self, Error> {
         let geometry = Geometry::read(&device)?;
-        let len = geometry.inodes_per_group * geometry.inode_size;
+        let Superblock { block_size, inode_size, inodes_per_group, checksum_seed: seed, .. } =
+            geometry.superblock;
+        let len = inodes_per_group * inode_size;
         let mut tables = Vec::new();
         for (number, group) in (0..).zip(geometry.group_list(&device)?) {
-            let start = group.inode_table.checked_mul(geometry.block);
+            let start = group.inode_table.checked_mul(block_size);
             let range = start.and_then(|start| Some(start..start.checked_add(len)?));
             let range = range.filter(|r| r.end <= device.len()).ok_or_else(|| Error::Corrupt {
                 path: "the ext4 block groups".into(),
                 why: format!("the inodes of group {number} would lie outside the file system"),
             })?;
-            tables.push((range, number * geometry.inodes_per_group + 1));
+            tables.push((range, number * inodes_per_group + 1));
         }
         tables.sort_by_key(|(range, _)| range.start);
-        Ok(Self { device, tables, inode_size: geometry.inode_size, seed: geometry.checksum_seed })
+        Ok(Self { device, tables, inode_size, seed })
     }
 
     /// When the content was truly changed of the inode that was read with these as its times of access and

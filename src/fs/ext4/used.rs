@@ -1,7 +1,9 @@
 //! Which blocks of an ext4 file system hold something, by its own bitmaps.
 
 use super::super::Error;
+use super::features;
 use super::geometry::{Geometry, damaged};
+use super::superblock::Superblock;
 use crate::disk::{Ranges, ReadAt};
 
 /// The bytes of the file system in `device` that are in use: everything but what its bitmaps call
@@ -13,30 +15,32 @@ use crate::disk::{Ranges, ReadAt};
 /// stands for something else than a block; [`Error::Corrupt`] for what contradicts itself.
 pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
     let geometry = Geometry::read(device)?;
+    let Superblock { first_block, block_size, blocks, blocks_per_group, .. } = geometry.superblock;
+    let has_checksums = geometry.has(features::GDT_CSUM) || geometry.has(features::METADATA_CSUM);
     let mut used = Ranges::new();
     // with blocks of 1 KiB, block 0 belongs to no group
-    used.insert(0..geometry.first * geometry.block);
-    let mut bitmap = vec![0; geometry.block as usize];
+    used.insert(0..first_block * block_size);
+    let mut bitmap = vec![0; block_size as usize];
     let mut tables = Vec::new();
     for (number, group) in (0..geometry.groups).zip(geometry.group_list(device)?) {
         for (start, count) in [
             (group.block_bitmap, 1),
             (group.inode_bitmap, 1),
-            (group.inode_table, geometry.inode_table_blocks),
+            (group.inode_table, geometry.inode_table_blocks()),
         ] {
-            if start < geometry.first || start.checked_add(count).is_none_or(|end| end > geometry.blocks) {
+            if start < first_block || start.checked_add(count).is_none_or(|end| end > blocks) {
                 return Err(damaged(format!("a table of group {number} would be at block {start}")));
             }
             tables.push(geometry.bytes(start, start + count));
         }
-        let start = geometry.first + number * geometry.per_group;
-        let count = geometry.per_group.min(geometry.blocks - start);
-        if group.uninitialised && geometry.checksums {
+        let start = first_block + number * blocks_per_group;
+        let count = blocks_per_group.min(blocks - start);
+        if group.uninitialised && has_checksums {
             let own = geometry.head_blocks(number).min(count);
             tables.push(geometry.bytes(start, start + own));
             continue;
         }
-        let at = group.block_bitmap * geometry.block;
+        let at = group.block_bitmap * block_size;
         device.read_at(at, &mut bitmap).map_err(|e| Error::io("reading an ext4 block bitmap", e))?;
         for run in runs(&bitmap, count) {
             used.insert(geometry.bytes(start + run.start, start + run.end));
