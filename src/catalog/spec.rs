@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use reqwest::Url;
 
@@ -80,20 +81,7 @@ const SAMPLE: &str = "sample";
 const IMAGE_ENDINGS: [&str; 6] = [".img", ".xz", ".zst", ".gz", ".raw", ".bin"];
 
 impl Spec {
-    /// Reads what a user gives as the base image.
-    ///
-    /// In this order: a release of the catalog (`20.04.5`; `20.04` means the newest of its series that
-    /// is known), `sample`, a URL (anything with `://`; `file://` is a path), a path (anything with a
-    /// `/`, with an image's ending, or that exists). A file whose name is also a release's is given as
-    /// `./20.04.5`.
-    ///
-    /// # Errors
-    /// [`InvalidSpec`], with what was probably meant.
-    pub fn parse(given: &str) -> Result<Self, InvalidSpec> {
-        Self::parse_among(given, |name| Path::new(name).is_file())
-    }
-
-    /// The same, where `is_file` says which plain names are files.
+    /// As by [`FromStr`], where `is_file` says which plain names are files.
     ///
     /// # Errors
     /// [`InvalidSpec`], with what was probably meant.
@@ -175,10 +163,17 @@ pub fn shown(url: &Url) -> String {
     url.into()
 }
 
-impl std::str::FromStr for Spec {
+impl FromStr for Spec {
     type Err = InvalidSpec;
+
+    /// Reads what a user gives as the base image.
+    ///
+    /// In this order: a release of the catalog (`20.04.5`; `20.04` means the newest of its series that
+    /// is known), `sample`, a URL (anything with `://`; `file://` is a path), a path (anything with a
+    /// `/`, with an image's ending, or that exists). A file whose name is also a release's is given as
+    /// `./20.04.5`.
     fn from_str(given: &str) -> Result<Self, Self::Err> {
-        Self::parse(given)
+        Self::parse_among(given, |name| Path::new(name).is_file())
     }
 }
 
@@ -201,9 +196,9 @@ mod tests {
             ("https://h/x.img.xz", "https://h/x.img.xz"),
             ("http://u:secret@h/x.img", "http://h/x.img"),
         ] {
-            assert_eq!(Spec::parse(given).map(|s| s.to_string()), Ok(shown.to_owned()));
+            assert_eq!(given.parse::<Spec>().map(|s| s.to_string()), Ok(shown.to_owned()));
         }
-        assert_eq!(Spec::parse("file:///x").unwrap(), Spec::Path("/x".into()));
+        assert_eq!("file:///x".parse::<Spec>().unwrap(), Spec::Path("/x".into()));
         assert_eq!(Spec::default().to_string(), super::super::DEFAULT);
     }
 
@@ -222,7 +217,7 @@ mod tests {
             "https://cdimage.ubuntu.com/releases/",
         ]
         .iter()
-        .map(|bad| Spec::parse(bad).unwrap_err().to_string())
+        .map(|bad| bad.parse::<Spec>().unwrap_err().to_string())
         .collect();
         insta::assert_snapshot!(faults.join("\n"));
     }

@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 
 /// What the manifest says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FilePolicy {
+pub(super) struct FilePolicy {
     pub(super) when: When,
     /// Owner and mode on the root file system.
     pub(super) access: Access,

@@ -29,8 +29,7 @@ mod yaml;
 pub use apt::{KeyError, read_key};
 pub use build::{preview, recipe};
 pub use extras::{Extras, ExtrasError};
-pub use file_policy::FilePolicy;
-pub use overlays::{Item, ItemKind, Layer, MAX_OVERLAY_BYTES, OverlayError, Overlays};
+pub use overlays::{MAX_OVERLAY_BYTES, OverlayError, Overlays};
 pub use user_data::{CloudConfig, ExtraError};
 
 pub use crate::cluster::KernelArgument;

@@ -35,7 +35,7 @@ include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// Which cards a file lands on, and on which of their file systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Layer {
+enum Layer {
     /// `cloud-init/`: the boot file system of every node.
     CloudInit,
     /// `common/`: the root file system of every node.
@@ -50,8 +50,7 @@ impl Layer {
     const ALL: [Self; 4] = [Self::CloudInit, Self::Common, Self::ControlPlane, Self::Worker];
 
     /// The folder's name.
-    #[must_use]
-    pub const fn folder(self) -> &'static str {
+    const fn folder(self) -> &'static str {
         match self {
             Self::CloudInit => "cloud-init",
             Self::Common => "common",
@@ -61,8 +60,7 @@ impl Layer {
     }
 
     /// The file system that it lands on.
-    #[must_use]
-    pub const fn volume(self) -> Volume {
+    const fn volume(self) -> Volume {
         match self {
             Self::CloudInit => Volume::Boot,
             Self::Common | Self::ControlPlane | Self::Worker => Volume::Root,
@@ -81,18 +79,18 @@ impl Layer {
 
 /// One thing that lands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub(super) struct Item {
     /// What it is.
-    pub kind: ItemKind,
+    pub(super) kind: ItemKind,
     /// The file of this machine that it came from; `None` for pibake's own.
-    pub from: Option<PathBuf>,
+    pub(super) from: Option<PathBuf>,
     /// What the manifest says of it, or of the file of pibake's that it takes the place of.
-    pub policy: Option<FilePolicy>,
+    pub(super) policy: Option<FilePolicy>,
 }
 
 /// What an [`Item`] is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ItemKind {
+pub(super) enum ItemKind {
     /// A file with this content.
     File {
         /// The bytes, which are those that land unless it is a template.
@@ -117,7 +115,7 @@ pub struct Overlays {
 
 impl Overlays {
     /// Pibake's own.
-    pub(crate) fn built_in() -> Self {
+    pub(super) fn built_in() -> Self {
         let item = |file: &BuiltIn| {
             let content = Cow::Borrowed(file.content);
             let kind = ItemKind::File { content, template: file.template, mode: file.policy.access.mode };
@@ -163,7 +161,7 @@ impl Overlays {
     }
 
     /// What lands on a node of that role: of two layers with the same path, the role's.
-    pub(crate) fn for_role(&self, role: Role) -> impl Iterator<Item = (Volume, &ImagePath, &Item)> {
+    pub(super) fn for_role(&self, role: Role) -> impl Iterator<Item = (Volume, &ImagePath, &Item)> {
         let mut landing = BTreeMap::new();
         for ((layer, path), item) in &self.items {
             if layer.is_for(role) {
