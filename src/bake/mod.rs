@@ -28,23 +28,12 @@ use crate::recipe::{Access, Action, Change, KernelArgument, Recipe, Volume};
 /// Applies `recipe` over `base` and reads back every path that it names, through other readers.
 /// `clock` gives the time of every change.
 ///
-/// The result is a pure function of the arguments.
+/// Gives what changes, and what must be true of whatever the patched image is copied to: a pure function of the
+/// arguments.
 ///
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
-pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<Patch, Error> {
-    bake_with_proof(base, recipe, clock).map(|(patch, _)| patch)
-}
-
-/// As [`bake`]; gives besides what must be true of whatever the patched image is copied to.
-///
-/// # Errors
-/// As [`bake`].
-pub fn bake_with_proof(
-    base: Arc<dyn ReadAt>,
-    recipe: &Recipe,
-    clock: &'static Clock,
-) -> Result<(Patch, Proof), Error> {
+pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<(Patch, Proof), Error> {
     catching(|| bake_inner(base, recipe, clock))
 }
 

@@ -64,12 +64,6 @@ impl Store {
         self.dir.join("admin.conf")
     }
 
-    /// Where the private half of the pair of SSH keys is, if one was made.
-    #[must_use]
-    pub fn ssh_key(&self) -> PathBuf {
-        self.dir.join("ssh_key")
-    }
-
     /// The identity of `cluster`, made where there is none yet, with a pair of SSH keys if the
     /// cluster has no others, and `admin.conf` up to date. `now` is in seconds since 1970.
     pub fn open(&self, cluster: &Cluster, now: i64) -> Result<Identity, Error> {

@@ -77,7 +77,7 @@ impl Prepared {
     pub fn bake(&self, node: &str) -> Result<(Patch, Proof), Error> {
         let recipe = self.recipe(node)?;
         tracing::info!(node, changes = recipe.changes.len(), "baking");
-        Ok(bake::bake_with_proof(self.base.device()?, recipe, self.clock)?)
+        Ok(bake::bake(self.base.device()?, recipe, self.clock)?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

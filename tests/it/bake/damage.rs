@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::CLOCK;
-use pibake::bake::{Error, bake};
+use super::{CLOCK, bake};
+use pibake::bake::Error;
 use pibake::disk::{MemoryDevice, ReadAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};

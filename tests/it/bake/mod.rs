@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::writable::WritableFile;
-use pibake::bake::{Clock, Error, bake};
+use pibake::bake::{Clock, Error};
 use pibake::disk::{FileDevice, MemoryDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
@@ -17,6 +17,11 @@ use support::images::{self, Spec};
 use support::{run, tool};
 
 const CLOCK: &Clock = &Clock::new(1_700_000_000);
+
+/// What a bake changes over `base`.
+fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<Patch, Error> {
+    pibake::bake::bake(base, recipe, clock).map(|(patch, _)| patch)
+}
 
 fn change(volume: Volume, path: &str, action: Action) -> Change {
     Change { volume, path: ImagePath::new(path).unwrap(), action }

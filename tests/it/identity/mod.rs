@@ -173,13 +173,13 @@ fn the_kubeconfig_follows_the_description() {
 fn ssh_keygen_reads_the_pair() {
     let kept = kept("");
     let keygen = || support::tool("ssh-keygen", "openssh-client");
-    let listed = support::run(keygen().arg("-lf").arg(kept.store.ssh_key()));
+    let listed = support::run(keygen().arg("-lf").arg(kept.store.dir().join("ssh_key")));
     assert!(
         listed.starts_with("256 SHA256:") && listed.trim_end().ends_with("pibake@kubernetes (ED25519)"),
         "{listed}"
     );
     assert_eq!(support::run(keygen().arg("-lf").arg(kept.file("ssh_key.pub"))), listed);
-    let derived = support::run(keygen().arg("-yf").arg(kept.store.ssh_key()));
+    let derived = support::run(keygen().arg("-yf").arg(kept.store.dir().join("ssh_key")));
     let pair = kept.identity.ssh_key.as_ref().unwrap();
     assert_eq!(derived.trim_end(), pair.public);
     assert_eq!(kept.identity.authorized_keys(&cluster("").access), std::slice::from_ref(&pair.public));
@@ -191,7 +191,7 @@ fn a_user_with_keys_gets_no_pair() {
     let text = format!("[access]\nssh-keys = [\"{key}\"]\n");
     let kept = kept(&text);
     assert_eq!(kept.identity.ssh_key, None);
-    assert!(!kept.store.ssh_key().exists());
+    assert!(!kept.store.dir().join("ssh_key").exists());
     assert_eq!(kept.identity.authorized_keys(&cluster(&text).access), [key]);
     // A pair that was made earlier is of no use once there are keys.
     let later = kept.store.open(&cluster(""), now()).unwrap();
