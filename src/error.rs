@@ -35,8 +35,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// What an error means for whoever started the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
     /// The command line asks for what makes no sense or is not there.
     Usage,
@@ -61,6 +64,22 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// The exit code, as `pibake --help` promises it.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::NoSpace
+            | Self::Network
+            | Self::Cancelled
+            | Self::Damaged
+            | Self::Failed
+            | Self::Internal => 1,
+            Self::Usage | Self::Configuration => 2,
+            Self::Verification => 3,
+            Self::Refused => 4,
+        }
+    }
+
     /// The class of what the operating system answered while pibake used files of its own.
     #[must_use]
     pub fn of_io(error: &io::Error) -> Self {

@@ -65,7 +65,8 @@ fn planned(dir: &Path, node: &str) -> Vec<(String, String, String)> {
     let plan = stdout(&mut pibake(dir, &["plan", "--json", "--node", node]));
     let plan: Value = serde_json::from_str(&plan).unwrap();
     let field = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
-    plan.as_array()
+    plan["changes"]
+        .as_array()
         .unwrap()
         .iter()
         .filter(|line| line["what"] == "file")

@@ -1,8 +1,11 @@
 //! `pibake completions SHELL`
 
-use crate::error::{Doing, Failure};
 use clap::{Args, Command};
 use clap_complete::Shell;
+
+use super::json::Completions;
+use super::session::Session;
+use crate::error::{DoingAs, ErrorClass, Failure};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -10,11 +13,11 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments, command: &mut Command) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, mut command: Command, session: &Session) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, command, "pibake", &mut script);
-    match std::io::Write::write_all(&mut std::io::stdout(), &script) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.doing(|| "writing to standard output".to_owned()),
-    }
+    clap_complete::generate(arguments.shell, &mut command, "pibake", &mut script);
+    let script = String::from_utf8(script)
+        .doing_as(ErrorClass::Internal, || format!("making the script for {}", arguments.shell))?;
+    let document = Completions { shell: arguments.shell.to_string(), script };
+    session.result(&document, || document.script.clone())
 }

@@ -1,12 +1,12 @@
 //! The flags that change a description, and what is read with it.
 
-use std::path::Path;
-
 use clap::Args;
 
+use super::base_flags::BaseFlags;
+use super::session::Session;
 use crate::cluster::{Overrides, Passwords, Software};
 use crate::error::Failure;
-use crate::workflow::{Control, Described};
+use crate::workflow::{Chosen, Described, NodeSelector, Wanted};
 
 /// Shared by every command that reads the description.
 #[derive(Debug, Args)]
@@ -19,20 +19,37 @@ pub(super) struct Description {
     base: Option<String>,
 }
 
-/// For every command that makes the secrets of a cluster where there are none yet.
+/// Shared by every command that makes nodes.
 #[derive(Debug, Args)]
-pub(super) struct Founding {
+pub(super) struct NodeFlags {
+    #[command(flatten)]
+    description: Description,
     /// Make a new cluster also where no card of its control plane is asked for; refused where there is one
     #[arg(long)]
-    pub new_cluster: bool,
+    new_cluster: bool,
+    #[command(flatten)]
+    base_flags: BaseFlags,
+}
+
+impl NodeFlags {
+    /// Opens the description and chooses the nodes that are named in it: all where none is.
+    pub(super) fn choose(&self, named: &[NodeSelector], session: &Session) -> Result<Chosen, Failure> {
+        Ok(self.description.open(session)?.choose(named, self.new_cluster)?)
+    }
+
+    /// The base image that these nodes are made from, not fetched yet.
+    pub(super) fn wanted(&self, chosen: &Chosen, session: &Session) -> Result<Wanted, Failure> {
+        let request = self.base_flags.request(session.offline);
+        Ok(Wanted::new(&chosen.project().cluster.base, &request, &session.control)?)
+    }
 }
 
 impl Description {
     /// Opens the description of the cluster with these flags over it.
-    pub(super) fn open(&self, config: Option<&Path>, control: Control) -> Result<Described, Failure> {
+    pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
         let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
         let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
-        Ok(Described::open(config, &overrides, control)?)
+        Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
     }
 }
 

@@ -1,26 +1,23 @@
 //! `pibake drives`: what could be written, and why or why not.
 
-use std::path::Path;
-
 use clap::Args;
-use serde_json::json;
 
+use super::json;
+use super::session::Session;
 use crate::drives::{Drive, Kind, Own, judge};
 use crate::error::{Doing, Failure};
 use crate::io::sold_size;
-use crate::ui::{Table, Ui};
+use crate::ui::Table;
 use crate::workflow::own;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {}
 
-pub(super) fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let drives: Vec<Drive> = all(&own(config))?.into_iter().filter(is_listed).collect();
-    let value: Vec<_> = drives
-        .iter()
-        .map(|drive| json!({ "drive": drive, "judgement": judge(drive, None), "writable": judge(drive, None).to_string() }))
-        .collect();
-    ui.result(&value, || {
+pub(super) fn run(_: &Arguments, session: &Session) -> Result<(), Failure> {
+    let own = own(session.config.as_deref());
+    let drives: Vec<Drive> = all(&own)?.into_iter().filter(is_listed).collect();
+    let document = json::Drives { drives: drives.iter().map(json::Drive::from).collect() };
+    session.result(&document, || {
         let mut table = Table::new(["DRIVE", "SIZE", "BUS", "MODEL", "SERIAL", "CONTENT", "MAY BE WRITTEN"]);
         for drive in &drives {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
@@ -35,8 +32,7 @@ pub(super) fn run(_: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), F
             ]);
         }
         if drives.is_empty() { "no drives found\n".to_owned() } else { table.to_string() }
-    })?;
-    Ok(())
+    })
 }
 
 #[cfg(target_os = "linux")]

@@ -1,31 +1,48 @@
-//! From an error to the program's last words and its exit code.
+//! From what came of a run to the program's last words and its exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use crate::error::{ErrorClass, Failure, causes};
-use crate::ui::visible;
+use serde_json::Value;
 
-/// The exit code of an error's class, as `pibake --help` promises them.
-pub(super) fn exit_code(class: ErrorClass) -> ExitCode {
-    ExitCode::from(match class {
-        ErrorClass::NoSpace
-        | ErrorClass::Network
-        | ErrorClass::Cancelled
-        | ErrorClass::Damaged
-        | ErrorClass::Failed
-        | ErrorClass::Internal => 1,
-        ErrorClass::Usage | ErrorClass::Configuration => 2,
-        ErrorClass::Verification => 3,
-        ErrorClass::Refused => 4,
-    })
+use super::json;
+use super::session::Session;
+use crate::error::{ErrorClass, Failure, causes};
+use crate::ui::{self, visible};
+
+/// Ends a run: prints the document where JSON was asked for, and for people what went wrong.
+pub(super) fn end(done: Result<(), Failure>, session: Session) -> ExitCode {
+    let failure = done.as_ref().err();
+    let printed = session.document.map_or(Ok(()), |own| {
+        ui::print(&json::document(&own.into_inner(), &session.control.warnings(), failure)?)
+    });
+    let Err(failure) = done.and(printed) else { return ExitCode::SUCCESS };
+    // Whoever closed stderr still gets the exit code.
+    let _ = writeln!(std::io::stderr(), "{}", last_words(&failure));
+    ExitCode::from(failure.class().exit_code())
 }
 
-/// What to print for an error, with all that it came from, and the exit code.
-#[must_use]
-pub fn describe(failure: &Failure) -> (String, ExitCode) {
+/// Ends a run that never began: the command line makes no sense, or asks for help.
+pub(super) fn without_command(said: &clap::Error, is_json: bool) -> ExitCode {
+    // Nobody may be reading.
+    let _ = said.print();
+    if !said.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if is_json {
+        let text = said.to_string();
+        let first = text.split("\n\n").next().and_then(|first| first.strip_prefix("error: "));
+        let failure = Failure::usage(first.unwrap_or("no command is given"));
+        let _ = json::document(&Value::Null, &[], Some(&failure)).and_then(|text| ui::print(&text));
+    }
+    ExitCode::from(ErrorClass::Usage.exit_code())
+}
+
+/// What to print for an error, with all that it came from.
+fn last_words(failure: &Failure) -> String {
     let text = format!("error: {}", causes(failure.error()).join("\n  because: "));
     // names and texts off cards, from servers and out of files are in it
-    (visible(&text).into_owned(), exit_code(failure.class()))
+    visible(&text).into_owned()
 }
 
 #[cfg(test)]
@@ -36,7 +53,7 @@ mod tests {
     #[test]
     fn causes_follow_on_their_own_lines() {
         let error = Err::<(), _>(std::io::Error::other("no such\x1bdevice"));
-        let (text, _) = describe(&error.doing(|| "opening /dev/x".into()).unwrap_err());
+        let text = last_words(&error.doing(|| "opening /dev/x".into()).unwrap_err());
         assert_eq!(text, "error: opening /dev/x\n  because: no such\\x1bdevice");
     }
 }

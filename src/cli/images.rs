@@ -11,7 +11,6 @@ use crate::io::atomic::remove_remnants;
 use crate::io::folder::keeps_modes;
 use crate::io::{FileLock, Folder, Owner};
 use crate::opened::Opened;
-use crate::sink::Format;
 use crate::workflow::{Control, Warning};
 
 /// Says of each image in the folder which cluster it is of.
@@ -126,11 +125,6 @@ impl<'a> Images<'a> {
         remove_remnants(&folder, |name| name == LIST).doing(writing)?;
         folder.replace(LIST, text.as_bytes(), 0o666, Owner::of_new_in(self.dir)).doing(writing)
     }
-}
-
-/// The names of the files that `nodes` get.
-pub(super) fn file_names(nodes: &[String], format: Format) -> Vec<String> {
-    nodes.iter().map(|node| format.file_name(node)).collect()
 }
 
 fn refused(path: &Path, entry: Option<&Entry>) -> Failure {

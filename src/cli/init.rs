@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
+use super::json::{self, Initialized};
+use super::session::Session;
 use crate::cluster;
 use crate::error::{Doing, Failure};
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, surroundings};
 use crate::project::FILE;
-use crate::ui::{Ui, put_path};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     dir: PathBuf,
 }
 
-pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let dir = &arguments.dir;
     make_folders(dir, 0o777).doing(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);
@@ -36,14 +36,10 @@ pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
         }
         other => other.doing(|| format!("writing {}", path.display()))?,
     }
-    let mut value = json!({});
-    put_path(&mut value, "file", &path);
-    ui.result(&value, || {
-        let chosen: String = chosen.iter().map(|sentence| format!("{sentence}\n")).collect();
-        format!(
-            "{} is written: every setting is in it, commented, with its default\n{chosen}",
-            path.display()
-        )
-    })?;
-    Ok(())
+    let (shown, path_base64) = json::text(&path);
+    let document = Initialized { path: shown, path_base64, notes: chosen };
+    session.result(&document, || {
+        let chosen: String = document.notes.iter().map(|sentence| format!("{sentence}\n")).collect();
+        format!("{} is written: every setting is in it, commented, with its default\n{chosen}", document.path)
+    })
 }

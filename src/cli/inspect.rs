@@ -1,17 +1,24 @@
 //! `pibake inspect IMAGE|DEVICE [PATH]`
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
+use super::json::{self, Entry, Inspected, Listing, Partition, Printed};
+use super::session::Session;
+use crate::disk;
 use crate::error::{Doing, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::io::human_bytes;
 use crate::opened::Opened;
-use crate::ui::{Table, Ui, put_bytes, visible};
+use crate::ui::{Table, visible};
+
+/// The most bytes of a file that a JSON document holds: far more than any text on a card.
+const DOCUMENT_MAX: u64 = 16 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -21,15 +28,18 @@ pub(super) struct Arguments {
     path: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let inspecting = || format!("inspecting {}", arguments.image.display());
     let image = Opened::open(&arguments.image).doing(inspecting)?;
     let Some(path) = &arguments.path else {
-        return partitions(&image, ui).doing(inspecting);
+        return partitions(&image, session).doing(inspecting);
     };
     let path = ImagePath::new(path.as_str()).map_err(|e| Failure::usage(e.to_string()))?;
     match image.metadata(&path).doing(inspecting)? {
-        Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, ui).doing(inspecting),
+        Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, session).doing(inspecting),
+        Some(Metadata { len, .. }) if session.is_json() => {
+            document(&image, &path, len, session).doing(inspecting)
+        }
         _ => match print(&image, &path) {
             Err(crate::opened::Error::FileSystem(crate::fs::Error::Io { source, .. }))
                 if source.kind() == io::ErrorKind::BrokenPipe =>
@@ -39,6 +49,20 @@ pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
             other => other.doing(inspecting),
         },
     }
+}
+
+/// A file's content as a document.
+fn document(image: &Opened, path: &ImagePath, len: u64, session: &Session) -> Result<(), Failure> {
+    if len > DOCUMENT_MAX {
+        let (len, limit) = (human_bytes(len), human_bytes(DOCUMENT_MAX));
+        return Err(Failure::usage(format!(
+            "{path} has {len}, and --json takes at most {limit}: leave --json out"
+        )));
+    }
+    let content = image.read_whole(path, DOCUMENT_MAX)?.unwrap_or_default();
+    let (text, text_base64) = json::text(OsStr::from_bytes(&content));
+    let document = Printed { path: path.to_string(), text, text_base64, bytes: content.len() as u64 };
+    session.result(&document, String::new)
 }
 
 /// A file's content: the bytes as they are, but to a terminal nothing that it would obey.
@@ -60,31 +84,33 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-fn partitions(image: &Opened, ui: &Ui) -> Result<(), Failure> {
+fn partitions(image: &Opened, session: &Session) -> Result<(), Failure> {
     let layout = image.layout();
     let role = |number| match &layout {
-        Ok(layout) if layout.boot.number == number => "boot",
-        Ok(layout) if layout.root.number == number => "root",
-        _ => "",
+        Ok(layout) if layout.boot.number == number => Some("boot"),
+        Ok(layout) if layout.root.number == number => Some("root"),
+        _ => None,
     };
-    let value = json!({
-        "scheme": format!("{:?}", image.scheme).to_lowercase(),
-        "bytes": image.len,
-        "partitions": image.partitions.iter().map(|p| json!({
-            "number": p.number, "offset": p.offset, "bytes": p.len, "role": role(p.number),
-        })).collect::<Vec<_>>(),
-    });
-    ui.result(&value, || {
+    let partition = |p: &disk::Partition| Partition {
+        number: p.number,
+        offset: p.offset,
+        bytes: p.len,
+        kind: match p.kind {
+            disk::Kind::Fat => "fat".to_owned(),
+            disk::Kind::Linux => "linux".to_owned(),
+            disk::Kind::Other => "other".to_owned(),
+        },
+        role: role(p.number).map(str::to_owned),
+    };
+    let partitions = image.partitions.iter().map(partition).collect();
+    let scheme = image.scheme.to_string().to_lowercase();
+    let document = Inspected { scheme, bytes: image.len, partitions };
+    session.result(&document, || {
         let mut table = Table::new(["PARTITION", "OFFSET", "SIZE", "TYPE", "ROLE"]);
-        for p in &image.partitions {
-            let kind = format!("{:?}", p.kind);
-            table.row([
-                p.number.to_string(),
-                p.offset.to_string(),
-                human_bytes(p.len),
-                kind,
-                role(p.number).into(),
-            ]);
+        for p in &document.partitions {
+            let role = p.role.clone().unwrap_or_default();
+            let (number, offset) = (p.number.to_string(), p.offset.to_string());
+            table.row([number, offset, human_bytes(p.bytes), p.kind.clone(), role]);
         }
         table.to_string()
     })?;
@@ -105,34 +131,34 @@ fn shown(name: &[u8]) -> String {
     text
 }
 
-fn list(image: &Opened, path: &ImagePath, ui: &Ui) -> Result<(), Failure> {
+fn list(image: &Opened, path: &ImagePath, session: &Session) -> Result<(), Failure> {
     let listed = image.list(path)?;
-    let kind = |m: &Metadata| match m.kind {
-        FileKind::File => "file",
-        FileKind::Directory => "directory",
-        FileKind::Symlink => "link",
-        FileKind::Other => "other",
+    let entry = |(name, m): &(Vec<u8>, Metadata)| {
+        let kind = match m.kind {
+            FileKind::File => "file",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "link",
+            FileKind::Other => "other",
+        };
+        let (name, name_base64) = json::text(OsStr::from_bytes(name));
+        let mode = m.attributes.map(|a| format!("{:04o}", a.mode));
+        let (uid, gid) = m.attributes.map(|a| (a.uid, a.gid)).unzip();
+        Entry { name, name_base64, kind: kind.to_owned(), bytes: m.len, mode, uid, gid }
     };
-    let value: Vec<_> = listed
-        .iter()
-        .map(|(name, m)| {
-            let mut value = json!({ "kind": kind(m), "bytes": m.len,
-                "mode": m.attributes.map(|a| format!("{:04o}", a.mode)),
-                "uid": m.attributes.map(|a| a.uid), "gid": m.attributes.map(|a| a.gid) });
-            put_bytes(&mut value, "name", name);
-            value
-        })
-        .collect();
-    ui.result(&value, || {
+    let document = Listing { path: path.to_string(), entries: listed.iter().map(entry).collect() };
+    session.result(&document, || {
         let mut table = Table::new(["MODE", "OWNER", "SIZE", "KIND", "NAME"]);
-        for (name, m) in &listed {
-            let (mode, owner) = m.attributes.map_or_else(
-                || ("-".to_owned(), "-".to_owned()),
-                |a| (format!("{:04o}", a.mode), format!("{}:{}", a.uid, a.gid)),
-            );
-            table.row([mode, owner, m.len.to_string(), kind(m).into(), shown(name)]);
+        for ((name, _), entry) in listed.iter().zip(&document.entries) {
+            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            let owner = entry.uid.zip(entry.gid).map(|(uid, gid)| format!("{uid}:{gid}"));
+            table.row([
+                or_dash(entry.mode.clone()),
+                or_dash(owner),
+                entry.bytes.to_string(),
+                entry.kind.clone(),
+                shown(name),
+            ]);
         }
         table.to_string()
-    })?;
-    Ok(())
+    })
 }

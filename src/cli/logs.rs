@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
+use super::json::{Log, Logs};
+use super::session::Session;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::node_paths;
 use crate::opened::Opened;
-use crate::ui::{Ui, visible};
+use crate::ui::visible;
 
 /// Where the first-boot program writes: what it did, and where it stands.
 const FILES: [&str; 2] = [node_paths::FIRST_BOOT_LOG, node_paths::FIRST_BOOT_STATUS];
@@ -24,30 +25,27 @@ pub(super) struct Arguments {
     image: PathBuf,
 }
 
-pub(super) fn run(arguments: &Arguments, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let reading = || format!("reading the first boot's log off {}", arguments.image.display());
     let image = Opened::open(&arguments.image).doing(reading)?;
-    let mut found = serde_json::Map::new();
+    let mut logs = Vec::new();
     for path in FILES {
         let path = ImagePath::new(path)?;
         if let Some(metadata) = image.metadata(&path).doing(reading)? {
             let text = text(&image, &path, &metadata).doing(reading)?;
-            found.insert(path.to_string(), json!(text));
+            logs.push(Log { path: path.to_string(), text });
         }
     }
-    if found.is_empty() {
+    if logs.is_empty() {
         let never = "has no log of a first boot: it was never booted, or not baked by pibake";
         let text = format!("{} {never}", arguments.image.display());
         return Err(Failure::new(ErrorClass::Failed, text));
     }
-    let text = || {
-        let sections = found
-            .iter()
-            .map(|(path, text)| format!("==> {path} <==\n{}\n", visible(text.as_str().unwrap_or_default())));
-        sections.collect::<String>()
-    };
-    ui.result(&found, text)?;
-    Ok(())
+    let document = Logs { logs };
+    session.result(&document, || {
+        let section = |log: &Log| format!("==> {} <==\n{}\n", log.path, visible(&log.text));
+        document.logs.iter().map(section).collect()
+    })
 }
 
 /// A log's text, or why there is none.

@@ -13,19 +13,19 @@ mod flash;
 mod images;
 mod init;
 mod inspect;
+mod json;
 mod logs;
 mod plan;
-mod signals;
+mod session;
 mod token;
 
-pub use exit::describe;
+use std::ffi::OsString;
+use std::process::ExitCode;
 
-use std::path::PathBuf;
-
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::Failure;
-use crate::ui::Ui;
+use session::{Global, Session};
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
 #[derive(Debug, Parser)]
@@ -34,32 +34,11 @@ use crate::ui::Ui;
     after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 verification failed \
                   (signature, digest, read-back); 4 refused for safety."
 )]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Global options")]
-struct Global {
-    /// The description of the cluster; without this flag the nearest pibake.toml in this folder or above
-    #[arg(short = 'C', long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print results as JSON
-    #[arg(long, global = true)]
-    json: bool,
-    /// Print no progress and no notes
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-    /// Increase log verbosity (-v info, -vv debug, -vvv trace)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// Never use the network: what is neither here nor in the cache is an error
-    #[arg(long, global = true)]
-    offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,35 +68,34 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-impl Cli {
-    /// Does what the command line says.
-    ///
-    /// # Errors
-    /// What went wrong; [`describe`] has the words and the exit code for it.
-    pub fn run(self) -> Result<(), Failure> {
-        let ui = Ui::new(self.global.json, self.global.quiet);
-        ui.tell(self.global.verbose);
-        match self.command {
-            Command::Init(arguments) => init::run(&arguments, &ui),
-            Command::Plan(arguments) => plan::run(&arguments, self.global.config.as_deref(), &ui),
-            Command::Fetch(arguments) => {
-                fetch::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
-            }
-            Command::Build(arguments) => {
-                build::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
-            }
+/// Does what the command line says, the program's name first, and prints what came of it.
+#[must_use]
+pub fn run(words: &[OsString]) -> ExitCode {
+    match Cli::try_parse_from(words) {
+        Ok(Cli { global, command }) => {
+            let session = Session::begin(global);
+            let done = command.run(&session);
+            exit::end(done, session)
+        }
+        Err(said) => exit::without_command(&said, words.iter().any(|word| word == "--json")),
+    }
+}
+
+impl Command {
+    fn run(&self, session: &Session) -> Result<(), Failure> {
+        match self {
+            Self::Init(arguments) => init::run(arguments, session),
+            Self::Plan(arguments) => plan::run(arguments, session),
+            Self::Fetch(arguments) => fetch::run(arguments, session),
+            Self::Build(arguments) => build::run(arguments, session),
             #[cfg(target_os = "linux")]
-            Command::Flash(arguments) => {
-                flash::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
-            }
-            Command::Drives(arguments) => drives::run(&arguments, self.global.config.as_deref(), &ui),
-            Command::Inspect(arguments) => inspect::run(&arguments, &ui),
-            Command::Logs(arguments) => logs::run(&arguments, &ui),
-            Command::Boot(arguments) => {
-                boot::run(&arguments, self.global.config.as_deref(), self.global.offline, &ui)
-            }
-            Command::Token(arguments) => token::run(&arguments, self.global.config.as_deref(), &ui),
-            Command::Completions(arguments) => completions::run(&arguments, &mut Self::command()),
+            Self::Flash(arguments) => flash::run(arguments, session),
+            Self::Drives(arguments) => drives::run(arguments, session),
+            Self::Inspect(arguments) => inspect::run(arguments, session),
+            Self::Logs(arguments) => logs::run(arguments, session),
+            Self::Boot(arguments) => boot::run(arguments, session),
+            Self::Token(arguments) => token::run(arguments, session),
+            Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }
     }
 }
@@ -129,5 +107,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    /// A heading holds for all that follows it, until another one begins.
+    #[test]
+    fn what_is_under_the_heading_of_the_base_image_belongs_there() {
+        const OWN: [&str; 5] =
+            ["sha256", "insecure_base", "max_base_size", "network_tries", "network_timeout"];
+        let is_under = |argument: &&clap::Arg| argument.get_help_heading() == Some("Getting the base image");
+        for command in super::Cli::command().get_subcommands() {
+            let under: Vec<_> =
+                command.get_arguments().filter(is_under).map(|argument| argument.get_id().as_str()).collect();
+            assert!(under.is_empty() || under == OWN, "{}: {under:?}", command.get_name());
+        }
     }
 }

@@ -1,17 +1,16 @@
 //! `pibake plan [--node N] [PATH]`
 
-use std::path::Path;
-
 use clap::Args;
-use serde_json::json;
 
 use super::description::{Description, versions};
+use super::json::{Base, Member, Plan, PlannedChange, PlannedChanges, PlannedFile, Versions};
+use super::session::Session;
 use crate::bake::Preparation;
-use crate::cluster::{Cluster, Node, Software};
+use crate::cluster::{Cluster, Software};
 use crate::error::Failure;
 use crate::image_path::ImagePath;
 use crate::recipe::{Recipe, show};
-use crate::ui::{Table, Ui};
+use crate::ui::Table;
 use crate::workflow::{NodeSelector, Preview};
 
 #[derive(Debug, Args)]
@@ -26,76 +25,70 @@ pub(super) struct Arguments {
     path: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let control = super::signals::control(ui, &super::signals::cancelled()?);
-    let described = arguments.description.open(config, control)?;
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    session.listen()?;
+    let described = arguments.description.open(session)?;
     let Some(selector) = &arguments.node else {
-        return nodes(&described.project.cluster, described.software()?.as_ref(), ui);
+        return nodes(&described.project.cluster, described.software()?.as_ref(), session);
     };
     let node = selector.find(&described.project.cluster)?;
     let Preview { before, recipe } = described.preview(node)?;
     match &arguments.path {
-        None => changes(&recipe, &before, ui),
-        Some(path) => file(&recipe, path, ui),
+        None => changes(&recipe, &before, session),
+        Some(path) => file(&recipe, path, session),
     }
 }
 
-fn nodes(cluster: &Cluster, software: Option<&Software>, ui: &Ui) -> Result<(), Failure> {
-    let (nodes, base) = (&cluster.nodes, cluster.base.image.to_string());
-    let kubernetes = software.map(|s| s.kubernetes.to_string());
-    let containerd = software.map(|s| s.containerd.to_string());
-    let role = |node: &Node| if node.is_control_plane() { "control-plane" } else { "worker" };
-    let value: Vec<_> = nodes
-        .iter()
-        .map(|n| {
-            json!({ "node": n.name, "role": role(n), "address": n.address.to_string(),
-                "base": base, "kubernetes": kubernetes, "containerd": containerd })
-        })
-        .collect();
-    ui.result(&value, || {
+fn nodes(cluster: &Cluster, software: Option<&Software>, session: &Session) -> Result<(), Failure> {
+    let base = Base {
+        name: cluster.base.image.to_string(),
+        sha256: cluster.base.sha256.map(|digest| digest.to_string()),
+    };
+    let nodes = cluster.nodes.iter().map(Member::from).collect();
+    let document = Plan { base, software: software.map(Versions::from), nodes };
+    session.result(&document, || {
         let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
-        for node in nodes {
-            table.row([node.name.to_string(), role(node).into(), node.address.to_string()]);
+        for Member { node, role, address } in document.nodes.iter().cloned() {
+            table.row([node, role, address]);
         }
-        let versions = software.map(|software| versions(&base, software));
+        let base = &document.base.name;
+        let versions = software.map(|software| versions(base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
         table.to_string() + &versions.unwrap_or_else(unknown)
-    })?;
-    Ok(())
+    })
 }
 
-fn changes(recipe: &Recipe, before: &[Preparation], ui: &Ui) -> Result<(), Failure> {
-    let prepared = before.iter().flat_map(|preparation| {
-        let changes = vec![preparation.change.clone()];
-        let lines = show::lines(&Recipe { node: recipe.node.clone(), changes });
-        lines.into_iter().map(|line| show::Line { what: preparation.to_string(), ..line })
-    });
-    let lines: Vec<_> = prepared.chain(show::lines(recipe)).collect();
-    let value: Vec<_> = lines
+fn changes(recipe: &Recipe, before: &[Preparation], session: &Session) -> Result<(), Failure> {
+    let prepared = before
         .iter()
-        .map(|l| {
-            json!({ "partition": l.volume.label(), "path": l.path.as_str(), "what": l.what,
-                "mode": l.mode.map(|m| format!("{m:04o}")), "bytes": l.size, "secret": l.secret })
-        })
-        .collect();
-    ui.result(&value, || {
+        .map(|preparation| show::Line { what: preparation.to_string(), ..show::line(&preparation.change) });
+    let change = |line: show::Line| PlannedChange {
+        partition: line.volume.label().to_owned(),
+        path: line.path.to_string(),
+        what: line.what,
+        mode: line.mode.map(|mode| format!("{mode:04o}")),
+        bytes: line.size,
+        secret: line.secret,
+    };
+    let changes = prepared.chain(recipe.changes.iter().map(show::line)).map(change).collect();
+    let document = PlannedChanges { node: recipe.node.to_string(), changes };
+    session.result(&document, || {
         let mut table = Table::new(["PARTITION", "MODE", "SIZE", "PATH", "WHAT"]);
-        for l in &lines {
+        for change in &document.changes {
             let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
             table.row([
-                l.volume.label().into(),
-                or_dash(l.mode.map(|m| format!("{m:04o}"))),
-                or_dash(l.size.map(|s| s.to_string())),
-                l.path.to_string(),
-                if l.secret { format!("{}, secret", l.what) } else { l.what.clone() },
+                change.partition.clone(),
+                or_dash(change.mode.clone()),
+                or_dash(change.bytes.map(|bytes| bytes.to_string())),
+                change.path.clone(),
+                format!("{}{}", change.what, if change.secret { ", secret" } else { "" }),
             ]);
         }
         table.to_string()
-    })?;
-    Ok(())
+    })
 }
 
-fn file(recipe: &Recipe, path: &str, ui: &Ui) -> Result<(), Failure> {
+fn file(recipe: &Recipe, path: &str, session: &Session) -> Result<(), Failure> {
     let path = ImagePath::new(path).map_err(|e| Failure::usage(e.to_string()))?;
     let found = show::at(recipe, &path);
     if found.is_empty() {
@@ -103,7 +96,7 @@ fn file(recipe: &Recipe, path: &str, ui: &Ui) -> Result<(), Failure> {
             format!("nothing changes at {path} on {}; without a path, plan lists what does", recipe.node);
         return Err(Failure::usage(text));
     }
-    let texts: Vec<String> = found.into_iter().map(show::text).collect();
-    ui.result(&json!({ "path": path.as_str(), "text": texts.concat() }), || texts.concat())?;
-    Ok(())
+    let text = found.into_iter().map(show::text).collect();
+    let document = PlannedFile { node: recipe.node.to_string(), path: path.to_string(), text };
+    session.result(&document, || document.text.clone())
 }

@@ -16,12 +16,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::description::Description;
+use super::json::{Token, TokenChanged, Tokens};
+use super::session::Session;
 use crate::cluster::{Node, Secret};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::token::id;
 use crate::identity::{Identity, shell_word};
 use crate::project::Project;
-use crate::ui::{Table, Ui};
+use crate::ui::Table;
 use crate::workflow::NodeSelector;
 
 /// How long kubectl may wait for the cluster.
@@ -58,9 +60,9 @@ enum Action {
     },
 }
 
-pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Result<(), Failure> {
-    let control = super::signals::control(ui, &super::signals::cancelled()?);
-    let project = arguments.description.open(config, control)?.project;
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    session.listen()?;
+    let project = arguments.description.open(session)?.project;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
         return Err(Failure::usage(format!(
@@ -68,9 +70,9 @@ pub(super) fn run(arguments: &Arguments, config: Option<&Path>, ui: &Ui) -> Resu
         )));
     };
     match &arguments.action {
-        None | Some(Action::List) => list(&project, &identity, ui),
-        Some(Action::New { node }) => change(&project, &identity, worker(&project, node)?, true, ui),
-        Some(Action::Revoke { node }) => change(&project, &identity, worker(&project, node)?, false, ui),
+        None | Some(Action::List) => list(&project, &identity, session),
+        Some(Action::New { node }) => change(&project, &identity, worker(&project, node)?, true, session),
+        Some(Action::Revoke { node }) => change(&project, &identity, worker(&project, node)?, false, session),
     }
 }
 
@@ -86,48 +88,53 @@ fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node,
 /// What the cluster says of a token that it takes: when it ends.
 type Taken = BTreeMap<String, Option<String>>;
 
-fn list(project: &Project, identity: &Identity, ui: &Ui) -> Result<(), Failure> {
+fn list(project: &Project, identity: &Identity, session: &Session) -> Result<(), Failure> {
     let taken = taken(project);
     if let Err(why) = &taken {
-        ui.progress().note(&format!("what the cluster takes is not known: {why}"));
+        session.progress().note(&format!("what the cluster takes is not known: {why}"));
     }
+    let unknown_because = taken.as_ref().err().map(ToString::to_string);
     let workers = project.cluster.nodes.iter().filter(|node| !node.is_control_plane());
-    let rows: Vec<(&Node, &str, Option<Option<String>>)> = workers
-        .filter_map(|node| Some((node, id(identity.tokens.of(node.number)?))))
-        .map(|(node, id)| {
-            (node, id, taken.as_ref().ok().map(|taken| taken.get(id).cloned()).map(Option::flatten))
+    let token = |node: &Node| {
+        let id = id(identity.tokens.of(node.number)?);
+        let end = taken.as_ref().ok().map(|taken| taken.get(id));
+        Some(Token {
+            node: node.name.to_string(),
+            token_id: id.to_owned(),
+            in_cluster: end.map(|end| end.is_some()),
+            ends: end.flatten().cloned().flatten(),
         })
-        .collect();
-    let in_cluster = |id: &str| taken.as_ref().ok().map(|taken| taken.contains_key(id));
-    let value: Vec<_> = rows
-        .iter()
-        .map(|(node, id, end)| {
-            json!({ "node": node.name, "id": id, "in_cluster": in_cluster(id), "ends": end.clone().flatten() })
-        })
-        .collect();
-    ui.result(&value, || {
+    };
+    let tokens = workers.filter_map(token).collect();
+    let document = Tokens { tokens, shared: identity.tokens.is_shared(), unknown_because };
+    session.result(&document, || {
         let mut table = Table::new(["NODE", "TOKEN", "THE CLUSTER TAKES IT"]);
-        for (node, id, end) in &rows {
-            let says = match (in_cluster(id), end.clone().flatten()) {
+        for token in &document.tokens {
+            let says = match (token.in_cluster, &token.ends) {
                 (None, _) => "not known".to_owned(),
                 (Some(false), _) => "no: it was used, has ended, or was taken back".to_owned(),
                 (Some(true), Some(end)) => format!("until {end}"),
                 (Some(true), None) => "yes, without an end".to_owned(),
             };
-            table.row([node.name.to_string(), (*id).to_owned(), says]);
+            table.row([token.node.clone(), token.token_id.clone(), says]);
         }
         let mut text = table.to_string();
-        if identity.tokens.is_shared() {
+        if document.shared {
             text += "All nodes share one token, as an older pibake made it; `pibake token new NODE` gives one its own.\n";
         }
         text
-    })?;
-    Ok(())
+    })
 }
 
 /// Gives a node another token here, takes the old one back in the cluster, and makes the new one known
 /// there where it is to be used.
-fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &Ui) -> Result<(), Failure> {
+fn change(
+    project: &Project,
+    identity: &Identity,
+    node: &Node,
+    used: bool,
+    session: &Session,
+) -> Result<(), Failure> {
     let old = identity.tokens.of(node.number).cloned();
     let old =
         old.ok_or_else(|| Failure::new(ErrorClass::Internal, format!("{} can have no token", node.name)))?;
@@ -159,9 +166,9 @@ fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &
         );
         attempt(create_token(project, &new, &description), create);
     }
-    let done = commands.is_empty();
-    let value = json!({ "node": node.name, "id": id(&new), "done": done, "commands": commands });
-    ui.result(&value, || {
+    let (node_name, token_id) = (node.name.to_string(), id(&new).to_owned());
+    let document = TokenChanged { node: node_name, token_id, done: commands.is_empty(), commands };
+    session.result(&document, || {
         let mut text = match used {
             true => format!("{} has a new token, {}: write its card again\n", node.name, id(&new)),
             false => format!("{}'s token {} is taken back\n", node.name, id(&old)),
@@ -173,14 +180,13 @@ fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &
                  card again if it was never started:\n",
                 project.cluster.access.user
             );
-            text.extend(commands.iter().map(|command| format!("    {command}\n")));
+            text.extend(document.commands.iter().map(|command| format!("    {command}\n")));
         }
         if !used && !is_own {
             text += "Other nodes still have the same token, which an older pibake made for all: it stays in the cluster.\n";
         }
         text
-    })?;
-    Ok(())
+    })
 }
 
 fn taken(project: &Project) -> Result<Taken, Failure> {

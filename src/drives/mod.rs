@@ -13,13 +13,13 @@ pub use verdict::{Needs, Refusal, Verdict, judge};
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fs::probe::Probed;
 use crate::io::human_bytes;
 
 /// The kernel's number of a block device. Names change and links mislead; this is what is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceNumber {
     /// Which driver.
     pub major: u32,
@@ -43,7 +43,7 @@ impl fmt::Display for DeviceNumber {
 }
 
 /// A block device that is no partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
     /// Its device file, `/dev/sdb`.
     pub path: PathBuf,
@@ -53,8 +53,6 @@ pub struct Drive {
     pub size: u64,
     /// Bytes in the smallest unit that can be addressed.
     pub logical_sector: u32,
-    /// Bytes in the smallest unit that is written without being read before.
-    pub physical_sector: u32,
     /// Maker and model, as the drive says.
     pub model: Option<String>,
     /// Serial number, as the drive says; cheap readers all say the same.
@@ -76,14 +74,13 @@ pub struct Drive {
     /// Who uses it or anything on it.
     pub uses: Vec<Use>,
     /// The file behind a loop device.
-    #[serde(serialize_with = "lossy_option")]
     pub backing: Option<PathBuf>,
     /// Names that stay the same wherever it is plugged in, below `/dev/disk/by-id`.
     pub ids: Vec<PathBuf>,
 }
 
 /// A partition of a drive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Its name, `sdb1`.
     pub name: String,
@@ -96,18 +93,16 @@ pub struct Part {
 }
 
 /// What is known of the content of a drive or a partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
     /// The type of the file system, in udev's words.
     pub kind: Option<String>,
     /// The volume label.
     pub label: Option<String>,
     /// Bytes that its files take, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
     /// What is in the partitions of a drive of which the kernel sees none, as without partition
     /// scanning on a loop device.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub within: Vec<Content>,
 }
 
@@ -124,7 +119,7 @@ impl From<Probed> for Content {
 }
 
 /// How a drive is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bus {
     /// USB, card readers included.
@@ -167,7 +162,7 @@ impl fmt::Display for Bus {
 }
 
 /// What a block device is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A drive, or a reader with a card in it.
@@ -238,7 +233,7 @@ impl fmt::Display for Content {
 }
 
 /// Somebody who uses a drive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// The way from the drive to what is used: a partition, what lies on it, and so on. Empty where
     /// it is the drive itself.
@@ -248,11 +243,10 @@ pub struct Use {
 }
 
 /// How a drive is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
     /// A file system is mounted there.
-    Mount(#[serde(serialize_with = "lossy")] PathBuf),
+    Mount(PathBuf),
     /// Memory is swapped to it.
     Swap,
     /// A part of the kernel holds it: the device mapper, an array, a loop device.
@@ -292,15 +286,4 @@ pub struct Own {
     pub what: &'static str,
     /// Where it is.
     pub path: PathBuf,
-}
-/// A path as text, since JSON holds no other: a mount point may have any bytes in it.
-fn lossy<S: serde::Serializer>(path: &std::path::Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
-}
-
-fn lossy_option<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
-    match path {
-        Some(path) => lossy(path, to),
-        None => to.serialize_none(),
-    }
 }

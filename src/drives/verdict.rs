@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::{Bus, By, Drive, Kind, Use};
 use crate::io::sold_size;
 
@@ -17,8 +15,7 @@ const LARGEST: u64 = 256 << 30;
 const NAMED: usize = 3;
 
 /// Whether a drive may be written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "verdict", content = "why")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It looks like a card, and nobody uses it.
     Allowed,
@@ -29,8 +26,7 @@ pub enum Verdict {
 }
 
 /// Why a drive does not look like a card.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Needs {
     /// It is built in.
     Fixed(Bus),
@@ -43,8 +39,7 @@ pub enum Needs {
 }
 
 /// Why a drive is never written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It is used.
     Used(Use),

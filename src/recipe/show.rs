@@ -32,12 +32,9 @@ impl Volume {
     }
 }
 
-/// All changes of a recipe, in their order.
-pub fn lines(recipe: &Recipe) -> Vec<Line> {
-    recipe.changes.iter().map(line).collect()
-}
-
-fn line(change: &Change) -> Line {
+/// A change as a line of that table.
+#[must_use]
+pub fn line(change: &Change) -> Line {
     let (what, mode, size, secret) = match &change.action {
         Action::Write { content, access, secrecy } => {
             ("file".to_owned(), Some(access.mode), u64::try_from(content.len()).ok(), secrecy.is_secret())

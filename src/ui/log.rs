@@ -44,9 +44,9 @@ impl Drop for Event {
     }
 }
 
-/// Begins to tell: warnings always, with 1 what is done, with 2 each request and lock, with 3 all.
+/// Begins to tell what the rooms do: warnings always, with 1 what is done, with 2 each request and lock, with 3 all.
 /// The first call in a process decides.
-pub(super) fn init(verbosity: u8, progress: Arc<dyn Progress>) {
+pub fn log(verbosity: u8, progress: Arc<dyn Progress>) {
     let level = match verbosity {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,

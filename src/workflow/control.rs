@@ -1,7 +1,7 @@
 //! Who is told how a run goes, and what ends it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Notice, Warning};
 use crate::io::{CancelToken, Waiting};
@@ -12,12 +12,13 @@ use crate::progress::{Progress, Silent};
 pub struct Control {
     progress: Arc<dyn Progress>,
     cancel: CancelToken,
+    warnings: Arc<Mutex<Vec<Warning>>>,
 }
 
 impl Control {
     /// Reports to `progress`, and ends soon after `cancel` was cancelled.
     pub fn new(progress: Arc<dyn Progress>, cancel: CancelToken) -> Self {
-        Self { progress, cancel }
+        Self { progress, cancel, warnings: Arc::default() }
     }
 
     /// Where long work reports to.
@@ -44,9 +45,16 @@ impl Control {
         self.progress.note(&notice.to_string());
     }
 
-    /// Tells what is probably not meant.
+    /// Tells what is probably not meant, and keeps it.
     pub fn warn(&self, warning: Warning) {
-        self.tell(&Notice::Warning(warning));
+        self.tell(&Notice::Warning(warning.clone()));
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+
+    /// What was warned of.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

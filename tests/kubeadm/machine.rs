@@ -104,7 +104,7 @@ impl Project {
     fn planned(&self) -> Vec<serde_json::Value> {
         let plan: serde_json::Value =
             serde_json::from_str(&run(self.pibake().args(["plan", "--json"]))).unwrap();
-        plan.as_array().or_else(|| plan["nodes"].as_array()).unwrap().clone()
+        plan["nodes"].as_array().unwrap().clone()
     }
 
     fn pibake(&self) -> Command {

@@ -53,7 +53,7 @@ impl Project {
                 mode: field("mode").map(|octal| u32::from_str_radix(&octal, 8).unwrap()),
             }
         };
-        plan.as_array().unwrap().iter().map(line).collect()
+        plan["changes"].as_array().unwrap().iter().map(line).collect()
     }
 }
 

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use regex::Regex;
 
-use crate::cli::base_flags::BaseFlags;
-use crate::cli::description::{Description, Founding};
+use crate::cli::description::NodeFlags;
 use crate::emulator::machine::Machine;
 use crate::emulator::qemu;
 use crate::workflow::NodeSelector;
@@ -20,8 +19,6 @@ pub(crate) struct Arguments {
     /// Boot what would be written to this node's card, by number or name; may be repeated
     #[arg(long, value_name = "N", required_unless_present = "images")]
     pub(super) node: Vec<NodeSelector>,
-    #[command(flatten)]
-    pub(super) description: Description,
     /// The machine: raspi4b, or virt, which is faster and needs a kernel with virtio drivers
     #[arg(long, value_name = "MACHINE", default_value_t)]
     pub(super) machine: Machine,
@@ -57,7 +54,5 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM)]
     pub(super) qemu: OsString,
     #[command(flatten)]
-    pub(super) founding: Founding,
-    #[command(flatten)]
-    pub(super) base_flags: BaseFlags,
+    pub(super) flags: NodeFlags,
 }

@@ -6,32 +6,26 @@ mod scratch;
 mod terminal;
 mod view;
 
-use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::json::{Booted, CommandLine, CommandLines, Console};
+use super::session::Session;
 use crate::emulator::machine::Setup;
 use crate::emulator::qemu::{self, Qemu};
 use crate::emulator::session::{self, Ending, Outcome};
 use crate::error::{Doing, Failure};
-use crate::ui::{Ui, human_duration};
+use crate::ui::human_duration;
 pub(super) use arguments::Arguments;
 use prepare::{Bench, Source};
 use view::View;
 
-pub(super) fn run(
-    arguments: &Arguments,
-    config: Option<&Path>,
-    offline: bool,
-    ui: &Ui,
-) -> Result<(), Failure> {
-    let cancel = super::signals::cancelled()?;
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    session.listen()?;
     // before anything is downloaded or written; --print is for machines without QEMU, too
     let qemu = if arguments.print { None } else { Some(Qemu::find(&arguments.qemu)?) };
-    let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref(), &cancel, ui)?;
+    let bench = Bench::open(arguments.keep.as_deref(), arguments.net.as_deref(), &session.control)?;
     let prepared = match arguments.images.as_slice() {
-        [] => Some(prepare::nodes(arguments, config, offline, &super::signals::control(ui, &cancel))?),
+        [] => Some(prepare::nodes(arguments, session)?),
         _ => None,
     };
     let sources = match &prepared {
@@ -45,7 +39,7 @@ pub(super) fn run(
         let setup = bench.set_up(index, source, adapters, arguments)?;
         machines.push((source.name.clone(), setup));
     }
-    let Some(qemu) = qemu else { return print(arguments, &machines, ui) };
+    let Some(qemu) = qemu else { return print(arguments, &machines, session) };
 
     for (source, (_, setup)) in sources.iter().zip(&machines) {
         bench.write(source, setup).doing(|| format!("preparing {}", source.name))?;
@@ -54,8 +48,8 @@ pub(super) fn run(
         prepared.finish()?;
     }
     let ports = bench.plug_in(&machines)?;
-    let leave = cancel.child();
-    let mut view = View::open(arguments.log.as_deref(), &machines, &leave, ui)?;
+    let leave = session.control.cancel().child();
+    let mut view = View::open(arguments.log.as_deref(), &machines, &leave, session)?;
     let ending = Ending {
         until: arguments.until.clone(),
         timeout: arguments.timeout.map(Duration::from_secs),
@@ -64,7 +58,7 @@ pub(super) fn run(
     let outcome = session::run(&qemu, &machines, &ending, &mut view, &leave);
     view.close();
     drop(ports);
-    report(&machines, &outcome?, ui)
+    report(&machines, &outcome?, session)
 }
 
 fn check_names(sources: &[Source]) -> Result<(), Failure> {
@@ -78,47 +72,32 @@ fn check_names(sources: &[Source]) -> Result<(), Failure> {
     }
 }
 
-fn print(arguments: &Arguments, machines: &[(String, Setup)], ui: &Ui) -> Result<(), Failure> {
+fn print(arguments: &Arguments, machines: &[(String, Setup)], session: &Session) -> Result<(), Failure> {
     let program = &arguments.qemu;
-    let value: Vec<_> = machines
-        .iter()
-        .map(|(name, setup)| {
-            let words = std::iter::once(program.clone()).chain(setup.arguments());
-            let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-            json!({ "node": name, "command": words })
-        })
-        .collect();
-    ui.result(&value, || {
+    let line = |(name, setup): &(String, Setup)| {
+        let words = std::iter::once(program.clone()).chain(setup.arguments());
+        let command = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        CommandLine { node: name.clone(), command }
+    };
+    let document = CommandLines { nodes: machines.iter().map(line).collect() };
+    session.result(&document, || {
         machines.iter().map(|(_, setup)| qemu::command_line(program, &setup.arguments()) + "\n").collect()
-    })?;
-    Ok(())
+    })
 }
 
-fn report(machines: &[(String, Setup)], outcome: &Outcome, ui: &Ui) -> Result<(), Failure> {
-    if let Outcome::Reached(reached) = outcome {
-        for ((name, _), (line, after)) in machines.iter().zip(reached) {
-            ui.progress().note(&format!("{name}: after {}: {line}", human_duration(*after)));
+fn report(machines: &[(String, Setup)], outcome: &Outcome, session: &Session) -> Result<(), Failure> {
+    let (end, reached) = match outcome {
+        Outcome::Reached(reached) => ("reached", reached.as_slice()),
+        Outcome::Off => ("off", &[][..]),
+        Outcome::Left => ("left", &[][..]),
+    };
+    let mut nodes = Vec::with_capacity(machines.len());
+    for (index, (name, _)) in machines.iter().enumerate() {
+        let (line, after) = reached.get(index).cloned().unzip();
+        if let Some((line, after)) = line.as_ref().zip(after) {
+            session.progress().note(&format!("{name}: after {}: {line}", human_duration(after)));
         }
+        nodes.push(Console { node: name.clone(), line, seconds: after.map(|after| after.as_secs_f64()) });
     }
-    if ui.json() {
-        let reached = |index: usize| match outcome {
-            Outcome::Reached(reached) => reached.get(index),
-            Outcome::Off | Outcome::Left => None,
-        };
-        let end = match outcome {
-            Outcome::Reached(_) => "reached",
-            Outcome::Off => "off",
-            Outcome::Left => "left",
-        };
-        let nodes: Vec<_> = machines
-            .iter()
-            .enumerate()
-            .map(|(index, (name, _))| {
-                let (line, after) = reached(index).map(|(l, t)| (l, t.as_secs_f64())).unzip();
-                json!({ "node": name, "line": line, "seconds": after })
-            })
-            .collect();
-        ui.result(&json!({ "end": end, "nodes": nodes }), String::new)?;
-    }
-    Ok(())
+    session.result(&Booted { end: end.to_owned(), nodes }, String::new)
 }

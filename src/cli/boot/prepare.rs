@@ -12,17 +12,16 @@ use tempfile::TempDir;
 use super::arguments::Arguments;
 use super::scratch::{Scratch, private_dir};
 use crate::base::Cache;
+use crate::cli::session::Session;
 use crate::cluster::Node;
 use crate::disk::{FileDevice, Patch, Patched};
 use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
-use crate::io::CancelToken;
 use crate::opened::Opened;
 use crate::sink::card_overlay;
-use crate::ui::Ui;
-use crate::workflow::{Control, Prepared, Wanted};
+use crate::workflow::{Control, Prepared};
 
 /// First half of the Ethernet addresses of the Pi 4 (Raspberry Pi Trading's).
 const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
@@ -34,17 +33,9 @@ const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
 
 /// The nodes whose cards are booted, ready to be baked.
-pub(super) fn nodes(
-    arguments: &Arguments,
-    config: Option<&Path>,
-    offline: bool,
-    control: &Control,
-) -> Result<Prepared, Failure> {
-    let described = arguments.description.open(config, control.clone())?;
-    let mut chosen = described.choose(&arguments.node, arguments.founding.new_cluster)?;
-    let image = &chosen.project().cluster.base;
-    let wanted = Wanted::new(image, &arguments.base_flags.request(offline), control)?;
-    chosen.refuse_early()?;
+pub(super) fn nodes(arguments: &Arguments, session: &Session) -> Result<Prepared, Failure> {
+    let chosen = arguments.flags.choose(&arguments.node, session)?;
+    let wanted = arguments.flags.wanted(&chosen, session)?;
     Ok(chosen.prepare(&wanted, None)?)
 }
 
@@ -179,8 +170,7 @@ impl Bench {
     pub(super) fn open(
         keep: Option<&Path>,
         segment: Option<&Path>,
-        cancel: &CancelToken,
-        ui: &Ui,
+        control: &Control,
     ) -> Result<Self, Failure> {
         let sockets = tempfile::Builder::new()
             .prefix("pibake-")
@@ -198,7 +188,7 @@ impl Bench {
                 (keep, None)
             }
             None => {
-                let scratch = Scratch::new(&Cache::default_dir()?.join("boot"), cancel, ui.progress())?;
+                let scratch = Scratch::new(&Cache::default_dir()?.join("boot"), control)?;
                 (scratch.path().to_owned(), Some(scratch))
             }
         };

@@ -5,8 +5,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::error::{Doing, ErrorClass, Failure};
-use crate::io::{CancelToken, FileLock};
-use crate::progress::Progress;
+use crate::io::FileLock;
+use crate::workflow::Control;
 
 /// A folder for cards that are thrown away: removed when dropped, or by the next run.
 pub(super) struct Scratch {
@@ -16,17 +16,17 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Makes one in the folder `above`, and removes those that killed runs left there.
-    pub(super) fn new(above: &Path, cancel: &CancelToken, progress: &dyn Progress) -> Result<Self, Failure> {
+    pub(super) fn new(above: &Path, control: &Control) -> Result<Self, Failure> {
         let making = || format!("making a folder for cards in {}", above.display());
         private_dir(above).doing(making)?;
         // while it is held nobody else makes a folder, so one without a holder is a remnant
         let waits = || {
             let above = above.display();
-            progress.note(&format!(
+            control.progress().note(&format!(
                 "another pibake is making a folder in {above}; waiting for it (Ctrl-C cancels)"
             ));
         };
-        let _all = FileLock::take(&above.join("lock"), cancel, waits).doing(making)?;
+        let _all = FileLock::take(&above.join("lock"), control.cancel(), waits).doing(making)?;
         for entry in std::fs::read_dir(above).doing(making)?.filter_map(Result::ok) {
             let path = entry.path();
             if path.is_dir() && matches!(FileLock::try_take(&path.join("lock")), Ok(Some(_))) {

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::terminal::{RawMode, type_on};
+use crate::cli::session::Session;
 use crate::emulator::machine::Setup;
 use crate::emulator::session::Viewer;
 use crate::emulator::watch::plain;
 use crate::error::{Doing, Failure};
 use crate::io::CancelToken;
-use crate::ui::Ui;
 
 /// The consoles of a run, as they are shown.
 pub(super) struct View {
@@ -37,7 +37,7 @@ impl View {
         log: Option<&Path>,
         machines: &[(String, Setup)],
         leave: &CancelToken,
-        ui: &Ui,
+        session: &Session,
     ) -> Result<Self, Failure> {
         let several = machines.len() > 1;
         let width = machines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -50,7 +50,7 @@ impl View {
             let name = several.then(|| format!("{name:width$} | "));
             consoles.push(Console { name, line: Vec::new(), log });
         }
-        let is_shown = !ui.json();
+        let is_shown = !session.is_json();
         let raw = if several || !is_shown {
             None
         } else {
@@ -58,7 +58,7 @@ impl View {
         };
         if raw.is_some() {
             // without a carriage return the next line would begin where this one ends
-            ui.progress().note("the console of the emulated machine; Ctrl-A X leaves\r");
+            session.progress().note("the console of the emulated machine; Ctrl-A X leaves\r");
         }
         Ok(Self { consoles, raw, is_shown, leave: leave.clone() })
     }

@@ -6,8 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use crate::cli::base_flags::BaseFlags;
-use crate::cli::description::{Description, Founding};
+use crate::cli::description::NodeFlags;
 use crate::workflow::NodeSelector;
 
 #[derive(Debug, Args)]
@@ -24,8 +23,6 @@ pub(crate) struct Arguments {
     /// Write this image of a node, made by pibake build, instead of baking one
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) description: Description,
     /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
     #[arg(long)]
     pub(super) yes: bool,
@@ -48,9 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(super) no_eject: bool,
     #[command(flatten)]
-    pub(super) founding: Founding,
-    #[command(flatten)]
-    pub(super) base_flags: BaseFlags,
+    pub(super) flags: NodeFlags,
 }
 
 /// `/dev/sdb` or `/dev/sdb=2`.

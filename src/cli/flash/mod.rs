@@ -8,79 +8,64 @@ mod report;
 mod targets;
 mod whose;
 
-use std::path::Path;
 use std::sync::Arc;
 
+use super::session::Session;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::error::{Doing, Failure};
-use crate::io::CancelToken;
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
-use crate::ui::Ui;
-use crate::workflow::{Chosen, Control, NodeSelector, Prepared, Wanted, own};
+use crate::workflow::{Chosen, own};
 pub(super) use arguments::Arguments;
 use awake::Awake;
 use targets::{Held, Job};
 
-pub(super) fn run(
-    arguments: &Arguments,
-    config: Option<&Path>,
-    offline: bool,
-    ui: &Ui,
-) -> Result<(), Failure> {
-    let cancel = CancelToken::default();
-    let control = super::signals::control(ui, &cancel);
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    let control = &session.control;
     let job = match &arguments.image {
         Some(path) => Job::Image(image::open(path)?),
-        None => Job::Nodes(Box::new(chosen(arguments, config, control.clone())?)),
+        None => Job::Nodes(Box::new(chosen(arguments, session)?)),
     };
     let machine = Machine::this();
-    let mut own = own(config);
+    let mut own = own(session.config.as_deref());
     if let Some(path) = &arguments.image {
         own.push(crate::drives::Own {
             what: "the image to be written",
             path: std::path::absolute(path).doing(|| format!("examining {}", path.display()))?,
         });
     }
-    let held = targets::hold(&machine, arguments, &job, &own, &control)?;
+    let held = targets::hold(&machine, arguments, &job, &own, control)?;
     confirm::all(&held, arguments.yes, &job.needed())?;
 
     let _awake = Awake::keep();
     // not before: until here Ctrl-C just ends the program, at the question too, and nothing was written
-    super::signals::listen(&cancel)?;
+    session.listen()?;
     let options = Options { verify: !arguments.no_verify, full: arguments.full, wipe: arguments.wipe };
-    let flash = Flash::new(held.iter().map(Held::target).collect(), options, &cancel);
+    let flash = Flash::new(held.iter().map(Held::target).collect(), options, control.cancel());
     let mut outcomes = match job {
-        Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), ui.progress()),
-        Job::Nodes(chosen) => nodes(flash, *chosen, arguments, offline, &control)?,
+        Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), session.progress()),
+        Job::Nodes(chosen) => nodes(flash, *chosen, arguments, session)?,
     };
     outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
     let off = leave(&machine, held, &outcomes, arguments.no_eject);
-    report::report(&outcomes, &off, ui)
+    report::report(&outcomes, &off, session)
 }
 
 /// The nodes that the cards are to become.
-fn chosen(arguments: &Arguments, config: Option<&Path>, control: Control) -> Result<Chosen, Failure> {
+fn chosen(arguments: &Arguments, session: &Session) -> Result<Chosen, Failure> {
     let asked = arguments.devices.iter().map(|asked| targets::selector(asked, arguments).cloned());
-    let asked: Vec<NodeSelector> = asked.collect::<Result<_, Failure>>()?;
-    let described = arguments.description.open(config, control)?;
-    Ok(described.choose(&asked, arguments.founding.new_cluster)?)
+    arguments.flags.choose(&asked.collect::<Result<Vec<_>, Failure>>()?, session)
 }
 
 fn nodes(
     mut flash: Flash,
-    mut chosen: Chosen,
+    chosen: Chosen,
     arguments: &Arguments,
-    offline: bool,
-    control: &Control,
+    session: &Session,
 ) -> Result<Vec<Outcome>, Failure> {
-    let prepared = (|| -> Result<Prepared, crate::workflow::Error> {
-        let image = &chosen.project().cluster.base;
-        let wanted = Wanted::new(image, &arguments.base_flags.request(offline), control)?;
-        chosen.refuse_early()?;
-        chosen.prepare(&wanted, Some(flash.observer()))
-    })();
-    let prepared = match prepared {
+    let control = &session.control;
+    let wanted = arguments.flags.wanted(&chosen, session);
+    let prepared = match wanted.and_then(|wanted| Ok(chosen.prepare(&wanted, Some(flash.observer()))?)) {
         Ok(prepared) => prepared,
         Err(fault) => {
             let outcomes = flash.abandon(|| Error::Cancelled);
@@ -91,7 +76,7 @@ fn nodes(
             }
             let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
             let begun: Vec<_> = begun.map(report::given_up).collect();
-            return Err(Failure::from(fault).while_doing(if begun.is_empty() {
+            return Err(fault.while_doing(if begun.is_empty() {
                 "nothing was written to any card".to_owned()
             } else {
                 format!("begun and given up: {}", begun.join("; "))

@@ -37,7 +37,6 @@ pub(super) fn describe(machine: &Machine, graph: &Graph, disk: &Node, uses: Vec<
         number: disk.number,
         size: size(machine, disk),
         logical_sector: number("queue/logical_block_size").map_or(512, |n| n as u32),
-        physical_sector: number("queue/physical_block_size").map_or(512, |n| n as u32),
         model: model(machine, disk, &udev),
         serial: serial(machine, disk, &udev),
         bus,

@@ -91,7 +91,6 @@ pub fn drive(info: &[u8], list: &[u8], own: &[Own]) -> Result<Drive, Error> {
         number: UNKNOWN,
         size,
         logical_sector: sector,
-        physical_sector: sector,
         model: text("MediaName").map(|name| name.trim().to_owned()),
         // diskutil tells none
         serial: None,

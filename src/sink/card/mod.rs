@@ -29,6 +29,8 @@ pub use flash::Flash;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::disk::{Patch, ReadAt};
 use crate::error::Failure;
 
@@ -85,7 +87,8 @@ pub struct Done {
 }
 
 /// What is known of a card's first MiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Head {
     /// Nothing was written to the card.
     AsItWas,

@@ -3,7 +3,7 @@
 
 mod device_tree;
 mod ends;
-mod lab;
+pub mod lab;
 mod refusals;
 
 use std::process::Command;

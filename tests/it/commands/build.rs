@@ -170,11 +170,11 @@ fn paths_that_are_not_utf_8_are_told_in_json() {
     };
     let folder = odd.join(std::ffi::OsStr::from_bytes(b"out\xfe"));
     let built = run(&["build", "--base", "sample", "--node", "1", "--json", "-o"], Some(&folder));
-    assert!(built["images"][0]["image"].as_str().unwrap().contains('\u{fffd}'));
-    assert!(built["images"][0]["image_base64"].is_string());
+    assert!(built["images"][0]["path"].as_str().unwrap().contains('\u{fffd}'));
+    assert!(built["images"][0]["path_base64"].is_string());
     let fetched = run(&["fetch", "sample", "--json"], None);
-    assert!(fetched["path_base64"].is_string());
-    assert!(run(&["init", "--json"], Some(&odd.join("new")))["file_base64"].is_string());
+    assert!(fetched["base"]["path_base64"].is_string());
+    assert!(run(&["init", "--json"], Some(&odd.join("new")))["path_base64"].is_string());
     run(&["plan", "--base", "sample", "--node", "1", "--json"], None);
     run(&["drives", "--json"], None);
 }

@@ -27,7 +27,7 @@ fn partitions_directories_and_files_are_shown_and_nothing_is_written() {
     pibake(&["inspect", "/boot/firmware"], &image).success().stdout(contains("user-data"));
     let json = pibake(&["inspect", "/etc", "--json"], &image).success();
     let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
-    assert_eq!(value[0]["name"], "hostname");
+    assert_eq!(value["entries"][0]["name"], "hostname");
     assert!(std::fs::read(&image).unwrap() == before, "the image was written to");
 }
 
@@ -112,7 +112,12 @@ fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
     let shown: String = logs.replace(r"\x00", "");
     assert!(is_clean(&shown));
     let json: serde_json::Value = serde_json::from_str(&run(&["logs", "--json"])).unwrap();
-    assert!(json["/var/log/pibake/status"].as_str().unwrap().contains('\u{1b}'), "JSON says what is there");
+    let status = json["logs"].as_array().unwrap().iter().find(|log| log["path"] == "/var/log/pibake/status");
+    assert!(status.unwrap()["text"].as_str().unwrap().contains('\u{1b}'), "JSON says what is there");
+
+    pibake(&["inspect", "/var/log/pibake/first-boot.log", "--json"], &image)
+        .code(2)
+        .stderr(contains("leave --json out"));
 
     let listed = run(&["inspect", "/home"]);
     assert!(is_clean(&listed), "{listed:?}");
@@ -120,7 +125,8 @@ fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
         assert!(listed.contains(name), "{name} is not in {listed}");
     }
     let json: serde_json::Value = serde_json::from_str(&run(&["inspect", "/home", "--json"])).unwrap();
-    let name = json.as_array().unwrap().iter().find(|entry| entry.get("name_base64").is_some()).unwrap();
+    let name =
+        json["entries"].as_array().unwrap().iter().find(|entry| entry["name_base64"].is_string()).unwrap();
     assert_eq!(
         (name["name"].as_str(), name["name_base64"].as_str()),
         (Some("b\u{fffd}\u{fffd}"), Some("Yv/+"))

@@ -4,6 +4,7 @@ mod build;
 mod build_interrupted;
 mod exit_codes;
 mod inspect;
+mod json;
 mod plan;
 mod tokens;
 mod workflow;

@@ -75,9 +75,13 @@ impl Outcome {
         }
     }
 
-    /// Panics unless it succeeded; the JSON that it printed.
+    /// Panics unless it succeeded; what it printed of the base image, as JSON.
     pub fn good(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{}", self.stderr);
+        self.document()["base"].take()
+    }
+
+    fn document(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap()
     }
 
@@ -97,7 +101,8 @@ impl Outcome {
     pub fn bad(&self, code: i32, said: &str) {
         assert_eq!(self.code, code, "{}", self.stderr);
         assert!(self.stderr.contains(said), "{said:?} is not in: {}", self.stderr);
-        assert!(self.stdout.is_empty(), "{}", self.stdout);
+        // with --json a document says it, too
+        assert!(self.stdout.is_empty() || self.document()["error"]["exit_code"] == code, "{}", self.stdout);
         let errors = self.stderr.lines().skip_while(|l| !l.starts_with("error:"));
         assert!((1..=3).contains(&errors.count()), "an error has one to three lines: {}", self.stderr);
     }

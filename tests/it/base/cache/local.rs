@@ -65,7 +65,7 @@ fn zeros_are_holes_whatever_it_came_as() {
         let path = machine.put("a.img", &packed);
         let fetched = machine.fetch(&[&path]).good();
         assert_eq!(fetched["bytes"], 64 << 20);
-        assert!(fetched["stored_bytes"].as_u64().unwrap() < 2 << 20, "{fetched}");
+        assert!(fetched["disk_bytes"].as_u64().unwrap() < 2 << 20, "{fetched}");
         machine.assert_cached(&packed, &raw);
     }
 }

@@ -1,0 +1,278 @@
+//! The documents of the commands, but for drives.
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::base;
+use crate::cluster::{Node, Software};
+use crate::sink::card::Head;
+
+/// `pibake init`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Initialized {
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub notes: Vec<String>,
+}
+
+/// `pibake plan`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub base: Base,
+    pub software: Option<Versions>,
+    pub nodes: Vec<Member>,
+}
+
+/// The image that nodes are made of.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Base {
+    pub name: String,
+    pub sha256: Option<String>,
+}
+
+impl From<&base::Base> for Base {
+    fn from(base: &base::Base) -> Self {
+        Self { name: base.name.clone(), sha256: Some(base.digest.to_string()) }
+    }
+}
+
+/// What comes onto the cards, and what made them.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Versions {
+    pub kubernetes: String,
+    pub containerd: String,
+    pub pibake: String,
+}
+
+impl From<&Software> for Versions {
+    fn from(software: &Software) -> Self {
+        Self {
+            kubernetes: software.kubernetes.to_string(),
+            containerd: software.containerd.to_string(),
+            pibake: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// A node of the cluster.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub node: String,
+    pub role: String,
+    pub address: String,
+}
+
+impl From<&Node> for Member {
+    fn from(node: &Node) -> Self {
+        Self { node: node.name.to_string(), role: node.role.to_string(), address: node.address.to_string() }
+    }
+}
+
+/// `pibake plan --node N`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PlannedChanges {
+    pub node: String,
+    pub changes: Vec<PlannedChange>,
+}
+
+/// A file of a card that is not the base's.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PlannedChange {
+    pub partition: String,
+    pub path: String,
+    pub what: String,
+    pub mode: Option<String>,
+    pub bytes: Option<u64>,
+    pub secret: bool,
+}
+
+/// `pibake plan --node N PATH`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PlannedFile {
+    pub node: String,
+    pub path: String,
+    pub text: String,
+}
+
+/// `pibake fetch`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Fetched {
+    pub base: FetchedBase,
+}
+
+/// A base image that is here, and why it is trusted.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FetchedBase {
+    pub name: String,
+    pub sha256: String,
+    pub release: Option<String>,
+    pub trust: String,
+    pub signed_by: Option<String>,
+    pub checked: String,
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub bytes: u64,
+    pub disk_bytes: u64,
+    pub packed_bytes: u64,
+}
+
+/// `pibake build`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Built {
+    pub base: Base,
+    pub software: Versions,
+    pub images: Vec<Image>,
+}
+
+/// An image that was written.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Image {
+    pub node: String,
+    pub role: String,
+    pub address: String,
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub bytes: u64,
+    pub file_bytes: u64,
+    pub disk_bytes: u64,
+}
+
+/// `pibake flash`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Flashed {
+    pub cards: Vec<Card>,
+}
+
+/// What became of a card.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Card {
+    pub node: String,
+    pub drive: String,
+    pub done: bool,
+    pub head: Head,
+    pub written_bytes: Option<u64>,
+    pub verified_bytes: Option<u64>,
+    pub retried_offset: Option<u64>,
+    pub switched_off: bool,
+    pub error: Option<Error>,
+}
+
+/// `pibake inspect IMAGE`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Inspected {
+    pub scheme: String,
+    pub bytes: u64,
+    pub partitions: Vec<Partition>,
+}
+
+/// A partition of an image.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Partition {
+    pub number: u32,
+    pub offset: u64,
+    pub bytes: u64,
+    pub kind: String,
+    pub role: Option<String>,
+}
+
+/// `pibake inspect IMAGE DIRECTORY`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Listing {
+    pub path: String,
+    pub entries: Vec<Entry>,
+}
+
+/// What lies in a directory.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub name: String,
+    pub name_base64: Option<String>,
+    pub kind: String,
+    pub bytes: u64,
+    pub mode: Option<String>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+}
+
+/// `pibake inspect IMAGE FILE`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Printed {
+    pub path: String,
+    pub text: String,
+    pub text_base64: Option<String>,
+    pub bytes: u64,
+}
+
+/// `pibake logs`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Logs {
+    pub logs: Vec<Log>,
+}
+
+/// What the first boot wrote.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Log {
+    pub path: String,
+    pub text: String,
+}
+
+/// `pibake boot`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Booted {
+    pub end: String,
+    pub nodes: Vec<Console>,
+}
+
+/// A machine that was booted.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Console {
+    pub node: String,
+    pub line: Option<String>,
+    pub seconds: Option<f64>,
+}
+
+/// `pibake boot --print`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CommandLines {
+    pub nodes: Vec<CommandLine>,
+}
+
+/// What a machine would be started with.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CommandLine {
+    pub node: String,
+    pub command: Vec<String>,
+}
+
+/// `pibake token list`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Tokens {
+    pub tokens: Vec<Token>,
+    pub shared: bool,
+    pub unknown_because: Option<String>,
+}
+
+/// The token that a node joins with.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub node: String,
+    pub token_id: String,
+    pub in_cluster: Option<bool>,
+    pub ends: Option<String>,
+}
+
+/// `pibake token new`, `pibake token revoke`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TokenChanged {
+    pub node: String,
+    pub token_id: String,
+    pub done: bool,
+    pub commands: Vec<String>,
+}
+
+/// `pibake completions`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Completions {
+    pub shell: String,
+    pub script: String,
+}

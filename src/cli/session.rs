@@ -1,0 +1,97 @@
+//! What every command works with: the flags that all share, who is told how it goes, and where its result goes.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::{Doing, DoingAs, ErrorClass, Failure};
+use crate::io::CancelToken;
+use crate::progress::Progress;
+use crate::ui;
+use crate::workflow::Control;
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// The description of the cluster; without this flag the nearest pibake.toml in this folder or above
+    #[arg(short = 'C', long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON document instead of text, also for an error; docs/json.md describes its fields
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no progress and no notes
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Increase log verbosity (-v info, -vv debug, -vvv trace)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Never use the network: what is neither here nor in the cache is an error
+    #[arg(long, global = true)]
+    offline: bool,
+}
+
+/// One run of the program.
+pub(super) struct Session {
+    /// The description that was named.
+    pub config: Option<PathBuf>,
+    /// Whether the network is never used.
+    pub offline: bool,
+    /// Who is told how the run goes, and what ends it.
+    pub control: Control,
+    /// With `--json`, the fields of the command in the document that is printed at the end.
+    pub document: Option<RefCell<Value>>,
+}
+
+impl Session {
+    /// Sets up progress and the log as the flags ask for. Once in a process.
+    pub(super) fn begin(global: Global) -> Self {
+        let progress = ui::progress(global.quiet);
+        ui::log(global.verbose, Arc::clone(&progress));
+        Self {
+            config: global.config,
+            offline: global.offline,
+            control: Control::new(progress, CancelToken::default()),
+            document: global.json.then(RefCell::default),
+        }
+    }
+
+    /// Where long work reports to.
+    pub(super) fn progress(&self) -> &dyn Progress {
+        self.control.progress()
+    }
+
+    /// Whether standard output is for one JSON document alone.
+    pub(super) fn is_json(&self) -> bool {
+        self.document.is_some()
+    }
+
+    /// From now on the first Ctrl-C or SIGTERM cancels the run; a second one ends the program at once, which
+    /// leaves nothing that a later run would trust. Until this is called the first one does.
+    pub(super) fn listen(&self) -> Result<(), Failure> {
+        let cancel = self.control.cancel();
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, 1, cancel.flag())
+                .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
+                .doing(|| "listening for Ctrl-C".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// What came of it: `text` for people, now; `document` for programs, at the end, with the warnings and the
+    /// error that may still come.
+    pub(super) fn result(
+        &self,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let Some(kept) = &self.document else { return ui::print(&text()) };
+        let writing = || "writing JSON".to_owned();
+        kept.replace(serde_json::to_value(document).doing_as(ErrorClass::Internal, writing)?);
+        Ok(())
+    }
+}
