@@ -18,7 +18,7 @@ use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::workflow::{Chosen, own};
 pub(super) use arguments::Arguments;
 use awake::Awake;
-use targets::{Held, Job};
+use targets::{Choice, Held, Job};
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let control = &session.control;
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             path: std::path::absolute(path).doing(|| format!("examining {}", path.display()))?,
         });
     }
-    let held = targets::hold(&machine, arguments, &job, &own, control)?;
+    let held = Choice { machine: &machine, arguments, job: &job, own: &own, control }.hold()?;
     confirm::all(&held, arguments.yes, &job.needed())?;
 
     let _awake = Awake::keep();

@@ -66,60 +66,137 @@ impl Held {
     }
 }
 
-/// Finds the drives, judges them, opens them for this process alone and judges them again.
-pub(super) fn hold(
-    machine: &Machine,
-    arguments: &Arguments,
-    job: &Job,
-    own: &[Own],
-    control: &Control,
-) -> Result<Vec<Held>, Failure> {
-    let mut held: Vec<Held> = Vec::new();
-    let ours = match job {
-        Job::Nodes(chosen) => chosen.project().existing_identity()?,
-        Job::Image(_) => None,
-    };
-    for asked in &arguments.devices {
-        let node = node(asked, arguments, job)?;
-        if let Some(other) = held.iter().find(|h| h.node == node && matches!(job, Job::Nodes(_))) {
-            let (a, b) = (other.asked.display(), asked.path.display());
-            return Err(Failure::usage(format!(
-                "{a} and {b} are both to become {node}: every node is there once"
-            )));
-        }
-        let drive = safe(machine, &asked.path, arguments, job, own, control)?;
-        if let Some(other) = held.iter().find(|h| h.drive.number == drive.number) {
-            let (a, b) = (other.asked.display(), asked.path.display());
-            return Err(Failure::usage(format!("{a} and {b} are the same drive, {}", drive.path.display())));
-        }
-        let card = open(&drive)?;
-        // Whoever came between the look and the opening is seen now; nobody can come any more.
-        let seen = drive.number;
-        let drive = judged(machine, &asked.path, arguments, job, own)?;
-        if drive.number != seen {
-            let path = asked.path.display();
-            return Err(Failure::refused(format!("{path} leads to another drive now than a moment ago")));
-        }
-        if drive.logical_sector > 512 {
-            let (path, sector) = (drive.path.clone(), drive.logical_sector);
-            control.warn(Warning::LargeSectors { drive: path, sector });
-        }
-        let whose = whose(&drive.path, ours.as_ref());
-        held.push(Held { asked: asked.path.clone(), drive, node, whose, card: Arc::new(card) });
-    }
-    Ok(held)
+/// What drives are chosen by.
+pub(super) struct Choice<'a> {
+    pub machine: &'a Machine,
+    pub arguments: &'a Arguments,
+    pub job: &'a Job,
+    /// What no drive may hold that is written.
+    pub own: &'a [Own],
+    pub control: &'a Control,
 }
 
-fn node(asked: &Asked, arguments: &Arguments, job: &Job) -> Result<String, Failure> {
-    match job {
-        Job::Nodes(chosen) => {
-            let node = selector(asked, arguments)?.find(&chosen.project().cluster)?;
-            Ok(node.name.to_string())
+impl Choice<'_> {
+    /// Finds the drives, judges them, opens them for this process alone and judges them again.
+    pub(super) fn hold(&self) -> Result<Vec<Held>, Failure> {
+        let mut held: Vec<Held> = Vec::new();
+        let ours = match self.job {
+            Job::Nodes(chosen) => chosen.project().existing_identity()?,
+            Job::Image(_) => None,
+        };
+        for asked in &self.arguments.devices {
+            let node = self.node(asked)?;
+            if let Some(other) = held.iter().find(|h| h.node == node && matches!(self.job, Job::Nodes(_))) {
+                let (a, b) = (other.asked.display(), asked.path.display());
+                return Err(Failure::usage(format!(
+                    "{a} and {b} are both to become {node}: every node is there once"
+                )));
+            }
+            let drive = self.safe(&asked.path)?;
+            if let Some(other) = held.iter().find(|h| h.drive.number == drive.number) {
+                let (a, b, drive) = (other.asked.display(), asked.path.display(), drive.path.display());
+                return Err(Failure::usage(format!("{a} and {b} are the same drive, {drive}")));
+            }
+            let card = open(&drive)?;
+            // Whoever came between the look and the opening is seen now; nobody can come any more.
+            let seen = drive.number;
+            let drive = self.judged(&asked.path)?;
+            if drive.number != seen {
+                let path = asked.path.display();
+                return Err(Failure::refused(format!("{path} leads to another drive now than a moment ago")));
+            }
+            if drive.logical_sector > 512 {
+                let (path, sector) = (drive.path.clone(), drive.logical_sector);
+                self.control.warn(Warning::LargeSectors { drive: path, sector });
+            }
+            let whose = whose(&drive.path, ours.as_ref());
+            held.push(Held { asked: asked.path.clone(), drive, node, whose, card: Arc::new(card) });
         }
-        Job::Image(_) if asked.node.is_some() => {
-            Err(Failure::usage("--image writes one image: leave =N out"))
+        Ok(held)
+    }
+
+    fn node(&self, asked: &Asked) -> Result<String, Failure> {
+        match self.job {
+            Job::Nodes(chosen) => {
+                let node = selector(asked, self.arguments)?.find(&chosen.project().cluster)?;
+                Ok(node.name.to_string())
+            }
+            Job::Image(_) if asked.node.is_some() => {
+                Err(Failure::usage("--image writes one image: leave =N out"))
+            }
+            Job::Image(image) => Ok(image.name()),
         }
-        Job::Image(image) => Ok(image.name()),
+    }
+
+    /// The drive at `path`, after unmounting what may be unmounted.
+    fn safe(&self, path: &Path) -> Result<Drive, Failure> {
+        if self.arguments.unmount
+            && let Found::Drive(drive, _) = self.find(path)?
+            && let Some(mounts) = judge(&drive, self.job.needed()).only_automounts()
+        {
+            // nothing is unmounted from what would then be refused all the same
+            self.permitted(path, Drive { uses: Vec::new(), ..(*drive).clone() })?;
+            for used in mounts {
+                let By::Mount(at) = &used.by else { continue };
+                let device =
+                    used.way.first().map_or_else(|| drive.path.clone(), |n| Path::new("/dev").join(n));
+                let shown = at.display();
+                unmount(at, &device)
+                    .doing(|| format!("unmounting {shown}; close what uses it, nothing was written"))?;
+                self.control.progress().note(&format!("unmounted {shown}"));
+            }
+        }
+        self.judged(path)
+    }
+
+    fn find(&self, path: &Path) -> Result<Found, Failure> {
+        self.machine.find(path, self.own).doing(|| format!("looking at {}", path.display()))
+    }
+
+    fn judged(&self, path: &Path) -> Result<Drive, Failure> {
+        let mut found = self.find(path)?;
+        for _ in 0..PATIENCE {
+            // Programs that list drives open them for a moment; one that writes stays.
+            let Found::Drive(drive, _) = &found else { break };
+            if !drive.uses.iter().any(|used| matches!(used.by, By::Process { .. })) {
+                break;
+            }
+            std::thread::sleep(MOMENT);
+            found = self.find(path)?;
+        }
+        let shown = path.display();
+        Err(Failure::refused(match found {
+            Found::Drive(drive, _) => return self.permitted(path, *drive),
+            Found::Partition { drive } => {
+                format!("{shown} is a partition: a card is written as a whole, {}", drive.display())
+            }
+            Found::Missing => format!("{shown} does not exist; pibake drives lists what does"),
+            Found::Other(what) => {
+                format!("{shown} is {what}, not a drive; images are written by pibake build")
+            }
+            Found::Unknown => format!("{shown} is a drive that the kernel does not know"),
+        }))
+    }
+
+    /// The drive, if it may be written by what was asked for.
+    fn permitted(&self, path: &Path, drive: Drive) -> Result<Drive, Failure> {
+        let shown = path.display();
+        // not by a way that only begins there
+        if self.arguments.yes && path.parent() != Some(Path::new(BY_ID)) {
+            let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
+            return Err(Failure::refused(format!(
+                "--yes asks nothing, so {shown} must be named by its link in {BY_ID}, which stays the same{known}"
+            )));
+        }
+        match judge(&drive, self.job.needed()) {
+            Verdict::Allowed => Ok(drive),
+            Verdict::NeedsAllowFixed(_) if self.arguments.allow_fixed => Ok(drive),
+            verdict => {
+                let real =
+                    if drive.path == path { String::new() } else { format!(" ({})", drive.path.display()) };
+                Err(Failure::refused(format!("{shown}{real} is not written: {verdict}")))
+            }
+        }
     }
 }
 
@@ -134,93 +211,6 @@ pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result
         (None, None) => {
             let path = asked.path.display();
             Err(Failure::usage(format!("which node is {path} to become? Add --node N, or write {path}=N")))
-        }
-    }
-}
-
-/// The drive at `path`, after unmounting what may be unmounted.
-fn safe(
-    machine: &Machine,
-    path: &Path,
-    arguments: &Arguments,
-    job: &Job,
-    own: &[Own],
-    control: &Control,
-) -> Result<Drive, Failure> {
-    if arguments.unmount
-        && let Found::Drive(drive, _) =
-            machine.find(path, own).doing(|| format!("looking at {}", path.display()))?
-        && let Some(mounts) = judge(&drive, job.needed()).only_automounts()
-    {
-        // nothing is unmounted from what would then be refused all the same
-        permitted(path, Drive { uses: Vec::new(), ..(*drive).clone() }, arguments, job)?;
-        for used in mounts {
-            let By::Mount(at) = &used.by else { continue };
-            let device = used.way.first().map_or_else(|| drive.path.clone(), |n| Path::new("/dev").join(n));
-            unmount(at, &device)
-                .doing(|| format!("unmounting {}; close what uses it, nothing was written", at.display()))?;
-            control.progress().note(&format!("unmounted {}", at.display()));
-        }
-    }
-    judged(machine, path, arguments, job, own)
-}
-
-fn judged(
-    machine: &Machine,
-    path: &Path,
-    arguments: &Arguments,
-    job: &Job,
-    own: &[Own],
-) -> Result<Drive, Failure> {
-    let shown = path.display();
-    let refuse = |why: String| Failure::refused(why);
-    let mut found = machine.find(path, own).doing(|| format!("looking at {shown}"))?;
-    for _ in 0..PATIENCE {
-        // Programs that list drives open them for a moment; one that writes stays.
-        let Found::Drive(drive, _) = &found else { break };
-        if !drive.uses.iter().any(|used| matches!(used.by, By::Process { .. })) {
-            break;
-        }
-        std::thread::sleep(MOMENT);
-        found = machine.find(path, own).doing(|| format!("looking at {shown}"))?;
-    }
-    let drive = match found {
-        Found::Drive(drive, _) => drive,
-        Found::Partition { drive } => {
-            let drive = drive.display();
-            return Err(refuse(format!("{shown} is a partition: a card is written as a whole, {drive}")));
-        }
-        Found::Missing => {
-            return Err(refuse(format!("{shown} does not exist; pibake drives lists what does")));
-        }
-        Found::Other(what) => {
-            return Err(refuse(format!(
-                "{shown} is {what}, not a drive; images are written by pibake build"
-            )));
-        }
-        Found::Unknown => return Err(refuse(format!("{shown} is a drive that the kernel does not know"))),
-    };
-    permitted(path, *drive, arguments, job)
-}
-
-/// The drive, if it may be written by what was asked for.
-fn permitted(path: &Path, drive: Drive, arguments: &Arguments, job: &Job) -> Result<Drive, Failure> {
-    let shown = path.display();
-    let refuse = |why: String| Failure::refused(why);
-    // not by a way that only begins there
-    if arguments.yes && path.parent() != Some(Path::new(BY_ID)) {
-        let known = drive.ids.first().map_or(String::new(), |id| format!(": {}", id.display()));
-        return Err(refuse(format!(
-            "--yes asks nothing, so {shown} must be named by its link in {BY_ID}, which stays the same{known}"
-        )));
-    }
-    match judge(&drive, job.needed()) {
-        Verdict::Allowed => Ok(drive),
-        Verdict::NeedsAllowFixed(_) if arguments.allow_fixed => Ok(drive),
-        verdict => {
-            let real =
-                if drive.path == path { String::new() } else { format!(" ({})", drive.path.display()) };
-            Err(refuse(format!("{shown}{real} is not written: {verdict}")))
         }
     }
 }
