@@ -281,7 +281,7 @@ fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
         write(Volume::Boot, "/conf.d/deeper/a file", b"x", 0o644),
         change(Volume::Boot, "/empty", Action::Directory { access: Access::root(0o755) }),
     ];
-    let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, NOW).unwrap();
+    let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, CLOCK).unwrap();
     let node = dir.path().join("node-1.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);
