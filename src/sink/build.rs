@@ -164,7 +164,7 @@ impl Build {
             1 => format!("writing {first}"),
             n => format!("writing {n} images"),
         };
-        let total = source.data_bytes().saturating_mul(self.nodes.len() as u64);
+        let total = source.data().total().saturating_mul(self.nodes.len() as u64);
         let step = progress.begin(&what, Unit::Bytes, Some(total));
         let run = Run { build: &self, source: &source, bake, step: &*step };
         let mut written = Vec::with_capacity(self.nodes.len());
@@ -289,13 +289,13 @@ impl Run<'_> {
         let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
             (Feed::Early(mut image), _) => {
-                self.step.advance(source.data_bytes());
+                self.step.advance(source.data().total());
                 image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
             }
             (Feed::Clone, _) => {
                 let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
                 let mut image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
-                self.step.advance(source.data_bytes());
+                self.step.advance(source.data().total());
                 image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
             }
             (Feed::Stream(mut stream), Format::Raw) => {

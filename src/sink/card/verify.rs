@@ -78,17 +78,9 @@ impl<'a> Verifier<'a> {
         let again = self.again.map(|at| at..at + PIECE);
         let mut wanted: Ranges = first.into_iter().collect();
         again.iter().flat_map(|r| used.within(r.clone())).for_each(|r| wanted.insert(r));
-        let total = used.total();
-        let mut before = 0;
-        for range in used.iter() {
-            let len = range.end - range.start;
-            let places = before * SAMPLES / total.max(1)..(before + len) * SAMPLES / total.max(1);
-            for n in places {
-                let start = range.start + (n * total / SAMPLES).saturating_sub(before).min(len);
-                let start = start - start % SAMPLE;
-                used.within(start..start + SAMPLE).for_each(|r| wanted.insert(r));
-            }
-            before += len;
+        for place in used.samples(SAMPLES, SAMPLE) {
+            let start = place.start - place.start % SAMPLE;
+            used.within(start..start + SAMPLE).for_each(|r| wanted.insert(r));
         }
         wanted.iter().try_for_each(|range| self.strictly(range))
     }
