@@ -14,6 +14,7 @@ use super::merge::{Merge, Sequential};
 use super::qcow2::Qcow2;
 use super::source::Source;
 use super::streaming::{Pending, StreamingWriter};
+use super::threads::{cause, returned};
 use super::{Error, Format, room};
 use crate::base::ImageObserver;
 use crate::disk::Patch;
@@ -231,8 +232,7 @@ impl Run<'_> {
         mut first: Option<Patch>,
     ) -> Result<Vec<Written>, Error> {
         let cancel = &self.build.cancel;
-        let mut results: Vec<Result<Written, Error>> = Vec::with_capacity(nodes.len());
-        let read = thread::scope(|scope| {
+        thread::scope(|scope| {
             let mut writers = Vec::with_capacity(nodes.len());
             let mut fault = None;
             for (node, feed) in nodes {
@@ -260,20 +260,15 @@ impl Run<'_> {
                 }
                 (None, None) => Ok(()),
             };
+            let (mut written, mut faults) = (Vec::with_capacity(writers.len()), Vec::from_iter(read.err()));
             for writer in writers {
-                results.push(writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                match returned(writer.join()) {
+                    Ok(image) => written.push(image),
+                    Err(fault) => faults.push(fault),
+                }
             }
-            read
-        });
-        let (written, faults): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-        let mut faults: Vec<Error> =
-            read.err().into_iter().chain(faults.into_iter().filter_map(Result::err)).collect();
-        // Many may have been broken off because of the one that failed.
-        let cause = faults.iter().position(|fault| !matches!(fault, Error::Cancelled)).unwrap_or(0);
-        if faults.is_empty() {
-            return Ok(written.into_iter().flatten().collect());
-        }
-        Err(faults.swap_remove(cause))
+            cause(faults).map_or(Ok(written), Err)
+        })
     }
 
     fn node(&self, node: &str, feed: Feed, patch: Option<Patch>) -> Result<Written, Error> {

@@ -20,6 +20,7 @@ mod qcow2;
 mod room;
 mod source;
 mod streaming;
+mod threads;
 
 pub use build::{Bake, Build, Written};
 pub use card_overlay::card_overlay;

@@ -16,6 +16,7 @@ use crate::io::CancelToken;
 use crate::progress::Progress;
 use crate::sink::source::Source;
 use crate::sink::streaming::{Pending, StreamingWriter};
+use crate::sink::threads::returned;
 
 /// Cards that are going to be written. Nothing is written yet.
 pub struct Flash {
@@ -56,10 +57,7 @@ impl Flash {
                 .into_iter()
                 .map(|card| scope.spawn(move || card.wait().map(|card| job.card(card))))
                 .collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, Option<Outcome>>| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            running.into_iter().filter_map(join).collect()
+            running.into_iter().filter_map(|card| returned(card.join())).collect()
         })
     }
 

@@ -24,6 +24,7 @@ use super::writer::CardWriter;
 use super::{Proof, Still};
 use crate::io::AlignedBuf;
 use crate::progress::{Progress, Step, Unit};
+use crate::sink::threads::{cause, returned};
 
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
@@ -75,22 +76,13 @@ pub(super) fn run(
         let follower = scope.spawn(move || follow(card, plan, &passed, step, reading, progress));
         let written = write(card, &pieces, &to_verifier);
         drop((pieces, to_verifier));
-        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let followed = follower.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // Who ended because of another one's failure says that it was cancelled.
-        let mut faults = Vec::new();
-        let mut step = None;
-        match followed {
-            Ok(checked) => step = checked,
-            Err(fault) => faults.push(fault),
-        }
-        faults.extend(written.err());
-        faults.extend(read.err());
-        if faults.is_empty() {
-            return Ok(step);
-        }
-        let cause = faults.iter().position(|fault| !matches!(fault, Error::Cancelled)).unwrap_or(0);
-        Err(faults.swap_remove(cause))
+        let read = returned(reader.join());
+        let (step, fault) = match returned(follower.join()) {
+            Ok(step) => (step, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let faults = [fault, written.err(), read.err()];
+        cause(faults.into_iter().flatten().collect()).map_or(Ok(step), Err)
     })?;
 
     // The image covers the probes before its end.

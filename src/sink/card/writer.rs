@@ -21,6 +21,7 @@ use crate::io::stream::{Delivery, Subscriber};
 use crate::io::{AlignedBuf, CancelToken, is_zero};
 use crate::progress::{Progress, Silent, Unit};
 use crate::sink::streaming::{Hold, Target as StreamTarget};
+use crate::sink::threads::returned;
 
 /// Zeros are written in pieces of this many bytes, so that the work can be stopped between them.
 const ZERO_PIECE: u64 = 64 << 20;
@@ -222,7 +223,7 @@ impl StreamTarget for CardWriter {
             }
             ended.cancel();
             drop(written);
-            follower.map(|f| f.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            follower.map(|follower| returned(follower.join()))
         });
         self.checked = found.unwrap_or_default();
     }
