@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use check::Expected;
 
-use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, WriteAt};
+use crate::disk::{self, Cached, OVERLAY_BLOCK, Overlay, Patch, Patched, ReadAt, WriteAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::Fat;
@@ -54,7 +54,7 @@ fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 }
 
 fn bake_inner(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<(Patch, Proof), Error> {
-    let base: Arc<dyn ReadAt> = Arc::new(Cached::new(base));
+    let base: Arc<dyn ReadAt> = Arc::new(Cached::new(base, OVERLAY_BLOCK));
     let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
     let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
     let editable: Arc<dyn WriteAt> = Arc::clone(&overlay) as _;
@@ -106,7 +106,7 @@ fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::
 /// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
 pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
     catching(|| {
-        let editable: Arc<dyn WriteAt> = Arc::new(Overlay::new(Arc::new(Cached::new(base))));
+        let editable: Arc<dyn WriteAt> = Arc::new(Overlay::new(Arc::new(Cached::new(base, OVERLAY_BLOCK))));
         let device: Arc<dyn ReadAt> = Arc::clone(&editable) as _;
         let (_, partitions) = disk::partitions(&device)?;
         let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;

@@ -22,12 +22,15 @@ use super::verify::Verifier;
 use super::windows::{WINDOW, Window, Windows};
 use super::writer::CardWriter;
 use super::{Proof, Still};
+use crate::disk::Cached;
 use crate::io::AlignedBuf;
 use crate::progress::{Progress, Step, Unit};
 use crate::sink::threads::{cause, returned};
 
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes that are read of the card at once when its file systems are looked at.
+const PROOF_BLOCK: usize = 64 * 1024;
 /// How far the writer may run ahead of that, in windows.
 const AHEAD: usize = 32;
 
@@ -97,7 +100,8 @@ pub(super) fn run(
         verifier.samples(&plan.used)?;
         let reader =
             Arc::new(CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec()));
-        proof(Arc::clone(&reader) as _).map_err(|failure| match reader.take_fault() {
+        let cached = Arc::new(Cached::new(Arc::clone(&reader), PROOF_BLOCK));
+        proof(cached).map_err(|failure| match reader.take_fault() {
             Some((offset, fault)) if card.is_gone(&fault) => card.io("reading back", offset)(fault),
             _ => Error::Proof { card: name.clone(), source: failure.into() },
         })?;
