@@ -1,13 +1,13 @@
 //! Packed images that are here already.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::decode::{self, DecodeError, Format, HEAD};
 use crate::base::{Error, Result};
-use crate::io::Stamp;
+use crate::io::{Stamp, fill};
 use crate::progress::{Progress, Step, Unit};
 
 /// Bytes in memory.
@@ -74,13 +74,7 @@ impl Source for LocalFile<'_> {
         let step = self
             .step
             .get_or_insert_with(|| self.progress.begin(&self.doing, Unit::Bytes, Some(self.stamp.len)));
-        let n = loop {
-            match self.file.read(buf) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io("reading", &self.path, e).into()),
-                Ok(n) => break n,
-            }
-        };
+        let n = fill(&mut self.file, buf).map_err(|e| Error::io("reading", &self.path, e))?;
         step.advance(n as u64);
         if n == 0 {
             step.finish();
