@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::lock::try_hold;
-use super::{Folder, Owner};
+use super::{Direct, Folder, Owner};
 
 /// Random characters in a temporary name, so that no two writers share one.
 const RANDOM_CHARACTERS: usize = 8;
@@ -22,6 +22,7 @@ pub(crate) struct AtomicFile {
     file: File,
     temporary: OsString,
     target: OsString,
+    direct: Direct,
 }
 
 impl AtomicFile {
@@ -35,7 +36,8 @@ impl AtomicFile {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made?,
             };
-            let made = Self { folder: folder.try_clone()?, file, temporary, target: name.to_owned() };
+            let (folder, target) = (folder.try_clone()?, name.to_owned());
+            let made = Self { folder, file, temporary, target, direct: Direct::default() };
             match try_hold(&made.file) {
                 Ok(true) if made.is_there() => {}
                 Ok(_) => continue,
@@ -57,6 +59,16 @@ impl AtomicFile {
     /// The open file.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Writes `bytes` at `offset`, past the page cache if they are aligned and the file system takes that.
+    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.direct.write(&self.file, offset, bytes)
+    }
+
+    /// Writes `bytes` at `offset` through the page cache: what is small or not aligned.
+    pub(crate) fn write_cached(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.direct.write_cached(&self.file, offset, bytes)
     }
 
     /// Puts the file under its final name, durably: first its bytes, then the name.

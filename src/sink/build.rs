@@ -154,7 +154,7 @@ impl Build {
         let write_fault = |source| Error::Unwritable { path: self.dir.clone(), source };
         let cloned = self.format == Format::Raw
             && early.len() < self.nodes.len()
-            && image::can_clone(&source, &self.dir).map_err(write_fault)?;
+            && image::can_clone(source.file(), &self.dir).map_err(write_fault)?;
         // All nodes' patches are about as large as the first one's.
         let patch = self.patch(first, bake, source.len())?;
         let patch_bytes = patch.blocks().map(|(_, bytes)| bytes.len() as u64).sum();
@@ -283,15 +283,15 @@ impl Run<'_> {
         cancel.check()?;
         let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
-            (Feed::Early(mut image), _) => {
+            (Feed::Early(image), _) => {
                 self.step.advance(source.data().total());
-                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+                image.keep(&patch).map_err(fault)?
             }
             (Feed::Clone, _) => {
                 let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
-                let mut image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
+                let image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
                 self.step.advance(source.data().total());
-                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+                image.keep(&patch).map_err(fault)?
             }
             (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
@@ -300,7 +300,7 @@ impl Run<'_> {
                     self.step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
-                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+                image.keep(&patch).map_err(fault)?
             }
             (Feed::Stream(stream), Format::Qcow2) => {
                 let mut image = Qcow2::new(temp()?, len);

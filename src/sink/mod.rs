@@ -15,7 +15,6 @@ mod error;
 mod format;
 mod image;
 mod merge;
-mod output;
 mod qcow2;
 mod room;
 mod source;
