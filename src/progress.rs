@@ -1,4 +1,9 @@
-//! How long work says how far it is, without knowing who listens.
+//! How long work says how far it is, without knowing who listens, and what ends it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::io::CancelToken;
 
 /// What a [`Step`] counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,45 @@ pub trait Step: Send + Sync {
 
     /// The step is complete.
     fn finish(&self);
+}
+
+/// Who is told how a run goes, and what ends it.
+#[derive(Clone)]
+pub struct Control {
+    progress: Arc<dyn Progress>,
+    cancel: CancelToken,
+}
+
+impl Control {
+    /// Reports to `progress`, and ends soon after `cancel` was cancelled.
+    pub fn new(progress: Arc<dyn Progress>, cancel: CancelToken) -> Self {
+        Self { progress, cancel }
+    }
+
+    /// Where long work reports to.
+    #[must_use]
+    pub fn progress(&self) -> &dyn Progress {
+        self.progress.as_ref()
+    }
+
+    /// What ends the run.
+    #[must_use]
+    pub fn cancel(&self) -> &CancelToken {
+        &self.cancel
+    }
+}
+
+/// Tells nobody and goes on to the end.
+impl Default for Control {
+    fn default() -> Self {
+        Self::new(Arc::new(Silent), CancelToken::default())
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
 }
 
 /// A [`Progress`] that nobody listens to.

@@ -10,7 +10,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
-    ("progress", &[]),
+    ("progress", &["io"]),
     ("image_path", &[]),
     ("node_paths", &[]),
     ("catalog", &[]),
@@ -22,9 +22,9 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("opened", &["io", "disk", "fs", "image_path", "node_paths"]),
     // what is asked, what is secret, what changes: nothing of disks
     ("cluster", &["io", "catalog"]),
-    ("identity", &["io", "cluster"]),
+    ("identity", &["io", "progress", "cluster"]),
     ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
-    ("project", &["io", "cluster", "identity", "recipe"]),
+    ("project", &["io", "progress", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
     ("base", &["io", "disk", "catalog", "progress"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),

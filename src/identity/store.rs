@@ -11,7 +11,8 @@ use super::label::Label;
 use super::{Identity, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MOST_NODES, Secret};
 use crate::io::atomic::remove_remnants;
-use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
+use crate::io::{FileLock, Folder, LockError, Owner};
+use crate::progress::Control;
 
 /// No part of an identity comes near this size; a larger file is none.
 const FILE_MAX: u64 = 64 * 1024;
@@ -21,7 +22,7 @@ const FILE_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    waiting: Waiting,
+    control: Control,
     description: Option<String>,
 }
 
@@ -39,12 +40,12 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 impl Store {
     /// The store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), waiting: Waiting::default(), description: None }
+        Self { dir: dir.into(), control: Control::default(), description: None }
     }
 
     /// Says where a wait for another process is told, and what ends it.
-    pub fn set_waiting(&mut self, waiting: Waiting) {
-        self.waiting = waiting;
+    pub fn set_control(&mut self, control: Control) {
+        self.control = control;
     }
 
     /// The same, for the description in a file of this name: one that was made for another is refused.
@@ -144,9 +145,11 @@ impl Store {
         name.push(".lock");
         let waits = || {
             let dir = self.dir.display();
-            self.waiting.say(&format!("another pibake is using {dir}; waiting for it (Ctrl-C cancels)"));
+            self.control
+                .progress()
+                .note(&format!("another pibake is using {dir}; waiting for it (Ctrl-C cancels)"));
         };
-        FileLock::take(&self.parent().join(name), self.waiting.cancel(), waits).map_err(|error| match error {
+        FileLock::take(&self.parent().join(name), self.control.cancel(), waits).map_err(|error| match error {
             LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
             LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 failed("opening", self.parent())(source)

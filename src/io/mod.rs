@@ -20,7 +20,6 @@ mod size;
 mod stamp;
 pub mod stream;
 mod surroundings;
-mod waiting;
 mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
@@ -36,5 +35,4 @@ pub use read::read_small;
 pub use size::{human_bytes, sold_size};
 pub(crate) use stamp::Stamp;
 pub use surroundings::{Surrounding, surroundings};
-pub use waiting::Waiting;
 pub(crate) use zero::is_zero;

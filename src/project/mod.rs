@@ -12,8 +12,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cluster::{Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
 use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag};
+use crate::io::Surrounding;
 use crate::io::folder::keeps_modes;
-use crate::io::{Surrounding, Waiting};
+use crate::progress::Control;
 use crate::recipe::{self, Extras, Recipe};
 
 pub use error::Error;
@@ -101,8 +102,8 @@ impl Project {
 
     /// Says where a wait for another pibake that makes or changes the secrets is told, and what ends it.
     #[must_use]
-    pub fn waiting(mut self, waiting: Waiting) -> Self {
-        self.store.set_waiting(waiting);
+    pub fn controlled_by(mut self, control: Control) -> Self {
+        self.store.set_control(control);
         self
     }
 

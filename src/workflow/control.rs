@@ -1,64 +1,16 @@
-//! Who is told how a run goes, and what ends it.
-
-use std::fmt;
-use std::sync::Arc;
+//! What a run tells of the way that it goes.
 
 use super::{Notice, Warning};
-use crate::io::{CancelToken, Waiting};
-use crate::progress::{Progress, Silent};
-
-/// Who is told how a run goes, and what ends it.
-#[derive(Clone)]
-pub struct Control {
-    progress: Arc<dyn Progress>,
-    cancel: CancelToken,
-}
+pub use crate::progress::Control;
 
 impl Control {
-    /// Reports to `progress`, and ends soon after `cancel` was cancelled.
-    pub fn new(progress: Arc<dyn Progress>, cancel: CancelToken) -> Self {
-        Self { progress, cancel }
-    }
-
-    /// Where long work reports to.
-    #[must_use]
-    pub fn progress(&self) -> &dyn Progress {
-        self.progress.as_ref()
-    }
-
-    /// What ends the run.
-    #[must_use]
-    pub fn cancel(&self) -> &CancelToken {
-        &self.cancel
-    }
-
-    /// For waits on other processes: each is told, and ends with the run.
-    #[must_use]
-    pub fn waiting(&self) -> Waiting {
-        let progress = Arc::clone(&self.progress);
-        Waiting::new(self.cancel.clone(), move |text| progress.note(text))
-    }
-
     /// Tells what was found out.
     pub fn tell(&self, notice: &Notice) {
-        self.progress.note(&notice.to_string());
+        self.progress().note(&notice.to_string());
     }
 
     /// Tells what is probably not meant.
     pub fn warn(&self, warning: Warning) {
         self.tell(&Notice::Warning(warning));
-    }
-}
-
-/// Tells nobody and goes on to the end.
-impl Default for Control {
-    fn default() -> Self {
-        Self::new(Arc::new(Silent), CancelToken::default())
-    }
-}
-
-impl fmt::Debug for Control {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("cancel", &self.cancel).finish_non_exhaustive()
     }
 }

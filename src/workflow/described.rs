@@ -22,7 +22,7 @@ impl Described {
     /// # Errors
     /// [`Error::Project`]
     pub fn open(config: Option<&Path>, overrides: &Overrides, control: Control) -> Result<Self, Error> {
-        let project = Project::open(config, overrides)?.waiting(control.waiting());
+        let project = Project::open(config, overrides)?.controlled_by(control.clone());
         control.tell(&Notice::Description(project.place.file.clone()));
         // Nothing is chosen for the user here: the same description gives the same cards wherever
         // it is built.
