@@ -123,7 +123,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Reads every path back from `image`, through readers that share no code with the editors.
+    /// Reads every path back from `image`, through readers that share no code with what writes.
     ///
     /// # Errors
     /// The first path that is not as it must be.

@@ -133,7 +133,7 @@ fn places(fs: &dyn FsRead, rule: &Rule) -> Result<Vec<ImagePath>, fs::Error> {
     if !pattern.contains('*') {
         return Ok(vec![joined(pattern)?]);
     }
-    let names = fs.list(&folder)?.into_iter().map(|(name, _)| name);
+    let names = fs.names(&folder)?.into_iter();
     let fitting = names.filter(|name| fits(pattern, name) && !rule.stock.contains(&name.as_str()));
     fitting.map(|name| joined(&name)).collect()
 }
@@ -216,7 +216,7 @@ fn is_filled(fs: &dyn FsRead, path: &ImagePath, depth: usize) -> Result<bool, fs
         FileKind::File => Ok(found.len > 0),
         FileKind::Directory => {
             let Some(depth) = depth.checked_sub(1) else { return Ok(true) };
-            for (name, _) in fs.list(path)? {
+            for name in fs.names(path)? {
                 // packages keep an empty folder by such a file
                 if name.starts_with('.') && name.ends_with("keep") {
                     continue;

@@ -5,7 +5,6 @@ mod editor;
 mod features;
 mod fields;
 mod geometry;
-mod looking;
 mod retimed;
 mod superblock;
 mod times;
@@ -24,7 +23,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use device::Device;
 use editor::{explain, metadata};
-use fs_ext4::dir::DirEntryType;
 
 use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
 use crate::disk::{Overlay, ReadAt, WriteAt};
@@ -142,23 +140,15 @@ impl FsRead for Ext4 {
         Ok(Some(metadata(&inode)))
     }
 
-    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
-        let entries = self.fs.read_dir_ino(self.inode(path)?).map_err(|e| explain(path, e))?;
-        let mut names = Vec::new();
-        for entry in entries.into_iter().filter(|e| e.name != b"." && e.name != b"..") {
-            let name = String::from_utf8(entry.name).map_err(|e| {
-                Error::path(path, format!("holds a name that is not UTF-8: {:?}", e.as_bytes()))
-            })?;
-            let kind = match entry.file_type {
-                DirEntryType::RegFile => FileKind::File,
-                DirEntryType::Directory => FileKind::Directory,
-                DirEntryType::Symlink => FileKind::Symlink,
-                _ => FileKind::Other,
-            };
-            names.push((name, kind));
-        }
-        names.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(names)
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        let mut entries = self.fs.read_dir_ino(self.inode(path)?).map_err(|e| explain(path, e))?;
+        entries.retain(|entry| entry.name != b"." && entry.name != b"..");
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let told = entries.into_iter().map(|entry| {
+            let inode = self.fs.stat_ino(entry.inode).map_err(|e| explain(path, e))?;
+            Ok((entry.name, metadata(&inode)))
+        });
+        told.collect()
     }
 
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
@@ -182,12 +172,24 @@ impl FsRead for Ext4 {
         Ok(())
     }
 
-    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
-        self.all_entries(path)
-    }
-
+    /// Reads no more of the file than that: a log may be longer than memory.
     fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
-        self.tail(path, limit)
+        let number = self.inode(path)?;
+        let len = match self.metadata(path)? {
+            Some(Metadata { kind: FileKind::File, len, .. }) => len,
+            _ => return Err(Error::path(path, "is not a file")),
+        };
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(limit)];
+        let start = len - bytes.len() as u64;
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let at = start + filled as u64;
+            match self.fs.read_ino(number, at, rest).map_err(|e| explain(path, e))? {
+                0 => return Err(Error::corrupt(path, "it ends before its length says")),
+                n => filled += n,
+            }
+        }
+        Ok(bytes)
     }
 }
 
@@ -234,10 +236,6 @@ impl FsEdit for Ext4 {
             _ => self.fs.apply_unlink_at(parent, name),
         }
         .map_err(|e| explain(path, e))
-    }
-
-    fn set_attributes(&self, path: &ImagePath, attributes: Attributes) -> Result<(), Error> {
-        self.set(self.inode(path)?, path, attributes)
     }
 
     fn finish(self: Box<Self>) -> Result<(), Error> {

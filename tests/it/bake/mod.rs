@@ -268,6 +268,24 @@ fn a_change_that_cannot_be_made_says_where() {
 }
 
 #[test]
+fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, places) = Spec::default().make(dir.path());
+    let changes = vec![
+        write(Volume::Boot, "/conf.d/deeper/a file", b"x", 0o644),
+        change(Volume::Boot, "/empty", Action::Directory { access: Access::root(0o755) }),
+    ];
+    let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, NOW).unwrap();
+    let node = dir.path().join("node-1.img");
+    write_out(&image, &patch, &node);
+    images::assert_clean(&node, places);
+    let fat = dir.path().join("fat");
+    images::extract(&node, places.boot, &fat);
+    assert_eq!(run(tool("mtype", "mtools").arg("-i").arg(&fat).arg("::conf.d/deeper/a file")), "x");
+    assert!(run(tool("mdir", "mtools").args(["-b", "-i"]).arg(&fat).arg("::")).contains("::/empty/"));
+}
+
+#[test]
 fn an_image_of_nothing_is_refused() {
     let zeros: Arc<dyn ReadAt> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
     assert!(matches!(bake(zeros, &recipe(), NOW), Err(Error::Table(_))));
