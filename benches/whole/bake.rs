@@ -37,7 +37,7 @@ pub fn bake(work: &Work, report: &mut Report) {
     let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&base.raw).expect("the base"));
     let bake = |recipe: &Recipe| {
         timed(|| {
-            let patch = pibake::bake::bake(Arc::clone(&device), recipe, 1_700_000_000).expect("a bake");
+            let (patch, _) = pibake::bake::bake(Arc::clone(&device), recipe, 1_700_000_000).expect("a bake");
             assert!(patch.blocks().count() > recipe.changes.len(), "too little was baked");
         })
     };

@@ -73,7 +73,7 @@ impl Prepared {
     pub fn bake(&self, node: &str) -> Result<(Patch, Proof), Error> {
         let recipe = self.recipe(node)?;
         tracing::info!(node, changes = recipe.changes.len(), "baking");
-        Ok(bake::bake_with_proof(self.base.device()?, recipe, self.project().build_time())?)
+        Ok(bake::bake(self.base.device()?, recipe, self.project().build_time())?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

@@ -113,7 +113,7 @@ impl Variant {
                 .unwrap();
         let bake = |_: &str| {
             let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base).unwrap());
-            Ok(bake(device, recipe, NOW)?)
+            Ok(bake(device, recipe, NOW)?.0)
         };
         let written = build.finish(&self.base, &bake, &Silent).unwrap_or_else(|e| panic!("{e}: {e:?}"));
         written[0].path.clone()

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use pibake::bake::{Error, bake};
+use pibake::bake::Error;
 use pibake::recipe::{Action, Recipe, Volume};
 
-use super::{NOW, change, device, write, write_out};
+use super::{NOW, bake, change, device, write, write_out};
 use support::images::{self, Spec};
 use support::{run, tool};
 

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::writable::WritableFile;
-use pibake::bake::{Error, bake};
-use pibake::disk::{FileDevice, MemoryDevice, Patch, Patched, ReadAt, WriteAt};
+use crate::writable::{Memory, WritableFile};
+use pibake::bake::Error;
+use pibake::disk::{FileDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use support::images::{self, Spec};
@@ -54,6 +54,11 @@ fn recipe() -> Recipe {
 
 fn device(image: &Path) -> Arc<dyn ReadAt> {
     Arc::new(FileDevice::open(image).unwrap())
+}
+
+/// What a bake changes.
+fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, now: i64) -> Result<Patch, Error> {
+    pibake::bake::bake(base, recipe, now).map(|(patch, _)| patch)
 }
 
 /// The base with a patch over it, as a file.
@@ -287,6 +292,6 @@ fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
 
 #[test]
 fn an_image_of_nothing_is_refused() {
-    let zeros: Arc<dyn ReadAt> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
+    let zeros: Arc<dyn ReadAt> = Arc::new(Memory(vec![0; 1 << 20]));
     assert!(matches!(bake(zeros, &recipe(), NOW), Err(Error::Table(_))));
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pibake::bake::{Error, Preparation, bake, preparations};
+use pibake::bake::{Error, Preparation, preparations};
 use pibake::recipe::{Action, Change, Recipe, Volume};
 
-use super::{NOW, device, recipe, write, write_out};
+use super::{NOW, bake, device, recipe, write, write_out};
 use support::images::{self, ROOT_FILES, Spec};
 use support::{run, tool};
 
