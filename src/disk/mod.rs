@@ -5,7 +5,8 @@ mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
 mod limited;
-mod memory;
+#[cfg(test)]
+mod mock;
 mod overlay;
 mod ranges;
 mod stream;
@@ -15,7 +16,8 @@ mod window;
 pub use cached::Cached;
 pub use file::FileDevice;
 pub use limited::Limited;
-pub use memory::MemoryDevice;
+#[cfg(test)]
+pub(crate) use mock::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
 pub use ranges::Ranges;
 pub use stream::Stream;

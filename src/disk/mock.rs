@@ -1,4 +1,4 @@
-//! A block device in memory, for tests and for small file systems.
+//! A block device in memory.
 
 use std::io;
 use std::sync::{PoisonError, RwLock};
@@ -7,20 +7,14 @@ use super::{ReadAt, WriteAt, check_range};
 
 /// Bytes in memory as a block device.
 #[derive(Debug)]
-pub struct MemoryDevice {
+pub(crate) struct MemoryDevice {
     bytes: RwLock<Vec<u8>>,
 }
 
 impl MemoryDevice {
     /// A device with this content.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes: RwLock::new(bytes) }
-    }
-
-    /// The content.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
