@@ -125,7 +125,7 @@ impl Geometry {
     }
 
     /// The descriptors of all groups, from the block after the superblock on.
-    fn descriptors(&self, device: &dyn ReadAt) -> Result<Vec<u8>, Error> {
+    pub(super) fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
         let at = (self.first + 1) * self.block;
         let len = self.groups * self.descriptor as u64;
         if at.checked_add(len).is_none_or(|end| end > device.len()) {
@@ -133,7 +133,7 @@ impl Geometry {
         }
         let mut raw = vec![0; len as usize];
         device.read_at(at, &mut raw).map_err(|e| Error::io("reading the ext4 group descriptors", e))?;
-        Ok(raw)
+        Ok(raw.chunks_exact(self.descriptor).map(|raw| Group::read(self, raw)).collect())
     }
 
     /// Blocks at the start of a group that hold the superblock, the descriptors and the room for more.
@@ -145,12 +145,6 @@ impl Geometry {
                 Backups::Named(named) => named.contains(&group),
             };
         if has_backup { 1 + self.descriptor_blocks + self.reserved } else { 0 }
-    }
-
-    /// The descriptors of all groups, read.
-    pub(super) fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
-        let raw = self.descriptors(device)?;
-        Ok(raw.chunks_exact(self.descriptor).map(|raw| Group::read(self, raw)).collect())
     }
 
     pub(super) fn bytes(&self, start: u64, end: u64) -> std::ops::Range<u64> {

@@ -17,7 +17,6 @@ pub use used::used;
 pub use view::Ext4View;
 
 use std::io::{Read, Write};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,7 +24,7 @@ use device::Device;
 use editor::{explain, metadata};
 
 use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
-use crate::disk::{Overlay, ReadAt, WriteAt};
+use crate::disk::{Overlay, Ranges, ReadAt, WriteAt};
 use crate::image_path::ImagePath;
 
 /// Content is copied in pieces of this size; the editor commits a piece as one transaction, which
@@ -244,19 +243,19 @@ impl FsEdit for Ext4 {
 }
 
 /// Where the journal lies, in bytes. Nowhere, if there is none or it is mapped as ext3 did.
-fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Vec<Range<u64>>> {
+fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Ranges> {
     if fs.sb.journal_inode == 0 {
-        return Ok(Vec::new());
+        return Ok(Ranges::new());
     }
     let (inode, _) = fs.read_inode_verified(fs.sb.journal_inode)?;
     if !inode.has_extents() {
-        return Ok(Vec::new());
+        return Ok(Ranges::new());
     }
     let block = u64::from(fs.sb.block_size());
     let extents = fs_ext4::extent::collect_all(&inode.block, fs.dev.as_ref(), fs.sb.block_size())?;
     let range = |first: u64, blocks: u16| {
         Some(first.checked_mul(block)?..first.checked_add(blocks.into())?.checked_mul(block)?)
     };
-    let ranges: Option<Vec<_>> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
+    let ranges: Option<Ranges> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
     ranges.ok_or(fs_ext4::Error::CorruptExtentTree("the journal lies outside the file system"))
 }
