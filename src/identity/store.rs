@@ -11,6 +11,7 @@ use super::label::Label;
 use super::{Identity, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MOST_NODES, Secret};
 use crate::io::atomic::remove_remnants;
+use crate::io::folder::parent;
 use crate::io::{FileLock, Folder, LockError, Owner};
 use crate::progress::Control;
 
@@ -134,10 +135,6 @@ impl Store {
         }
     }
 
-    fn parent(&self) -> &Path {
-        self.dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
     /// Held while the directory is made or changed. It lies beside, where it can be whether the store
     /// is there or not.
     fn lock(&self) -> Result<FileLock, Error> {
@@ -149,19 +146,21 @@ impl Store {
                 .progress()
                 .note(&format!("another pibake is using {dir}; waiting for it (Ctrl-C cancels)"));
         };
-        FileLock::take(&self.parent().join(name), self.control.cancel(), waits).map_err(|error| match error {
-            LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
-            LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                failed("opening", self.parent())(source)
+        FileLock::take(&parent(&self.dir).join(name), self.control.cancel(), waits).map_err(|error| {
+            match error {
+                LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
+                LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    failed("opening", parent(&self.dir))(source)
+                }
+                LockError::Io { path, source } => failed("opening the lock", &path)(source),
+                other => Error::Lock(other),
             }
-            LockError::Io { path, source } => failed("opening the lock", &path)(source),
-            other => Error::Lock(other),
         })
     }
 
     /// Writes a whole new directory beside, then gives it its name: a half-written one never has it.
     fn create(&self, identity: &Identity) -> Result<(), Error> {
-        let parent = self.parent();
+        let parent = parent(&self.dir);
         let name = self.dir.file_name().unwrap_or_default();
         let mut fresh_name = name.to_owned();
         fresh_name.push(".new");
@@ -222,7 +221,7 @@ impl Store {
 
     /// Opens the directory, which must be a plain one, closed to others, and not a stranger's.
     fn kept(&self) -> Result<Kept, Error> {
-        let around = Folder::open(self.parent()).map_err(failed("opening", self.parent()))?;
+        let around = Folder::open(parent(&self.dir)).map_err(failed("opening", parent(&self.dir)))?;
         let plain = || Error::NotPlain { path: self.dir.clone(), wanted: "directory" };
         let folder = around.folder(self.dir.file_name().unwrap_or_default()).map_err(|e| {
             let is_other = e.kind() == io::ErrorKind::NotADirectory || is_link(&e);

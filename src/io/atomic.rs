@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::folder::parent;
 use super::lock::try_hold;
 use super::{Direct, Folder, Owner};
 
@@ -116,7 +117,7 @@ impl Folder {
 /// read it.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut file = AtomicFile::within(path.parent().unwrap_or(Path::new("")), name)?;
+    let mut file = AtomicFile::within(parent(path), name)?;
     file.file.write_all(content)?;
     file.keep().map(drop)
 }

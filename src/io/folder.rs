@@ -213,6 +213,11 @@ impl Folder {
     }
 }
 
+/// The folder that a file at `path` is in; `.` for a name alone.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The flag with which a file that others may have made a link of is not opened.
 pub const NO_LINKS: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 

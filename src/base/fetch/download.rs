@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use reqwest::Url;
 
@@ -13,7 +12,7 @@ use crate::base::cache::{Place, files};
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::{Error, Result, space};
 use crate::catalog::shown;
-use crate::io::folder::NO_LINKS;
+use crate::io::folder::{NO_LINKS, parent};
 use crate::io::human_bytes;
 use crate::io::ownership::give_new;
 use crate::progress::{Progress, Step, Unit};
@@ -97,7 +96,7 @@ impl<'a> Download<'a> {
             .truncate(kept == 0)
             .custom_flags(NO_LINKS)
             .open(&place.part)
-            .and_then(|file| give_new(&file, place.part.parent().unwrap_or(Path::new("."))).map(|()| file))
+            .and_then(|file| give_new(&file, parent(&place.part)).map(|()| file))
             .map_err(|e| space::explain(e, "opening the download", &place.part))?;
         let what = format!("downloading {}", http::file_name(url));
         let step = progress.begin(&what, Unit::Bytes, known.total);
