@@ -103,7 +103,7 @@ fn check_time(fs: &Ext4View, path: &ImagePath, expected: &Expected, now: i64) ->
     if !matches!(expected, Expected::File { .. }) {
         return Ok(());
     }
-    let modified = fs.times(path).map_err(|e| e.to_string())?.map(|times| times.modified);
+    let modified = fs.modified(path).map_err(|e| e.to_string())?;
     if modified != Some(Time { seconds: now, nanoseconds: 0 }) {
         return Err(format!("its time is {modified:?}, not {now}"));
     }

@@ -12,7 +12,7 @@ mod used;
 mod view;
 
 pub use superblock::Superblock;
-pub use times::{Time, Times};
+pub use times::Time;
 pub use used::used;
 pub use view::Ext4View;
 

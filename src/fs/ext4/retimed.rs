@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::super::Error;
 use super::geometry::Geometry;
-use super::times::{ACCESSED, CHANGED, CREATED, MODIFIED, SMALL_INODE, Times};
+use super::times::{self, ACCESSED, CHANGED, CREATED, MODIFIED, SMALL_INODE, Time};
 use crate::disk::ReadAt;
 use crate::io::le;
 
@@ -52,18 +52,18 @@ impl<D: ReadAt> Retimed<D> {
         Ok(Self { device, tables, inode_size: geometry.inode_size, seed: geometry.checksum_seed })
     }
 
-    /// The true times of the inode that was read with these as its times of access and modification.
+    /// When the inode was last changed that was read with these as its times of access and modification.
     ///
     /// # Errors
     /// What the device answers; [`io::ErrorKind::InvalidData`] for an inode that is not there.
-    pub(super) fn times(&self, accessed: i64, modified: i64) -> io::Result<Times> {
+    pub(super) fn modified(&self, accessed: i64, modified: i64) -> io::Result<Time> {
         let number = (modified << 16 | accessed).cast_unsigned();
         let within = |(range, first): &(Range<u64>, u64)| {
             let at = range.start.checked_add(number.checked_sub(*first)?.checked_mul(self.inode_size)?)?;
             range.contains(&at).then_some(at)
         };
         let at = self.tables.iter().find_map(within).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Times::of(&self.inode(at)?))
+        Ok(times::modified(&self.inode(at)?))
     }
 
     fn inode(&self, at: u64) -> io::Result<Vec<u8>> {

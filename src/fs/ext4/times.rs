@@ -29,37 +29,12 @@ pub struct Time {
     pub nanoseconds: u32,
 }
 
-/// The times of an inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// Of the last look at the content.
-    pub accessed: Time,
-    /// Of the last change of the inode.
-    pub changed: Time,
-    /// Of the last change of the content.
-    pub modified: Time,
-    /// Of its making, where the inode is large enough to keep it.
-    pub created: Option<Time>,
-}
-
-impl Times {
-    /// Those of an inode of at least 128 bytes.
-    pub(super) fn of(inode: &[u8]) -> Self {
-        // every inode has the first three
-        let early = |at| time(inode, at).unwrap_or(Time { seconds: 0, nanoseconds: 0 });
-        Self {
-            accessed: early(ACCESSED),
-            changed: early(CHANGED),
-            modified: early(MODIFIED),
-            created: time(inode, CREATED),
-        }
-    }
-}
-
-fn time(inode: &[u8], (seconds_at, extra_at): (usize, usize)) -> Option<Time> {
-    let seconds = i64::from(word(inode, seconds_at)?.cast_signed());
-    let extra = word(inode, extra_at).unwrap_or(0);
-    Some(Time { seconds: seconds + (i64::from(extra & 3) << 32), nanoseconds: extra >> 2 })
+/// When the content of an inode of at least 128 bytes was last changed.
+pub(super) fn modified(inode: &[u8]) -> Time {
+    // every inode has the first half
+    let word = |at| word(inode, at).unwrap_or(0);
+    let (seconds, extra) = (i64::from(word(MODIFIED.0).cast_signed()), word(MODIFIED.1));
+    Time { seconds: seconds + (i64::from(extra & 3) << 32), nanoseconds: extra >> 2 }
 }
 
 /// The 32 bits at `at`; `None` where the inode has none there.
@@ -105,7 +80,7 @@ mod tests {
             (2, 0x8000_0000, 0x1_8000_0000),
             (3, 0x7fff_ffff, 0x3_7fff_ffff),
         ] {
-            let read = Times::of(&inode(32, low, epoch | 123_456_789 << 2)).modified;
+            let read = modified(&inode(32, low, epoch | 123_456_789 << 2));
             assert_eq!(read, Time { seconds, nanoseconds: 123_456_789 });
         }
     }
@@ -113,13 +88,11 @@ mod tests {
     #[test]
     fn what_the_inode_has_no_room_for_is_not_read() {
         // 0x88 to 0x8c is used from 12 bytes on
-        assert_eq!(Times::of(&inode(8, 5, u32::MAX)).modified, Time { seconds: 5, nanoseconds: 0 });
-        assert_eq!(Times::of(&inode(12, 5, 4)).modified, Time { seconds: 5, nanoseconds: 1 });
-        assert_eq!(Times::of(&inode(12, 5, 4)).created, None);
-        assert!(Times::of(&inode(24, 5, 4)).created.is_some());
-        assert_eq!(Times::of(&[0xff; 128]).modified, Time { seconds: -1, nanoseconds: 0 });
+        assert_eq!(modified(&inode(8, 5, u32::MAX)), Time { seconds: 5, nanoseconds: 0 });
+        assert_eq!(modified(&inode(12, 5, 4)), Time { seconds: 5, nanoseconds: 1 });
+        assert_eq!(modified(&[0xff; 128]), Time { seconds: -1, nanoseconds: 0 });
         for len in 128..256 {
-            Times::of(&vec![0xff; len]);
+            modified(&vec![0xff; len]);
         }
     }
 }

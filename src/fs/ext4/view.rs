@@ -7,7 +7,7 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
 use super::super::{Attributes, Error, FileKind, FsRead, Metadata};
 use super::retimed::Retimed;
-use super::times::Times;
+use super::times::Time;
 use crate::disk::ReadAt;
 use crate::image_path::ImagePath;
 
@@ -48,17 +48,17 @@ impl Ext4View {
         Ok(Self { fs, device })
     }
 
-    /// The times of what is at `path`, a link not followed in its last part; `None` if nothing is.
+    /// When what is at `path`, a link not followed in its last part, was last changed; `None` if nothing is there.
     ///
     /// # Errors
     /// [`Error::Corrupt`]
-    pub fn times(&self, path: &ImagePath) -> Result<Option<Times>, Error> {
-        self.inode(path)?.map(|found| self.times_of(path, &found)).transpose()
+    pub fn modified(&self, path: &ImagePath) -> Result<Option<Time>, Error> {
+        self.inode(path)?.map(|found| self.time_of(path, &found)).transpose()
     }
 
-    fn times_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Times, Error> {
-        let times = self.device.times(found.accessed().seconds(), found.modified().seconds());
-        times.map_err(|e| Error::io(format!("reading the times of {path}"), e))
+    fn time_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Time, Error> {
+        let time = self.device.modified(found.accessed().seconds(), found.modified().seconds());
+        time.map_err(|e| Error::io(format!("reading the time of {path}"), e))
     }
 
     /// What is told of an inode that is at `path`, or of an entry of the directory there.
@@ -67,7 +67,7 @@ impl Ext4View {
             mode: found.mode() & 0o7777,
             uid: found.uid(),
             gid: found.gid(),
-            mtime: self.times_of(path, found)?.modified.seconds,
+            mtime: self.time_of(path, found)?.seconds,
         };
         Ok(Metadata { kind: kind(found.file_type()), len: found.len(), attributes: Some(attributes) })
     }
