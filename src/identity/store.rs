@@ -180,9 +180,7 @@ impl Store {
         let found = folder.metadata().map_err(failed("looking at", &fresh))?;
         if found.mode() & 0o077 != 0 {
             around.remove_folder(&fresh_name).map_err(failed("removing", &fresh))?;
-            return Err(Error::NoModes {
-                dir: std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned()),
-            });
+            return Err(Error::NoModes { dir: parent.to_owned() });
         }
         let valid = (identity.not_before, identity.not_after);
         let label = self.text_of(&Label::new(&identity.cluster, self.description.clone(), valid))?;
@@ -231,13 +229,13 @@ impl Store {
             // A mode that keeps even its owner out is told by what it is.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 let found = fs::symlink_metadata(&self.dir).map_err(failed("looking at", &self.dir))?;
-                self.guarded(&self.dir, &found, Some(&around), "700")?;
+                guard(&self.dir, &found, &around, "700")?;
                 return Err(failed("opening", &self.dir)(source));
             }
             other => other?,
         };
         let found = folder.metadata().map_err(failed("looking at", &self.dir))?;
-        self.guarded(&self.dir, &found, Some(&around), "700")?;
+        guard(&self.dir, &found, &around, "700")?;
         Ok(Kept { folder, owner: Owner::of(&found) })
     }
 
@@ -324,38 +322,32 @@ impl Store {
         if !found.is_file() {
             return Err(Error::NotPlain { path, wanted: "file" });
         }
-        self.guarded(&path, &found, Some(&kept.folder), "600")?;
+        guard(&path, &found, &kept.folder, "600")?;
         let mut text = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX), &mut text)
             .map_err(failed("reading", &path))?;
         String::from_utf8(text).map_err(|_| Error::Damaged { path, reason: "it is not UTF-8".to_owned() })
     }
+}
 
-    /// That no one but the user may read or change it. Root works for the caller of sudo and for the
-    /// owner of the folder around, and takes secrets from nobody else.
-    fn guarded(
-        &self,
-        path: &Path,
-        found: &fs::Metadata,
-        around: Option<&Folder>,
-        fix: &'static str,
-    ) -> Result<(), Error> {
-        let me = rustix::process::geteuid();
-        let owner = found.uid();
-        let trusted = || {
-            let caller = Owner::caller().map(|caller| caller.uid);
-            let around = around.and_then(|folder| folder.metadata().ok()).map(|found| found.uid());
-            me.is_root() && (caller == Some(owner) || around == Some(owner))
-        };
-        if owner != me.as_raw() && !trusted() {
-            return Err(Error::NotOwned { path: path.to_owned(), owner });
-        }
-        let mode = found.mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(Error::Exposed { path: path.to_owned(), mode, fix });
-        }
-        Ok(())
+/// Refuses what others than the user may read or change. Root works for the caller of sudo and for the
+/// owner of the folder around, and takes secrets from nobody else.
+fn guard(path: &Path, found: &fs::Metadata, around: &Folder, fix: &'static str) -> Result<(), Error> {
+    let me = rustix::process::geteuid();
+    let owner = found.uid();
+    let trusted = || {
+        let caller = Owner::caller().map(|caller| caller.uid);
+        let around = around.metadata().ok().map(|found| found.uid());
+        me.is_root() && (caller == Some(owner) || around == Some(owner))
+    };
+    if owner != me.as_raw() && !trusted() {
+        return Err(Error::NotOwned { path: path.to_owned(), owner });
     }
+    let mode = found.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::Exposed { path: path.to_owned(), mode, fix });
+    }
+    Ok(())
 }
 
 /// Whether a file was not opened because it is a symbolic link.
