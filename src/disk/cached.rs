@@ -51,7 +51,7 @@ impl<D: ReadAt> ReadAt for Cached<D> {
     }
 
     fn read_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len(), offset, buf.len())?;
+        check_range(self.len(), offset, buf.len() as u64)?;
         if buf.len() >= self.size {
             return self.device.read_at(offset, buf);
         }

@@ -84,7 +84,7 @@ impl ReadAt for FileDevice {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len, offset, buf.len())?;
+        check_range(self.len, offset, buf.len() as u64)?;
         self.file.read_exact_at(buf, offset)
     }
 }

@@ -31,7 +31,7 @@ impl ReadAt for MemoryDevice {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let bytes = self.bytes.read().unwrap_or_else(PoisonError::into_inner);
-        check_range(bytes.len() as u64, offset, buf.len())?;
+        check_range(bytes.len() as u64, offset, buf.len() as u64)?;
         buf.copy_from_slice(&bytes[range(offset, buf.len())?]);
         Ok(())
     }
@@ -40,7 +40,7 @@ impl ReadAt for MemoryDevice {
 impl WriteAt for MemoryDevice {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         let mut bytes = self.bytes.write().unwrap_or_else(PoisonError::into_inner);
-        check_range(bytes.len() as u64, offset, buf.len())?;
+        check_range(bytes.len() as u64, offset, buf.len() as u64)?;
         bytes[range(offset, buf.len())?].copy_from_slice(buf);
         Ok(())
     }

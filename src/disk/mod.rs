@@ -59,8 +59,8 @@ pub trait WriteAt: ReadAt {
 }
 
 /// Refuses a transfer that would reach past the end.
-fn check_range(len: u64, offset: u64, count: usize) -> io::Result<()> {
-    match offset.checked_add(count as u64) {
+fn check_range(len: u64, offset: u64, count: u64) -> io::Result<()> {
+    match offset.checked_add(count) {
         Some(end) if end <= len => Ok(()),
         _ => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,

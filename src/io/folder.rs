@@ -48,7 +48,7 @@ impl Folder {
         if let Some(owner) = owner {
             // Another one may have been put in its place: then it would not be new.
             let found = made.metadata()?;
-            if found.uid() == rustix::process::geteuid().as_raw() && made.is_empty()? {
+            if found.uid() == rustix::process::geteuid().as_raw() && made.names()?.is_empty() {
                 owner.give(&made.0)?;
             }
         }
@@ -171,14 +171,6 @@ impl Folder {
             }
         }
         Ok(names)
-    }
-
-    /// Whether nothing is in it.
-    ///
-    /// # Errors
-    /// See [`Self::names`].
-    pub fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.names()?.is_empty())
     }
 
     /// Puts the names in it on the disk.

@@ -23,6 +23,7 @@ const _: () = assert!(BLOCK as u64 == GRAIN);
 /// A checksum of an image's content that costs little and is the same however its zeros are stored:
 /// the SHA-256 over the position and the CRC-32C of every block of 64 KiB that is not all zeros, and
 /// over the length. It is there to find accidental damage; deceit is the signed digest's matter.
+#[derive(Default)]
 pub(crate) struct Content {
     hasher: Hasher,
 }
@@ -31,10 +32,6 @@ pub(crate) struct Content {
 const SCHEME: &str = "crc32c-64k";
 
 impl Content {
-    pub(crate) fn new() -> Self {
-        Self { hasher: Hasher::default() }
-    }
-
     /// Takes the bytes from `offset` on, a multiple of 64 KiB, of which no block is all zeros. All but
     /// the image's last block are whole.
     pub(crate) fn update(&mut self, offset: u64, data: &[u8]) {
@@ -73,7 +70,10 @@ impl<'a> Writer<'a> {
     /// Writes into `file`, which is empty. What the returned receiver is for: see [`flush`].
     pub(crate) fn new(file: &'a File) -> (Self, Receiver<()>) {
         let (flusher, requests) = bounded(1);
-        (Self { file, direct: Direct::default(), content: Content::new(), unflushed: 0, flusher }, requests)
+        (
+            Self { file, direct: Direct::default(), content: Content::default(), unflushed: 0, flusher },
+            requests,
+        )
     }
 
     /// Writes what is not zero. Chunks come in order; those that are all zero may be left out.
@@ -110,7 +110,7 @@ pub(crate) fn flush(file: &File, requests: &Receiver<()>) -> io::Result<()> {
 pub(crate) fn content_of(path: &Path, mut seen: impl FnMut(u64)) -> io::Result<String> {
     let file = FileDevice::open(path)?;
     let data = file.data()?;
-    let mut content = Content::new();
+    let mut content = Content::default();
     seen(file.len() - data.total());
     for chunk in file.chunks(&data) {
         let chunk = chunk?;
