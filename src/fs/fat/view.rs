@@ -1,5 +1,5 @@
-//! A second, read-only reader of FAT that shares no code with the editor: what the editor wrote is
-//! checked with it.
+//! The reader of FAT, which shares no code with the library that writes it: the editor looks with it where
+//! things are, and what was written is checked with it.
 
 use std::io::Write;
 
