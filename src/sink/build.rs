@@ -24,7 +24,7 @@ use crate::io::atomic::remove_remnants;
 use crate::io::lock::same;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
 use crate::io::{CancelToken, Folder};
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 /// How many images are written at once, unless told otherwise: enough to read the base seldom, few
 /// enough that their patches need little memory.
@@ -166,7 +166,7 @@ impl Build {
             n => format!("writing {n} images"),
         };
         let total = source.data().total().saturating_mul(self.nodes.len() as u64);
-        let step = progress.begin(&what, Unit::Bytes, Some(total));
+        let step = progress.begin(&what, Some(total));
         let run = Run { build: &self, source: &source, bake, step: &*step };
         let mut written = Vec::with_capacity(self.nodes.len());
         let mut first_patch = Some(patch);

@@ -15,7 +15,7 @@ use crate::catalog::shown;
 use crate::io::folder::{NO_LINKS, parent};
 use crate::io::human_bytes;
 use crate::io::ownership::give_new;
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 impl Place {
     /// How many bytes of `url` the next run will not have to download. `by_digest`: whether a digest
@@ -99,7 +99,7 @@ impl<'a> Download<'a> {
             .and_then(|file| give_new(&file, parent(&place.part)).map(|()| file))
             .map_err(|e| space::explain(e, "opening the download", &place.part))?;
         let what = format!("downloading {}", http::file_name(url));
-        let step = progress.begin(&what, Unit::Bytes, known.total);
+        let step = progress.begin(&what, known.total);
         let mut download = Self {
             agent,
             url: url.clone(),

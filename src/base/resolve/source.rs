@@ -8,7 +8,7 @@ use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::decode::{self, DecodeError, Format, HEAD};
 use crate::base::{Error, Result};
 use crate::io::{Stamp, fill};
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 /// Bytes in memory.
 pub(crate) struct Bytes(pub(crate) &'static [u8]);
@@ -71,9 +71,7 @@ impl<'a> LocalFile<'a> {
 
 impl Source for LocalFile<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
-        let step = self
-            .step
-            .get_or_insert_with(|| self.progress.begin(&self.doing, Unit::Bytes, Some(self.stamp.len)));
+        let step = self.step.get_or_insert_with(|| self.progress.begin(&self.doing, Some(self.stamp.len)));
         let n = fill(&mut self.file, buf).map_err(|e| Error::io("reading", &self.path, e))?;
         step.advance(n as u64);
         if n == 0 {

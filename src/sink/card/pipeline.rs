@@ -24,7 +24,7 @@ use super::writer::CardWriter;
 use super::{Proof, Still};
 use crate::disk::Cached;
 use crate::io::AlignedBuf;
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 use crate::sink::threads::{cause, returned};
 
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
@@ -58,8 +58,7 @@ pub(super) fn run(
     progress: &dyn Progress,
 ) -> Result<Done, Error> {
     let (name, node) = (&card.target.card_name, &card.target.node);
-    let writing =
-        progress.begin(&format!("writing {node} to {name}"), Unit::Bytes, Some(plan.todo.total() + HEAD));
+    let writing = progress.begin(&format!("writing {node} to {name}"), Some(plan.todo.total() + HEAD));
     if let Some(wrong) = &card.checked.wrong {
         progress.note(&format!(
             "{name}: what was written at byte {} did not read back at first; it is compared once more",
@@ -68,7 +67,7 @@ pub(super) fn run(
     }
     let mut verifier = Verifier::new(card, &*plan.image);
     let reading = card.options.verify.then(|| {
-        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.to_check()));
+        let step = progress.begin(&format!("checking {name}"), Some(plan.to_check()));
         (step, &mut verifier)
     });
     let reading = thread::scope(|scope| {

@@ -19,7 +19,7 @@ use crate::disk::Ranges;
 use crate::io::chunk::Chunk;
 use crate::io::stream::{Delivery, Subscriber};
 use crate::io::{AlignedBuf, CancelToken, is_zero};
-use crate::progress::{Progress, Silent, Unit};
+use crate::progress::{Progress, Silent};
 use crate::sink::streaming::{Hold, Target as StreamTarget};
 use crate::sink::threads::returned;
 
@@ -142,7 +142,7 @@ impl CardWriter {
             self.zero(len - HEAD..len)?;
             return card.sync().map_err(self.io("writing", 0));
         }
-        let step = progress.begin(&format!("wiping {}", self.target.card_name), Unit::Bytes, Some(len));
+        let step = progress.begin(&format!("wiping {}", self.target.card_name), Some(len));
         let mut at = HEAD;
         while at < len {
             self.check()?;
