@@ -33,8 +33,10 @@ pub(crate) trait Source {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop>;
 
     /// Whether reading to the end costs little, so that the digest is worth knowing even where the
-    /// content is known to be bad.
-    fn is_cheap(&self) -> bool;
+    /// content is known to be bad: it is, but of what still has to come from the network.
+    fn is_cheap(&self) -> bool {
+        true
+    }
 }
 
 /// Why nothing came of it.

@@ -17,10 +17,6 @@ impl Source for Bytes {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
         self.0.read(buf).map_err(|e| Error::Io { doing: "reading the sample".to_owned(), source: e }.into())
     }
-
-    fn is_cheap(&self) -> bool {
-        true
-    }
 }
 
 /// A file that must not change while it is read.
@@ -82,9 +78,5 @@ impl Source for LocalFile<'_> {
             }
         }
         Ok(n)
-    }
-
-    fn is_cheap(&self) -> bool {
-        true
     }
 }
