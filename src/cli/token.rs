@@ -18,8 +18,9 @@ use time::format_description::well_known::Rfc3339;
 use super::description::Description;
 use crate::cluster::{Node, Secret};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
+use crate::identity::Identity;
 use crate::identity::token::id;
-use crate::identity::{Identity, shell_word};
+use crate::io::shell_word;
 use crate::project::Project;
 use crate::ui::{Table, Ui};
 use crate::workflow::NodeSelector;
@@ -155,7 +156,7 @@ fn change(project: &Project, identity: &Identity, node: &Node, used: bool, ui: &
             "sudo kubeadm token create {} --ttl {} --description {}",
             new.reveal(),
             ttl.to_go(),
-            shell_word(Path::new(&description))
+            shell_word(&description)
         );
         attempt(create_token(project, &new, &description), create);
     }
