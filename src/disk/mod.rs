@@ -20,6 +20,7 @@ pub use limited::Limited;
 pub(crate) use mock::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
 pub use ranges::Ranges;
+pub(crate) use ranges::cut;
 pub use stream::Stream;
 pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
 pub use window::Window;

@@ -114,6 +114,11 @@ impl Ranges {
     }
 }
 
+/// Cuts a range into pieces of `size` bytes, of which the last one may be shorter.
+pub(crate) fn cut(range: Range<u64>, size: u64) -> impl Iterator<Item = Range<u64>> {
+    range.clone().step_by(size as usize).map(move |start| start..range.end.min(start + size))
+}
+
 impl FromIterator<Range<u64>> for Ranges {
     fn from_iter<I: IntoIterator<Item = Range<u64>>>(ranges: I) -> Self {
         let mut set = Self::new();
@@ -176,6 +181,14 @@ mod tests {
                 let before: u64 = set.within(0..sample.start).map(|r| r.end - r.start).sum();
                 prop_assert_eq!(before, n * set.total() / count);
             }
+        }
+
+        #[test]
+        fn pieces_are_the_whole(start in 0..50u64, len in 0..50u64, size in 1..20u64) {
+            let pieces: Vec<_> = cut(start..start + len, size).collect();
+            prop_assert!(pieces.iter().all(|p| p.start < p.end && p.end - p.start <= size));
+            prop_assert_eq!(pieces.len() as u64, len.div_ceil(size));
+            prop_assert_eq!(pieces.into_iter().flatten().collect::<Vec<_>>(), (start..start + len).collect::<Vec<_>>());
         }
 
         #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::error::Error;
 use super::writer::CardWriter;
-use crate::disk::{Ranges, ReadAt};
+use crate::disk::{Ranges, ReadAt, cut};
 use crate::io::AlignedBuf;
 use crate::progress::Progress;
 
@@ -44,29 +44,24 @@ impl<'a> Verifier<'a> {
         progress: &dyn Progress,
         mut seen: impl FnMut(u64),
     ) -> Result<(), Error> {
-        let mut at = range.start;
-        while at < range.end {
+        for piece in cut(range, PIECE) {
             self.card.check()?;
-            let len = (range.end - at).min(PIECE);
+            let (at, len) = (piece.start, piece.end - piece.start);
             if let Some(found) = self.compare(at, len)? {
                 self.try_again(at, len, found, progress)?;
             }
             seen(len);
-            at += len;
         }
         Ok(())
     }
 
     /// Compares `range` and accepts no difference.
     pub(super) fn strictly(&mut self, range: Range<u64>) -> Result<(), Error> {
-        let mut at = range.start;
-        while at < range.end {
+        for piece in cut(range, PIECE) {
             self.card.check()?;
-            let len = (range.end - at).min(PIECE);
-            if let Some(found) = self.compare(at, len)? {
+            if let Some(found) = self.compare(piece.start, piece.end - piece.start)? {
                 return Err(self.bad(found, false));
             }
-            at += len;
         }
         Ok(())
     }

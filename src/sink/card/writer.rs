@@ -15,7 +15,7 @@ use super::layout::{HEAD, UNIT};
 use super::probe::Probe;
 use super::read_back::{self, Found, Written};
 use super::{Head, Options, Target};
-use crate::disk::Ranges;
+use crate::disk::{Ranges, cut};
 use crate::io::chunk::Chunk;
 use crate::io::stream::{Delivery, Subscriber};
 use crate::io::{AlignedBuf, CancelToken, is_zero};
@@ -143,14 +143,12 @@ impl CardWriter {
             return card.sync().map_err(self.io("writing", 0));
         }
         let step = progress.begin(&format!("wiping {}", self.target.card_name), Some(len));
-        let mut at = HEAD;
-        while at < len {
+        for piece in cut(HEAD..len, ZERO_PIECE) {
             self.check()?;
-            let end = (at + ZERO_PIECE).min(len);
-            self.zero(at..end)?;
-            card.sync().map_err(self.io("writing", at))?;
+            let Range { start, end } = piece;
+            self.zero(piece)?;
+            card.sync().map_err(self.io("writing", start))?;
             step.set_position(end);
-            at = end;
         }
         step.finish();
         Ok(())
