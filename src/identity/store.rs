@@ -27,12 +27,6 @@ pub struct Store {
     description: Option<String>,
 }
 
-/// The directory, held open, and whose it is.
-struct Kept {
-    folder: Folder,
-    owner: Owner,
-}
-
 fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let doing = format!("{doing} {}", path.display());
     move |source| Error::Io { doing, source }
@@ -80,7 +74,7 @@ impl Store {
             self.create(&Identity::make(&cluster.name, now)?)?;
         }
         let kept = self.kept()?;
-        remove_remnants(&kept.folder, |_| true).map_err(failed("clearing away remnants in", &self.dir))?;
+        remove_remnants(&kept, |_| true).map_err(failed("clearing away remnants in", &self.dir))?;
         let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;
@@ -204,12 +198,13 @@ impl Store {
     }
 
     /// Gives a file this content, unless it has it already.
-    fn replace(&self, kept: &Kept, name: &'static str, text: &str) -> Result<(), Error> {
+    fn replace(&self, kept: &Folder, name: &'static str, text: &str) -> Result<(), Error> {
         if matches!(self.file(kept, name), Ok(found) if found == text) {
             return Ok(());
         }
-        let owner = rustix::process::geteuid().is_root().then_some(kept.owner);
-        let written = kept.folder.replace(name, text.as_bytes(), 0o600, owner);
+        let found = kept.metadata().map_err(failed("looking at", &self.dir))?;
+        let owner = rustix::process::geteuid().is_root().then(|| Owner::of(&found));
+        let written = kept.replace(name, text.as_bytes(), 0o600, owner);
         written.map_err(failed("writing", &self.dir.join(name)))
     }
 
@@ -218,7 +213,7 @@ impl Store {
     }
 
     /// Opens the directory, which must be a plain one, closed to others, and not a stranger's.
-    fn kept(&self) -> Result<Kept, Error> {
+    fn kept(&self) -> Result<Folder, Error> {
         let around = Folder::open(parent(&self.dir)).map_err(failed("opening", parent(&self.dir)))?;
         let plain = || Error::NotPlain { path: self.dir.clone(), wanted: "directory" };
         let folder = around.folder(self.dir.file_name().unwrap_or_default()).map_err(|e| {
@@ -236,15 +231,15 @@ impl Store {
         };
         let found = folder.metadata().map_err(failed("looking at", &self.dir))?;
         guard(&self.dir, &found, &around, "700")?;
-        Ok(Kept { folder, owner: Owner::of(&found) })
+        Ok(folder)
     }
 
-    fn label(&self, kept: &Kept) -> Result<Label, Error> {
+    fn label(&self, kept: &Folder) -> Result<Label, Error> {
         let damaged = |reason| Error::Damaged { path: self.dir.join("identity.toml"), reason };
         Label::read(&self.file(kept, "identity.toml")?).map_err(damaged)
     }
 
-    fn read(&self, kept: &Kept, cluster: &str, now: i64) -> Result<Identity, Error> {
+    fn read(&self, kept: &Folder, cluster: &str, now: i64) -> Result<Identity, Error> {
         let damaged = |name: &str, reason: &str| Error::Damaged {
             path: self.dir.join(name),
             reason: reason.to_owned(),
@@ -311,9 +306,9 @@ impl Store {
     }
 
     /// The content of a file that is a plain one, the user's, and closed to others.
-    fn file(&self, kept: &Kept, name: &'static str) -> Result<String, Error> {
+    fn file(&self, kept: &Folder, name: &'static str) -> Result<String, Error> {
         let path = self.dir.join(name);
-        let file = kept.folder.file(name).map_err(|e| match e.kind() {
+        let file = kept.file(name).map_err(|e| match e.kind() {
             _ if is_link(&e) => Error::NotPlain { path: path.clone(), wanted: "file" },
             io::ErrorKind::NotFound => Error::Incomplete { dir: self.dir.clone(), missing: name },
             _ => failed("opening", &path)(e),
@@ -322,7 +317,7 @@ impl Store {
         if !found.is_file() {
             return Err(Error::NotPlain { path, wanted: "file" });
         }
-        guard(&path, &found, &kept.folder, "600")?;
+        guard(&path, &found, kept, "600")?;
         let mut text = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX), &mut text)
             .map_err(failed("reading", &path))?;
