@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use reqwest::Url;
 
@@ -13,10 +12,10 @@ use crate::base::cache::{Place, files};
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::{Error, Result, space};
 use crate::catalog::shown;
-use crate::io::folder::NO_LINKS;
+use crate::io::folder::{NO_LINKS, parent};
 use crate::io::human_bytes;
 use crate::io::ownership::give_new;
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 impl Place {
     /// How many bytes of `url` the next run will not have to download. `by_digest`: whether a digest
@@ -97,10 +96,10 @@ impl<'a> Download<'a> {
             .truncate(kept == 0)
             .custom_flags(NO_LINKS)
             .open(&place.part)
-            .and_then(|file| give_new(&file, place.part.parent().unwrap_or(Path::new("."))).map(|()| file))
+            .and_then(|file| give_new(&file, parent(&place.part)).map(|()| file))
             .map_err(|e| space::explain(e, "opening the download", &place.part))?;
         let what = format!("downloading {}", http::file_name(url));
-        let step = progress.begin(&what, Unit::Bytes, known.total);
+        let step = progress.begin(&what, known.total);
         let mut download = Self {
             agent,
             url: url.clone(),
