@@ -95,13 +95,13 @@ pub enum Error {
         reason: String,
     },
 
-    /// The server does not have a known release.
+    /// The server does not have a release.
     #[error(
         "{server} does not have {release}: there is no {url}; {there}. Give another release with --base, or set base.mirror to a mirror that has this one"
     )]
     NoRelease {
         /// The release.
-        release: &'static str,
+        release: String,
         /// Whose server it is.
         server: String,
         /// The image's address.
@@ -202,6 +202,34 @@ pub enum Error {
         listed: Vec<String>,
     },
 
+    /// A list of digests without an image for Pis.
+    #[error(
+        "{list} lists no image of Ubuntu {series} for Raspberry Pis (arm64 server){}: give another release with --base",
+        if listed.is_empty() { String::new() } else { format!(", but {}", listed.join(", ")) }
+    )]
+    NoPiImage {
+        /// The series.
+        series: String,
+        /// The list.
+        list: String,
+        /// Names of images that it lists.
+        listed: Vec<String>,
+    },
+
+    /// A digest was given that none of the images of a series has.
+    #[error(
+        "no image of Ubuntu {series} that {list} lists has the SHA-256 {digest}: name the point release that it is \
+         of with --base, such as {series}.1"
+    )]
+    OtherDigest {
+        /// The series.
+        series: String,
+        /// The list.
+        list: String,
+        /// What was given.
+        digest: Digest,
+    },
+
     /// The image is not the one that was meant.
     #[error(
         "{name} is not what it should be: its SHA-256 is {actual}, expected {expected}; nothing of it was kept. Download it again, or check where that digest is from"
@@ -298,6 +326,8 @@ impl Classified for Error {
             | Self::Untrusted { .. }
             | Self::Signature { .. }
             | Self::NotListed { .. }
+            | Self::NoPiImage { .. }
+            | Self::OtherDigest { .. }
             | Self::WrongDigest { .. }
             | Self::Changed { .. } => ErrorClass::Verification,
             Self::Status { .. } | Self::NoRelease { .. } | Self::Network { .. } | Self::Offline { .. } => {

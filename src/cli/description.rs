@@ -14,7 +14,7 @@ pub(super) struct Description {
     /// How many nodes the cluster has
     #[arg(long, value_name = "N")]
     nodes: Option<u32>,
-    /// The image to make nodes from: a release (20.04.5), `sample`, a path or a URL
+    /// The image to make nodes from: a release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
 }

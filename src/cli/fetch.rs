@@ -17,7 +17,7 @@ use crate::workflow::{BaseRequest, Wanted};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A release (20.04.5), `sample`, a path or a URL; without it the one that pibake.toml names
+    /// A release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL; without it the one that pibake.toml names
     #[arg(value_name = "RELEASE")]
     base: Option<String>,
     /// Read a cached image in full and compare it with its checksum; a damaged one is downloaded again
@@ -44,7 +44,7 @@ fn report(base: &Base, session: &Session) -> Result<(), Failure> {
     let base_image = FetchedBase {
         name: base.name.clone(),
         sha256: base.digest.to_string(),
-        release: base.release.clone(),
+        release: base.release.map(|release| release.to_string()),
         trust: trust.to_owned(),
         signed_by,
         checked: base.checked.as_str().to_owned(),

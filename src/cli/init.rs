@@ -11,7 +11,7 @@ use crate::cluster;
 use crate::error::{Doing, Failure};
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, surroundings};
-use crate::project::FILE;
+use crate::project::{self, FILE};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     make_folders(dir, 0o777).doing(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);
     let folder = Folder::open(dir).doing(|| format!("opening {}", dir.display()))?;
-    let (text, chosen) = cluster::init(&surroundings());
+    let (text, chosen) = cluster::init(&surroundings(), project::clock()?);
     // Never over one that somebody edited; and closed to others, for passwords may come into it.
     match folder.write_new(FILE, text.as_bytes(), 0o600, Owner::of_new_in(dir)) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

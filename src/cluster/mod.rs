@@ -29,6 +29,7 @@ mod reference;
 mod secret;
 mod software;
 mod sources;
+mod support;
 mod toml;
 mod version;
 mod warning;
@@ -58,6 +59,7 @@ pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::Software;
 pub use sources::{AptSource, ImageLayout, Sources};
+pub use support::OutOfSupport;
 pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.
@@ -97,6 +99,8 @@ pub struct BaseImage {
     pub image: Spec,
     /// Where releases are downloaded from instead of Ubuntu's server.
     pub mirror: Option<String>,
+    /// Where releases that a newer one replaced are downloaded from instead of Ubuntu's server.
+    pub old_mirror: Option<String>,
     /// The digest of the image's file as published; `None` also where a flag names another image than the
     /// description that has it.
     pub sha256: Option<Digest>,
@@ -121,7 +125,7 @@ impl Cluster {
     pub fn stated_platform(&self) -> Option<Platform> {
         match (&self.base.platform, &self.base.image) {
             (Some(platform), _) => Some(*platform),
-            (None, Spec::Release(image)) => Platform::named(image.series),
+            (None, Spec::Release(release)) => Platform::named(&release.series().to_string()),
             (None, Spec::Sample | Spec::Path(_) | Spec::Url(_)) => None,
         }
     }

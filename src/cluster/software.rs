@@ -78,6 +78,13 @@ impl Cluster {
         if let Some(fault) = self.radio_fault(platform) {
             return Err(fault);
         }
+        if cgroup == Cgroup::V1 && !platform.has_cgroup_v1 {
+            let message = format!(
+                "systemd on {} has no cgroup v1: leave it out, or take an older base image",
+                platform.name
+            );
+            return fail("kubernetes.cgroup", message);
+        }
         let newest = match cgroup {
             Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,
             Cgroup::V2 if platform.cgroup == Cgroup::V2 => NEWEST_KUBERNETES,

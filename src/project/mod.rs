@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cluster::{Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
+use crate::cluster::{Cluster, KubernetesVersion, Node, OutOfSupport, Overrides, Platform, Secret, Software};
 use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag};
 use crate::io::folder::keeps_modes;
 use crate::io::{Surrounding, Waiting};
@@ -143,6 +143,12 @@ impl Project {
         Ok(recipe::preview(&cluster, identity.as_ref(), node, platform, &extras)?)
     }
 
+    /// What of the cards over an image of `platform` is out of support.
+    pub fn out_of_support(&self, platform: &Platform) -> Result<Option<OutOfSupport>, Error> {
+        // Of what is written, which can be changed, and not of what a running cluster was made with.
+        Ok(self.cluster.out_of_support(platform, &self.software(platform)?, self.clock))
+    }
+
     /// What runs on every card over an image of `platform`.
     pub fn software(&self, platform: &Platform) -> Result<Software, Error> {
         Ok(self.settled(platform)?.1)
@@ -248,7 +254,11 @@ fn source_date_epoch() -> Result<Option<i64>, Error> {
     }
 }
 
-fn clock() -> Result<i64, Error> {
+/// What this machine's clock says, in seconds since 1970.
+///
+/// # Errors
+/// [`Error::Clock`]
+pub fn clock() -> Result<i64, Error> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Clock)?;
     i64::try_from(since.as_secs()).map_err(|_| Error::Clock)
 }

@@ -44,6 +44,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "io",
             "progress",
             "image_path",
+            "node_paths",
             "disk",
             "opened",
             "drives",

@@ -56,6 +56,7 @@ impl Wanted {
         }
         let options = Options {
             mirror: image.mirror.clone(),
+            old_mirror: image.old_mirror.clone(),
             sha256,
             insecure: request.insecure,
             offline: request.offline,

@@ -2,7 +2,7 @@
 
 use super::described::Described;
 use super::prepared::Prepared;
-use super::{Error, NodeSelector, Notice, Wanted, Warning, founding, system};
+use super::{Error, NodeSelector, Notice, Wanted, Warning, ends, founding, system};
 use crate::base::ImageObserver;
 use crate::cluster::{Node, Platform};
 use crate::project::{Project, Recipes};
@@ -92,14 +92,19 @@ impl Chosen {
         Prepared::new(self.described, self.chosen, base, platform, recipes)
     }
 
-    /// Makes all nodes' recipes, and says so where a cluster begins with them.
+    /// Makes all nodes' recipes, and says so where a cluster begins with them, and of what is in them where its time
+    /// is over, or soon.
     fn recipes(&mut self, platform: &Platform) -> Result<Recipes, Error> {
-        let project = &self.described.project;
+        self.described.warn_of_support(platform)?;
+        let (project, control) = (&self.described.project, &self.described.control);
         let recipes = project.recipes(platform)?;
+        let keys = ends::keys(&project.cluster, recipes.values(), project.now());
+        let authority = ends::authority(&project.identity()?, project.now());
+        keys.into_iter().chain(authority).for_each(|warning| control.warn(warning));
         if std::mem::take(&mut self.begins) {
             let state = project.store().dir();
             let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
-            self.described.control.tell(&Notice::Created { cluster: project.cluster.name.clone(), state });
+            control.tell(&Notice::Created { cluster: project.cluster.name.clone(), state });
         }
         Ok(recipes)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Control, Error, Notice, Warning};
-use crate::cluster::{Node, Overrides};
+use crate::cluster::{Node, Overrides, Platform};
 use crate::io::surroundings;
 use crate::project::Project;
 
@@ -30,6 +30,14 @@ impl Described {
             control.warn(Warning::Project(warning));
         }
         Ok(Self { project, control })
+    }
+
+    /// Tells what of nodes over an image of `platform` gets no security fixes any more.
+    pub(super) fn warn_of_support(&self, platform: &Platform) -> Result<(), Error> {
+        if let Some(out) = self.project.out_of_support(platform)? {
+            self.control.warn(Warning::OutOfSupport(out));
+        }
+        Ok(())
     }
 
     /// The nodes at these places in the cluster's list.

@@ -17,6 +17,7 @@ mod base;
 mod chosen;
 mod control;
 mod described;
+mod ends;
 mod error;
 mod founding;
 mod own;

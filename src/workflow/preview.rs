@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BaseRequest, Described, Error, Wanted, system};
+use super::{BaseRequest, Described, Error, Wanted, ends, system};
 use crate::bake::{self, Preparation};
 use crate::base;
 use crate::catalog::Spec;
@@ -30,6 +30,9 @@ impl Described {
     pub fn preview(&self, node: &Node) -> Result<Preview, Error> {
         let (platform, base) = self.platform()?;
         let recipe = self.project.preview(node, &platform)?;
+        self.warn_of_support(&platform)?;
+        let (cluster, now) = (&self.project.cluster, self.project.now());
+        ends::keys(cluster, [&recipe], now).into_iter().for_each(|warning| self.control.warn(warning));
         let before = match base {
             Some(base) => bake::preparations(open(&base)?, &recipe)?,
             None => Vec::new(),
@@ -60,7 +63,9 @@ impl Described {
             },
             None => return Ok(None),
         };
-        Ok(Some(self.project.software(&platform)?))
+        let software = self.project.software(&platform)?;
+        self.warn_of_support(&platform)?;
+        Ok(Some(software))
     }
 
     /// What system the nodes will run, and the raw base image where it had to be looked at. A packed image says

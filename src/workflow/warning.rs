@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::cluster::OutOfSupport;
 use crate::identity::Fixed;
 use crate::project;
 
@@ -27,6 +28,30 @@ pub enum Notice {
 pub enum Warning {
     /// Of the description and the files that it names.
     Project(project::Warning),
+    /// What runs on the nodes gets no security fixes any more.
+    OutOfSupport(OutOfSupport),
+    /// A key that packages are verified with ends soon after the cards are made, or has ended.
+    KeyEnds {
+        /// Where it is on the cards.
+        path: String,
+        /// Its fingerprint, in upper case.
+        key: String,
+        /// Its last second, since 1970.
+        end: i64,
+        /// When the cards are made, likewise.
+        now: i64,
+        /// The key of the description that takes another one.
+        setting: Option<&'static str>,
+        /// Where a node fetches it again, with `{minor}` for the minor version of Kubernetes.
+        url: Option<String>,
+    },
+    /// The cluster's CA ends before long.
+    AuthorityEnds {
+        /// Its last second, since 1970.
+        end: i64,
+        /// When the cards are made, likewise.
+        now: i64,
+    },
     /// With a new card of its control plane the cluster begins anew, as another one than it was.
     BeginsAnew(Fixed),
     /// The base image was a machine of its own before.
@@ -78,6 +103,32 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Project(warning) => warning.fmt(f),
+            Self::OutOfSupport(out) => out.fmt(f),
+            Self::KeyEnds { path, key, end, now, setting, url } => {
+                let (ends, when) =
+                    if end > now { ("expires", left(*end, *now)) } else { ("expired", String::new()) };
+                write!(f, "the key {key} in {path} {ends} on {}{when}: ", day(*end))?;
+                match url {
+                    Some(url) => {
+                        write!(f, "a node that is first started after that must reach {url} to renew it")?
+                    }
+                    None => f.write_str("packages that it signs cannot be installed after that")?,
+                }
+                match setting {
+                    Some(setting) => {
+                        write!(f, "; where it cannot, give a newer copy of the key in {setting}")
+                    }
+                    None => f.write_str("; put a newer copy into the overlay"),
+                }
+            }
+            Self::AuthorityEnds { end, now } if end > now => write!(
+                f,
+                "the cluster's CA expires on {}{}: all of its nodes and certificates end with it; make a new cluster \
+                 before, or renew its CA by hand (kubernetes.io: manual rotation of CA certificates)",
+                day(*end),
+                left(*end, *now)
+            ),
+            Self::AuthorityEnds { end, .. } => write!(f, "the cluster's CA expired on {}", day(*end)),
             Self::BeginsAnew(Fixed { key, made, now, .. }) => write!(
                 f,
                 "{key} was {made} and is {now} now: with this card of the control plane the cluster starts over, \
@@ -107,5 +158,20 @@ impl fmt::Display for Warning {
                 drive.display()
             ),
         }
+    }
+}
+
+/// A day for people, in UTC.
+fn day(seconds: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| format!("{seconds} s after 1970"), |time| time.date().to_string())
+}
+
+/// How long it is until then, in words that go after a date.
+fn left(end: i64, now: i64) -> String {
+    match (end - now) / (24 * 60 * 60) {
+        0 => ", within a day".to_owned(),
+        1 => ", in 1 day".to_owned(),
+        days => format!(", in {days} days"),
     }
 }

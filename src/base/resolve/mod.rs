@@ -1,6 +1,7 @@
 //! From what was asked for to an image in the cache: the one way through the other folders.
 
 mod local;
+mod release;
 mod remote;
 mod source;
 mod task;
@@ -8,7 +9,6 @@ mod task;
 use super::cache::Cache;
 use super::decode::ImageObserver;
 use super::{Base, Options, Result, Spec};
-use crate::catalog::shown;
 use crate::progress::Progress;
 use task::Task;
 
@@ -33,8 +33,8 @@ impl Cache {
         let obtained = match spec {
             Spec::Sample => task.sample(),
             Spec::Path(path) => task.local(path),
-            Spec::Release(image) => task.release(image),
-            Spec::Url(url) => task.remote(url, shown(url), None),
+            Spec::Release(release) => task.release(*release),
+            Spec::Url(url) => task.address(url),
         };
         self.hand_over()?;
         obtained

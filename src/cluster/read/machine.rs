@@ -82,6 +82,7 @@ pub(super) fn base(
     let mut table = root.table("base");
     let image = table.read("image", |text| image(dir, text.trim()));
     let mirror = table.read("mirror", |t| check::web_address(t, &[]));
+    let old_mirror = table.read("old-mirror", |t| check::web_address(t, &[]));
     let sha256 = table.read("sha256", check::sha256);
     let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
     let platform = table.read("platform", |text| {
@@ -102,7 +103,7 @@ pub(super) fn base(
     };
     // the digest is that of the image which stands beside it, not of another one named by a flag
     let sha256 = sha256.filter(|_| image == described);
-    BaseImage { image, mirror, sha256, keyring, platform, kernel_arguments }
+    BaseImage { image, mirror, old_mirror, sha256, keyring, platform, kernel_arguments }
 }
 
 /// A path goes from the description's directory, all else stays as it is.
