@@ -4,6 +4,7 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::types::KeyDetails;
 use serde::Serialize;
 
+use crate::cluster::platform::NEWEST_KUBERNETES;
 use crate::cluster::{AptSource, Fingerprint, Platform, Software, Sources, defaults};
 use crate::error::{Classified, ErrorClass};
 
@@ -76,6 +77,15 @@ pub(super) fn with_minor(url: &str, minor: u16) -> String {
     url.replace("{minor}", &format!("1.{minor}"))
 }
 
+/// Where a node that has `minor` looks for the key of the Kubernetes repository, in this order: where its own packages
+/// are and, as the key there may stay expired after it was prolonged (so it did in November 2024), where those of the
+/// newest minor version are.
+pub(super) fn key_urls(url: &str, minor: u16) -> Vec<String> {
+    let mut urls = vec![with_minor(url, minor), with_minor(url, NEWEST_KUBERNETES.max(minor))];
+    urls.dedup();
+    urls
+}
+
 /// Which key an image carries for a repository.
 pub(super) enum RepositoryKey<'a> {
     /// The one in overlays/common/etc/apt/keyrings, of the default fingerprint. Docker's does not expire. That
@@ -135,4 +145,23 @@ pub fn read_key(bytes: &[u8], wanted: Fingerprint) -> Result<String, KeyError> {
         return Err(KeyError::OtherKey { found: hex::encode_upper(found.as_bytes()), wanted });
     }
     key.to_armored_string(Default::default()).map_err(KeyError::NoKey)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_looked_for_where_the_packages_are_and_where_the_newest_ones_are() {
+        let newest = |text: &str| text.replace("NEWEST", &NEWEST_KUBERNETES.to_string());
+        let urls = |url: &str, minor| key_urls(url, minor).join(" ");
+        assert_eq!(urls("https://h/v{minor}/k", 31), newest("https://h/v1.31/k https://h/v1.NEWEST/k"));
+        assert_eq!(urls("https://h/v{minor}/k", NEWEST_KUBERNETES), newest("https://h/v1.NEWEST/k"));
+        // One that is newer than pibake is the newest that there is.
+        assert_eq!(
+            urls("https://h/v{minor}/k", NEWEST_KUBERNETES + 3),
+            format!("https://h/v1.{}/k", NEWEST_KUBERNETES + 3)
+        );
+        assert_eq!(urls("http://mirror/key", 31), "http://mirror/key");
+    }
 }

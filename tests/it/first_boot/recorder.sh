@@ -405,7 +405,11 @@ curl_() {
 			printf 403
 		fi
 		;;
-	*) cp "$STATE/served/${url##*/}" "$output" || die "curl: (22) The requested URL returned error: 404" 22 ;;
+	*)
+		served=${url#*://}
+		[ -e "$STATE/served/${served#*/}" ] || served=${url##*/}
+		cp "$STATE/served/${served#*/}" "$output" || die "curl: (22) The requested URL returned error: 404" 22
+		;;
 	esac
 }
 
