@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use ipnet::Ipv4Net;
 
-use super::ContainerdVersion;
 use super::version::{FORM, numbers};
+use super::{ContainerdSource, ContainerdVersion};
 
 /// Which Kubernetes, and how. What is `None` follows from the platform, see
 /// [`super::Cluster::software`].
@@ -20,6 +20,8 @@ pub struct Kubernetes {
     pub services: Ipv4Net,
     /// The containerd asked for.
     pub containerd: Option<ContainerdVersion>,
+    /// The package of containerd asked for.
+    pub containerd_from: Option<ContainerdSource>,
     /// The pause image asked for.
     pub pause_image: Option<String>,
     /// The cgroup hierarchy asked for.

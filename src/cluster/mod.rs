@@ -8,6 +8,7 @@ mod consistency;
 mod containerd;
 mod coredns;
 mod country;
+mod day;
 pub mod defaults;
 mod fingerprint;
 mod init;
@@ -16,6 +17,7 @@ mod kernel_argument;
 mod kubernetes;
 mod labels;
 mod login;
+mod minors;
 mod network;
 mod node;
 mod node_name;
@@ -31,6 +33,7 @@ mod software;
 mod sources;
 mod support;
 mod toml;
+mod upgrade;
 mod version;
 mod warning;
 
@@ -39,7 +42,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{Digest, Spec};
 
 pub use access::{Access, Password, TokenTtl};
-pub use containerd::ContainerdVersion;
+pub use containerd::{ContainerdSource, ContainerdVersion};
 pub use fingerprint::Fingerprint;
 pub use init::init;
 pub use kernel_argument::KernelArgument;
@@ -60,6 +63,7 @@ pub use secret::Secret;
 pub use software::Software;
 pub use sources::{AptSource, ImageLayout, Sources};
 pub use support::OutOfSupport;
+pub use upgrade::Upgrade;
 pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.
@@ -84,6 +88,8 @@ pub struct Cluster {
     pub sources: Sources,
     /// The image that nodes are made from.
     pub base: BaseImage,
+    /// Which packages of the image are upgraded.
+    pub upgrade: Upgrade,
     /// A directory of the user's whose files replace or add to the overlays.
     pub overlays: Option<PathBuf>,
     /// A file of the user's with cloud-config that is merged into every node's user-data.
@@ -165,6 +171,10 @@ impl Cluster {
         {
             let node = self.control_plane().map_or("the control plane", |node| node.name.as_str()).to_owned();
             warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });
+        }
+        let version = self.kubernetes.version;
+        if let Some(version) = version.filter(|version| version.minor > minors::NEWEST_KUBERNETES) {
+            warnings.push(Warning::UnknownKubernetes { version });
         }
         if self.network.wifi().is_some_and(|wifi| wifi.country.is_none()) {
             warnings.push(Warning::NoCountry);

@@ -1,12 +1,9 @@
 //! What the releases that images are made of differ in.
 
-use super::{Cgroup, ContainerdVersion};
+use super::{Cgroup, ContainerdSource, ContainerdVersion};
 use crate::error::{Classified, ErrorClass};
 
-/// The newest Kubernetes that this version of pibake knows (released August 2026).
-pub const NEWEST_KUBERNETES: u16 = 37;
-/// The oldest that it knows.
-pub const OLDEST_KUBERNETES: u16 = 20;
+pub use super::minors::{NEWEST_KUBERNETES, OLDEST_KUBERNETES};
 
 /// What is known of one release of an operating system on a Pi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +30,15 @@ pub struct Platform {
     /// Whether its cloud-init knows `chpasswd.users` (from 22.3); it is told of `chpasswd.list`,
     /// which newer ones complain of, otherwise.
     pub chpasswd_users: bool,
-    /// The lines of containerd.io in Docker's repository that are known to work, the preferred first.
-    pub containerd: &'static [ContainerdVersion],
+    /// The lines of containerd that are known to work and where they come from, the preferred first.
+    pub containerd: &'static [(ContainerdSource, ContainerdVersion)],
 }
 
+use ContainerdSource::{Distribution, Docker};
+
 const V1: ContainerdVersion = ContainerdVersion::line(1, 7);
-/// What containerd's own table (its RELEASES.md) has for Kubernetes 1.35 and 1.36; 2.1 ended in July
-/// 2026.
+/// What containerd's own table (its RELEASES.md) has for Kubernetes 1.35 and 1.36. Ubuntu has it in main: 2.2.1 in the
+/// updates of jammy and noble, 2.2.2 in resolute (packages.ubuntu.com), with fixes as long as the release is supported.
 const V2: ContainerdVersion = ContainerdVersion::line(2, 2);
 
 /// All that is known.
@@ -56,7 +55,7 @@ pub(super) const PLATFORMS: [Platform; 5] = [
         netplan_sets_country: false,
         netplan_1: false,
         chpasswd_users: false,
-        containerd: &[V1],
+        containerd: &[(Docker, V1)],
     },
     // systemd 249, cgroup v2, kernel 5.15, netplan 0.104 at release and 0.106 in its updates: the
     // image may hold either, so the country goes where both read it.
@@ -70,7 +69,7 @@ pub(super) const PLATFORMS: [Platform; 5] = [
         netplan_sets_country: false,
         netplan_1: false,
         chpasswd_users: true,
-        containerd: &[V2, V1],
+        containerd: &[(Distribution, V2), (Docker, V2), (Docker, V1)],
     },
     // systemd 255, cgroup v2, kernel 6.8, netplan 1.0 and later.
     Platform {
@@ -83,7 +82,7 @@ pub(super) const PLATFORMS: [Platform; 5] = [
         netplan_sets_country: true,
         netplan_1: true,
         chpasswd_users: true,
-        containerd: &[V2, V1],
+        containerd: &[(Distribution, V2), (Docker, V2), (Docker, V1)],
     },
     // systemd 259, cgroup v2 alone, kernel 7.0, netplan 1.2, cloud-init 26.1.
     Platform {
@@ -96,10 +95,10 @@ pub(super) const PLATFORMS: [Platform; 5] = [
         netplan_sets_country: true,
         netplan_1: true,
         chpasswd_users: true,
-        containerd: &[V2],
+        containerd: &[(Distribution, V2), (Docker, V2)],
     },
     // Not an image for Pis, but a root file system with their layout can be made of it: systemd
-    // 252, cgroup v2, kernel 6.1, netplan 0.106.
+    // 252, cgroup v2, kernel 6.1, netplan 0.106. Its own containerd is 1.6, which has ended.
     Platform {
         name: "debian-12",
         id: "debian",
@@ -110,7 +109,7 @@ pub(super) const PLATFORMS: [Platform; 5] = [
         netplan_sets_country: true,
         netplan_1: false,
         chpasswd_users: true,
-        containerd: &[V2, V1],
+        containerd: &[(Docker, V2), (Docker, V1)],
     },
 ];
 
@@ -170,9 +169,6 @@ impl Platform {
         })
     }
 }
-
-/// kubelet's `failCgroupV1` is true by default after this one.
-pub(super) const LAST_KUBERNETES_ON_CGROUP_V1: u16 = 34;
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())

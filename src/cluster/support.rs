@@ -1,11 +1,13 @@
-//! Until when what runs on the nodes gets security fixes: the one table of dates.
+//! Until when what runs on the nodes gets security fixes: the dates of systems and of containerd, those of Kubernetes
+//! are in [`super::minors`].
 
 use std::fmt;
 
 use time::{Date, Month, OffsetDateTime};
 
+use super::day::day;
 use super::platform::Platform;
-use super::{Cgroup, Cluster, ContainerdVersion, Software};
+use super::{Cgroup, Cluster, ContainerdSource, ContainerdVersion, Software};
 use crate::catalog::Spec;
 
 /// The last day of standard support of each platform.
@@ -18,30 +20,6 @@ const SYSTEMS: [(&str, Date); 5] = [
     ("24.04", day(2029, Month::May, 31)),
     ("26.04", day(2031, Month::May, 29)),
     ("debian-12", day(2028, Month::June, 30)),
-];
-
-/// The last day of each minor version of Kubernetes: the "End Of Life Date" of its page below
-/// <https://kubernetes.io/releases/>, and for older ones the history of
-/// <https://kubernetes.io/releases/patch-releases/>.
-const KUBERNETES: [(u16, Date); 18] = [
-    (20, day(2022, Month::February, 28)),
-    (21, day(2022, Month::June, 28)),
-    (22, day(2022, Month::October, 28)),
-    (23, day(2023, Month::February, 28)),
-    (24, day(2023, Month::July, 28)),
-    (25, day(2023, Month::October, 27)),
-    (26, day(2024, Month::February, 28)),
-    (27, day(2024, Month::July, 16)),
-    (28, day(2024, Month::October, 22)),
-    (29, day(2025, Month::February, 28)),
-    (30, day(2025, Month::July, 15)),
-    (31, day(2025, Month::November, 11)),
-    (32, day(2026, Month::February, 28)),
-    (33, day(2026, Month::June, 28)),
-    (34, day(2026, Month::October, 27)),
-    (35, day(2027, Month::February, 28)),
-    (36, day(2027, Month::June, 28)),
-    (37, day(2027, Month::October, 28)),
 ];
 
 /// The last day of each line of containerd: its RELEASES.md,
@@ -61,14 +39,6 @@ const CONTAINERD: [(ContainerdVersion, Date); 8] = [
 /// to the Pi 5, whatever its bootloader; 26.04 wants one of November 2022 on a Pi 4, of February 2025 on a Pi 5.
 const PROPOSED: [&str; 2] = ["24.04", "26.04"];
 
-/// A day that is one; one that cannot be does not compile.
-const fn day(year: i32, month: Month, day: u8) -> Date {
-    match Date::from_calendar_date(year, month, day) {
-        Ok(date) => date,
-        Err(_) => panic!("no such day"),
-    }
-}
-
 /// What of a cluster gets no security fixes any more, and what to write instead; at least one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfSupport {
@@ -81,7 +51,7 @@ pub struct OutOfSupport {
 impl fmt::Display for OutOfSupport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ended: Vec<_> = self.ended.iter().map(|(what, on)| format!("{what} since {on}")).collect();
-        write!(f, "without security fixes: {}", ended.join(", "))?;
+        write!(f, "out of support: {}", ended.join(", "))?;
         if self.instead.is_empty() { Ok(()) } else { write!(f, "; {} instead", self.instead.join(" and ")) }
     }
 }
@@ -99,8 +69,10 @@ impl Cluster {
         let (kubernetes, containerd) = (software.kubernetes, software.containerd);
         let line = ContainerdVersion { patch: None, ..containerd };
         let base_end = is_over(of(&SYSTEMS, &platform.name));
-        let kubernetes_end = is_over(of(&KUBERNETES, &kubernetes.minor));
-        let containerd_end = is_over(of(&CONTAINERD, &line));
+        let kubernetes_end = is_over(kubernetes.known().map(|known| known.end));
+        // The distribution looks after its own, as long as after all else of it.
+        let is_own = software.containerd_from == ContainerdSource::Distribution;
+        let containerd_end = is_over(of(&CONTAINERD, &line)).filter(|_| !is_own);
         let ended = [
             base_end.map(|end| (platform.title(), end)),
             kubernetes_end.map(|end| (format!("Kubernetes {kubernetes}"), end)),
@@ -161,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Overrides;
-    use crate::cluster::platform::{NEWEST_KUBERNETES, OLDEST_KUBERNETES, PLATFORMS};
+    use crate::cluster::platform::PLATFORMS;
 
     fn said(text: &str, today: Date) -> Option<String> {
         let cluster = Cluster::parse("pibake.toml", text, Path::new(""), &Overrides::default()).unwrap();
@@ -175,14 +147,10 @@ mod tests {
     fn everything_that_can_run_has_an_end() {
         for platform in PLATFORMS {
             assert!(of(&SYSTEMS, &platform.name).is_some(), "{}", platform.name);
-            for line in platform.containerd {
+            for (_, line) in platform.containerd {
                 assert!(of(&CONTAINERD, line).is_some(), "{line}");
             }
         }
-        for minor in OLDEST_KUBERNETES..=NEWEST_KUBERNETES {
-            assert!(of(&KUBERNETES, &minor).is_some(), "1.{minor}");
-        }
-        assert!(KUBERNETES.is_sorted_by_key(|(_, end)| *end));
     }
 
     #[test]
@@ -204,7 +172,7 @@ mod tests {
     #[test]
     fn the_last_day_of_support_is_still_in_it() {
         let text = "[base]\nimage = \"24.04\"\n[kubernetes]\nversion = \"1.37\"\n";
-        let last = of(&KUBERNETES, &37).unwrap();
+        let last = day(2027, Month::October, 28);
         let line = |today| said(text, today).unwrap_or_default();
         assert!(!line(last).contains("Kubernetes 1.37 since"), "{}", line(last));
         assert!(line(last.next_day().unwrap()).contains("Kubernetes 1.37 since 2027-10-28"));

@@ -5,7 +5,7 @@ use pgp::types::KeyDetails;
 use serde::Serialize;
 
 use crate::cluster::platform::NEWEST_KUBERNETES;
-use crate::cluster::{AptSource, Fingerprint, Platform, Software, Sources, defaults};
+use crate::cluster::{AptSource, Cluster, ContainerdSource, Fingerprint, Platform, Software, defaults};
 use crate::error::{Classified, ErrorClass};
 
 /// What apt's files are made of.
@@ -16,6 +16,9 @@ pub(super) struct Apt {
     docker: Repository,
     kubernetes: Repository,
     pins: Vec<Pin>,
+    upgrade: &'static str,
+    /// Whether Docker's repository is one of the sources.
+    has_docker: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,11 +47,9 @@ pub(super) fn kubernetes_packages() -> Vec<&'static str> {
     KUBERNETES_PACKAGES.into_iter().chain([CRI_TOOLS]).collect()
 }
 
-/// The package with containerd and runc in it.
-pub(super) const CONTAINERD_PACKAGE: &str = "containerd.io";
-
 /// Where the packages of nodes on `platform` come from.
-pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -> Apt {
+pub(super) fn apt(cluster: &Cluster, platform: &Platform, software: &Software) -> Apt {
+    let Cluster { sources, upgrade, .. } = cluster;
     let prefix = |version: String, patch: Option<u16>| match patch {
         Some(_) => format!("{version}-"),
         None => format!("{version}."),
@@ -56,6 +57,8 @@ pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -
     let kubernetes = prefix(software.kubernetes.to_string(), software.kubernetes.patch);
     let containerd = prefix(software.containerd.to_string(), software.containerd.patch);
     Apt {
+        upgrade: upgrade.as_str(),
+        has_docker: software.containerd_from == ContainerdSource::Docker,
         ubuntu_mirror: Some(sources.ubuntu.clone()).filter(|url| url != defaults::UBUNTU),
         docker: Repository { url: sources.docker.url.clone(), suite: Some(platform.codename.to_owned()) },
         kubernetes: Repository {
@@ -67,7 +70,7 @@ pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -
             // Its patch releases are its own, and a repository may hold no such line of it: a pin to
             // what is not there does nothing.
             Pin { packages: vec![CRI_TOOLS], version: format!("1.{}.", software.kubernetes.minor) },
-            Pin { packages: vec![CONTAINERD_PACKAGE], version: containerd },
+            Pin { packages: vec![software.containerd_from.package()], version: containerd },
         ],
     }
 }

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::apt::{self, CONTAINERD_PACKAGE};
+use super::apt;
 use super::inputs::Inputs;
 use super::packages;
 use super::secrets::reveal;
-use crate::cluster::Secret;
+use crate::cluster::{ContainerdSource, Secret};
 use crate::node_paths;
 
 /// One line of node.env.
@@ -36,16 +36,19 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         ("CONTROL_PLANE", format!("{}:{api_port}", control_plane.address)),
         ("LOGIN_USER", cluster.access.user.clone()),
         ("BASE_PACKAGES", base.join(" ")),
-        ("CONTAINERD_PACKAGES", CONTAINERD_PACKAGE.to_owned()),
+        ("CONTAINERD_PACKAGES", software.containerd_from.package().to_owned()),
         ("KUBERNETES_PACKAGES", apt::kubernetes_packages().join(" ")),
+        ("UPGRADE", cluster.upgrade.as_str().to_owned()),
         ("CERTIFICATES_FROM", secrets.certificates_from.to_string()),
-        ("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()),
-        ("DOCKER_KEY_URL", docker.key_url.clone()),
-        ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()),
         ("KUBERNETES_KEYRING", node_paths::KUBERNETES_KEYRING.to_owned()),
-        ("KUBERNETES_KEY_URL", apt::with_minor(&kubernetes.key_url, minor)),
+        ("KUBERNETES_KEY_URL", apt::key_urls(&kubernetes.key_url, minor).join(" ")),
         ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.to_string()),
     ];
+    if software.containerd_from == ContainerdSource::Docker {
+        settings.push(("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()));
+        settings.push(("DOCKER_KEY_URL", docker.key_url.clone()));
+        settings.push(("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()));
+    }
     if let Some(gateway) = gateway {
         settings.push(("GATEWAY", "yes".to_owned()));
         settings.push(("UPLINK_INTERFACE", gateway.uplink.interface.clone()));

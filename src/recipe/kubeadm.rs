@@ -15,16 +15,6 @@ const DISCOVERY_TIMEOUT: &str = "30m0s";
 /// Where containerd listens.
 const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
-/// kubeadm's configuration API: v1beta3 came with 1.22 and v1beta4 with 1.31; each is the newest
-/// that its versions read.
-fn api(version: KubernetesVersion) -> &'static str {
-    match version.minor {
-        0..=21 => "v1beta2",
-        22..=30 => "v1beta3",
-        _ => "v1beta4",
-    }
-}
-
 /// A command line argument of a component.
 #[derive(Debug, Serialize)]
 pub(super) struct Argument {
@@ -55,7 +45,7 @@ pub(super) struct Kubeadm {
 pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
     let Inputs { node, cluster, .. } = from;
     let version = from.software.kubernetes;
-    let api = api(version);
+    let api = version.kubeadm_api();
     let newest_form = api == "v1beta4";
     let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node.address.to_string() }];
     if !node.labels.is_empty() {
@@ -91,21 +81,6 @@ fn image_version(version: KubernetesVersion) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_version_gets_the_newest_form_that_it_reads() {
-        for (minor, form) in [
-            (20, "v1beta2"),
-            (21, "v1beta2"),
-            (22, "v1beta3"),
-            (24, "v1beta3"),
-            (30, "v1beta3"),
-            (31, "v1beta4"),
-            (36, "v1beta4"),
-        ] {
-            assert_eq!(api(KubernetesVersion::minor(minor)), form, "1.{minor}");
-        }
-    }
 
     /// Who waits for a control plane waits equally long everywhere.
     #[test]

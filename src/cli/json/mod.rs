@@ -60,6 +60,7 @@ impl From<&workflow::Warning> for Warning {
             workflow::Warning::Project(project::Warning::Readable { .. }) => "readable-secret",
             workflow::Warning::Project(project::Warning::Cluster(warning)) => match warning {
                 cluster::Warning::NoRadio { .. } => "no-wifi",
+                cluster::Warning::UnknownKubernetes { .. } => "unknown-kubernetes",
                 cluster::Warning::NoCountry => "no-wifi-country",
                 cluster::Warning::Overlap { .. } => "network-overlap",
             },

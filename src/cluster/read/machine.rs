@@ -8,7 +8,7 @@ use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    Access, BaseImage, Password, Platform, authorized_key, check, defaults, login, platform,
+    Access, BaseImage, Password, Platform, Upgrade, authorized_key, check, defaults, login, platform,
 };
 use crate::io::read_small;
 
@@ -113,6 +113,14 @@ fn image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
         Spec::Path(_) if !text.contains("://") => Ok(Spec::Path(path(dir, text))),
         spec => Ok(spec),
     }
+}
+
+pub(super) fn upgrade(root: &mut Table<'_, '_>) -> Upgrade {
+    let mut table = root.table("system");
+    let choices = [Upgrade::Security, Upgrade::All, Upgrade::None].map(|choice| (choice.as_str(), choice));
+    let upgrade = table.choose("upgrade", &choices).unwrap_or_default();
+    table.finish();
+    upgrade
 }
 
 pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {

@@ -7,19 +7,21 @@ use super::passwords::{self, Passwords};
 use super::values::existing;
 use crate::cluster::toml::Table;
 use crate::cluster::{
-    AptSource, Cgroup, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, ProxyUrl, Sources, check,
-    defaults, reference, software,
+    AptSource, Cgroup, ContainerdSource, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, ProxyUrl,
+    Sources, check, defaults, minors, reference, software,
 };
 
 pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     let mut table = root.table("kubernetes");
-    let version = table.read("version", |text| software::check_kubernetes(text.parse()?));
+    let version = table.read("version", |text| minors::check(text.parse()?));
     let pods = table.read("pods", check::network);
     let services = table.read("services", check::network);
     let containerd = table.read("containerd", |text| {
         let form = |_| "must be a version such as \"1.7\" or \"2.1\"".to_owned();
         software::check_containerd(text.parse().map_err(form)?)
     });
+    let sources = [ContainerdSource::Distribution, ContainerdSource::Docker].map(|s| (s.as_str(), s));
+    let containerd_from = table.choose("containerd-from", &sources);
     let pause_image = table.read("pause-image", reference::image);
     let cgroup = table.choose("cgroup", &[("v1", Cgroup::V1), ("v2", Cgroup::V2)]);
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
@@ -37,6 +39,7 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
         pods: pods.unwrap_or(defaults::PODS),
         services: services.unwrap_or(defaults::SERVICES),
         containerd,
+        containerd_from,
         pause_image,
         cgroup,
         schedule_on_control_plane,

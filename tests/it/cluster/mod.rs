@@ -69,7 +69,7 @@ fn examples_in_init_are_read() {
     }
     let tables: BTreeSet<&str> =
         INIT.lines().map(|l| l.trim_start_matches("# ")).filter(|l| l.starts_with('[')).collect();
-    assert_eq!(tables.len(), 15, "{tables:?}");
+    assert_eq!(tables.len(), 16, "{tables:?}");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn paths_begin_at_the_description() {
 
 #[test]
 fn software_follows_from_the_platform() {
-    let table: String = ["20.04", "22.04", "24.04", "debian-12"]
+    let table: String = ["20.04", "22.04", "24.04", "26.04", "debian-12"]
         .iter()
         .flat_map(|platform| {
             let platform = Platform::named(platform).unwrap();
@@ -286,6 +286,7 @@ fn every_known_kubernetes_runs_somewhere() {
         let runs = |name: &str| parse(&text).software(&Platform::named(name).unwrap()).is_ok();
         assert!(runs("22.04") && runs("24.04"), "1.{minor}");
         assert_eq!(runs("20.04"), minor <= 34, "1.{minor}");
+        assert_eq!(runs("26.04"), minor >= 23, "1.{minor}");
     }
 }
 

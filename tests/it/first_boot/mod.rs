@@ -7,6 +7,7 @@ mod node;
 mod pki;
 mod reasons;
 mod scripts;
+mod upgrade;
 
 use node::{Node, Role};
 

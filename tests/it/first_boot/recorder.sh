@@ -444,7 +444,7 @@ apt-mark)
 systemctl) systemctl_ "$@" ;;
 curl) curl_ "$@" ;;
 timedatectl) if has clock; then echo yes; else echo no; fi ;;
-chronyc | modprobe | growpart | resize2fs | cloud-init) [ "$name" != chronyc ] || exit 1 ;;
+chronyc | modprobe | growpart | resize2fs | cloud-init | unattended-upgrade) [ "$name" != chronyc ] || exit 1 ;;
 findmnt) echo /dev/mmcblk0p2 ;;
 df)
 	echo Avail
