@@ -32,6 +32,15 @@ pub enum Error {
     /// It cannot be told which command line the kernel gets.
     #[error("finding the kernel's command line")]
     CommandLine(#[from] firmware::Error<fs::Error>),
+    /// The base has an upgrade on it that was not started yet.
+    #[error(
+        "{folder} on the boot partition holds a kernel that the base installed and has not started yet: what is baked \
+         beside it would be lost when it is. Start that system once more, until {folder} is gone, or take a fresh image"
+    )]
+    PendingTrial {
+        /// The folder.
+        folder: ImagePath,
+    },
     /// An editor gave up on metadata that makes no sense.
     #[error("the base image's file systems are damaged: the editor stopped with {0:?}. Take a fresh image")]
     Panicked(String),
@@ -50,6 +59,7 @@ impl Classified for Error {
             Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
             Self::Used(error) => error.class(),
             Self::CommandLine(error) => error.class(),
+            Self::PendingTrial { .. } => ErrorClass::Refused,
             Self::Panicked(_) => ErrorClass::Damaged,
             Self::Read(source) => ErrorClass::of_io(source),
             Self::ReadBack(error) => error.class(),

@@ -98,6 +98,15 @@ fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::
     fs.content(path).map(Some)
 }
 
+/// Whether there is a folder with anything in it.
+fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
+    let boot = |source| Error::FileSystem { volume: Volume::Boot, source };
+    match fs.metadata(path).map_err(boot)? {
+        Some(found) if found.kind == FileKind::Directory => Ok(!fs.entries(path).map_err(boot)?.is_empty()),
+        _ => Ok(false),
+    }
+}
+
 /// What a recipe left: every path that it names, as it must be.
 #[derive(Debug)]
 pub struct Proof {
@@ -230,7 +239,13 @@ impl ImageEditor {
         let lines = match change.volume {
             Volume::Boot if named_by_default => {
                 let boot = self.boot.as_ref();
-                firmware::command_lines(&|path| small_file(boot, path))?
+                let files = |path: &ImagePath| small_file(boot, path);
+                for folder in firmware::trial_folders(&files)? {
+                    if is_filled(boot, &folder)? {
+                        return Err(Error::PendingTrial { folder });
+                    }
+                }
+                firmware::command_lines(&files)?
             }
             _ => vec![change.path.clone()],
         };

@@ -34,7 +34,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // where images come from and go to: nothing of recipes
     ("base", &["io", "disk", "catalog", "progress"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
-    ("emulator", &["io", "image_path", "node_paths", "opened"]),
+    ("emulator", &["io", "image_path", "node_paths", "firmware", "opened"]),
     // the one place where both halves meet
     ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
     // the one way through all of them
