@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{Control, Error, Notice, Warning};
-use crate::cluster::{Node, Overrides};
+use crate::bake::Size;
+use crate::cluster::{ImageSize, Node, Overrides};
 use crate::io::surroundings;
 use crate::project::Project;
 
@@ -30,6 +31,11 @@ impl Described {
             control.warn(Warning::Project(warning));
         }
         Ok(Self { project, control })
+    }
+
+    /// How large the nodes' images become.
+    pub(super) fn size(&self) -> Size {
+        Size { image: self.project.cluster.image.size.map(ImageSize::bytes), free: 0 }
     }
 
     /// The nodes at these places in the cluster's list.

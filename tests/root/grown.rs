@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
+use pibake::disk::{FileDevice, partitions};
 use pibake::fs::ext4::grow;
 
 use crate::grown_variants::{VARIANTS, Variant, large_file};
@@ -27,7 +29,9 @@ pub fn trials() -> Vec<Trial> {
     };
     let mounted = VARIANTS.iter().map(|v| trial("mounted", v, is_used));
     let again = VARIANTS.iter().map(|v| trial("again", v, is_grown_again));
-    mounted.chain(again.map(|t| t.with_ignored_flag(!may_grow))).collect()
+    let growpart = move || first_boot_goes_on(may_grow);
+    let growpart = Trial::test("grown::growpart_and_resize2fs_go_on_in_a_larger_card", growpart);
+    mounted.chain(again.map(|t| t.with_ignored_flag(!may_grow))).chain([growpart]).collect()
 }
 
 fn set_len(image: &Path, len: u64) {
@@ -126,4 +130,54 @@ fn is_grown_again(variant: &Variant) {
     for name in ["large", "grown by resize2fs/dir-199/file"] {
         assert!(fs::read(at.join(name)).unwrap() == large_file(), "{name}");
     }
+}
+
+/// A node's image on a card that is larger still: cloud-init's growpart enlarges the partition again, and resize2fs
+/// the file system, as they do on the first boot.
+fn first_boot_goes_on(may_grow: bool) -> Result<(), Failed> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pibake = Command::new(env!("CARGO_BIN_EXE_pibake"));
+    pibake.current_dir(dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+    run(pibake.args(["build", "--base", "sample", "--node", "1", "--image-size", "900M"]));
+    let (image, at) = (dir.path().join("images/node-1.img"), dir.path().join("mnt"));
+    let root = |image: &Path| partitions(&FileDevice::open(image).unwrap()).unwrap().1.remove(1);
+    let baked = root(&image);
+    set_len(&image, 2000 * MIB);
+    {
+        let card = Attached::new(&image, &["--partscan"]);
+        let name = card.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let seen = || fs::read_to_string(format!("/sys/block/{name}/{name}p2/size")).ok();
+        // not every kernel reads tables by itself
+        if seen().is_none() {
+            run(tool("partx", "util-linux").arg("--add").arg(card.path()));
+        }
+        let said = run(tool("growpart", "cloud-guest-utils").arg(card.path()).arg("2"));
+        assert!(said.contains("CHANGED: partition=2"), "{said}");
+        let size = seen().map(|text| text.trim().parse::<u64>().unwrap() * 512);
+        assert_eq!(size, Some(root(&image).len), "what the kernel knows of it");
+        // it has been asked again, as it is on each boot
+        let again = tool("growpart", "cloud-guest-utils").arg(card.path()).arg("2").output().unwrap();
+        assert!(String::from_utf8_lossy(&again.stdout).contains("NOCHANGE"), "{again:?}");
+    }
+    let grown = root(&image);
+    assert_eq!((grown.offset, grown.len > 1700 * MIB), (baked.offset, true), "{grown:?}");
+    fs::create_dir(&at).unwrap();
+    let window = [format!("--offset={}", grown.offset), format!("--sizelimit={}", grown.len)];
+    let device = Attached::new(&image, &window.each_ref().map(String::as_str));
+    if !may_grow {
+        run(tool("resize2fs", "e2fsprogs").arg("-f").arg(device.path()));
+    }
+    {
+        let mounted = Mounted::new(device.path(), &at);
+        let before = mounted.bytes();
+        if may_grow {
+            run(tool("resize2fs", "e2fsprogs").arg(device.path()));
+            assert!(mounted.bytes() > before + 1000 * MIB, "{before} {}", mounted.bytes());
+        }
+        assert!(mounted.bytes() > 1600 * MIB, "{}", mounted.bytes());
+        assert_eq!(fs::read_to_string(at.join("etc/hostname"))?, "node-1\n");
+        fill(&at, "first boot", 200);
+    }
+    run(tool("e2fsck", "e2fsprogs").arg("-fn").arg(device.path()));
+    Ok(())
 }
