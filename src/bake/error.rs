@@ -5,6 +5,7 @@ use std::io;
 use crate::disk::TableError;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::ImagePath;
+use crate::io::human_bytes;
 use crate::recipe::Volume;
 use crate::{firmware, fs};
 
@@ -26,6 +27,38 @@ pub enum Error {
     /// The partitions that a Pi image has were not found.
     #[error("finding the partitions of a Raspberry Pi image")]
     Layout(#[source] fs::Error),
+    /// The image would have fewer bytes than the base.
+    #[error(
+        "image.size: the image is to have {image} bytes ({}), and the base image has {base} already ({}): ask for no \
+         less, or leave image.size out", human_bytes(*image), human_bytes(*base)
+    )]
+    Smaller {
+        /// Bytes asked for.
+        image: u64,
+        /// Bytes of the base.
+        base: u64,
+    },
+    /// The partition table does not let the image become larger.
+    #[error("making the image {} long: leave image.size out to keep the size of the base", human_bytes(*image))]
+    Enlarging {
+        /// Bytes of the image.
+        image: u64,
+        /// Why.
+        source: TableError,
+    },
+    /// The image is too small for what goes into it.
+    #[error(
+        "image.size: an image of {} has {} free for what goes into it, and needs {}: set it larger, or leave it out",
+        human_bytes(*image), human_bytes(*free), human_bytes(*needed)
+    )]
+    NoRoom {
+        /// Bytes of the image.
+        image: u64,
+        /// Bytes free in its root file system.
+        free: u64,
+        /// Bytes needed there.
+        needed: u64,
+    },
     /// The base belongs to a cluster already.
     #[error(transparent)]
     Used(#[from] Used),
@@ -55,7 +88,8 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Table(error) => error.class(),
+            Self::Table(error) | Self::Enlarging { source: error, .. } => error.class(),
+            Self::Smaller { .. } | Self::NoRoom { .. } => ErrorClass::Configuration,
             Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
             Self::Used(error) => error.class(),
             Self::CommandLine(error) => error.class(),

@@ -5,38 +5,46 @@ mod command_line;
 mod error;
 mod links;
 mod remains;
+mod size;
 
 pub use error::{Error, Mismatch, Used};
 pub use remains::Preparation;
+pub use size::{Room, Size};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use check::Expected;
+use size::Blank;
 
-use crate::disk::{self, Cached, OVERLAY_BLOCK, Overlay, Patch, Patched, ReadAt};
+use crate::disk::{Cached, OVERLAY_BLOCK, Patch, Patched, ReadAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 pub use crate::fs::fat::Clock;
 use crate::fs::fat::Fat;
-use crate::fs::layout::{self, Layout};
+use crate::fs::layout::Layout;
 use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Volume};
 
-/// Applies `recipe` over `base` and reads back every path that it names, through other readers.
-/// `clock` gives the time of every change.
+/// Applies `recipe` over `base`, made as large as `size` says, and reads back every path that it names, through
+/// other readers. `clock` gives the time of every change.
 ///
 /// Gives what changes, and what must be true of whatever the patched image is copied to: a pure function of the
 /// arguments.
 ///
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
-pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<(Patch, Proof), Error> {
+pub fn bake(
+    base: Arc<dyn ReadAt>,
+    recipe: &Recipe,
+    size: Size,
+    clock: &'static Clock,
+) -> Result<(Patch, Proof), Error> {
     catching(|| {
         let base = cached(base);
-        let (overlay, layout, mut editor) = ImageEditor::open(&base, clock)?;
+        let (Blank { overlay, layout, root_len, .. }, mut editor) = ImageEditor::open(&base, size, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
         let before = remains::preparations(editor.root.as_ref(), recipe)?;
         // last: which file the firmware reads is said by another one, which may have been changed as well
@@ -50,7 +58,7 @@ pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Re
         }
         let expected = editor.finish()?;
         let patch = overlay.freeze().map_err(Error::Read)?;
-        let proof = Proof { layout, expected, now: clock.seconds() };
+        let proof = Proof { layout, root_len, expected, now: clock.seconds() };
         proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
         Ok((patch, proof))
     })
@@ -62,7 +70,7 @@ pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Re
 /// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
 pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
     catching(|| {
-        let (_, _, editor) = ImageEditor::open(&cached(base), const { &Clock::new(0) })?;
+        let (_, editor) = ImageEditor::open(&cached(base), Size::default(), const { &Clock::new(0) })?;
         remains::preparations(editor.root.as_ref(), recipe)
     })
 }
@@ -107,26 +115,34 @@ fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
     }
 }
 
-/// What a recipe left: every path that it names, as it must be.
+/// What there is room for in the image that becomes of `base` with `size`. Nothing is written.
+///
+/// # Errors
+/// [`Error::Smaller`], [`Error::Enlarging`], [`Error::NoRoom`], and those of reading the base.
+pub fn room(base: Arc<dyn ReadAt>, size: Size) -> Result<Room, Error> {
+    catching(|| Ok(Blank::new(&cached(base), size)?.room))
+}
+
+/// What a bake left: the partitions, and every path that the recipe names, as they must be.
 #[derive(Debug)]
 pub struct Proof {
     layout: Layout,
+    root_len: u64,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
     now: i64,
 }
 
 impl Proof {
-    /// Reads every path back from `image`, through readers that share no code with what writes.
+    /// Reads the partition table and every path back from `image`, the paths through readers that share no code
+    /// with what writes.
     ///
     /// # Errors
-    /// The first path that is not as it must be.
+    /// The first that is not as it must be.
     pub fn check(&self, image: &Arc<dyn ReadAt>) -> Result<(), Mismatch> {
+        check::check_size(image, &self.layout, self.root_len)?;
         check::check(image, &self.layout, &self.expected, self.now)
     }
 }
-
-/// A base under the blocks that were changed.
-type Edited = Overlay<Arc<dyn ReadAt>>;
 
 /// The two file systems under way, and what must be true of them at the end.
 struct ImageEditor {
@@ -142,16 +158,15 @@ struct ImageEditor {
 }
 
 impl ImageEditor {
-    /// Opens both file systems over `base`, so that neither is edited if the other must not be.
-    fn open(base: &Arc<dyn ReadAt>, clock: &'static Clock) -> Result<(Arc<Edited>, Layout, Self), Error> {
-        let overlay = Arc::new(Overlay::new(Arc::clone(base)));
-        let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
-        let (_, partitions) = disk::partitions(&device)?;
-        let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
+    /// Opens both file systems over `base`, made as large as `size` says, so that neither is edited if the other
+    /// must not be.
+    fn open(base: &Arc<dyn ReadAt>, size: Size, clock: &'static Clock) -> Result<(Blank, Self), Error> {
+        let blank = Blank::new(base, size)?;
+        let Blank { overlay, layout, .. } = &blank;
         let now = clock.seconds();
         let on = |volume| move |source| Error::FileSystem { volume, source };
-        let boot = layout.boot.open(Arc::clone(&overlay)).and_then(|p| Fat::open(p, clock));
-        let root = layout.root.open(Arc::clone(&overlay)).and_then(|p| Ext4::open(p, now));
+        let boot = layout.boot.open(Arc::clone(overlay)).and_then(|p| Fat::open(p, clock));
+        let root = layout.root.open(Arc::clone(overlay)).and_then(|p| Ext4::open(p, now));
         let editor = Self {
             boot: Box::new(boot.map_err(on(Volume::Boot))?),
             root: Box::new(root.map_err(on(Volume::Root))?),
@@ -160,7 +175,7 @@ impl ImageEditor {
             changed: BTreeMap::new(),
             now,
         };
-        Ok((overlay, layout, editor))
+        Ok((blank, editor))
     }
 
     fn on(&self, volume: Volume) -> &dyn FsEdit {

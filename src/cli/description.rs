@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::base_flags::BaseFlags;
 use super::session::Session;
-use crate::cluster::{Overrides, Passwords, Software};
+use crate::cluster::{ImageSize, Overrides, Passwords, Software};
 use crate::error::Failure;
 use crate::workflow::{Chosen, Described, NodeSelector, Wanted};
 
@@ -17,6 +17,9 @@ pub(super) struct Description {
     /// The image to make nodes from: a release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
+    /// How large the images are: 8G, 7500M, 8GB [default: as large as the base]
+    #[arg(long, value_name = "SIZE")]
+    image_size: Option<ImageSize>,
 }
 
 /// Shared by every command that makes nodes.
@@ -48,7 +51,8 @@ impl Description {
     /// Opens the description of the cluster with these flags over it.
     pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
         let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
-        let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
+        let overrides =
+            Overrides { nodes: self.nodes, base: self.base.clone(), image_size: self.image_size, passwords };
         Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
     }
 }

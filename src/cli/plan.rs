@@ -3,12 +3,13 @@
 use clap::Args;
 
 use super::description::{Description, versions};
-use super::json::{Base, Member, Plan, PlannedChange, PlannedChanges, PlannedFile, Versions};
+use super::json::{Base, Member, Plan, PlannedChange, PlannedChanges, PlannedFile, PlannedImage, Versions};
 use super::session::Session;
-use crate::bake::Preparation;
-use crate::cluster::{Cluster, Software};
+use crate::bake::{Preparation, Room};
+use crate::cluster::{Cluster, ImageSize, Software};
 use crate::error::Failure;
 use crate::image_path::ImagePath;
+use crate::io::human_bytes;
 use crate::recipe::{Recipe, show};
 use crate::ui::Table;
 use crate::workflow::{NodeSelector, Preview};
@@ -29,7 +30,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     session.listen()?;
     let described = arguments.description.open(session)?;
     let Some(selector) = &arguments.node else {
-        return nodes(&described.project.cluster, described.software()?.as_ref(), session);
+        let room = described.room()?;
+        return nodes(&described.project.cluster, described.software()?.as_ref(), room, session);
     };
     let node = selector.find(&described.project.cluster)?;
     let Preview { before, recipe } = described.preview(node)?;
@@ -39,13 +41,22 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     }
 }
 
-fn nodes(cluster: &Cluster, software: Option<&Software>, session: &Session) -> Result<(), Failure> {
+fn nodes(
+    cluster: &Cluster,
+    software: Option<&Software>,
+    room: Option<Room>,
+    session: &Session,
+) -> Result<(), Failure> {
     let base = Base {
         name: cluster.base.image.to_string(),
         sha256: cluster.base.sha256.map(|digest| digest.to_string()),
     };
     let nodes = cluster.nodes.iter().map(Member::from).collect();
-    let document = Plan { base, software: software.map(Versions::from), nodes };
+    let image = PlannedImage {
+        bytes: room.map(|room| room.image).or(cluster.image.size.map(ImageSize::bytes)),
+        free_bytes: room.map(|room| room.free),
+    };
+    let document = Plan { base, image, software: software.map(Versions::from), nodes };
     session.result(&document, || {
         let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
         for Member { node, role, address } in document.nodes.iter().cloned() {
@@ -54,8 +65,16 @@ fn nodes(cluster: &Cluster, software: Option<&Software>, session: &Session) -> R
         let base = &document.base.name;
         let versions = software.map(|software| versions(base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
-        table.to_string() + &versions.unwrap_or_else(unknown)
+        table.to_string() + &versions.unwrap_or_else(unknown) + &image_line(&document.image)
     })
+}
+
+/// How large the images become; nothing where that is not known.
+fn image_line(image: &PlannedImage) -> String {
+    let Some(bytes) = image.bytes.map(human_bytes) else { return String::new() };
+    let free = image.free_bytes.map(human_bytes);
+    let free = free.map_or(String::new(), |free| format!(", {free} of the root file system are free"));
+    format!("images of {bytes}{free}\n")
 }
 
 fn changes(recipe: &Recipe, before: &[Preparation], session: &Session) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod country;
 mod day;
 pub mod defaults;
 mod fingerprint;
+mod image;
 mod init;
 mod interface;
 mod kernel_argument;
@@ -44,6 +45,7 @@ use crate::catalog::{Digest, Spec};
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::{ContainerdSource, ContainerdVersion};
 pub use fingerprint::Fingerprint;
+pub use image::{Image, ImageSize, InvalidSize};
 pub use init::init;
 pub use kernel_argument::KernelArgument;
 pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
@@ -90,6 +92,8 @@ pub struct Cluster {
     pub base: BaseImage,
     /// Which packages of the image are upgraded.
     pub upgrade: Upgrade,
+    /// What their own images are like.
+    pub image: Image,
     /// A directory of the user's whose files replace or add to the overlays.
     pub overlays: Option<PathBuf>,
     /// A file of the user's with cloud-config that is merged into every node's user-data.

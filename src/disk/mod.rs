@@ -1,6 +1,7 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
 mod cached;
+mod extended;
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
@@ -14,6 +15,7 @@ mod table;
 mod window;
 
 pub use cached::Cached;
+pub use extended::Extended;
 pub use file::FileDevice;
 pub use limited::Limited;
 #[cfg(test)]
@@ -22,7 +24,7 @@ pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
 pub use ranges::Ranges;
 pub(crate) use ranges::cut;
 pub use stream::Stream;
-pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
+pub use table::{Kind, Partition, SECTOR, Scheme, TableError, enlarge, partitions};
 pub use window::Window;
 
 use std::io;

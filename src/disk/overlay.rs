@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{ReadAt, WriteAt, check_range};
+use super::{Extended, ReadAt, WriteAt, check_range};
 
 /// Granularity of an [`Overlay`] in bytes: the block size of ext4 on Ubuntu's images and a page of
 /// the host, so that a changed block is one write.
@@ -18,11 +18,11 @@ pub struct Overlay<D> {
     blocks: RwLock<BTreeMap<u64, Block>>,
 }
 
-/// The blocks by which a device differs from its base, sorted. Cheap to clone.
+/// The blocks by which a device differs from its base, sorted, and its length. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     blocks: Arc<[(u64, Block)]>,
-    /// Length of the base: its last block may be a part of one.
+    /// Length of the device: its last block may be a part of one.
     len: u64,
 }
 
@@ -145,6 +145,12 @@ impl<D: ReadAt> WriteAt for Overlay<D> {
 }
 
 impl Patch {
+    /// Length in bytes of the image that this makes of a base of `base` bytes: never less than that.
+    #[must_use]
+    pub fn image_len(&self, base: u64) -> u64 {
+        self.len.max(base)
+    }
+
     /// The changed blocks by offset in bytes, ascending; the last one is cut to the device's length.
     pub fn blocks(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.blocks.iter().map(|(number, block)| {
@@ -160,17 +166,18 @@ impl Patch {
     }
 }
 
-/// A base with a patch over it, read-only: the bytes that a sink writes.
+/// A base with a patch over it, read-only: the bytes that a sink writes. What a longer patch has behind the
+/// base is zero where it has no block.
 #[derive(Debug)]
 pub struct Patched<D> {
-    base: D,
+    base: Extended<D>,
     patch: Patch,
 }
 
 impl<D: ReadAt> Patched<D> {
     /// `patch` over `base`.
     pub fn new(base: D, patch: Patch) -> Self {
-        Self { base, patch }
+        Self { base: Extended::new(base, patch.len), patch }
     }
 }
 
@@ -217,6 +224,23 @@ mod tests {
         let patch = overlay.freeze().unwrap();
         let (offset, block) = patch.blocks().next().unwrap();
         assert_eq!((offset as usize, block.len()), (3 * OVERLAY_BLOCK, 100));
+    }
+
+    #[test]
+    fn a_patch_may_be_longer_than_its_base() {
+        let len = 5 * OVERLAY_BLOCK as u64 + 7;
+        let overlay = Overlay::new(Extended::new(base(), len));
+        overlay.write_at(LEN as u64 - 1, &[7, 8]).unwrap();
+        overlay.write_at(4 * OVERLAY_BLOCK as u64, &[0; 9]).unwrap();
+        overlay.write_at(len - 1, &[9]).unwrap();
+        let patch = overlay.freeze().unwrap();
+        // zeros behind the base's end change nothing
+        let blocks: Vec<_> = patch.blocks().map(|(at, bytes)| (at, bytes.len())).collect();
+        assert_eq!(blocks, [(3 * OVERLAY_BLOCK as u64, OVERLAY_BLOCK), (5 * OVERLAY_BLOCK as u64, 7)]);
+        assert_eq!((patch.image_len(LEN as u64), patch.image_len(1 << 30)), (len, 1 << 30));
+        let patched = Patched::new(base(), patch);
+        assert!(all(&patched) == all(&overlay) && patched.len() == len);
+        assert_eq!(Patch::default().image_len(LEN as u64), LEN as u64);
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Build {
             && early.len() < self.nodes.len()
             && image::can_clone(source.file(), &self.dir).map_err(write_fault)?;
         // All nodes' patches are about as large as the first one's.
-        let patch = self.patch(first, bake, source.len())?;
+        let patch = self.patch(first, bake)?;
         let patch_bytes = patch.blocks().map(|(_, bytes)| bytes.len() as u64).sum();
         let copies = self.nodes.len() - early.len();
         room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
@@ -211,14 +211,8 @@ impl Build {
         Ok(())
     }
 
-    fn patch(&self, node: &str, bake: &Bake<'_>, len: u64) -> Result<Patch, Error> {
-        let patch =
-            bake(node).map_err(|failure| Error::Bake { node: node.to_owned(), source: failure.into() })?;
-        let end = patch.blocks().last().map_or(0, |(offset, bytes)| offset + bytes.len() as u64);
-        if end > len {
-            return Err(Error::Outside { node: node.to_owned(), end, len });
-        }
-        Ok(patch)
+    fn patch(&self, node: &str, bake: &Bake<'_>) -> Result<Patch, Error> {
+        bake(node).map_err(|failure| Error::Bake { node: node.to_owned(), source: failure.into() })
     }
 }
 
@@ -272,34 +266,35 @@ impl Run<'_> {
 
     fn node(&self, node: &str, feed: Feed, patch: Option<Patch>) -> Result<Written, Error> {
         let Build { dir, format, cancel, .. } = self.build;
-        let (source, len) = (self.source, self.source.len());
+        let source = self.source;
         let path = dir.join(format.file_name(node));
         let fault = |source| Error::Write { path: path.clone(), source };
         let patch = match patch {
             Some(patch) => patch,
-            None => self.build.patch(node, self.bake, len)?,
+            None => self.build.patch(node, self.bake)?,
         };
+        let len = patch.image_len(source.len());
         cancel.check()?;
         let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
             (Feed::Early(image), _) => {
                 self.step.advance(source.data().total());
-                image.keep(&patch).map_err(fault)?
+                image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Clone, _) => {
                 let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
                 let image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
                 self.step.advance(source.data().total());
-                image.keep(&patch).map_err(fault)?
+                image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
-                image.set_len(len).map_err(fault)?;
+                image.set_len(source.len()).map_err(fault)?;
                 copy::drain(&mut stream, cancel, |chunk| {
                     self.step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
-                image.keep(&patch).map_err(fault)?
+                image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Stream(stream), Format::Qcow2) => {
                 let mut image = Qcow2::new(temp()?, len);
@@ -326,7 +321,7 @@ impl Run<'_> {
         to: &mut dyn Sequential,
         fault: &dyn Fn(io::Error) -> Error,
     ) -> Result<(), Error> {
-        let mut merge = Merge::new(patch, self.source.len());
+        let mut merge = Merge::new(patch, patch.image_len(self.source.len()));
         copy::drain(&mut stream, &self.build.cancel, |chunk| {
             self.step.advance(chunk.covered());
             merge.chunk(chunk, to).map_err(fault)

@@ -39,8 +39,10 @@ impl Image {
         self.temp.file().set_len(len)
     }
 
-    /// Writes what the patch changes and puts the image under its final name, durably.
-    pub(super) fn keep(mut self, patch: &Patch) -> io::Result<File> {
+    /// Makes it `len` bytes long, which the base's bytes are never more than, writes what the patch changes and puts
+    /// the image under its final name, durably.
+    pub(super) fn keep(mut self, patch: &Patch, len: u64) -> io::Result<File> {
+        self.set_len(len)?;
         let mut run: Vec<u8> = Vec::new();
         let mut start = 0;
         for (offset, bytes) in patch.blocks() {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{Control, Error, Notice, Warning};
-use crate::cluster::{Node, Overrides, Platform};
+use crate::bake::Size;
+use crate::cluster::{ImageSize, Node, Overrides, Platform};
 use crate::io::surroundings;
 use crate::project::Project;
 
@@ -38,6 +39,11 @@ impl Described {
             self.control.warn(Warning::OutOfSupport(out));
         }
         Ok(())
+    }
+
+    /// How large the nodes' images become.
+    pub(super) fn size(&self) -> Size {
+        Size { image: self.project.cluster.image.size.map(ImageSize::bytes), free: 0 }
     }
 
     /// The nodes at these places in the cluster's list.

@@ -23,7 +23,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Refuses a base that belongs to a cluster, before anything is written, and tells of one that was in use.
+    /// Refuses a base that belongs to a cluster or is too large, before anything is written, and tells of one that
+    /// was in use.
     pub(super) fn new(
         described: Described,
         chosen: Vec<usize>,
@@ -34,6 +35,8 @@ impl Prepared {
         let software = described.project.software(&platform)?;
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
         let prepared = Self { described, chosen, base, software, recipes, clock };
+        // once, and not of every node
+        bake::room(prepared.base.device()?, prepared.described.size())?;
         if let Some(recipe) = prepared.recipes.values().next() {
             let before = bake::preparations(prepared.base.device()?, recipe)?;
             let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
@@ -77,7 +80,7 @@ impl Prepared {
     pub fn bake(&self, node: &str) -> Result<(Patch, Proof), Error> {
         let recipe = self.recipe(node)?;
         tracing::info!(node, changes = recipe.changes.len(), "baking");
-        Ok(bake::bake(self.base.device()?, recipe, self.clock)?)
+        Ok(bake::bake(self.base.device()?, recipe, self.described.size(), self.clock)?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BaseRequest, Described, Error, Wanted, ends, system};
-use crate::bake::{self, Preparation};
+use crate::bake::{self, Preparation, Room, Size};
 use crate::base;
 use crate::catalog::Spec;
 use crate::cluster::{Node, Platform, Software};
@@ -46,15 +46,10 @@ impl Described {
     /// [`Error::Project`] where the versions asked for do not go with the platform.
     pub fn software(&self) -> Result<Option<Software>, Error> {
         let cluster = &self.project.cluster;
-        let is_here = match &cluster.base.image {
-            Spec::Sample => true,
-            Spec::Path(path) => Opened::open(path).is_ok(),
-            Spec::Release(_) | Spec::Url(_) => false,
-        };
         let platform = match cluster.stated_platform() {
             Some(platform) => platform,
             // A cache that cannot be used is none of this question's business.
-            None if is_here => match self.platform() {
+            None if self.is_base_here() => match self.platform() {
                 Ok((platform, _)) => platform,
                 Err(error) => {
                     tracing::info!("what {} holds is not known: {error}", cluster.base.image);
@@ -68,6 +63,35 @@ impl Described {
         Ok(Some(software))
     }
 
+    /// How large the images become and what there is room for in them, where that is known without fetching or
+    /// unpacking anything large.
+    ///
+    /// # Errors
+    /// [`Error::Bake`] where they cannot be as large as they were asked for.
+    pub fn room(&self) -> Result<Option<Room>, Error> {
+        if !self.is_base_here() {
+            return Ok(None);
+        }
+        let size = self.size();
+        match self.base_path().and_then(|path| Ok(bake::room(open(&path)?, size)?)) {
+            Ok(room) => Ok(Some(room)),
+            // What is wrong with the base alone is said where something is made of it.
+            Err(error) if size == Size::default() || !matches!(error, Error::Bake(_)) => {
+                tracing::info!("what {} has room for is not known: {error}", self.project.cluster.base.image);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_base_here(&self) -> bool {
+        match &self.project.cluster.base.image {
+            Spec::Sample => true,
+            Spec::Path(path) => Opened::open(path).is_ok(),
+            Spec::Release(_) | Spec::Url(_) => false,
+        }
+    }
+
     /// What system the nodes will run, and the raw base image where it had to be looked at. A packed image says
     /// what it holds once it is unpacked into the cache, which a build needs anyway.
     fn platform(&self) -> Result<(Platform, Option<PathBuf>), Error> {
@@ -76,18 +100,24 @@ impl Described {
         if let Some(platform) = cluster.stated_platform().filter(|_| !is_file) {
             return Ok((platform, None));
         }
-        let wanted = Wanted::new(&cluster.base, &BaseRequest::here(), &self.control)?;
-        let path = match wanted.in_place() {
-            Some(path) => path.to_owned(),
-            None => match wanted.obtain(&self.control, None) {
-                Ok(base) => base.path().to_owned(),
-                Err(Error::Base(base::Error::Offline { .. })) => {
-                    return Err(Error::NotHere { image: cluster.base.image.to_string() });
-                }
-                Err(error) => return Err(error),
-            },
-        };
+        let path = self.base_path()?;
         Ok((system::of(cluster, &path)?, Some(path)))
+    }
+
+    /// The raw base image on this machine.
+    fn base_path(&self) -> Result<PathBuf, Error> {
+        let base = &self.project.cluster.base;
+        let wanted = Wanted::new(base, &BaseRequest::here(), &self.control)?;
+        if let Some(path) = wanted.in_place() {
+            return Ok(path.to_owned());
+        }
+        match wanted.obtain(&self.control, None) {
+            Ok(found) => Ok(found.path().to_owned()),
+            Err(Error::Base(base::Error::Offline { .. })) => {
+                Err(Error::NotHere { image: base.image.to_string() })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod drives;
 mod first_boot;
 mod fixture;
 mod fs;
+mod grow;
 mod identity;
 mod outside_bytes;
 mod recipe;

@@ -13,6 +13,9 @@ mod disk;
 #[path = "../it/fixture.rs"]
 mod fixture;
 mod flash;
+mod grown;
+#[path = "../it/grow/variants.rs"]
+mod grown_variants;
 mod images;
 mod loops;
 mod main_job;
@@ -22,6 +25,8 @@ mod opened;
 mod sink;
 mod sudo;
 mod variants;
+#[path = "../it/writable.rs"]
+mod writable;
 
 fn main() {
     let args = Arguments::from_args();
@@ -32,6 +37,7 @@ fn main() {
     let trials = [
         base::trials(),
         flash::trials(),
+        grown::trials(),
         images::trials(),
         main_job::trials(),
         mirrors::trials(),
@@ -40,7 +46,8 @@ fn main() {
         sudo::trials(),
         variants::trials(),
     ];
-    let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
+    let trials: Vec<Trial> =
+        trials.into_iter().flatten().map(|t| if is_root { t } else { t.with_ignored_flag(true) }).collect();
     libtest_mimic::run(&args, trials).exit();
 }
 

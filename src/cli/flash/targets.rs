@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::arguments::{Arguments, Asked};
 use super::image::Image;
 use super::whose::whose;
+use crate::cluster::ImageSize;
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Doing, Failure};
@@ -33,7 +34,7 @@ impl Job {
     /// Bytes that a card must have, where that is known already.
     pub(super) fn needed(&self) -> Option<u64> {
         match self {
-            Self::Nodes(_) => None,
+            Self::Nodes(chosen) => chosen.project().cluster.image.size.map(ImageSize::bytes),
             Self::Image(image) => Some(image.len()),
         }
     }

@@ -19,8 +19,16 @@ pub(crate) struct Initialized {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub base: Base,
+    pub image: PlannedImage,
     pub software: Option<Versions>,
     pub nodes: Vec<Member>,
+}
+
+/// What each node's image will be like, as far as that is known.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PlannedImage {
+    pub bytes: Option<u64>,
+    pub free_bytes: Option<u64>,
 }
 
 /// The image that nodes are made of.

@@ -1,4 +1,4 @@
-//! `[access]`, `[base]`, `[overlays]` and `[cloud-init]`.
+//! `[access]`, `[base]`, `[image]`, `[overlays]` and `[cloud-init]`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    Access, BaseImage, Password, Platform, Upgrade, authorized_key, check, defaults, login, platform,
+    Access, BaseImage, Image, Password, Platform, Upgrade, authorized_key, check, defaults, login, platform,
 };
 use crate::io::read_small;
 
@@ -80,7 +80,7 @@ pub(super) fn base(
     overrides: &Overrides,
 ) -> BaseImage {
     let mut table = root.table("base");
-    let image = table.read("image", |text| image(dir, text.trim()));
+    let image = table.read("image", |text| base_image(dir, text.trim()));
     let mirror = table.read("mirror", |t| check::web_address(t, &[]));
     let old_mirror = table.read("old-mirror", |t| check::web_address(t, &[]));
     let sha256 = table.read("sha256", check::sha256);
@@ -107,7 +107,7 @@ pub(super) fn base(
 }
 
 /// A path goes from the description's directory, all else stays as it is.
-fn image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
+fn base_image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
     match Spec::parse_among(text, |name| path(dir, name).is_file())? {
         // An address of a file names it from the root on.
         Spec::Path(_) if !text.contains("://") => Ok(Spec::Path(path(dir, text))),
@@ -121,6 +121,16 @@ pub(super) fn upgrade(root: &mut Table<'_, '_>) -> Upgrade {
     let upgrade = table.choose("upgrade", &choices).unwrap_or_default();
     table.finish();
     upgrade
+}
+
+pub(super) fn image(root: &mut Table<'_, '_>, document: &Document<'_>, overrides: &Overrides) -> Image {
+    let mut table = root.table("image");
+    let size = table.read("size", str::parse);
+    table.finish();
+    if overrides.image_size.is_some() {
+        document.flag("image.size", "--image-size");
+    }
+    Image { size: overrides.image_size.or(size) }
 }
 
 pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {

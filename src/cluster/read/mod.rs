@@ -74,6 +74,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let sources = software::sources(&mut root, dir, &overrides.passwords);
     let base = machine::base(&mut root, document, dir, overrides);
     let upgrade = machine::upgrade(&mut root);
+    let image = machine::image(&mut root, document, overrides);
     let overlays = machine::overlays(&mut root, dir);
     let cloud_init_extra = machine::cloud_init_extra(&mut root, dir);
     root.finish();
@@ -87,6 +88,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
         sources,
         base,
         upgrade,
+        image,
         overlays,
         cloud_init_extra,
         origins: super::problem::Origins::default(),

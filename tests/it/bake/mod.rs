@@ -3,13 +3,14 @@
 mod command_line;
 mod damage;
 mod remains;
+mod size;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::writable::{Memory, WritableFile};
-use pibake::bake::{Clock, Error};
+use pibake::bake::{Clock, Error, Size};
 use pibake::disk::{FileDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
@@ -20,7 +21,7 @@ const CLOCK: &Clock = &Clock::new(1_700_000_000);
 
 /// What a bake changes over `base`.
 fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<Patch, Error> {
-    pibake::bake::bake(base, recipe, clock).map(|(patch, _)| patch)
+    pibake::bake::bake(base, recipe, Size::default(), clock).map(|(patch, _)| patch)
 }
 
 fn change(volume: Volume, path: &str, action: Action) -> Change {

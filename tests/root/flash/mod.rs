@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
     let trials = vec![
         Trial::test("flash::a_card_holds_what_build_makes", || cards::same_as_build(512)),
         Trial::test("flash::a_card_with_sectors_of_4096_bytes_too", || cards::same_as_build(4096)),
+        Trial::test("flash::an_image_that_is_larger_than_its_base", cards::larger_than_the_base),
         Trial::test("flash::the_kernel_reads_the_new_partitions", cards::partitions_are_read_anew),
         Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", cards::several),
         Trial::test("flash::an_image_that_was_built_before", cards::an_image),
