@@ -1,0 +1,4 @@
+//! The life of a cluster after its first boot.
+
+mod certificates;
+mod machine;
