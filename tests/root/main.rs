@@ -20,6 +20,7 @@ mod mirrors;
 mod netns;
 mod opened;
 mod sink;
+mod ssh;
 mod sudo;
 mod variants;
 
@@ -37,6 +38,7 @@ fn main() {
         mirrors::trials(),
         netns::trials(),
         sink::trials(),
+        ssh::trials(),
         sudo::trials(),
         variants::trials(),
     ];
