@@ -15,6 +15,15 @@ pub const CA_CERTIFICATE: &str = "/etc/kubernetes/pki/ca.crt";
 /// The key of the cluster's CA, as [`CA_CERTIFICATE`].
 pub const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
 
+/// The private half of sshd's Ed25519 host key (sshd_config(5), HostKey).
+pub const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
+
+/// The public half of [`HOST_KEY`].
+pub const HOST_PUBLIC_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
+
+/// Which certificates of the node end when (`/usr/lib/pibake/certificates`).
+pub const CERTIFICATES: &str = "/var/log/pibake/certificates";
+
 /// What the first boot did (`lib/base`).
 pub const FIRST_BOOT_LOG: &str = "/var/log/pibake/first-boot.log";
 

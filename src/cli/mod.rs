@@ -1,5 +1,6 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
+mod backup;
 mod base_flags;
 mod boot;
 mod build;
@@ -14,9 +15,14 @@ mod images;
 mod init;
 mod inspect;
 mod json;
+mod kubeconfig;
+mod kubectl;
 mod logs;
 mod plan;
+mod remote;
 mod session;
+mod ssh;
+mod status;
 mod token;
 
 use std::ffi::OsString;
@@ -64,6 +70,14 @@ enum Command {
     Boot(boot::Arguments),
     /// List, renew or revoke the tokens that nodes join with
     Token(token::Arguments),
+    /// Print the administrator's kubeconfig, or merge it into kubectl's own
+    Kubeconfig(kubeconfig::Arguments),
+    /// Log in on a node, or run a command there
+    Ssh(ssh::Arguments),
+    /// How the nodes are: first boot, versions, certificates, room, and what to do
+    Status(status::Arguments),
+    /// Fetch a copy of etcd from the control plane, and keep it with one of .pibake
+    Backup(backup::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -95,6 +109,10 @@ impl Command {
             Self::Logs(arguments) => logs::run(arguments, session),
             Self::Boot(arguments) => boot::run(arguments, session),
             Self::Token(arguments) => token::run(arguments, session),
+            Self::Kubeconfig(arguments) => kubeconfig::run(arguments, session),
+            Self::Ssh(arguments) => ssh::run(arguments, session),
+            Self::Status(arguments) => status::run(arguments, session),
+            Self::Backup(arguments) => backup::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }
     }

@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::{Digest, Spec};
 
-pub use access::{Access, Password, TokenTtl};
+pub use access::{Access, Password, Ttl};
 pub use containerd::{ContainerdSource, ContainerdVersion};
 pub use fingerprint::Fingerprint;
 pub use image::{Image, ImageSize, InvalidSize};

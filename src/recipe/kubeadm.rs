@@ -12,6 +12,11 @@ const CONTROL_PLANE_TIMEOUT: &str = "20m0s";
 /// How long one `kubeadm join` looks for the control plane. First boot starts it again after.
 const DISCOVERY_TIMEOUT: &str = "30m0s";
 
+/// How long kubeadm's certificates are good for where that can be said (v1beta4): three years. They are renewed
+/// long before; this is for a cluster that lies in a drawer, and for one whose renewal has failed unseen. As
+/// hours, which is what `lib/certificates` reads.
+const CERTIFICATE_VALIDITY: &str = "26280h0m0s";
+
 /// Where containerd listens.
 const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
@@ -30,6 +35,8 @@ pub(super) struct Kubeadm {
     arguments_as_list: bool,
     /// v1beta4 has all timeouts in one place.
     timeouts_apart: bool,
+    /// Of the certificates that kubeadm makes, where it takes one.
+    certificate_validity: Option<&'static str>,
     version: String,
     cri_socket: &'static str,
     control_plane_timeout: &'static str,
@@ -57,6 +64,7 @@ pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
         api,
         arguments_as_list: newest_form,
         timeouts_apart: newest_form,
+        certificate_validity: newest_form.then_some(CERTIFICATE_VALIDITY),
         version: image_version(version),
         cri_socket: CRI_SOCKET,
         control_plane_timeout: CONTROL_PLANE_TIMEOUT,

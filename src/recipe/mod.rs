@@ -82,6 +82,9 @@ pub enum Error {
     /// The user's cloud-init settings do not go with pibake's.
     #[error(transparent)]
     UserData(#[from] ExtraError),
+    /// A node's host key cannot be made.
+    #[error(transparent)]
+    HostKey(#[from] crate::identity::Error),
     /// A name makes a path that no image can hold.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
@@ -97,6 +100,7 @@ impl Classified for Error {
             | Self::CommandLine { .. } => ErrorClass::Configuration,
             Self::Software(error) => error.class(),
             Self::UserData(error) => error.class(),
+            Self::HostKey(error) => error.class(),
             Self::Path(error) => error.class(),
         }
     }

@@ -65,7 +65,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cluster::{Overrides, Platform};
+    use crate::cluster::{Overrides, Platform, Ttl};
     use crate::project::Recipes;
     use crate::recipe::{self, Extras};
 
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_ca_is_warned_of_when_it_has_under_two_years() {
         const MADE: i64 = 1_800_000_000;
-        let identity = Identity::make("kubernetes", MADE).unwrap();
+        let identity = Identity::make("kubernetes", MADE, Ttl::NEVER).unwrap();
         let left = |now| identity.not_after - now;
         let soon = identity.not_after - CA_LEFT;
         assert_eq!(authority(&identity, MADE), None);

@@ -16,6 +16,7 @@ mod fixture;
 mod fs;
 mod grow;
 mod identity;
+mod life;
 mod outside_bytes;
 mod recipe;
 mod sink;

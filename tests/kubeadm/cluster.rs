@@ -9,7 +9,7 @@ use crate::machine::{Machine, Project, Segment};
 use crate::made::{Made, flags};
 
 /// The baked stages, as first boot runs them.
-const CONTROL_PLANE: &str = "/pibake/stage /pibake/stages/65-control-plane act";
+pub const CONTROL_PLANE: &str = "/pibake/stage /pibake/stages/65-control-plane act";
 const JOIN: &str = "/pibake/stage /pibake/stages/65-join act";
 
 /// `kubeadm init --dry-run` says what it would do. Without the baked CA: of this kubeadm, what

@@ -10,7 +10,8 @@ use crate::descriptions::{Description, REPOSITORY};
 use support::{run, tool};
 
 /// Programs of this machine that kubeadm, and what stands beside it, may find in PATH.
-const PROGRAMS: [(&str, &str); 32] = [
+const PROGRAMS: [(&str, &str); 38] = [
+    ("awk", "mawk"),
     ("base64", "coreutils"),
     ("cat", "coreutils"),
     ("chmod", "coreutils"),
@@ -22,12 +23,15 @@ const PROGRAMS: [(&str, &str); 32] = [
     ("date", "coreutils"),
     ("dirname", "coreutils"),
     ("find", "findutils"),
+    ("flock", "util-linux"),
     ("grep", "grep"),
     ("head", "coreutils"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("kubectl", "kubernetes-client"),
+    ("ln", "coreutils"),
     ("mkdir", "coreutils"),
+    ("mktemp", "coreutils"),
     ("mount", "mount"),
     ("mv", "coreutils"),
     ("nsenter", "util-linux"),
@@ -38,7 +42,9 @@ const PROGRAMS: [(&str, &str); 32] = [
     ("sha256sum", "coreutils"),
     ("sleep", "coreutils"),
     ("sort", "coreutils"),
+    ("stat", "coreutils"),
     ("sync", "coreutils"),
+    ("tail", "coreutils"),
     ("tc", "iproute2"),
     ("touch", "coreutils"),
     ("tr", "coreutils"),
@@ -46,10 +52,19 @@ const PROGRAMS: [(&str, &str); 32] = [
 ];
 
 /// And those that stand in for what no test has.
-const STANDINS: [&str; 5] = ["api.py", "crictl", "kubeadm", "kubelet", "systemctl"];
+const STANDINS: [&str; 6] = ["api.py", "crictl", "kubeadm", "kubelet", "systemctl", "timedatectl"];
 
-/// The pieces of first boot that call kubeadm.
-const PIECES: [&str; 4] = ["stage", "lib/base", "lib/node-env", "lib/kubernetes"];
+/// The pieces of first boot, and of what comes after, that call kubeadm.
+const PIECES: [&str; 8] = [
+    "stage",
+    "certificates",
+    "lib/base",
+    "lib/certificates",
+    "lib/clock",
+    "lib/node-env",
+    "lib/kubernetes",
+    "lib/renewal",
+];
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubeadm")

@@ -23,6 +23,7 @@ mod mirrors;
 mod netns;
 mod opened;
 mod sink;
+mod ssh;
 mod sudo;
 mod variants;
 #[path = "../it/writable.rs"]
@@ -43,6 +44,7 @@ fn main() {
         mirrors::trials(),
         netns::trials(),
         sink::trials(),
+        ssh::trials(),
         sudo::trials(),
         variants::trials(),
     ];

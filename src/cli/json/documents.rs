@@ -278,6 +278,65 @@ pub(crate) struct TokenChanged {
     pub commands: Vec<String>,
 }
 
+/// `pibake kubeconfig`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Kubeconfig {
+    pub context: String,
+    pub server: String,
+    pub tls_server_name: Option<String>,
+    pub text: Option<String>,
+    pub merged: bool,
+}
+
+/// `pibake status`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// How a node is.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct NodeStatus {
+    pub node: String,
+    pub role: String,
+    pub address: String,
+    pub reached: bool,
+    pub first_boot: Option<FirstBoot>,
+    pub ready: Option<bool>,
+    pub kubelet: Option<String>,
+    pub certificates: Option<Certificates>,
+    pub disk_bytes: Option<u64>,
+    pub disk_free_bytes: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    pub memory_available_bytes: Option<u64>,
+    pub advice: Vec<String>,
+}
+
+/// Where a first boot stands.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FirstBoot {
+    pub state: String,
+    pub stage: String,
+    pub message: String,
+}
+
+/// How a node's certificates are.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Certificates {
+    pub state: String,
+    pub message: String,
+    pub first: Option<String>,
+    pub ends: Option<String>,
+}
+
+/// `pibake backup`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct BackedUp {
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub etcd_bytes: u64,
+}
+
 /// `pibake completions`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Completions {

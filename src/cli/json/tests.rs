@@ -210,9 +210,12 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<CommandLines>("`boot --print`");
     check::<Tokens>("`token list`");
     check::<TokenChanged>("`token new`, `token revoke`");
+    check::<Kubeconfig>("`kubeconfig`");
+    check::<Status>("`status`");
+    check::<BackedUp>("`backup`");
     check::<Completions>("`completions`");
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 17);
+    assert_eq!(PAGE.matches("\n## `").count(), 20);
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(super) fn access(
     let hash = table.read("password-hash", |t| check::password_hash(t).map(Password::Hash));
     let ssh_password = table.flag("ssh-password", false);
     let token_ttl = table.read("token-ttl", str::parse);
+    let admin_ttl = table.read("admin-ttl", str::parse);
     table.finish();
     let is_set = |key: &str| document.is_set(&format!("access.{key}"));
     if is_set("password") && is_set("password-hash") {
@@ -53,6 +54,7 @@ pub(super) fn access(
         password: password.or(hash),
         ssh_password,
         token_ttl: token_ttl.unwrap_or(defaults::TOKEN_TTL),
+        admin_ttl: admin_ttl.unwrap_or(defaults::ADMIN_TTL),
     }
 }
 

@@ -3,7 +3,7 @@
 mod cuts;
 mod keyrings;
 mod members;
-mod node;
+pub(crate) mod node;
 mod pki;
 mod reasons;
 mod scripts;

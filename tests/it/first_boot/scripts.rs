@@ -42,9 +42,13 @@ fn every_shell_can_read_them() {
 }
 
 #[test]
-fn systemd_accepts_the_unit() {
-    let unit = overlays().join("common/etc/systemd/system/pibake-first-boot.service");
+fn systemd_accepts_the_units() {
+    let units = overlays().join("common/etc/systemd/system");
     let mut verify = support::tool("systemd-analyze", "systemd");
-    let out = verify.args(["verify", "--man=no"]).arg(unit).output().unwrap();
+    verify.args(["verify", "--man=no"]);
+    for unit in ["pibake-first-boot.service", "pibake-certificates.service", "pibake-certificates.timer"] {
+        verify.arg(units.join(unit));
+    }
+    let out = verify.output().unwrap();
     assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
 }

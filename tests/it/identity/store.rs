@@ -83,8 +83,11 @@ fn what_is_made_is_closed_to_others_and_stays() {
             "admin.key",
             "ca.crt",
             "ca.key",
+            "host_keys",
             "identity.toml",
+            "known_hosts",
             "salt",
+            "ssh_config",
             "ssh_key",
             "ssh_key.pub",
             "token"
@@ -97,6 +100,8 @@ fn what_is_made_is_closed_to_others_and_stays() {
     let first = home.store.open(&cluster("nodes = 4"), now()).unwrap();
     let with_a_node_more = home.store.open(&cluster("nodes = 5"), now()).unwrap();
     assert_eq!(first, with_a_node_more);
+    // Who the nodes are follows the description.
+    home.store.open(&cluster(""), now()).unwrap();
     assert_eq!(contents(home.store.dir()), before);
     assert_eq!(home.store.peek(&cluster(""), now()).unwrap(), Some(first));
 }

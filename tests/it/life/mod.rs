@@ -1,0 +1,6 @@
+//! The life of a cluster after its first boot.
+
+mod certificates;
+mod kubeconfig;
+mod machine;
+mod snapshots;
