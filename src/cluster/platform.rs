@@ -113,6 +113,11 @@ impl Classified for UnknownPlatform {
     }
 }
 
+/// The platform with this code name, such as `focal`.
+pub(super) fn by_codename(name: &str) -> Option<Platform> {
+    PLATFORMS.into_iter().find(|platform| platform.codename == name)
+}
+
 /// The names of all platforms, for messages.
 #[must_use]
 pub fn names() -> String {

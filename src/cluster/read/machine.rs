@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::overrides::Overrides;
 use super::passwords::{self, Passwords};
+use super::release;
 use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
@@ -80,7 +81,7 @@ pub(super) fn base(
     overrides: &Overrides,
 ) -> BaseImage {
     let mut table = root.table("base");
-    let image = table.read("image", |text| image(dir, text.trim()));
+    let image = table.read("image", |text| image(dir, text.trim()).map_err(|fault| release::meant(&fault)));
     let mirror = table.read("mirror", |t| check::web_address(t, &[]));
     let sha256 = table.read("sha256", check::sha256);
     let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
@@ -95,7 +96,7 @@ pub(super) fn base(
         Some(given) => {
             document.flag("base.image", "--base");
             given.parse().unwrap_or_else(|fault: InvalidSpec| {
-                document.report("base.image", fault.to_string());
+                document.report("base.image", release::meant(&fault));
                 Spec::default()
             })
         }
