@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::cli::named::check_there;
+use crate::cli::session::Session;
 use crate::disk::{Patch, ReadAt};
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::image_path::ImagePath;
@@ -10,6 +12,7 @@ use crate::io::Stamp;
 use crate::node_paths;
 use crate::opened::Opened;
 use crate::sink::card::Content;
+use crate::workflow::image::{self, Raw};
 
 /// What every node has that pibake baked; a card without it would come up with the stock password.
 const MARK: &str = node_paths::NODE_ENV;
@@ -26,9 +29,12 @@ const COMPARED: [&str; 6] = [
 /// More than any of them has that pibake baked.
 const COMPARED_MAX: u64 = 1 << 20;
 
-/// A raw image of a node.
+/// An image of a node.
 pub(super) struct Image {
+    /// As it was named.
     path: PathBuf,
+    /// Its bytes.
+    raw: Raw,
     len: u64,
     node: String,
     files: Vec<(ImagePath, Vec<u8>)>,
@@ -36,10 +42,12 @@ pub(super) struct Image {
 }
 
 /// Opens the image of a node.
-pub(super) fn open(path: &Path) -> Result<Image, Failure> {
+pub(super) fn open(path: &Path, session: &Session) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
+    check_there(path, session).doing(opening)?;
     let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
-    let image = Opened::open(path).doing(opening)?;
+    let raw = image::raw(path, &session.control).doing(opening)?;
+    let image = Opened::open(raw.path()).doing(opening)?;
     let mut files = Vec::new();
     for name in COMPARED {
         let name = ImagePath::new(name)?;
@@ -59,7 +67,7 @@ pub(super) fn open(path: &Path) -> Result<Image, Failure> {
         )));
     }
     let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
-    Ok(Image { path: path.to_owned(), len: image.len, node, files, seen })
+    Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
 }
 
 fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
@@ -67,8 +75,9 @@ fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::open
 }
 
 impl Image {
+    /// The raw file that its bytes are in.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.raw.path()
     }
 
     pub(super) fn len(&self) -> u64 {
