@@ -140,7 +140,8 @@ fn progress_fits_terminals_of_any_width() {
 #[test]
 fn a_dumb_terminal_gets_plain_lines() {
     let image = slow_image();
-    let terminal = Terminal::run(80, &["env", "TERM=dumb", PIBAKE, "fetch", &image, "--insecure-base"]);
+    let fetch = format!("TERM=dumb {PIBAKE} fetch {image} --insecure-base; sleep 100");
+    let terminal = Terminal::run(80, &["sh", "-c", &fetch]);
     let screen = terminal.until(|screen| screen.contains("MiB of 95.4 MiB ("));
     assert!(screen.contains("left") && !screen.contains('█'), "{screen}");
 }
