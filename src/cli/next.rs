@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::session::Session;
 use crate::cluster::{Cluster, Mode, Node, UplinkAddressing};
-use crate::identity::shell_word;
+use crate::io::shell_word;
 use crate::project::Project;
 use crate::sink::Format;
 

@@ -174,7 +174,7 @@ impl ReadAt for Qcow2 {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len, offset, buf.len())?;
+        check_range(self.len, offset, buf.len() as u64)?;
         let (mut at, mut rest) = (offset, buf);
         while !rest.is_empty() {
             let within = at % self.cluster();

@@ -12,7 +12,7 @@ use super::whose::whose;
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Doing, Failure};
-use crate::identity::shell_word;
+use crate::io::shell_word;
 use crate::sink::card::{DriveCard, Target};
 use crate::workflow::{Chosen, Control, NodeSelector, Warning};
 
