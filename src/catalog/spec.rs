@@ -37,6 +37,16 @@ pub enum InvalidSpec {
         /// The name that it resembles.
         suggestion: Option<String>,
     },
+    /// The name of another system for Pis.
+    #[error(
+        "the base image {given:?} is not Ubuntu's: pibake makes nodes of Ubuntu's images for the Raspberry Pi, \
+         not of other systems; give one of {}, or a path (./{given}), or a URL",
+        known()
+    )]
+    OtherSystem {
+        /// What was given.
+        given: String,
+    },
     /// An address of a kind that cannot be fetched.
     #[error(
         "the base image {given:?} is a {scheme} address: give one that starts with https://, http:// or file://"
@@ -63,7 +73,11 @@ pub enum InvalidSpec {
 impl Classified for InvalidSpec {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unknown { .. } | Self::Scheme { .. } | Self::Url { .. } | Self::Empty => ErrorClass::Usage,
+            Self::Unknown { .. }
+            | Self::OtherSystem { .. }
+            | Self::Scheme { .. }
+            | Self::Url { .. }
+            | Self::Empty => ErrorClass::Usage,
         }
     }
 }
@@ -101,7 +115,11 @@ impl Spec {
         if given.contains('/') || IMAGE_ENDINGS.iter().any(|e| lower.ends_with(e)) || is_file(given) {
             return Ok(Self::Path(PathBuf::from(given)));
         }
-        Err(InvalidSpec::Unknown { given: given.to_owned(), suggestion: suggestion(&lower) })
+        let suggestion = suggestion(&lower);
+        if suggestion.is_none() && OTHER_SYSTEMS.iter().any(|other| lower.starts_with(other)) {
+            return Err(InvalidSpec::OtherSystem { given: given.to_owned() });
+        }
+        Err(InvalidSpec::Unknown { given: given.to_owned(), suggestion })
     }
 
     fn parse_url(given: &str) -> Result<Self, InvalidSpec> {
@@ -122,6 +140,10 @@ impl Spec {
 /// The names of the newest series with long-term support. Ubuntu's others get nine months, too few for a cluster.
 const NEWEST: [&str; 2] = ["latest", "lts"];
 
+/// Names of other systems for Pis, which people ask for.
+const OTHER_SYSTEMS: [&str; 8] =
+    ["raspios", "raspbian", "raspberry", "dietpi", "armbian", "alpine", "fedora", "talos"];
+
 /// The release of this name: `24.04`, `24.04.5`, `noble`, each also after `ubuntu-`, `latest` or `lts`.
 fn release(given: &str) -> Option<Release> {
     let name = given.to_ascii_lowercase();
@@ -133,12 +155,14 @@ fn release(given: &str) -> Option<Release> {
     named.map(|known| known.series).or_else(|| Release::parse(name))
 }
 
-/// The name nearest to `given`: a release without its zero, or a slip of the keyboard away.
+/// The name nearest to `given`: a release without its zero, one with more in its name (`ubuntu-22.04-server`), or a
+/// slip of the keyboard away.
 fn suggestion(given: &str) -> Option<String> {
     let names = SERIES.iter().flat_map(|known| [known.codename.to_owned(), known.series.to_string()]);
     let names = names.chain(NEWEST.map(str::to_owned)).chain([SAMPLE.to_owned()]);
     let with_zero = given.replacen('.', ".0", 1);
-    release(&with_zero).map(|release| release.to_string()).or_else(|| {
+    let mut words = given.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    release(&with_zero).or_else(|| words.find_map(release)).map(|release| release.to_string()).or_else(|| {
         names
             .map(|name| (strsim::damerau_levenshtein(given, &name), name))
             .filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2)
@@ -236,6 +260,9 @@ mod tests {
             "fokal",
             "bookworm",
             "xenial",
+            "ubuntu-22.04-server",
+            "noble-arm64",
+            "raspios-lite",
             "ftp://h/x.img",
             "http://",
             "file://host/x.img",

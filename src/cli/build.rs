@@ -3,13 +3,15 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
 
 use super::description::{NodeFlags, versions};
 use super::images::Images;
 use super::json::{self, Built, Image, Member};
+use super::next::{self, Reach};
 use super::session::Session;
-use crate::base::ImageObserver;
+use crate::base::{ImageObserver, Spec};
 use crate::error::{ErrorClass, Failure};
 use crate::io::human_bytes;
 use crate::sink::{Build, Format, Written};
@@ -17,21 +19,34 @@ use crate::ui::Table;
 use crate::workflow::{NodeSelector, Prepared};
 
 #[derive(Debug, Args)]
+#[command(
+    long_about = "Write one image per node.\n\nThe base image is downloaded, verified and cached; each node's image is \
+                  that and what its node needs, read back by an independent reader. An image is there under its name \
+                  only when it is whole.",
+    after_help = "Examples:\n  \
+                  pibake build                                  all nodes, into images/\n  \
+                  pibake build --node 2 --format zst -o out     one node, compressed\n  \
+                  pibake build --base sample --nodes 2          a trial without a download"
+)]
 pub(super) struct Arguments {
     /// Build this node alone, by number or name; may be repeated
     #[arg(long, value_name = "N")]
     node: Vec<NodeSelector>,
     /// Output folder; created if missing [default: images, beside the description]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: Option<PathBuf>,
-    /// Output format: raw, qcow2, zst or xz
-    #[arg(long, default_value_t)]
+    /// Output format
+    #[arg(long, default_value_t, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>()))]
     format: Format,
-    /// How many images to write at once
-    #[arg(long, value_name = "N")]
+    /// How many images to write at once, 1 or more
+    #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Advanced")]
     jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     flags: NodeFlags,
+}
+
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "it must be a whole number, 1 or more".to_owned())
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -56,7 +71,17 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let written = build.finish(prepared.base().path(), &patch, session.progress())?;
     prepared.finish()?;
     images.record(&files, &prepared.project().identity()?, control)?;
-    report(&prepared, &written, session)
+    report(&prepared, &written, session)?;
+    let reach = Reach::of(prepared.project(), &prepared.nodes());
+    if let (Some(reach), Some(first)) = (reach, written.first().filter(|_| !is_sample(&prepared))) {
+        next::tell(&reach.after_build(&first.path, arguments.format), session);
+    }
+    Ok(())
+}
+
+/// Nothing boots that is made from the sample.
+fn is_sample(prepared: &Prepared) -> bool {
+    prepared.project().cluster.base.image == Spec::Sample
 }
 
 fn report(prepared: &Prepared, written: &[Written], session: &Session) -> Result<(), Failure> {
@@ -78,7 +103,7 @@ fn report(prepared: &Prepared, written: &[Written], session: &Session) -> Result
             table.row([node.clone(), role.clone(), address.clone(), path.clone(), human_bytes(*bytes)]);
         }
         let mut text = table.to_string() + &versions(&base.name, software);
-        if base.name == "sample" {
+        if is_sample(prepared) {
             text += "These are made from the built-in sample, which does not boot.\n";
         }
         text

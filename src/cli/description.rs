@@ -28,7 +28,7 @@ pub(super) struct NodeFlags {
     #[command(flatten)]
     description: Description,
     /// Make a new cluster also where no card of its control plane is asked for; refused where there is one
-    #[arg(long)]
+    #[arg(long, help_heading = "Advanced")]
     new_cluster: bool,
     #[command(flatten)]
     base_flags: BaseFlags,

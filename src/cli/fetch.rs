@@ -16,6 +16,9 @@ use crate::ui::Table;
 use crate::workflow::{BaseRequest, Wanted};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake fetch                    the image that pibake.toml names\n  pibake fetch 24.04 --check      another one, read in full"
+)]
 pub(super) struct Arguments {
     /// A release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL; without it the one that pibake.toml names
     #[arg(value_name = "RELEASE")]

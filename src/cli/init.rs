@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::json::{self, Initialized};
+use super::next;
 use super::session::Session;
 use crate::cluster;
 use crate::error::{Doing, Failure};
@@ -14,6 +15,9 @@ use crate::io::{Folder, Owner, surroundings};
 use crate::project::{self, FILE};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake init          here\n  pibake init attic    in a folder of its own"
+)]
 pub(super) struct Arguments {
     /// Where to write it; created if missing
     #[arg(default_value = ".")]
@@ -41,5 +45,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     session.result(&document, || {
         let chosen: String = document.notes.iter().map(|sentence| format!("{sentence}\n")).collect();
         format!("{} is written: every setting is in it, commented, with its default\n{chosen}", document.path)
-    })
+    })?;
+    next::tell(&next::after_init(dir), session);
+    Ok(())
 }

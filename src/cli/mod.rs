@@ -1,6 +1,7 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
 mod backup;
+mod baked;
 mod base_flags;
 mod boot;
 mod build;
@@ -18,6 +19,8 @@ mod json;
 mod kubeconfig;
 mod kubectl;
 mod logs;
+mod named;
+mod next;
 mod plan;
 mod remote;
 mod session;
@@ -120,11 +123,84 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::path::Path;
+
+    use clap::{Command, CommandFactory, Parser};
+
+    use super::Cli;
+
+    /// All commands but `help`, and those below them, by the names of their man pages.
+    fn commands() -> Vec<(String, Command)> {
+        let without_help = |command: Command| command.disable_help_subcommand(true);
+        let mut root = without_help(Cli::command()).mut_subcommand("token", without_help);
+        root.build();
+        let mut all = Vec::new();
+        let mut left = vec![("pibake".to_owned(), root)];
+        while let Some((name, command)) = left.pop() {
+            left.extend(
+                command
+                    .get_subcommands()
+                    .map(|below| (format!("{name}-{}", below.get_name()), below.clone())),
+            );
+            all.push((name, command));
+        }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    #[test]
+    fn each_command_has_examples_that_can_be_typed() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command.clone().render_help().to_string();
+            let (_, examples) =
+                help.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no examples"));
+            for line in examples.lines().filter(|line| line.trim_start().starts_with("pibake ")) {
+                let typed = line.trim().split("  ").next().unwrap().split(" > ").next().unwrap();
+                assert!(line.len() <= 100, "{name}: {line}");
+                if let Err(said) = Cli::try_parse_from(typed.split(' ')) {
+                    panic!("{typed}: {said}");
+                }
+            }
+        }
+    }
+
+    /// `UPDATE_MAN=1 cargo test --lib man_pages` writes them anew.
+    #[test]
+    fn man_pages_say_what_the_help_does() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man");
+        let update = std::env::var_os("UPDATE_MAN").is_some();
+        let mut pages = std::collections::BTreeSet::new();
+        for (name, command) in commands() {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command)
+                .source(format!("pibake {}", env!("CARGO_PKG_VERSION")))
+                .manual("pibake")
+                .render(&mut page)
+                .unwrap();
+            let path = dir.join(format!("{name}.1"));
+            if update {
+                std::fs::create_dir_all(&dir).unwrap();
+                std::fs::write(&path, &page).unwrap();
+            }
+            let kept = std::fs::read(&path).unwrap_or_default();
+            assert!(
+                kept == page,
+                "{} is out of date: UPDATE_MAN=1 cargo test --lib man_pages",
+                path.display()
+            );
+            pages.insert(format!("{name}.1"));
+        }
+        let there: std::collections::BTreeSet<String> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(there, pages);
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 
     /// A heading holds for all that follows it, until another one begins.
@@ -133,7 +209,7 @@ mod tests {
         const OWN: [&str; 5] =
             ["sha256", "insecure_base", "max_base_size", "network_tries", "network_timeout"];
         let is_under = |argument: &&clap::Arg| argument.get_help_heading() == Some("Getting the base image");
-        for command in super::Cli::command().get_subcommands() {
+        for command in Cli::command().get_subcommands() {
             let under: Vec<_> =
                 command.get_arguments().filter(is_under).map(|argument| argument.get_id().as_str()).collect();
             assert!(under.is_empty() || under == OWN, "{}: {under:?}", command.get_name());

@@ -31,7 +31,12 @@ const KIND: &str = "bootstrap.kubernetes.io/token";
 const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 
 #[derive(Debug, Args)]
-#[command(after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.")]
+#[command(
+    after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.\n\nExamples:\n  \
+                        pibake token                    each node's token\n  \
+                        pibake token new node-3         before its card is written again\n  \
+                        pibake token revoke node-3      after its card was lost"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,

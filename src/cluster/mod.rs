@@ -10,6 +10,7 @@ mod coredns;
 mod country;
 mod day;
 pub mod defaults;
+mod excerpt;
 mod fingerprint;
 mod image;
 mod init;
@@ -29,11 +30,14 @@ mod proxy;
 mod radio;
 mod read;
 mod reference;
+#[cfg(test)]
+mod schema;
 mod secret;
 mod software;
 mod sources;
 mod support;
 mod toml;
+mod unknown;
 mod upgrade;
 mod version;
 mod warning;
@@ -171,7 +175,9 @@ impl Cluster {
         let mut warnings = Vec::new();
         if let Some(gateway) = self.network.gateway()
             && gateway.uplink.wifi.is_none()
-            && !self.origins.is_set("network.uplink")
+            && !["network.uplink.interface", "network.uplink.address"]
+                .iter()
+                .any(|key| self.origins.is_set(key))
         {
             let node = self.control_plane().map_or("the control plane", |node| node.name.as_str()).to_owned();
             warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });

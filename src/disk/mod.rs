@@ -9,6 +9,7 @@ mod limited;
 #[cfg(test)]
 mod mock;
 mod overlay;
+mod qcow2;
 mod ranges;
 mod stream;
 mod table;
@@ -21,6 +22,7 @@ pub use limited::Limited;
 #[cfg(test)]
 pub(crate) use mock::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
+pub use qcow2::Qcow2;
 pub use ranges::Ranges;
 pub(crate) use ranges::cut;
 pub use stream::Stream;

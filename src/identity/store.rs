@@ -16,6 +16,8 @@ use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
 /// No part of an identity comes near this size; a larger file is none.
 const FILE_MAX: u64 = 64 * 1024;
+/// The private half of the pair of SSH keys.
+const SSH_KEY: &str = "ssh_key";
 
 /// The directory that an identity is kept in, `.pibake` beside the description: mode 0700, all
 /// files 0600, and all of it the user's for whom it is made.
@@ -65,6 +67,12 @@ impl Store {
         self.dir.join("admin.conf")
     }
 
+    /// Where the private half of the pair of SSH keys is, where one was made.
+    #[must_use]
+    pub fn ssh_key(&self) -> PathBuf {
+        self.dir.join(SSH_KEY)
+    }
+
     /// The identity of `cluster`, made where there is none yet, with a pair of SSH keys if the
     /// cluster has no others, and `admin.conf` up to date. `now` is in seconds since 1970.
     pub fn open(&self, cluster: &Cluster, now: i64) -> Result<Identity, Error> {
@@ -78,7 +86,7 @@ impl Store {
         let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;
-            self.replace(&kept, "ssh_key", pair.private.reveal())?;
+            self.replace(&kept, SSH_KEY, pair.private.reveal())?;
             identity.ssh_key = Some(pair);
         }
         if let Some(pair) = &identity.ssh_key {
@@ -296,10 +304,10 @@ impl Store {
         if now > label.not_after {
             return Err(Error::OutOfDate { dir: self.dir.clone(), fault: "they have expired" });
         }
-        let ssh_key = match file("ssh_key") {
+        let ssh_key = match file(SSH_KEY) {
             Ok(text) => Some(
                 SshKeyPair::read(&text)
-                    .map_err(|_| damaged("ssh_key", "it holds no private key in OpenSSH's format"))?,
+                    .map_err(|_| damaged(SSH_KEY, "it holds no private key in OpenSSH's format"))?,
             ),
             Err(Error::Incomplete { .. }) => None,
             Err(e) => return Err(e),

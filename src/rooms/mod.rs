@@ -221,8 +221,20 @@ fn every_room_has_its_place() {
 }
 
 /// The files of `cli` that are no commands: what several of them share.
-const SHARED: [&str; 9] =
-    ["base_flags", "description", "exit", "images", "json", "kubectl", "mod", "remote", "session"];
+const SHARED: [&str; 12] = [
+    "baked",
+    "base_flags",
+    "description",
+    "exit",
+    "images",
+    "json",
+    "kubectl",
+    "mod",
+    "named",
+    "next",
+    "remote",
+    "session",
+];
 
 #[test]
 fn no_command_imports_another() {

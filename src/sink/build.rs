@@ -73,7 +73,7 @@ struct Run<'a> {
     build: &'a Build,
     source: &'a Source,
     bake: &'a Bake<'a>,
-    step: &'a dyn Step,
+    progress: &'a dyn Progress,
 }
 
 impl Build {
@@ -160,13 +160,7 @@ impl Build {
         let copies = self.nodes.len() - early.len();
         room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
 
-        let what = match self.nodes.len() {
-            1 => format!("writing {first}"),
-            n => format!("writing {n} images"),
-        };
-        let total = source.data().total().saturating_mul(self.nodes.len() as u64);
-        let step = progress.begin(&what, Some(total));
-        let run = Run { build: &self, source: &source, bake, step: &*step };
+        let run = Run { build: &self, source: &source, bake, progress };
         let mut written = Vec::with_capacity(self.nodes.len());
         let mut first_patch = Some(patch);
         let mut early = early.into_iter().map(Feed::Early).peekable();
@@ -184,7 +178,6 @@ impl Build {
             let group = self.nodes.iter().skip(written.len()).zip(feeds);
             written.extend(run.group(group.collect(), image, first_patch.take())?);
         }
-        step.finish();
         Ok(written)
     }
 
@@ -275,39 +268,43 @@ impl Run<'_> {
         };
         let len = patch.image_len(source.len());
         cancel.check()?;
+        let total = source.data().total();
+        let step = self.progress.begin(&format!("writing {}", path.display()), Some(total));
+        let step = &*step;
         let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
             (Feed::Early(image), _) => {
-                self.step.advance(source.data().total());
+                step.advance(total);
                 image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Clone, _) => {
                 let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
                 let image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
-                self.step.advance(source.data().total());
+                step.advance(total);
                 image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
                 image.set_len(source.len()).map_err(fault)?;
                 copy::drain(&mut stream, cancel, |chunk| {
-                    self.step.advance(chunk.covered());
+                    step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
                 image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Stream(stream), Format::Qcow2) => {
                 let mut image = Qcow2::new(temp()?, len);
-                self.merge(stream, &patch, &mut image, &fault)?;
+                self.merge(stream, &patch, &mut image, step, &fault)?;
                 image.keep().map_err(fault)?
             }
             (Feed::Stream(stream), Format::Zst | Format::Xz) => {
                 let threads = thread::available_parallelism().map_or(1, |n| n.get() as u32);
                 let mut image = Compressed::new(temp()?, *format, len, threads).map_err(fault)?;
-                self.merge(stream, &patch, &mut image, &fault)?;
+                self.merge(stream, &patch, &mut image, step, &fault)?;
                 image.keep().map_err(fault)?
             }
         };
+        step.finish();
         let found = file.metadata().map_err(fault)?;
         // st_blocks counts units of 512 bytes, whatever the file system's block is (stat(2)).
         let stored = found.blocks() * 512;
@@ -319,11 +316,12 @@ impl Run<'_> {
         mut stream: Subscriber,
         patch: &Patch,
         to: &mut dyn Sequential,
+        step: &dyn Step,
         fault: &dyn Fn(io::Error) -> Error,
     ) -> Result<(), Error> {
         let mut merge = Merge::new(patch, patch.image_len(self.source.len()));
         copy::drain(&mut stream, &self.build.cancel, |chunk| {
-            self.step.advance(chunk.covered());
+            step.advance(chunk.covered());
             merge.chunk(chunk, to).map_err(fault)
         })?;
         merge.finish(to).map_err(fault)

@@ -2,7 +2,6 @@
 
 mod arguments;
 mod prepare;
-mod scratch;
 mod terminal;
 mod view;
 
@@ -30,7 +29,11 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     };
     let sources = match &prepared {
         Some(prepared) => Source::of_nodes(prepared)?,
-        None => arguments.images.iter().map(|path| Source::of_image(path)).collect::<Result<_, Failure>>()?,
+        None => arguments
+            .images
+            .iter()
+            .map(|path| Source::of_image(path, &bench, session))
+            .collect::<Result<_, Failure>>()?,
     };
     check_names(&sources)?;
     let cabling = prepare::cabling(arguments, &sources)?;

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::arguments::Arguments;
-use super::scratch::{Scratch, private_dir};
 use crate::base::Cache;
+use crate::cli::named::check_there;
 use crate::cli::session::Session;
 use crate::cluster::Node;
 use crate::disk::{FileDevice, Patch, Patched};
@@ -21,7 +21,7 @@ use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
 use crate::opened::Opened;
 use crate::sink::card_overlay;
-use crate::workflow::{Control, Prepared};
+use crate::workflow::{Control, Prepared, Scratch, image, private_dir};
 
 /// First half of the Ethernet addresses of the Pi 4 (Raspberry Pi Trading's).
 const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
@@ -45,7 +45,9 @@ pub(super) struct Source {
     pub name: String,
     guest: Guest,
     files: BootFiles,
-    /// A raw image that is not changed.
+    /// The image as it was named, or the base.
+    named: PathBuf,
+    /// A raw image that is not changed: that, or what it unpacks to.
     backing: PathBuf,
     patch: Patch,
     len: u64,
@@ -53,12 +55,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// An image in a file.
-    pub(super) fn of_image(path: &Path) -> Result<Self, Failure> {
+    /// An image in a file, which is unpacked on the bench where it is not raw.
+    pub(super) fn of_image(path: &Path, bench: &Bench, session: &Session) -> Result<Self, Failure> {
         let booting = || format!("booting {}", path.display());
-        let backing = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
+        check_there(path, session).doing(booting)?;
+        let named = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
+        let backing = image::raw_within(&named, &bench.dir, &session.control).doing(booting)?;
         let image = Opened::open(&backing).doing(booting)?;
-        let source = Self::read(&image, backing, Patch::default(), None).doing(booting)?;
+        let source = Self::read(&image, (named, backing), Patch::default(), None).doing(booting)?;
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name: source.guest.name.clone().unwrap_or_else(stem), ..source })
     }
@@ -71,16 +75,22 @@ impl Source {
             let backing = std::fs::canonicalize(prepared.base().path()).doing(booting)?;
             let device = FileDevice::open(&backing).doing(booting)?;
             let image = Opened::of(Arc::new(Patched::new(device, patch.clone())))?;
-            let source = Self::read(&image, backing, patch, node.mac.map(|mac| mac.0)).doing(booting)?;
+            let source = Self::read(&image, (backing.clone(), backing), patch, node.mac.map(|mac| mac.0))
+                .doing(booting)?;
             Ok(Self { name: node.name.to_string(), ..source })
         };
         prepared.nodes().into_iter().map(source).collect()
     }
 
-    fn read(image: &Opened, backing: PathBuf, patch: Patch, mac: Option<Mac>) -> Result<Self, Failure> {
+    fn read(
+        image: &Opened,
+        (named, backing): (PathBuf, PathBuf),
+        patch: Patch,
+        mac: Option<Mac>,
+    ) -> Result<Self, Failure> {
         let files = BootFiles::read(image)?;
         let guest = Guest::read(image)?;
-        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac })
+        Ok(Self { name: String::new(), guest, files, named, backing, patch, len: image.len, mac })
     }
 
     /// Its Ethernet address on the cluster's network: its own where that is known, else one that
@@ -91,14 +101,14 @@ impl Source {
 
     /// Which image a card that is created now is created from.
     fn origin(&self) -> io::Result<String> {
-        let found = std::fs::metadata(&self.backing)?;
+        let found = std::fs::metadata(&self.named)?;
         let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut hasher = Sha256::new();
         for (offset, bytes) in self.patch.blocks() {
             hasher.update(offset.to_be_bytes());
             hasher.update(bytes);
         }
-        let (path, len) = (self.backing.display(), self.len);
+        let (path, len) = (self.named.display(), self.len);
         let changes = hex::encode(hasher.finalize());
         Ok(format!("{path}\nsize {len}\nmodified {}\nchanges {changes}\n", modified.as_nanos()))
     }
@@ -247,7 +257,7 @@ impl Bench {
             write(path, &source.files.raspi4b_device_tree()?)?;
         }
         let (origin, now) =
-            (dir.join(ORIGIN), source.origin().doing(|| format!("examining {}", source.backing.display()))?);
+            (dir.join(ORIGIN), source.origin().doing(|| format!("examining {}", source.named.display()))?);
         if files.card.exists() {
             let before = std::fs::read_to_string(&origin).unwrap_or_default();
             if before != now {

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use crate::disk::{Patch, ReadAt};
 use crate::error::{Doing, ErrorClass, Failure};
+use crate::firmware;
 use crate::image_path::ImagePath;
 use crate::io::Stamp;
+use crate::node_paths;
 use crate::opened::{self, Opened};
 use crate::sink::card::Content;
-use crate::{firmware, node_paths};
+use crate::workflow::Control;
+use crate::workflow::image::{self, Raw};
 
 /// What every node has that pibake baked; a card without it would come up with the stock password.
 const MARK: &str = node_paths::NODE_ENV;
@@ -25,9 +28,12 @@ const COMPARED: [&str; 5] = [
 /// More than any of them has that pibake baked.
 const COMPARED_MAX: u64 = 1 << 20;
 
-/// A raw image of a node.
+/// An image of a node.
 pub(super) struct Image {
+    /// As it was named.
     path: PathBuf,
+    /// Its bytes.
+    raw: Raw,
     len: u64,
     node: String,
     files: Vec<(ImagePath, Vec<u8>)>,
@@ -35,10 +41,11 @@ pub(super) struct Image {
 }
 
 /// Opens the image of a node.
-pub(super) fn open(path: &Path) -> Result<Image, Failure> {
+pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
     let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
-    let image = Opened::open(path).doing(opening)?;
+    let raw = image::raw(path, control).doing(opening)?;
+    let image = Opened::open(raw.path()).doing(opening)?;
     let mut files = Vec::new();
     for name in COMPARED {
         let name = ImagePath::new(name)?;
@@ -64,7 +71,7 @@ pub(super) fn open(path: &Path) -> Result<Image, Failure> {
             files.push((name, content));
         }
     }
-    Ok(Image { path: path.to_owned(), len: image.len, node, files, seen })
+    Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
 }
 
 /// The files on the boot partition that the firmware may take the kernel's command line from.
@@ -81,8 +88,9 @@ fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::open
 }
 
 impl Image {
+    /// The raw file that its bytes are in.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.raw.path()
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -158,7 +166,7 @@ mod tests {
             let make =
                 |name: &str, line: &str| node(&dir.path().join(format!("{name}{number}")), prefix, line);
             let (image, other) = (make("a", "quiet\n"), make("b", "splash\n"));
-            let opened = open(&image).unwrap();
+            let opened = open(&image, &Control::default()).unwrap();
             assert_eq!(opened.name(), "node-2");
             let prove = |card: &Path| (opened.content().proof)(Arc::new(FileDevice::open(card).unwrap()));
             assert!(prove(&image).is_ok());

@@ -22,6 +22,29 @@ pub(crate) struct Plan {
     pub image: PlannedImage,
     pub software: Option<Versions>,
     pub nodes: Vec<Member>,
+    pub internet: Internet,
+    pub login: Login,
+}
+
+/// How the nodes get to the internet, and what is open from there.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Internet {
+    pub by: String,
+    pub interface: String,
+    pub ssid: Option<String>,
+    pub address: Option<String>,
+    pub open: Vec<String>,
+}
+
+/// Who may log in.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Login {
+    pub user: String,
+    pub ssh_keys: u64,
+    pub made_key: Option<String>,
+    pub made_key_base64: Option<String>,
+    pub password: bool,
+    pub ssh_password: bool,
 }
 
 /// What each node's image will be like, as far as that is known.
@@ -168,9 +191,24 @@ pub(crate) struct Card {
 /// `pibake inspect IMAGE`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Inspected {
+    pub baked: Option<Baked>,
     pub scheme: String,
     pub bytes: u64,
     pub partitions: Vec<Partition>,
+}
+
+/// The node that an image is of, as it says itself.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Baked {
+    pub node: String,
+    pub role: Option<String>,
+    pub address: Option<String>,
+    pub cluster: Option<String>,
+    pub ca_hash: Option<String>,
+    pub kubernetes: Option<String>,
+    pub containerd: Option<String>,
+    pub pibake: Option<String>,
+    pub built: Option<String>,
 }
 
 /// A partition of an image.
@@ -214,7 +252,31 @@ pub(crate) struct Printed {
 /// `pibake logs`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Logs {
+    pub summary: String,
+    pub status: Option<FirstBootStatus>,
     pub logs: Vec<Log>,
+}
+
+/// Where the first boot stood when the power went.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FirstBootStatus {
+    pub node: String,
+    pub role: Option<String>,
+    pub state: String,
+    pub starts: Option<u64>,
+    pub attempt: Option<u64>,
+    pub updated: Option<String>,
+    pub message: Option<String>,
+    pub steps: Vec<StageStatus>,
+}
+
+/// A stage of the first boot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StageStatus {
+    pub number: u64,
+    pub stage: String,
+    pub state: String,
+    pub ended: Option<String>,
 }
 
 /// What the first boot wrote.

@@ -26,7 +26,7 @@ use crate::error::{DoingAs, ErrorClass, Failure, causes};
 use crate::workflow;
 
 /// The form of the documents. It changes when a field is removed or means something else; not for one more.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// A document as it is printed.
 #[derive(Serialize)]

@@ -129,3 +129,28 @@ fn the_command_line_is_shown_without_an_emulator_and_without_writing() {
     assert!(!lab.path("kept/a").exists());
     assert!(image.exists());
 }
+
+/// What a build compressed is unpacked for the run, or beside the card that is kept, once.
+#[test]
+fn images_that_are_not_raw_are_booted_too() {
+    let lab = Lab::new();
+    let image = lab.image("a");
+    let (packed, qcow2) = (lab.path("a.img.zst"), lab.path("a.qcow2"));
+    support::run(support::tool("zstd", "zstd").arg("-qk").arg(&image).arg("-o").arg(&packed));
+    let convert = ["convert", "-f", "raw", "-O", "qcow2"];
+    support::run(support::tool("qemu-img", "qemu-utils").args(convert).arg(&image).arg(&qcow2));
+    for image in [&packed, &qcow2] {
+        let before = std::fs::read(image).unwrap();
+        let boot = || {
+            let mut command = lab.boot("login");
+            command.arg(image).args(["--until", "^node login:$", "--timeout", PATIENCE]);
+            command
+        };
+        boot().assert().success().stdout(contains("Booting Linux")).stderr(contains("unpacking"));
+        assert_eq!(std::fs::read_dir(lab.path("cache/pibake/boot")).unwrap().count(), 0, "something is left");
+        boot().args(["--keep", "kept"]).assert().success().stderr(contains("unpacking"));
+        boot().args(["--keep", "kept"]).assert().success().stderr(contains("unpacking").not());
+        std::fs::remove_dir_all(lab.path("kept")).unwrap();
+        assert!(std::fs::read(image).unwrap() == before, "the image was changed");
+    }
+}

@@ -209,7 +209,16 @@ fn the_uplink_is_the_radio_or_a_second_card() {
     assert_eq!((uplink.interface.as_str(), &uplink.wifi), ("eth1", &None));
     assert_eq!(uplink.addressing, UplinkAddressing::Dhcp);
     insta::assert_snapshot!(plain.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), @"no radio network is described in [network.wifi]: node-1 expects its way to the internet on a second Ethernet adapter, eth1");
-    assert!(parse("[network.uplink]\n").warnings().is_empty());
+    // the table alone, as pibake init writes it, or what is open by it, says nothing of the way out
+    for text in ["[network.uplink]\n", "[network.uplink]\nallow = [\"api\"]\n"] {
+        assert_eq!(parse(text).warnings(), plain.warnings());
+    }
+    assert!(parse("[network.uplink]\ninterface = \"eth1\"\n").warnings().is_empty());
+    assert!(
+        parse("[network.uplink]\naddress = \"192.168.1.5/24\"\nrouter = \"192.168.1.1\"\n")
+            .warnings()
+            .is_empty()
+    );
     let wifi = parse("[network.wifi]\nssid = \"home\"\nopen = true\n");
     assert_eq!(wifi.network.gateway().unwrap().uplink.interface, "wlan0");
     assert_eq!(wifi.network.wifi().unwrap().key, WifiKey::Open);

@@ -6,6 +6,7 @@ mod exit_codes;
 mod inspect;
 mod json;
 mod plan;
+mod terminal;
 mod tokens;
 mod workflow;
 mod wrong_turns;

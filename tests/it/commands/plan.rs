@@ -15,7 +15,7 @@ fn the_default_cluster_needs_no_description_and_makes_no_secrets() {
     let nodes = "NODE    ROLE           ADDRESS\nnode-1  control-plane  10.0.0.1\nnode-2  worker         10.0.0.2\n\
                  node-3  worker         10.0.0.3\nnode-4  worker         10.0.0.4\n\
                  base image 20.04.5, Kubernetes 1.34, containerd 1.7, pibake 0.1.0\n";
-    pibake(dir.path(), &["plan"]).success().stdout(nodes);
+    pibake(dir.path(), &["plan"]).success().stdout(predicates::str::starts_with(nodes));
     let control_plane = pibake(dir.path(), &["plan", "--node", "1"]).success();
     for row in ["/etc/hostname", "/etc/netplan", "/etc/dhcp/dhcpd.conf", "cgroup_memory=1", "/meta-data"] {
         assert!(contains(row).eval(&String::from_utf8_lossy(&control_plane.get_output().stdout)), "{row}");
@@ -113,4 +113,74 @@ fn a_mask_stands_for_something() {
     assert!(!plan::shows("a ******** b ********\n", "a 1 b \n"));
     assert!(!plan::shows("token: ********\n", "token: ********\n"));
     assert!(!plan::shows("token: ********\n", "token: 1\nmore"));
+}
+
+/// One page: who is who, how the nodes get out, who gets in.
+#[test]
+fn a_plan_is_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = |description: &str| {
+        std::fs::write(dir.path().join("pibake.toml"), description).unwrap();
+        let stdout = pibake(dir.path(), &["plan"]).success().get_output().stdout.clone();
+        let text = String::from_utf8(stdout).unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        text
+    };
+    let radio = "[network.wifi]\nssid = \"home\"\npassword = \"correct horse\"\ncountry = \"DE\"\n";
+    let pages = [
+        page("nodes = 2\n"),
+        page(&format!(
+            "nodes = 1\n{radio}[network.uplink]\naddress = \"192.168.1.5/24\"\nrouter = \"192.168.1.1\"\n\
+                       allow = [\"api\", \"443/tcp\"]\n[access]\npassword = \"long enough\"\nssh-password = true\n"
+        )),
+        page(
+            "nodes = 2\n[network]\nmode = \"lan\"\nsubnet = \"192.168.1.0/24\"\nfirst-address = \"192.168.1.50\"\n",
+        ),
+    ];
+    // which networks this machine is in decides some warnings
+    let pages = pages
+        .map(|page| page.lines().filter(|line| !line.starts_with("warnings")).collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!(pages.join("\n\n"));
+}
+
+/// The template names everything and decides nothing: what is worth a warning without it is worth one with it.
+#[test]
+fn the_template_silences_no_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let no_way_out = "no radio network is described in [network.wifi]";
+    pibake(dir.path(), &["plan"]).success().stderr(contains(no_way_out));
+    pibake(dir.path(), &["init"]).success();
+    pibake(dir.path(), &["plan"]).success().stderr(contains(no_way_out)).stdout(contains("\nwarnings "));
+    // and who wants to hear nothing hears that
+    pibake(dir.path(), &["plan", "-q"])
+        .success()
+        .stderr(contains(no_way_out))
+        .stderr(contains("the description is").not());
+    let text = std::fs::read_to_string(dir.path().join("pibake.toml")).unwrap();
+    std::fs::write(
+        dir.path().join("pibake.toml"),
+        text.replace("#interface = \"eth1\"", "interface = \"eth1\""),
+    )
+    .unwrap();
+    pibake(dir.path(), &["plan"]).success().stderr(contains(no_way_out).not());
+}
+
+/// Taking the "#" from a setting and not from its header must not move a password to another login.
+#[test]
+fn a_setting_below_a_commented_header_is_told_from_one_in_the_wrong_place() {
+    let dir = tempfile::tempdir().unwrap();
+    pibake(dir.path(), &["init"]).success();
+    let text = std::fs::read_to_string(dir.path().join("pibake.toml")).unwrap();
+    for key in ["ssid", "password", "country"] {
+        let text = text.replacen(&format!("# {key} = "), &format!("{key} = "), 1);
+        std::fs::write(dir.path().join("pibake.toml"), text).unwrap();
+        pibake(dir.path(), &["plan"])
+            .code(2)
+            .stderr(contains("[network.wifi], is commented out above"))
+            .stderr(contains("[access]").not());
+    }
+    std::fs::write(dir.path().join("pibake.toml"), "nodes: 4\nnetwork:\n  mode: lan\n").unwrap();
+    pibake(dir.path(), &["plan"]).code(2).stderr(contains("looks like YAML"));
+    std::fs::write(dir.path().join("pibake.toml"), "nodes = [{ role = \"master\" }]\n").unwrap();
+    pibake(dir.path(), &["plan"]).code(2).stderr(contains("did you mean \"control-plane\"?"));
 }

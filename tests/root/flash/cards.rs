@@ -136,6 +136,25 @@ pub fn an_image() -> Result<(), Failed> {
     let card = Loop::new(work.path(), "card", CARD, 512);
     succeeded(&work.flash(&[&card], &[card.name(), "--image", image.to_str().unwrap()]));
     assert_same(&card, &image);
+    // in each form that a build writes, and that people make of one
+    for (form, package, arguments) in [
+        ("zst", "zstd", &["zstd", "-qk", "IMAGE", "-o", "PACKED"][..]),
+        ("xz", "xz-utils", &["sh", "-c", "xz -0 -T2 <IMAGE >PACKED"]),
+        (
+            "qcow2",
+            "qemu-utils",
+            &["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", "IMAGE", "PACKED"],
+        ),
+    ] {
+        let packed = work.path().join(format!("packed.{form}"));
+        let fill = |word: &&str| {
+            word.replace("IMAGE", image.to_str().unwrap()).replace("PACKED", packed.to_str().unwrap())
+        };
+        run(tool(arguments[0], package).args(arguments[1..].iter().map(fill)));
+        let card = Loop::new(work.path(), form, CARD, 512);
+        succeeded(&work.flash(&[&card], &[card.name(), "--image", packed.to_str().unwrap()]));
+        assert_same(&card, &image);
+    }
     // an image that no node was made of is never written
     let plain = work.path().join("plain.img");
     let cached = std::fs::read_dir(work.path().join("cache/pibake/images"))?;
