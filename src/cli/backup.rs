@@ -26,7 +26,9 @@ const SCRIPT: &str = r#"sudo -n sh -c 'systemctl start pibake-snapshot.service |
 const MOST: u64 = 9 << 30;
 
 #[derive(Debug, Args)]
-#[command(after_help = "A copy holds every secret of the cluster: keep it where you would keep .pibake.")]
+#[command(
+    after_help = "Examples:\n  pibake backup                       the newest copy, to backups/ beside pibake.toml\n  pibake backup --to /mnt/nas/pibake  somewhere else\n\nA copy holds every secret of the cluster: keep it where you would keep .pibake."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,

@@ -18,7 +18,9 @@ use crate::identity::api_url;
 use crate::io::shell_word;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Without --merge the file is printed: pibake kubeconfig >cluster.conf")]
+#[command(
+    after_help = "Examples:\n  pibake kubeconfig > cluster.conf            for kubectl --kubeconfig cluster.conf\n  pibake kubeconfig --merge                   into kubectl's own configuration\n  pibake kubeconfig --merge --renew           with a new certificate"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
@@ -98,7 +100,7 @@ fn closed(via: &Via, reached: &Reached) -> Option<String> {
         format!(
             "on its uplink {first} answers SSH alone; either allow = [\"api\"] in [network.uplink], or a tunnel: ssh -F {} \
              -o HostName={} -N -L 6443:127.0.0.1:6443 {first}, and --via 127.0.0.1",
-            shell_word(&reached.project.store().ssh_config()),
+            shell_word(reached.project.store().ssh_config()),
             via.host
         )
     })

@@ -158,7 +158,7 @@ fn network(cluster: &Cluster) -> String {
     match &network.mode {
         Mode::Gateway(_) => {
             let by = cluster.control_plane().map_or("the control plane", |node| node.name.as_str());
-            format!("{subnet} on {interface}, the nodes' own: {by} gives the others their addresses")
+            format!("{subnet} on {interface}, of the nodes alone: {by} is their DHCP server")
         }
         Mode::Lan(lan) => {
             let from = match lan.addressing {
@@ -173,14 +173,14 @@ fn network(cluster: &Cluster) -> String {
 fn way_out(cluster: &Cluster, internet: &Internet) -> String {
     let Internet { by, interface, ssid, address, .. } = internet;
     if cluster.network.gateway().is_none() {
-        return format!("by your router, {by}");
+        return format!("through your router, {by}");
     }
     let port = match ssid {
         Some(ssid) => format!("its WiFi {interface}, in the network {ssid:?}"),
-        None => format!("its second Ethernet adapter, {interface}"),
+        None => format!("its second Ethernet adapter {interface}"),
     };
     let address = address.as_ref().map_or_else(|| "by DHCP".to_owned(), Clone::clone);
-    format!("{by} leads the others out by {port}; its address there: {address}")
+    format!("through {by}, by {port}; its address there: {address}")
 }
 
 fn open(cluster: &Cluster, internet: &Internet) -> String {

@@ -12,7 +12,7 @@ use crate::workflow::NodeSelector;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The nodes' host keys are known, since pibake made them. The same without pibake: ssh -F .pibake/ssh_config node-2"
+    after_help = "Examples:\n  pibake ssh node-2                      a shell on node-2\n  pibake ssh 1 -- sudo crictl ps         one command on node-1\n\nThe nodes' host keys are known, since pibake made them. The same without pibake: ssh -F .pibake/ssh_config node-2"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -26,7 +26,9 @@ const LITTLE_DISK: u64 = 2 << 30;
 const LITTLE_MEMORY: u64 = 200 << 20;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 1 where something is wrong.")]
+#[command(
+    after_help = "Examples:\n  pibake status                    how all nodes are, and what to do\n  pibake status --json             the same for a script\n\nExit code 1 where something is wrong."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,

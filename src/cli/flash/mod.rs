@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let job = match &arguments.image {
         Some(path) => {
             check_there(path, session).doing(|| format!("opening the image {}", path.display()))?;
-            Job::Image(image::open(path, &session.control)?)
+            Job::Image(Box::new(image::open(path, &session.control)?))
         }
         None => Job::Nodes(Box::new(chosen(arguments, session)?)),
     };

@@ -27,7 +27,7 @@ const PATIENCE: u32 = 8;
 /// What is written.
 pub(super) enum Job {
     Nodes(Box<Chosen>),
-    Image(Image),
+    Image(Box<Image>),
 }
 
 impl Job {
