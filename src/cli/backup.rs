@@ -9,7 +9,7 @@ use std::thread;
 use clap::Args;
 use sha2::{Digest, Sha256};
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::json::{self, BackedUp};
 use super::remote::{Reached, Route};
 use super::session::Session;
@@ -31,7 +31,7 @@ const MOST: u64 = 9 << 30;
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    cluster: ClusterFlags,
     #[command(flatten)]
     route: Route,
     /// The folder that copies go into, each in one of its own; without this flag `backups` beside pibake.toml
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = Reached::open(&arguments.description, &arguments.route, session)?;
+    let reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
     let dir = arguments.to.clone().unwrap_or_else(|| reached.project.place.dir.join(FOLDER));
     fs::create_dir_all(&dir).doing(|| format!("making {}", dir.display()))?;
     let node = reached

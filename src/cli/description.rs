@@ -10,10 +10,17 @@ use crate::workflow::{Chosen, Described, NodeSelector, Wanted};
 
 /// Shared by every command that reads the description.
 #[derive(Debug, Args)]
-pub(super) struct Description {
+pub(super) struct ClusterFlags {
     /// How many nodes the cluster has
     #[arg(long, value_name = "N")]
     nodes: Option<u32>,
+}
+
+/// Shared by every command to which it matters what the nodes' images are like.
+#[derive(Debug, Args)]
+pub(super) struct Description {
+    #[command(flatten)]
+    cluster: ClusterFlags,
     /// The image to make nodes from: a release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
@@ -47,14 +54,30 @@ impl NodeFlags {
     }
 }
 
+impl ClusterFlags {
+    /// Opens the description of the cluster with these flags over it.
+    pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
+        open(Overrides { nodes: self.nodes, ..Overrides::default() }, session)
+    }
+}
+
 impl Description {
     /// Opens the description of the cluster with these flags over it.
     pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
-        let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
-        let overrides =
-            Overrides { nodes: self.nodes, base: self.base.clone(), image_size: self.image_size, passwords };
-        Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
+        let overrides = Overrides {
+            nodes: self.cluster.nodes,
+            base: self.base.clone(),
+            image_size: self.image_size,
+            ..Overrides::default()
+        };
+        open(overrides, session)
     }
+}
+
+fn open(overrides: Overrides, session: &Session) -> Result<Described, Failure> {
+    let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
+    let overrides = Overrides { passwords, ..overrides };
+    Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
 }
 
 /// The versions that go onto a card, in one line for people.

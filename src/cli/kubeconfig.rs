@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::Value;
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::json::Kubeconfig;
 use super::kubectl::kubectl;
 use super::remote::{Reached, Route, Via};
@@ -23,7 +23,7 @@ use crate::io::shell_word;
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    cluster: ClusterFlags,
     #[command(flatten)]
     route: Route,
     /// Make the certificate in it again first: for a user of its own, whose rights end when it is renewed once more,
@@ -51,7 +51,7 @@ fn context_name(text: &str) -> Result<String, &'static str> {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let mut reached = Reached::open(&arguments.description, &arguments.route, session)?;
+    let mut reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
     let via = arguments.route.via.as_ref();
     if let Some(closed) = via.and_then(|via| closed(via, &reached)) {
         session.progress().note(&closed);

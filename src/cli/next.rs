@@ -173,13 +173,14 @@ mod tests {
         let own_key = "[access]\nuser = \"jane\"\nssh-keys = [\"ssh-ed25519 \
                        AAAAC3NzaC1lZDI1NTE5AAAAIJ1gnwCFrh3AJUrA1RrXPbmMoQTpuJd2vVdWFT2bKXzt me\"]\n";
         let lan = "nodes = 2\n[network]\nmode = \"lan\"\nsubnet = \"192.168.1.0/24\"\nfirst-address = \"192.168.1.50\"\n";
-        let mut all = Vec::new();
-        all.push(reach("", 4).after_build(Path::new("images/node-1.img"), Format::Raw));
-        all.push(reach(radio, 4).after_build(Path::new("my images/node-1.qcow2"), Format::Qcow2));
-        all.push(reach(&(fixed + own_key), 2).after_flash());
-        all.push(reach(lan, 2).after_flash());
-        all.push(after_init(Path::new(".")));
-        all.push(after_init(Path::new("my lab")));
+        let all = [
+            reach("", 4).after_build(Path::new("images/node-1.img"), Format::Raw),
+            reach(radio, 4).after_build(Path::new("my images/node-1.qcow2"), Format::Qcow2),
+            reach(&(fixed + own_key), 2).after_flash(),
+            reach(lan, 2).after_flash(),
+            after_init(Path::new(".")),
+            after_init(Path::new("my lab")),
+        ];
         assert!(all.iter().flat_map(|text| text.lines()).all(|line| line.chars().count() <= 80), "{all:#?}");
         insta::assert_snapshot!(all.join("\n"));
     }

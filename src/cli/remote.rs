@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::Failure;
@@ -79,8 +79,8 @@ pub(super) struct Reached {
 
 impl Reached {
     /// Opens the description and the secrets beside it, which must be there.
-    pub(super) fn open(description: &Description, route: &Route, session: &Session) -> Result<Self, Failure> {
-        let project = description.open(session)?.project;
+    pub(super) fn open(cluster: &ClusterFlags, route: &Route, session: &Session) -> Result<Self, Failure> {
+        let project = cluster.open(session)?.project;
         if project.is_new()? {
             let state = project.store().dir().display();
             return Err(Failure::usage(format!(

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 
 use clap::Args;
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::remote::{Reached, Route};
 use super::session::Session;
 use crate::error::Failure;
@@ -16,7 +16,7 @@ use crate::workflow::NodeSelector;
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    cluster: ClusterFlags,
     #[command(flatten)]
     route: Route,
     /// The node, by number or name
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     if session.is_json() {
         return Err(Failure::usage("pibake ssh prints what the node prints, and so has no --json"));
     }
-    let reached = Reached::open(&arguments.description, &arguments.route, session)?;
+    let reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
     let node = arguments.node.find(&reached.project.cluster)?;
     let mut ssh = reached.ssh(node, &[]);
     if !arguments.command.is_empty() {

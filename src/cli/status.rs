@@ -7,7 +7,7 @@ use std::thread;
 use clap::Args;
 use serde_json::Value;
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::json::{Certificates, FirstBoot, NodeStatus, Status};
 use super::remote::{Reached, Route};
 use super::session::Session;
@@ -31,13 +31,13 @@ const LITTLE_MEMORY: u64 = 200 << 20;
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    cluster: ClusterFlags,
     #[command(flatten)]
     route: Route,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = Reached::open(&arguments.description, &arguments.route, session)?;
+    let reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
     let nodes = &reached.project.cluster.nodes;
     let asked: Vec<_> = thread::scope(|scope| {
         let reached = &reached;

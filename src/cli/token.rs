@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::json::{Token, TokenChanged, Tokens};
 use super::kubectl::kubectl;
 use super::session::Session;
@@ -39,7 +39,7 @@ const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    cluster: ClusterFlags,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -64,7 +64,7 @@ enum Action {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let project = arguments.description.open(session)?.project;
+    let project = arguments.cluster.open(session)?.project;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
         return Err(Failure::usage(format!(

@@ -68,6 +68,13 @@ pub enum Warning {
         /// The other cluster's name.
         cluster: String,
     },
+    /// The card of an emulated machine was created before the description was changed.
+    KeptCard {
+        /// The node.
+        node: String,
+        /// Where its card is kept.
+        dir: PathBuf,
+    },
     /// The folder that images go to cannot keep anybody from reading them.
     NoModes {
         /// The folder.
@@ -145,6 +152,11 @@ impl fmt::Display for Warning {
             Self::OthersImage { path, cluster } => {
                 write!(f, "{} in the same folder is of another cluster ({cluster:?})", path.display())
             }
+            Self::KeptCard { node, dir } => write!(
+                f,
+                "{node}'s card is kept as it was written, and would be different now; remove {} for a new one",
+                dir.display()
+            ),
             Self::NoModes { dir } => write!(
                 f,
                 "the file system of {} keeps no file modes: everybody on this machine can read the cluster's \

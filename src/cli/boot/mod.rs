@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let cabling = prepare::cabling(arguments, &sources)?;
     let mut machines: Vec<(String, Setup)> = Vec::with_capacity(sources.len());
     for (index, (source, adapters)) in sources.iter().zip(cabling).enumerate() {
-        let setup = bench.set_up(index, source, adapters, arguments)?;
+        let setup = bench.set_up(index, source, adapters, arguments, &session.control)?;
         machines.push((source.name.clone(), setup));
     }
     let Some(qemu) = qemu else { return print(arguments, &machines, session) };

@@ -21,7 +21,7 @@ use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
 use crate::opened::Opened;
 use crate::sink::card_overlay;
-use crate::workflow::{Control, Prepared, Scratch, image, private_dir};
+use crate::workflow::{Control, Prepared, Scratch, Warning, image, private_dir};
 
 /// First half of the Ethernet addresses of the Pi 4 (Raspberry Pi Trading's).
 const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
@@ -31,6 +31,8 @@ const UPLINK: [u8; 3] = [0x02, 0x70, 0x69];
 /// Name of the file that says which image a kept card was created from.
 const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
+/// Name of the file with what the kernel of a kept card is started with.
+const COMMAND_LINE: &str = "cmdline.txt";
 
 /// The nodes whose cards are booted, ready to be baked.
 pub(super) fn nodes(arguments: &Arguments, session: &Session) -> Result<Prepared, Failure> {
@@ -99,8 +101,8 @@ impl Source {
         self.mac.unwrap_or_else(|| address(PI, &self.name))
     }
 
-    /// Which image a card that is created now is created from.
-    fn origin(&self) -> io::Result<String> {
+    /// Which image a card that is created now is created from: what its blocks refer to, and what differs from that.
+    fn origin(&self) -> io::Result<(String, String)> {
         let found = std::fs::metadata(&self.named)?;
         let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut hasher = Sha256::new();
@@ -110,7 +112,8 @@ impl Source {
         }
         let (path, len) = (self.named.display(), self.len);
         let changes = hex::encode(hasher.finalize());
-        Ok(format!("{path}\nsize {len}\nmodified {}\nchanges {changes}\n", modified.as_nanos()))
+        let backing = format!("{path}\nsize {len}\nmodified {}\n", modified.as_nanos());
+        Ok((backing, format!("changes {changes}\n")))
     }
 }
 
@@ -120,6 +123,18 @@ fn address(head: [u8; 3], name: &str) -> Mac {
     mac[..3].copy_from_slice(&head);
     mac[3..].copy_from_slice(&digest[..3]);
     mac
+}
+
+/// A card that an earlier run kept.
+enum Kept {
+    /// It was created from what would be created now.
+    Same,
+    /// It was created from the same image with other changes, as a card that was written before the description
+    /// changed.
+    Older {
+        /// What its kernel is started with.
+        cmdline: String,
+    },
 }
 
 /// What the adapters of a machine are plugged into, before the sockets have their names.
@@ -205,6 +220,35 @@ impl Bench {
         Ok(Self { dir, sockets, segment: segment.map(Path::to_owned), throw_away })
     }
 
+    /// The card of `source` that is in its folder already, if any.
+    ///
+    /// # Errors
+    /// Where its blocks refer to another image: what is in it would be a mixture of two.
+    fn kept(&self, source: &Source) -> Result<Option<Kept>, Failure> {
+        let dir = self.dir.join(&source.name);
+        let card = dir.join(CARD);
+        if !card.exists() {
+            return Ok(None);
+        }
+        let (backing, changes) = source.origin().doing(|| format!("examining {}", source.named.display()))?;
+        let before = std::fs::read_to_string(dir.join(ORIGIN)).unwrap_or_default();
+        match before.strip_prefix(&backing) {
+            Some(same) if same == changes => Ok(Some(Kept::Same)),
+            Some(_) => {
+                let line = dir.join(COMMAND_LINE);
+                let cmdline =
+                    std::fs::read_to_string(&line).doing(|| format!("reading {}", line.display()))?;
+                Ok(Some(Kept::Older { cmdline }))
+            }
+            None => Err(Failure::refused(format!(
+                "{} was created from a different image than {} is now: remove {} to start over",
+                card.display(),
+                source.name,
+                dir.display()
+            ))),
+        }
+    }
+
     /// The machine for `source`; nothing is written yet.
     pub(super) fn set_up(
         &self,
@@ -212,8 +256,16 @@ impl Bench {
         source: &Source,
         adapters: Vec<(Mac, Plug)>,
         arguments: &Arguments,
+        control: &Control,
     ) -> Result<Setup, Failure> {
         let dir = self.dir.join(&source.name);
+        let cmdline = match self.kept(source)? {
+            Some(Kept::Older { cmdline }) => {
+                control.warn(Warning::KeptCard { node: source.name.clone(), dir: dir.clone() });
+                cmdline
+            }
+            Some(Kept::Same) | None => source.files.cmdline.clone(),
+        };
         let file = |name: &str| dir.join(name);
         let machine = arguments.machine;
         let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
@@ -236,7 +288,7 @@ impl Bench {
                 card: file(CARD),
                 console: self.sockets.path().join(format!("console-{index}")),
             },
-            cmdline: source.files.cmdline.clone(),
+            cmdline,
             adapters: plugged.collect(),
             throw_away: self.throw_away.is_some(),
             processors: processors(),
@@ -249,30 +301,27 @@ impl Bench {
         let dir = self.dir.join(&source.name);
         private_dir(&dir)?;
         let files = &setup.files;
-        write(&files.kernel, &source.files.kernel)?;
+        let kept = self.kept(source)?;
+        // What an older card was started with stays with it.
+        let put = |path: &Path, bytes: &[u8]| match kept {
+            Some(Kept::Older { .. }) if path.exists() => Ok(()),
+            _ => write(path, bytes),
+        };
+        put(&files.kernel, &source.files.kernel)?;
         if let Some((path, initrd)) = files.initrd.as_ref().zip(source.files.initrd.as_ref()) {
-            write(path, initrd)?;
+            put(path, initrd)?;
         }
         if let Some(path) = &files.device_tree {
-            write(path, &source.files.raspi4b_device_tree()?)?;
+            put(path, &source.files.raspi4b_device_tree()?)?;
         }
-        let (origin, now) =
-            (dir.join(ORIGIN), source.origin().doing(|| format!("examining {}", source.named.display()))?);
-        if files.card.exists() {
-            let before = std::fs::read_to_string(&origin).unwrap_or_default();
-            if before != now {
-                return Err(Failure::refused(format!(
-                    "{} was created from a different image than {} is now: remove {} to start over",
-                    files.card.display(),
-                    source.name,
-                    dir.display()
-                )));
-            }
+        if kept.is_some() {
             return Ok(());
         }
+        write(&dir.join(COMMAND_LINE), source.files.cmdline.as_bytes())?;
         let len = Machine::card_len(source.len)
             .ok_or_else(|| Failure::usage(format!("the image of {} is larger than any card", source.name)))?;
-        write(&origin, now.as_bytes())?;
+        let (backing, changes) = source.origin().doing(|| format!("examining {}", source.named.display()))?;
+        write(&dir.join(ORIGIN), (backing + &changes).as_bytes())?;
         card_overlay(&files.card, len, &source.backing, source.patch.clone())?;
         Ok(())
     }

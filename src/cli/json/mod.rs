@@ -69,6 +69,7 @@ impl From<&workflow::Warning> for Warning {
             workflow::Warning::AuthorityEnds { .. } => "ca-expires",
             workflow::Warning::BeginsAnew(_) => "cluster-starts-over",
             workflow::Warning::BaseInUse { .. } => "used-base-image",
+            workflow::Warning::KeptCard { .. } => "kept-card",
             workflow::Warning::OthersImage { .. } => "other-cluster-image",
             workflow::Warning::NoModes { .. } => "no-file-modes",
             workflow::Warning::LargeSectors { .. } => "large-sectors",

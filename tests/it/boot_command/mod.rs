@@ -115,6 +115,35 @@ fn cards_are_kept_and_gone_on_with_and_never_over_something_else() {
     boot().assert().code(4).stderr(contains("was created from a different image").and(contains("remove")));
 }
 
+/// As a card that is in a Pi: what is changed in pibake.toml, or by `pibake token new`, is for the next one.
+#[test]
+fn a_card_stays_as_it_was_written_when_the_description_changes() {
+    let lab = Lab::new();
+    let image = lab.image("base");
+    let describe = |more: &str| {
+        let text = format!("[base]\nimage = \"./base.img\"\nplatform = \"20.04\"\n{more}");
+        std::fs::write(lab.path("pibake.toml"), text).unwrap();
+    };
+    let boot = || {
+        let mut command = lab.boot("login");
+        command.args(["--node", "1", "--until", "login:", "--timeout", PATIENCE, "--keep", "kept"]);
+        command
+    };
+    describe("kernel-arguments = [\"first\"]\n");
+    boot().assert().success().stderr(contains("kept as it was").not());
+    let written = |name: &str| std::fs::metadata(lab.path("kept/node-1").join(name)).unwrap().modified().unwrap();
+    let before = ["card.qcow2", "kernel"].map(written);
+    describe("kernel-arguments = [\"second\"]\n");
+    boot().assert().success().stderr(contains("node-1's card is kept as it was written"));
+    assert_eq!(["card.qcow2", "kernel"].map(written), before);
+    boot().arg("--print").assert().success().stdout(contains("first").and(contains("second").not()));
+    std::fs::remove_dir_all(lab.path("kept/node-1")).unwrap();
+    boot().assert().success().stderr(contains("kept as it was").not());
+    boot().arg("--print").assert().success().stdout(contains("second"));
+    lab.put_bytes(&image, b"another initrd", "initrd.img");
+    boot().assert().code(4).stderr(contains("was created from a different image"));
+}
+
 #[test]
 fn the_command_line_is_shown_without_an_emulator_and_without_writing() {
     let lab = Lab::new();

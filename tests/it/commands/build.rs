@@ -84,7 +84,7 @@ fn an_image_is_as_large_as_it_is_asked_to_be_in_every_format() {
     let dir = tempfile::tempdir().unwrap();
     let description = dir.path().join("pibake.toml");
     std::fs::write(&description, "nodes = 2\nbase.image = \"sample\"\nimage.size = \"1G\"\n").unwrap();
-    pibake(dir.path(), &["plan"]).success().stdout(contains("images of 1.0 GiB, 7"));
+    pibake(dir.path(), &["plan"]).success().stdout(contains("images   1.0 GiB each, of which 7"));
     let [first, other] = ["first", "other"].map(|name| dir.path().join(name));
     for (format, extension) in [("raw", "img"), ("qcow2", "qcow2"), ("zst", "img.zst"), ("xz", "img.xz")] {
         pibake(dir.path(), &["build", "--node", "1", "--format", format])
