@@ -131,7 +131,8 @@ fn a_card_stays_as_it_was_written_when_the_description_changes() {
     };
     describe("kernel-arguments = [\"first\"]\n");
     boot().assert().success().stderr(contains("kept as it was").not());
-    let written = |name: &str| std::fs::metadata(lab.path("kept/node-1").join(name)).unwrap().modified().unwrap();
+    let written =
+        |name: &str| std::fs::metadata(lab.path("kept/node-1").join(name)).unwrap().modified().unwrap();
     let before = ["card.qcow2", "kernel"].map(written);
     describe("kernel-arguments = [\"second\"]\n");
     boot().assert().success().stderr(contains("node-1's card is kept as it was written"));

@@ -101,8 +101,8 @@ fn every_code_that_the_help_promises_is_kept() {
         // the description
         (vec!["plan", "-C", "nope.toml"], 2, "does not exist"),
         (vec!["plan", "-C", "bad.toml"], 2, "bad.toml:1:"),
-        (vec!["plan", "--base", "focal"], 2, "did you mean 20.04.5?"),
-        (vec!["plan", "--base", "raspios"], 2, "Ubuntu's images"),
+        (vec!["plan", "--base", "fokal"], 2, "did you mean focal?"),
+        (vec!["plan", "--base", "raspios"], 2, "not Ubuntu's"),
         (vec!["plan", "--node", "1-3"], 2, "--node 1 --node 3"),
         (build(&["--jobs", "0"]), 2, "1 or more"),
         (build(&["--format", "vdi"]), 2, "possible values: raw, qcow2, zst, xz"),
