@@ -6,9 +6,10 @@ use super::base_flags::BaseFlags;
 use super::session::Session;
 use crate::cluster::{ImageSize, Overrides, Passwords, Software};
 use crate::error::Failure;
-use crate::workflow::{Chosen, Described, NodeSelector, Wanted};
+use crate::project::Project;
+use crate::workflow::{self, Chosen, Described, NodeSelector, Wanted};
 
-/// Shared by every command that reads the description.
+/// Shared by every command that reads the description. Those that make no nodes tell nothing of how it describes them.
 #[derive(Debug, Args)]
 pub(super) struct ClusterFlags {
     /// How many nodes the cluster has
@@ -56,28 +57,28 @@ impl NodeFlags {
 
 impl ClusterFlags {
     /// Opens the description of the cluster with these flags over it.
-    pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
-        open(Overrides { nodes: self.nodes, ..Overrides::default() }, session)
+    pub(super) fn open(&self, session: &Session) -> Result<Project, Failure> {
+        let overrides = with_passwords(Overrides { nodes: self.nodes, ..Overrides::default() })?;
+        Ok(workflow::project(session.config.as_deref(), &overrides, &session.control)?)
     }
 }
 
 impl Description {
     /// Opens the description of the cluster with these flags over it.
     pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
-        let overrides = Overrides {
+        let overrides = with_passwords(Overrides {
             nodes: self.cluster.nodes,
             base: self.base.clone(),
             image_size: self.image_size,
             ..Overrides::default()
-        };
-        open(overrides, session)
+        })?;
+        Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
     }
 }
 
-fn open(overrides: Overrides, session: &Session) -> Result<Described, Failure> {
+fn with_passwords(overrides: Overrides) -> Result<Overrides, Failure> {
     let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
-    let overrides = Overrides { passwords, ..overrides };
-    Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
+    Ok(Overrides { passwords, ..overrides })
 }
 
 /// The versions that go onto a card, in one line for people.

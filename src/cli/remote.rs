@@ -80,7 +80,7 @@ pub(super) struct Reached {
 impl Reached {
     /// Opens the description and the secrets beside it, which must be there.
     pub(super) fn open(cluster: &ClusterFlags, route: &Route, session: &Session) -> Result<Self, Failure> {
-        let project = cluster.open(session)?.project;
+        let project = cluster.open(session)?;
         if project.is_new()? {
             let state = project.store().dir().display();
             return Err(Failure::usage(format!(

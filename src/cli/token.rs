@@ -64,7 +64,7 @@ enum Action {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let project = arguments.cluster.open(session)?.project;
+    let project = arguments.cluster.open(session)?;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
         return Err(Failure::usage(format!(

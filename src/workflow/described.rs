@@ -16,6 +16,17 @@ pub struct Described {
     pub(super) control: Control,
 }
 
+/// Opens the description in `config`, or the nearest one, with `overrides` over it, and tells which it is: for what
+/// makes no nodes.
+///
+/// # Errors
+/// [`Error::Project`]
+pub fn project(config: Option<&Path>, overrides: &Overrides, control: &Control) -> Result<Project, Error> {
+    let project = Project::open(config, overrides)?.waiting(control.waiting());
+    control.tell(&Notice::Description(project.place.file.clone()));
+    Ok(project)
+}
+
 impl Described {
     /// Opens the description in `config`, or the nearest one, with `overrides` over it; tells which it is,
     /// and what is probably not meant. No secret is made yet.
@@ -23,8 +34,7 @@ impl Described {
     /// # Errors
     /// [`Error::Project`]
     pub fn open(config: Option<&Path>, overrides: &Overrides, control: Control) -> Result<Self, Error> {
-        let project = Project::open(config, overrides)?.waiting(control.waiting());
-        control.tell(&Notice::Description(project.place.file.clone()));
+        let project = project(config, overrides, &control)?;
         // Nothing is chosen for the user here: the same description gives the same cards wherever
         // it is built.
         for warning in project.warnings(&surroundings()) {

@@ -32,7 +32,7 @@ mod warning;
 pub use base::{BaseRequest, Wanted};
 pub use chosen::Chosen;
 pub use control::Control;
-pub use described::Described;
+pub use described::{Described, project};
 pub use error::{Error, Unexamined};
 pub use own::own;
 pub use prepared::Prepared;
