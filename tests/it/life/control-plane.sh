@@ -104,7 +104,7 @@ kubeadm_() {
 		for needed in "kind: ClusterConfiguration" "kind: InitConfiguration" "  advertiseAddress: 10.0.0.1"; do
 			grep -qxF "$needed" "$STATE/given" || die "no default route, and no $needed"
 		done
-		hours=$(sed -n 's/^certificateValidityPeriod: \([0-9]*\)h0m0s$/\1/p' "$STATE/given" 2>/dev/null || :)
+		hours=$(sed -n 's/^certificateValidityPeriod: "*\([0-9]*\)h0m0s"*$/\1/p' "$STATE/given" 2>/dev/null || :)
 		[ -z "$hours" ] || given=$((hours / 24))
 		at begun
 		[ ! -e "$STATE/other-authority" ] || authority "$5/etc/kubernetes/pki/ca" 100
