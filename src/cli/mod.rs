@@ -20,10 +20,12 @@ mod kubectl;
 mod logs;
 mod plan;
 mod remote;
+mod restore;
 mod session;
 mod ssh;
 mod status;
 mod token;
+mod written;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -78,6 +80,8 @@ enum Command {
     Status(status::Arguments),
     /// Fetch a copy of etcd from the control plane, and keep it with one of .pibake
     Backup(backup::Arguments),
+    /// Make an image of the control plane that goes on with a copy of etcd
+    Restore(restore::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -113,6 +117,7 @@ impl Command {
             Self::Ssh(arguments) => ssh::run(arguments, session),
             Self::Status(arguments) => status::run(arguments, session),
             Self::Backup(arguments) => backup::run(arguments, session),
+            Self::Restore(arguments) => restore::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }
     }

@@ -8,6 +8,7 @@ use super::overlays::{OverlayError, Overlays};
 use super::user_data::CloudConfig;
 use crate::cluster::{AptSource, Cluster};
 use crate::error::{Classified, ErrorClass};
+use crate::identity::Snapshot;
 use crate::io::read_small;
 
 /// What a recipe is made of besides the cluster and its identity.
@@ -21,6 +22,8 @@ pub struct Extras {
     pub docker_key: Option<String>,
     /// The key of the repository with Kubernetes, likewise.
     pub kubernetes_key: Option<String>,
+    /// The copy of etcd that the control plane's card begins with, where it is not an empty database.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// Why the user's own files cannot go into recipes.
@@ -74,7 +77,7 @@ impl Classified for ExtrasError {
 impl Default for Extras {
     /// Nothing of the user's.
     fn default() -> Self {
-        Self { overlays: Overlays::built_in(), user_data: None, docker_key: None, kubernetes_key: None }
+        Self { overlays: Overlays::built_in(), user_data: None, docker_key: None, kubernetes_key: None, snapshot: None }
     }
 }
 
@@ -93,6 +96,7 @@ impl Extras {
             user_data,
             docker_key: apt_key("sources.docker.key-file", &sources.docker)?,
             kubernetes_key: apt_key("sources.kubernetes.key-file", &sources.kubernetes)?,
+            snapshot: None,
         })
     }
 }

@@ -220,8 +220,8 @@ fn every_room_has_its_place() {
 }
 
 /// The files of `cli` that are no commands: what several of them share.
-const SHARED: [&str; 9] =
-    ["base_flags", "description", "exit", "images", "json", "kubectl", "mod", "remote", "session"];
+const SHARED: [&str; 10] =
+    ["base_flags", "description", "exit", "images", "json", "kubectl", "mod", "remote", "session", "written"];
 
 #[test]
 fn no_command_imports_another() {

@@ -1,5 +1,7 @@
 //! The nodes of a description that cards are made for.
 
+use std::path::Path;
+
 use super::described::Described;
 use super::prepared::Prepared;
 use super::{Error, NodeSelector, Notice, Wanted, Warning, founding, system};
@@ -38,10 +40,25 @@ impl Described {
         let project = if begins_anew { project.begin_anew() } else { project };
         if begins_anew && let Some(fixed) = project.changed()? {
             control.warn(Warning::BeginsAnew(fixed));
+        } else if begins_anew && project.existing_identity()?.is_some_and(|identity| identity.made.is_some()) {
+            control.warn(Warning::Empties);
         }
         let mut chosen = Chosen { described: Self { project, control }, chosen, begins: false, early: None };
         chosen.begins = founding::begins(chosen.project(), &chosen.nodes(), new_cluster)?;
         Ok(chosen)
+    }
+
+    /// Chooses the control plane, whose card is to go on with the copy of etcd at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Project`] where it is not a whole copy of this cluster.
+    pub fn restore(self, path: &Path) -> Result<Chosen, Error> {
+        let Self { project, control } = self;
+        let project = project.restoring(path)?;
+        let nodes = project.cluster.nodes.iter();
+        let chosen = nodes.enumerate().filter(|(_, node)| node.is_control_plane()).map(|(place, _)| place);
+        let chosen = chosen.collect();
+        Ok(Chosen { described: Self { project, control }, chosen, begins: false, early: None })
     }
 }
 

@@ -11,6 +11,7 @@ mod descriptions;
 mod machine;
 mod made;
 mod renewal;
+mod restore;
 
 use descriptions::{DESCRIPTIONS, Description};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,6 +32,7 @@ fn main() {
     trials.push(trial("kubeadm_renews_what_ends_soon", renewal::renews));
     trials.push(trial("kubeadm_s_new_certificates_are_taken_back", renewal::goes_back));
     trials.push(trial("kubeadm_makes_a_kubelet_that_was_off_another_certificate", renewal::kubelet));
+    trials.push(trial("kubeadm_goes_on_with_a_copy_of_etcd", restore::goes_on));
     libtest_mimic::run(&args, trials).exit();
 }
 

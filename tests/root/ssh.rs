@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         trial("ssh: another host key is refused", another_host_key),
         trial("ssh: status tells of each node", status),
         trial("ssh: a copy of etcd is fetched and verified", backup),
+        trial("ssh: a copy of etcd is fetched from another node than node-1, and decrypted", backup_from_worker),
     ]
 }
 
@@ -35,7 +36,8 @@ mkdir /run/sshd
 mount -t tmpfs tmpfs /var/log
 mkdir /var/log/pibake
 mount -t tmpfs tmpfs /var/lib
-mkdir -p /var/lib/pibake/snapshots
+mkdir -p /var/lib/pibake/snapshots /var/lib/pibake/copies
+[ ! -d copies ] || cp copies/* /var/lib/pibake/copies/
 for node in $ON; do
     unshare --mount sh -euc '
         mount --bind "logs-$1" /var/log/pibake
@@ -316,4 +318,38 @@ fn backup() {
     put_program(&lab.path("bin/sudo"), "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n");
     let (code, _, err) = run(&["-q", "backup"]);
     assert!(code == Some(1) && err.contains("sudo: a password is required"), "{code:?} {err}");
+}
+
+/// Encrypted under the key that is on node-1's card, by gpg.
+fn backup_from_worker() {
+    let lab = Lab::new();
+    put_program(&lab.path("bin/sudo"), "#!/bin/sh\n[ \"$1\" = -n ] && shift && exec \"$@\"\n");
+    fs::create_dir(lab.path("copies")).unwrap();
+    fs::write(lab.path("key"), lab.baked(1, "/etc/pibake/backup.key")).unwrap();
+    fs::write(lab.path("etcd.tar"), vec![b'x'; 3_000_000]).unwrap();
+    let sealed = lab.path("copies/20261126T000000Z.tar.gpg");
+    let mut gpg = tool("gpg", "gpg");
+    gpg.args(["--batch", "--quiet", "--no-autostart", "--pinentry-mode", "loopback", "--homedir"]);
+    gpg.arg(lab.path("client")).args(["--s2k-count", "65536", "--passphrase-file"]).arg(lab.path("key"));
+    run(gpg.arg("--output").arg(&sealed).arg("--symmetric").arg(lab.path("etcd.tar")));
+    let run = |arguments: &[&str]| said(&lab.pibake("1 2", arguments));
+    let (code, out, err) = run(&["-q", "backup", "--from", "2"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "backups/20261126T000000Z has a copy of etcd (3000000 bytes) and of .pibake\n"),
+        "{err}"
+    );
+    let copy = lab.path("backups/20261126T000000Z");
+    assert_eq!(fs::read(copy.join("etcd.tar")).unwrap(), vec![b'x'; 3_000_000]);
+    let mut names: Vec<_> = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["etcd.tar", "pibake"]);
+    // Changed on the way to the card, and so not what .pibake's key has encrypted.
+    let mut bytes = fs::read(&sealed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    let (code, _, err) = run(&["-q", "backup", "--from", "node-2", "--to", "other"]);
+    assert!(code == Some(3) && err.contains("is not a whole copy of etcd"), "{code:?} {err}");
+    assert_eq!(fs::read_dir(lab.path("other")).unwrap().count(), 0);
 }

@@ -64,6 +64,7 @@ impl From<&workflow::Warning> for Warning {
                 cluster::Warning::Overlap { .. } => "network-overlap",
             },
             workflow::Warning::BeginsAnew(_) => "cluster-starts-over",
+            workflow::Warning::Empties => "cluster-emptied",
             workflow::Warning::BaseInUse { .. } => "used-base-image",
             workflow::Warning::OthersImage { .. } => "other-cluster-image",
             workflow::Warning::NoModes { .. } => "no-file-modes",

@@ -6,6 +6,7 @@ mod members;
 pub(crate) mod node;
 mod pki;
 mod reasons;
+mod restore;
 mod scripts;
 
 use node::{Node, Role};
