@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::description::Description;
 use super::json::{self, BackedUp};
-use super::remote::{Reached, Route};
+use super::remote::{Reached, Way};
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
     #[command(flatten)]
-    route: Route,
+    way: Way,
     /// The folder that copies go into, each in one of its own; without this flag `backups` beside pibake.toml
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = Reached::open(&arguments.description, &arguments.route, session)?;
+    let reached = arguments.way.open(&arguments.description, session)?;
     let dir = arguments.to.clone().unwrap_or_else(|| reached.project.place.dir.join(FOLDER));
     fs::create_dir_all(&dir).doing(|| format!("making {}", dir.display()))?;
     let cluster = &reached.project.cluster;

@@ -20,6 +20,7 @@ mod kubectl;
 mod logs;
 mod plan;
 mod remote;
+mod remove;
 mod restore;
 mod session;
 mod ssh;
@@ -80,6 +81,8 @@ enum Command {
     Status(status::Arguments),
     /// Fetch a copy of etcd from the control plane, and keep it with one of .pibake
     Backup(backup::Arguments),
+    /// Take a worker out of the cluster: drain, reset, delete, revoke
+    Remove(remove::Arguments),
     /// Make an image of the control plane that goes on with a copy of etcd
     Restore(restore::Arguments),
     /// Print a completion script for a shell
@@ -117,6 +120,7 @@ impl Command {
             Self::Ssh(arguments) => ssh::run(arguments, session),
             Self::Status(arguments) => status::run(arguments, session),
             Self::Backup(arguments) => backup::run(arguments, session),
+            Self::Remove(arguments) => remove::run(arguments, session),
             Self::Restore(arguments) => restore::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::description::Description;
 use super::json::{Certificates, FirstBoot, NodeStatus, Status};
-use super::remote::{Reached, Route};
+use super::remote::{Reached, Way};
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
@@ -31,11 +31,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
     #[command(flatten)]
-    route: Route,
+    way: Way,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = Reached::open(&arguments.description, &arguments.route, session)?;
+    let reached = arguments.way.open(&arguments.description, session)?;
     let nodes = &reached.project.cluster.nodes;
     let asked: Vec<_> = thread::scope(|scope| {
         let reached = &reached;

@@ -10,6 +10,7 @@ mod authority;
 mod check;
 mod error;
 mod hash;
+mod joining;
 mod label;
 mod made;
 pub mod snapshot;
@@ -22,6 +23,7 @@ pub use admin::api_url;
 pub use admin_store::Lent;
 pub use error::Error;
 pub use hash::wifi_psk;
+pub use joining::Joining;
 pub use made::{Fixed, Made, kubelet_may_lag};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use ssh::{HostKeys, SshKeyPair};
@@ -56,6 +58,8 @@ pub struct Identity {
     /// What the nodes' SSH host keys are made of; `None` before the first build of a cluster that an older
     /// pibake made.
     pub host_keys: Option<HostKeys>,
+    /// What the workers' new cards join with.
+    pub joining: Joining,
     /// What makes password hashes differ between clusters and not between builds.
     pub salt: Secret,
     /// What the cluster was made with, once its first cards were made.
@@ -101,6 +105,7 @@ impl Identity {
             admin_key,
             ssh_key: None,
             host_keys: Some(HostKeys::make()?),
+            joining: Joining::default(),
             salt: Secret::new(hex::encode(salt)),
             made: None,
         })

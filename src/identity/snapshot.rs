@@ -172,7 +172,7 @@ fn unseal(from: impl BufRead + Send + fmt::Debug + 'static, identity: &Identity)
 /// # Errors
 /// [`SnapshotError`] with `path` for what cannot be read, decrypted or written.
 pub fn decrypt(path: &Path, identity: &Identity, to: &mut impl Write) -> Result<(), SnapshotError> {
-    let decrypt = || -> Result<(), Fault> {
+    let mut decrypt = || -> Result<(), Fault> {
         let from = BufReader::with_capacity(1 << 20, File::open(path)?);
         Ok(io::copy(&mut unseal(from, identity)?, to).map(drop)?)
     };

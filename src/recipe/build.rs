@@ -172,7 +172,8 @@ impl Renderer<'_> {
         Ok(())
     }
 
-    /// The node's SSH host key, where the user has none for it; and the cluster's CA. Its key goes to the control plane
+    /// The node's SSH host key, where the user has none for it; what a worker joins with again; and the cluster's CA. Its
+    /// key goes to the control plane
     /// alone, as do the key of encrypted copies of etcd and the copy that it begins with.
     fn add_keys(&self, changes: &mut Changes) -> Result<(), Error> {
         let secrets = self.from.secrets;
@@ -185,6 +186,9 @@ impl Renderer<'_> {
         if let Some(pair) = &secrets.host_key {
             place(node_paths::HOST_KEY, pair.private.reveal(), 0o600, self.secret())?;
             place(node_paths::HOST_PUBLIC_KEY, &format!("{}\n", pair.public), 0o644, Secrecy::Public)?;
+        }
+        if let Some(conf) = &secrets.join_conf {
+            place(node_paths::JOIN_CONF, conf.reveal(), 0o600, self.secret())?;
         }
         if !self.from.node.is_control_plane() {
             return Ok(());

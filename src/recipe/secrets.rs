@@ -51,6 +51,8 @@ pub(super) struct CardSecrets {
     pub(super) ssh_keys: Vec<String>,
     /// The node's own.
     pub(super) host_key: Option<SshKeyPair>,
+    /// What this worker joins with where its token is not accepted.
+    pub(super) join_conf: Option<Secret>,
     /// What the control plane encrypts copies of etcd with.
     pub(super) backup_key: Option<Secret>,
     pub(super) password_hash: Option<Secret>,
@@ -123,6 +125,7 @@ impl CardSecrets {
             certificates_from: identity.not_before,
             ssh_keys: identity.authorized_keys(&cluster.access),
             host_key: host_key.transpose()?,
+            join_conf: identity.join_conf(cluster, node),
             backup_key: identity.host_keys.as_ref().filter(|_| node.is_control_plane()).map(HostKeys::backup_key),
             password_hash: identity.password_hash(&cluster.access),
             wifi_psk: cluster.network.wifi().and_then(wifi_psk),
@@ -155,6 +158,7 @@ impl CardSecrets {
                 public: "(a key that the first build makes)".to_owned(),
                 private: empty(),
             }),
+            join_conf: None,
             backup_key: node.is_control_plane().then(empty),
             password_hash: cluster.access.password.as_ref().map(|password| match password {
                 Password::Hash(hash) => hash.clone(),
@@ -182,6 +186,7 @@ impl CardSecrets {
                 public: pair.public.clone(),
                 private: Secret::new(format!("{PLACEHOLDER}\n")),
             }),
+            join_conf: self.join_conf.as_ref().map(|_| Secret::new(format!("{PLACEHOLDER}\n"))),
             backup_key: self.backup_key.as_ref().map(|_| placeholder()),
             password_hash: self.password_hash.as_ref().map(|_| placeholder()),
             wifi_psk: self.wifi_psk.as_ref().map(|_| placeholder()),

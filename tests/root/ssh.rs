@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         trial("ssh: another host key is refused", another_host_key),
         trial("ssh: status tells of each node", status),
         trial("ssh: a copy of etcd is fetched and verified", backup),
+        trial("ssh: a node is removed, or stays what it was", remove),
         trial("ssh: a copy of etcd is fetched from another node than node-1, and decrypted", backup_from_worker),
     ]
 }
@@ -332,8 +333,11 @@ fn backup_from_worker() {
     gpg.args(["--batch", "--quiet", "--no-autostart", "--pinentry-mode", "loopback", "--homedir"]);
     gpg.arg(lab.path("client")).args(["--s2k-count", "65536", "--passphrase-file"]).arg(lab.path("key"));
     run(gpg.arg("--output").arg(&sealed).arg("--symmetric").arg(lab.path("etcd.tar")));
-    let run = |arguments: &[&str]| said(&lab.pibake("1 2", arguments));
+    // node-1, the way to the others, is dead.
+    let run = |arguments: &[&str]| said(&lab.pibake("2", arguments));
     let (code, out, err) = run(&["-q", "backup", "--from", "2"]);
+    assert!(code == Some(1) && out.is_empty(), "{code:?} {out} {err}");
+    let (code, out, err) = run(&["-q", "backup", "--from", "2", "--direct"]);
     assert_eq!(
         (code, out.as_str()),
         (Some(0), "backups/20261126T000000Z has a copy of etcd (3000000 bytes) and of .pibake\n"),
@@ -349,7 +353,67 @@ fn backup_from_worker() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&sealed, bytes).unwrap();
-    let (code, _, err) = run(&["-q", "backup", "--from", "node-2", "--to", "other"]);
+    let (code, _, err) = run(&["-q", "backup", "--from", "node-2", "--direct", "--to", "other"]);
     assert!(code == Some(3) && err.contains("is not a whole copy of etcd"), "{code:?} {err}");
     assert_eq!(fs::read_dir(lab.path("other")).unwrap().count(), 0);
+}
+
+fn remove() {
+    let lab = Lab::new();
+    put_program(&lab.path("bin/sudo"), "#!/bin/sh\n[ \"$1\" = -n ] && shift && exec \"$@\"\n");
+    let record = |then: &str| format!("#!/bin/sh\necho \"$NODE ${{0##*/}} $*\" >>'{}'\n{then}\n", lab.path("calls").display());
+    let program = |name: &str, then: &str| put_program(&lab.path("bin").join(name), record(then));
+    program("kubectl", "");
+    program("kubeadm", "");
+    program("systemctl", "");
+    let deeds = |on: &str, arguments: &[&str]| {
+        fs::write(lab.path("calls"), "").unwrap();
+        let (code, out, err) = said(&lab.pibake(on, arguments));
+        let calls = fs::read_to_string(lab.path("calls")).unwrap();
+        let calls = calls.replace("--kubeconfig /etc/kubernetes/admin.conf ", "");
+        let calls: Vec<String> = calls.lines().filter(|call| !call.contains(" get ")).map(str::to_owned).collect();
+        (code, out + &err, calls)
+    };
+    let token = || fs::read_to_string(lab.path(".pibake/token")).unwrap().lines().nth(1).unwrap().to_owned();
+    let before = token();
+    let drain = "1 kubectl drain node-2 --ignore-daemonsets --delete-emptydir-data --force \
+                 --skip-wait-for-delete-timeout=60 --timeout=300s";
+    let delete = "1 kubectl delete node node-2 --ignore-not-found";
+    let revoke =
+        |token: &str| format!("1 kubectl --namespace kube-system delete secret bootstrap-token-{} --ignore-not-found", &token[..6]);
+
+    // Pods that cannot be moved keep it where it is.
+    program("kubectl", "case $* in *drain*) echo 'error: a disruption budget' >&2; exit 1 ;; esac");
+    let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "2"]);
+    assert!(code == Some(1) && text.contains("a disruption budget. It is still part of the cluster"), "{text}");
+    assert_eq!((calls, token()), (vec![drain.to_owned()], before.clone()));
+    // The control plane stays, and without it nothing is done.
+    let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "1"]);
+    assert!(code == Some(2) && text.contains("is the control plane") && calls.is_empty(), "{text}");
+    let (code, text, calls) = deeds("2", &["-q", "remove", "--node", "2"]);
+    assert!(code == Some(1) && text.contains("nothing was changed") && calls.is_empty(), "{text}");
+
+    program("kubectl", "");
+    let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "node-2"]);
+    assert!(code == Some(0) && text.starts_with("node-2 is no longer part of the cluster\n"), "{text}");
+    assert!(text.contains("set nodes = 1"), "{text}");
+    let reset = [
+        "2 systemctl disable --now pibake-copies.timer pibake-certificates.timer",
+        "2 kubeadm reset --force",
+        "2 systemctl disable --now kubelet",
+    ];
+    let mut expected = vec![drain.to_owned()];
+    expected.extend(reset.map(str::to_owned));
+    expected.extend([delete.to_owned(), revoke(&before)]);
+    assert_eq!(calls, expected);
+    assert_ne!(token(), before);
+
+    // One that is dead.
+    let before = token();
+    let (code, text, calls) = deeds("1", &["-q", "remove", "--node", "2", "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&document["drained"], &document["reset"]), (&true.into(), &false.into()));
+    assert!(document["advice"][0].as_str().unwrap().contains("could not be reset"), "{document}");
+    assert_eq!(calls, [drain.to_owned(), delete.to_owned(), revoke(&before)]);
 }

@@ -329,6 +329,15 @@ pub(crate) struct BackedUp {
     pub etcd_bytes: u64,
 }
 
+/// `pibake remove`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Removed {
+    pub node: String,
+    pub drained: bool,
+    pub reset: bool,
+    pub advice: Vec<String>,
+}
+
 /// `pibake completions`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Completions {

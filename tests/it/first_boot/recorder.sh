@@ -341,6 +341,9 @@ etcdutl_() {
 kubeadm_join() {
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
 	preflight join /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt
+	if [ "${line%kubeadm-join.yaml*}" != "$line" ]; then
+		cp "$root/run/pibake/kubeadm-join.yaml" "$STATE/joined-with"
+	fi
 	has control-plane-up || fail_kubeadm "preflight: couldn't validate the identity of the API Server: connection refused"
 	kubelet_start
 }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 
 use support::tool_path;
@@ -15,6 +15,9 @@ use super::machine::{Machine, Ran};
 
 /// The port of pibake-copies.socket.
 const PORT: u16 = 6440;
+
+/// How many pairs there were.
+static NUMBER: AtomicU8 = AtomicU8::new(0);
 
 struct Pair {
     first: Machine,
@@ -51,8 +54,8 @@ impl Pair {
             fs::remove_file(worker.path("bin").join(real)).unwrap();
         }
         // An address of this test's own, so that the port is free.
-        let number = std::process::id();
-        let address = format!("127.78.{}.{}", number >> 8 & 0xff, number & 0xff);
+        let (pid, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
+        let address = format!("127.{}.{}.{}", 78 + number, pid >> 8 & 0xff, pid & 0xff);
         let env = worker.read("etc/pibake/node.env").replace("10.0.0.1:6443", &format!("{address}:6443"));
         worker.put("etc/pibake/node.env", &env);
         let listener = TcpListener::bind((address.as_str(), PORT)).unwrap();
