@@ -27,6 +27,9 @@ pub const HOST_PUBLIC_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
 /// Which certificates of the node end when (`/usr/lib/pibake/certificates`).
 pub const CERTIFICATES: &str = "/var/log/pibake/certificates";
 
+/// How the card of the node is (`/usr/lib/pibake/card`).
+pub const CARD: &str = "/var/log/pibake/card";
+
 /// What the first boot did (`lib/base`).
 pub const FIRST_BOOT_LOG: &str = "/var/log/pibake/first-boot.log";
 

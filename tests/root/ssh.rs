@@ -237,6 +237,16 @@ fn status() {
         assert!(line.ends_with("GiB") && !line.contains('?'), "{line}");
     }
 
+    // A card that is about to die.
+    fs::write(
+        lab.path("logs-1/card"),
+        "format=1\nnode=node-1\nstate=failing\nerrors=3\nmessage=the kernel had 3 errors with mmcblk0\n",
+    )
+    .unwrap();
+    let (code, out, _) = said(&lab.pibake("1 2", &["-q", "status"]));
+    assert!(code == Some(1) && out.contains("node-1: card: the kernel had 3 errors with mmcblk0\n"), "{out}");
+    fs::remove_file(lab.path("logs-1/card")).unwrap();
+
     nodes("False");
     fs::write(
         lab.path("logs-2/certificates"),

@@ -297,6 +297,8 @@ pub(crate) struct NodeStatus {
     pub ready: Option<bool>,
     pub kubelet: Option<String>,
     pub certificates: Option<Certificates>,
+    pub card: Option<CardStatus>,
+    pub read_only: Option<bool>,
     pub disk_bytes: Option<u64>,
     pub disk_free_bytes: Option<u64>,
     pub memory_bytes: Option<u64>,
@@ -319,6 +321,14 @@ pub(crate) struct Certificates {
     pub message: String,
     pub first: Option<String>,
     pub ends: Option<String>,
+}
+
+/// How a node's card is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CardStatus {
+    pub state: String,
+    pub errors: u64,
+    pub message: String,
 }
 
 /// `pibake backup`

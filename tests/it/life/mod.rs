@@ -1,5 +1,6 @@
 //! The life of a cluster after its first boot.
 
+mod card;
 mod certificates;
 mod copies;
 mod kubeconfig;
