@@ -39,5 +39,8 @@ pub const FIRST_BOOT_STATUS: &str = "/var/log/pibake/status";
 /// What copies of etcd that leave the control plane are encrypted with (`snapshot`).
 pub const BACKUP_KEY: &str = "/etc/pibake/backup.key";
 
+/// The user's manifests (`72-manifests`).
+pub const MANIFESTS: &str = "/etc/pibake/manifests";
+
 /// The copy of etcd that a card of the control plane begins with (`lib/restore`).
 pub const RESTORED_COPY: &str = "/var/lib/pibake/restore.tar.gz";

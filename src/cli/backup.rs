@@ -104,7 +104,9 @@ fn fetch(
         |why: &str| Failure::new(ErrorClass::Verification, format!("the copy of etcd {why}: try it again"));
     let size: u64 = size.parse().ok().filter(|size| *size <= MOST).ok_or_else(|| damaged("says no size"))?;
     let is_sealed = !node.is_control_plane();
-    let stamp = name.strip_suffix(if is_sealed { ".tar.gpg" } else { ".tar" }).filter(|stamp| stamp.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let stamp = name
+        .strip_suffix(if is_sealed { ".tar.gpg" } else { ".tar" })
+        .filter(|stamp| stamp.bytes().all(|b| b.is_ascii_alphanumeric()));
     let stamp = stamp.ok_or_else(|| damaged("has a name that no node gives"))?;
 
     let making = |path: &Path| format!("making {}", path.display());

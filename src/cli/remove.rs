@@ -12,8 +12,10 @@ use crate::identity::token::id;
 use crate::workflow::NodeSelector;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The node's pods are moved to other nodes, it is reset and deleted, and its token is revoked. Its entry in \
-                        pibake.toml stays: a card that is written for it makes it a node again.")]
+#[command(
+    after_help = "The node's pods are moved to other nodes, it is reset and deleted, and its token is revoked. Its entry in \
+                        pibake.toml stays: a card that is written for it makes it a node again."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
@@ -48,11 +50,10 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let on_first = |script: &str| reached.run(first, &as_root(script));
 
     session.progress().note(&format!("moving the pods of {} to other nodes", node.name));
-    let mut drained = true;
-    match on_first(&drain(node)) {
-        Answer::Said(text) => drained = !text.contains(ABSENT),
+    let drained = match on_first(&drain(node)) {
+        Answer::Said(text) => !text.contains(ABSENT),
         Answer::Unreachable(why) => return Err(unreachable(first, &why)),
-        Answer::Failed(_) if arguments.force => drained = false,
+        Answer::Failed(_) if arguments.force => false,
         Answer::Failed(why) => {
             return Err(Failure::new(
                 ErrorClass::Failed,
@@ -63,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
                 ),
             ));
         }
-    }
+    };
     // A kubelet that runs would register its node again.
     session.progress().note(&format!("resetting {}", node.name));
     let reset = reached.run(node, &as_root(RESET));
@@ -84,9 +85,16 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     }
     let is_last = cluster.nodes.last().is_some_and(|last| last.number == node.number);
     advice.push(if is_last {
-        format!("in pibake.toml set nodes = {}, or build and status will still count {}", node.number - 1, node.name)
+        format!(
+            "in pibake.toml set nodes = {}, or build and status will still count {}",
+            node.number - 1,
+            node.name
+        )
     } else {
-        format!("{} is still one of the nodes in pibake.toml, between others that keep their numbers", node.name)
+        format!(
+            "{} is still one of the nodes in pibake.toml, between others that keep their numbers",
+            node.name
+        )
     });
     let reset = matches!(reset, Answer::Said(_));
     session.result(&Removed { node: node.name.to_string(), drained, reset, advice: advice.clone() }, || {
@@ -97,7 +105,10 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
 }
 
 fn unreachable(first: &Node, why: &str) -> Failure {
-    Failure::new(ErrorClass::Network, format!("{} cannot be reached by SSH: {why}; nothing was changed", first.name))
+    Failure::new(
+        ErrorClass::Network,
+        format!("{} cannot be reached by SSH: {why}; nothing was changed", first.name),
+    )
 }
 
 /// No script here has a quote in it, and names of nodes are plain labels.

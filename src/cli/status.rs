@@ -289,7 +289,10 @@ mod tests {
     #[test]
     fn the_mount_that_lies_on_top_says_whether_it_is_read_only() {
         for (text, read_only) in [
-            ("/dev/mmcblk0p2 / ext4 rw,noatime,commit=30 0 0\n/dev/mmcblk0p1 /boot/firmware vfat ro 0 0\n", Some(false)),
+            (
+                "/dev/mmcblk0p2 / ext4 rw,noatime,commit=30 0 0\n/dev/mmcblk0p1 /boot/firmware vfat ro 0 0\n",
+                Some(false),
+            ),
             ("/dev/mmcblk0p2 / ext4 ro,noatime,errors=remount-ro 0 0\n", Some(true)),
             ("rootfs / rootfs rw 0 0\n/dev/mmcblk0p2 / ext4 ro 0 0\nproc /proc proc rw 0 0\n", Some(true)),
             ("/dev/root / ext4 rw,errors=remount-ro 0 0\n", Some(false)),

@@ -42,7 +42,7 @@ pub use containerd::ContainerdVersion;
 pub use fingerprint::Fingerprint;
 pub use init::init;
 pub use kernel_argument::KernelArgument;
-pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
+pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion, NetworkPlugin};
 pub use login::Accounts;
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,

@@ -102,7 +102,11 @@ mod tests {
         let first = identity.joining.clone();
         assert!(identity.join_conf(&cluster, node(1)).is_none(), "the control plane joins nobody");
         let conf = identity.join_conf(&cluster, node(2)).unwrap();
-        assert!(conf.reveal().contains("server: \"https://kubernetes.cluster.home:6443\""), "{}", conf.reveal());
+        assert!(
+            conf.reveal().contains("server: \"https://kubernetes.cluster.home:6443\""),
+            "{}",
+            conf.reveal()
+        );
         assert!(conf.reveal().contains("user: \"system:node:node-2\""));
         assert_ne!(Some(conf), identity.join_conf(&cluster, node(3)));
         assert_eq!(Joining::read(first.text().reveal()), Some(first.clone()));

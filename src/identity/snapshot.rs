@@ -445,10 +445,22 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         let whole = archive(|_| {});
         std::fs::write(path("x.tar"), &whole).unwrap();
-        std::fs::write(path("key"), format!("{}\n", ours.host_keys.as_ref().unwrap().backup_key().reveal())).unwrap();
+        std::fs::write(path("key"), format!("{}\n", ours.host_keys.as_ref().unwrap().backup_key().reveal()))
+            .unwrap();
         let mut gpg = Command::new("gpg");
-        gpg.args(["--batch", "--quiet", "--no-autostart", "--pinentry-mode", "loopback", "--s2k-count", "65536"]);
-        gpg.args(["--cipher-algo", "AES256", "--homedir"]).arg(dir.path()).arg("--passphrase-file").arg(path("key"));
+        gpg.args([
+            "--batch",
+            "--quiet",
+            "--no-autostart",
+            "--pinentry-mode",
+            "loopback",
+            "--s2k-count",
+            "65536",
+        ]);
+        gpg.args(["--cipher-algo", "AES256", "--homedir"])
+            .arg(dir.path())
+            .arg("--passphrase-file")
+            .arg(path("key"));
         gpg.arg("--output").arg(path("x.tar.gpg")).arg("--symmetric").arg(path("x.tar"));
         assert!(gpg.status().unwrap().success());
 

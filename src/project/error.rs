@@ -120,7 +120,9 @@ pub enum Error {
 fn from_backup(copy: &Path, state: &Path) -> String {
     let around = if copy.is_dir() { Some(copy) } else { copy.parent() };
     match around.map(|dir| dir.join(STORE_COPY)).filter(|dir| dir.is_dir()) {
-        Some(own) => format!(", such as the one in the backup: cp -a {} {}", shell_word(&own), shell_word(state)),
+        Some(own) => {
+            format!(", such as the one in the backup: cp -a {} {}", shell_word(&own), shell_word(state))
+        }
         None => String::new(),
     }
 }

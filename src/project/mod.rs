@@ -63,7 +63,8 @@ impl Project {
     /// The same, where the control plane's card goes on with the copy of etcd at `path`: an archive, or a folder that
     /// `pibake backup` made.
     pub fn restoring(mut self, path: &Path) -> Result<Self, Error> {
-        let missing = || Error::NothingToRestore { state: self.store.dir().to_owned(), copy: path.to_owned() };
+        let missing =
+            || Error::NothingToRestore { state: self.store.dir().to_owned(), copy: path.to_owned() };
         let identity = self.existing_identity()?.ok_or_else(missing)?;
         self.snapshot = Some(Snapshot::read(path, &identity, self.store.dir())?);
         Ok(self)

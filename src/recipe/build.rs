@@ -198,6 +198,13 @@ impl Renderer<'_> {
         if let Some(key) = &secrets.backup_key {
             place(node_paths::BACKUP_KEY, &format!("{}\n", key.reveal()), 0o600, self.secret())?;
         }
+        for manifest in &self.extras.manifests {
+            // It may have a Secret in it, which pibake cannot tell from other objects' data.
+            let content = manifest.text.clone().into_bytes();
+            let action = Action::Write { content, access: Access::root(0o600), secrecy: Secrecy::Secret };
+            let path = format!("{}/{}", node_paths::MANIFESTS, manifest.name);
+            changes.insert((Volume::Root, ImagePath::new(path)?), action);
+        }
         if let Some(snapshot) = &self.extras.snapshot {
             let content = snapshot.archive.to_vec();
             let action = Action::Write { content, access: Access::root(0o600), secrecy: Secrecy::Secret };

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::apt::{KeyError, read_key};
+use super::manifests::{self, Manifest, ManifestError};
 use super::overlays::{OverlayError, Overlays};
 use super::user_data::CloudConfig;
 use crate::cluster::{AptSource, Cluster};
@@ -22,6 +23,8 @@ pub struct Extras {
     pub docker_key: Option<String>,
     /// The key of the repository with Kubernetes, likewise.
     pub kubernetes_key: Option<String>,
+    /// The user's manifests, which node-1 applies once.
+    pub manifests: Vec<Manifest>,
     /// The copy of etcd that the control plane's card begins with, where it is not an empty database.
     pub snapshot: Option<Snapshot>,
 }
@@ -32,6 +35,9 @@ pub enum ExtrasError {
     /// The overlays.
     #[error(transparent)]
     Overlays(#[from] OverlayError),
+    /// The user's manifests.
+    #[error(transparent)]
+    Manifests(#[from] ManifestError),
     /// A file cannot be read.
     #[error("reading {}, which {key} names", path.display())]
     Read {
@@ -68,6 +74,7 @@ impl Classified for ExtrasError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Overlays(error) => error.class(),
+            Self::Manifests(error) => error.class(),
             Self::Key { source, .. } => source.class(),
             Self::Read { .. } | Self::Encoding { .. } => ErrorClass::Configuration,
         }
@@ -77,7 +84,14 @@ impl Classified for ExtrasError {
 impl Default for Extras {
     /// Nothing of the user's.
     fn default() -> Self {
-        Self { overlays: Overlays::built_in(), user_data: None, docker_key: None, kubernetes_key: None, snapshot: None }
+        Self {
+            overlays: Overlays::built_in(),
+            user_data: None,
+            docker_key: None,
+            kubernetes_key: None,
+            manifests: Vec::new(),
+            snapshot: None,
+        }
     }
 }
 
@@ -96,6 +110,7 @@ impl Extras {
             user_data,
             docker_key: apt_key("sources.docker.key-file", &sources.docker)?,
             kubernetes_key: apt_key("sources.kubernetes.key-file", &sources.kubernetes)?,
+            manifests: manifests::load(cluster)?,
             snapshot: None,
         })
     }

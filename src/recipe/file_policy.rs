@@ -3,6 +3,7 @@
 
 use super::Access;
 use super::inputs::Inputs;
+use crate::cluster::NetworkPlugin;
 
 /// What the manifest says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) enum When {
     UnsyncedPulls,
     /// All, where containerd reads the folder certs.d.
     CertsFolder,
+    /// All, where flannel makes the pod network.
+    Flannel,
 }
 
 impl When {
@@ -45,6 +48,7 @@ impl When {
             Self::Password => from.secrets.password_hash.is_some(),
             Self::Ntp => !from.cluster.sources.ntp.is_empty(),
             Self::UnsyncedPulls => !from.software.containerd.syncs_pulls(),
+            Self::Flannel => from.cluster.kubernetes.plugin == NetworkPlugin::Flannel,
             Self::CertsFolder => from.software.containerd.reads_config_path(),
         }
     }

@@ -126,7 +126,11 @@ impl CardSecrets {
             ssh_keys: identity.authorized_keys(&cluster.access),
             host_key: host_key.transpose()?,
             join_conf: identity.join_conf(cluster, node),
-            backup_key: identity.host_keys.as_ref().filter(|_| node.is_control_plane()).map(HostKeys::backup_key),
+            backup_key: identity
+                .host_keys
+                .as_ref()
+                .filter(|_| node.is_control_plane())
+                .map(HostKeys::backup_key),
             password_hash: identity.password_hash(&cluster.access),
             wifi_psk: cluster.network.wifi().and_then(wifi_psk),
             wifi_passphrase: wifi_passphrase(cluster),
@@ -243,7 +247,8 @@ impl CardSecrets {
         let keys =
             [Some(&self.ca_key), self.host_key.as_ref().map(|pair| &pair.private)].into_iter().flatten();
         let key = keys.flat_map(|key| key.reveal().lines()).filter(|line| !line.starts_with("-----"));
-        let single = [&self.token, &self.password_hash, &self.wifi_psk, &self.backup_key].into_iter().flatten();
+        let single =
+            [&self.token, &self.password_hash, &self.wifi_psk, &self.backup_key].into_iter().flatten();
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
         SecretScanner::new(single.chain(tokens).chain(proxies).map(Secret::reveal).chain(key))
     }

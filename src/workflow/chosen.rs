@@ -40,7 +40,8 @@ impl Described {
         let project = if begins_anew { project.begin_anew() } else { project };
         if begins_anew && let Some(fixed) = project.changed()? {
             control.warn(Warning::BeginsAnew(fixed));
-        } else if begins_anew && project.existing_identity()?.is_some_and(|identity| identity.made.is_some()) {
+        } else if begins_anew && project.existing_identity()?.is_some_and(|identity| identity.made.is_some())
+        {
             control.warn(Warning::Empties);
         }
         let mut chosen = Chosen { described: Self { project, control }, chosen, begins: false, early: None };

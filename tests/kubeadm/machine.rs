@@ -150,6 +150,8 @@ impl Project {
             stage = "stages/65-control-plane";
             let library = self.baked(node, "/usr/lib/pibake/lib/restore");
             machine.put("/pibake/lib/restore", &library, 0o755);
+        } else {
+            files.push("/etc/pibake/join.conf");
         }
         for path in files {
             machine.put(path, &self.baked(node, path), 0o600);

@@ -75,8 +75,9 @@ fn copy(machine: &Machine, dir: &Path) {
         fs::write(dir.join("copy").join(file), machine.read(&format!("/etc/kubernetes/{file}"))).unwrap();
     }
     let ca = hex::encode(Sha256::digest(machine.read("/etc/kubernetes/pki/ca.crt")));
-    let about =
-        format!("format=1\nnode=node-1\nmade=2026-11-26T13:12:27Z\nrevision=2\nkubernetes=v1.20.2\nca={ca}\n");
+    let about = format!(
+        "format=1\nnode=node-1\nmade=2026-11-26T13:12:27Z\nrevision=2\nkubernetes=v1.20.2\nca={ca}\n"
+    );
     fs::write(dir.join("copy/about"), about).unwrap();
     run(tool("tar", "tar")
         .arg("-C")
@@ -115,7 +116,10 @@ pub fn goes_on() {
     let said = segment.run(&second, CONTROL_PLANE).well();
     assert!(said.contains("restoring etcd from the copy"), "{said}");
     for authority in ["ca", "front-proxy-ca", "etcd/ca"] {
-        assert!(said.contains(&format!("[certs] Using existing {authority} certificate authority\n")), "{said}");
+        assert!(
+            said.contains(&format!("[certs] Using existing {authority} certificate authority\n")),
+            "{said}"
+        );
     }
     assert!(said.contains("[certs] Using the existing \"sa\" key\n"), "{said}");
     assert!(said.contains("Your Kubernetes control-plane has initialized successfully!"), "{said}");
@@ -132,7 +136,10 @@ pub fn goes_on() {
     let flags: Vec<&str> = flags.filter(|flag| of_member.iter().any(|name| flag.starts_with(name))).collect();
     assert_eq!(flags.len(), 3, "{manifest}");
     let etcd = Etcd::over(&second.path("/var/lib/etcd"), &flags);
-    assert_eq!(run(&mut etcd.etcdctl(&["get", "--print-value-only", "/registry/x"])).trim_end(), "in the cluster");
+    assert_eq!(
+        run(&mut etcd.etcdctl(&["get", "--print-value-only", "/registry/x"])).trim_end(),
+        "in the cluster"
+    );
     let members = run(&mut etcd.etcdctl(&["member", "list"]));
     assert!(members.contains(&format!("https://{address}:2380")), "{members}");
 }

@@ -23,7 +23,10 @@ pub fn trials() -> Vec<Trial> {
         trial("ssh: status tells of each node", status),
         trial("ssh: a copy of etcd is fetched and verified", backup),
         trial("ssh: a node is removed, or stays what it was", remove),
-        trial("ssh: a copy of etcd is fetched from another node than node-1, and decrypted", backup_from_worker),
+        trial(
+            "ssh: a copy of etcd is fetched from another node than node-1, and decrypted",
+            backup_from_worker,
+        ),
     ]
 }
 
@@ -371,7 +374,9 @@ fn backup_from_worker() {
 fn remove() {
     let lab = Lab::new();
     put_program(&lab.path("bin/sudo"), "#!/bin/sh\n[ \"$1\" = -n ] && shift && exec \"$@\"\n");
-    let record = |then: &str| format!("#!/bin/sh\necho \"$NODE ${{0##*/}} $*\" >>'{}'\n{then}\n", lab.path("calls").display());
+    let record = |then: &str| {
+        format!("#!/bin/sh\necho \"$NODE ${{0##*/}} $*\" >>'{}'\n{then}\n", lab.path("calls").display())
+    };
     let program = |name: &str, then: &str| put_program(&lab.path("bin").join(name), record(then));
     program("kubectl", "");
     program("kubeadm", "");
@@ -381,7 +386,8 @@ fn remove() {
         let (code, out, err) = said(&lab.pibake(on, arguments));
         let calls = fs::read_to_string(lab.path("calls")).unwrap();
         let calls = calls.replace("--kubeconfig /etc/kubernetes/admin.conf ", "");
-        let calls: Vec<String> = calls.lines().filter(|call| !call.contains(" get ")).map(str::to_owned).collect();
+        let calls: Vec<String> =
+            calls.lines().filter(|call| !call.contains(" get ")).map(str::to_owned).collect();
         (code, out + &err, calls)
     };
     let token = || fs::read_to_string(lab.path(".pibake/token")).unwrap().lines().nth(1).unwrap().to_owned();
@@ -389,13 +395,20 @@ fn remove() {
     let drain = "1 kubectl drain node-2 --ignore-daemonsets --delete-emptydir-data --force \
                  --skip-wait-for-delete-timeout=60 --timeout=300s";
     let delete = "1 kubectl delete node node-2 --ignore-not-found";
-    let revoke =
-        |token: &str| format!("1 kubectl --namespace kube-system delete secret bootstrap-token-{} --ignore-not-found", &token[..6]);
+    let revoke = |token: &str| {
+        format!(
+            "1 kubectl --namespace kube-system delete secret bootstrap-token-{} --ignore-not-found",
+            &token[..6]
+        )
+    };
 
     // Pods that cannot be moved keep it where it is.
     program("kubectl", "case $* in *drain*) echo 'error: a disruption budget' >&2; exit 1 ;; esac");
     let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "2"]);
-    assert!(code == Some(1) && text.contains("a disruption budget. It is still part of the cluster"), "{text}");
+    assert!(
+        code == Some(1) && text.contains("a disruption budget. It is still part of the cluster"),
+        "{text}"
+    );
     assert_eq!((calls, token()), (vec![drain.to_owned()], before.clone()));
     // The control plane stays, and without it nothing is done.
     let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "1"]);

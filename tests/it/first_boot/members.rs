@@ -246,7 +246,10 @@ const BLOCK: &str = "  bootstrapToken:\n    apiServerEndpoint: \"kubernetes:6443
 fn new_card(certificate: &str, signatures: &str) -> Node {
     let node = Node::new(Role::Worker);
     let block = BLOCK.replace("PIN", &format!("\"{}\"", pki::cluster().pin));
-    node.put("etc/pibake/kubeadm.yaml", &format!("discovery:\n{block}  timeout: \"1h\"\nnodeRegistration:\n  name: node-2\n"));
+    node.put(
+        "etc/pibake/kubeadm.yaml",
+        &format!("discovery:\n{block}  timeout: \"1h\"\nnodeRegistration:\n  name: node-2\n"),
+    );
     node.put("etc/pibake/join.conf", &join_conf(certificate));
     node.state("answers/cluster-info", &cluster_info(pki::cluster(), signatures));
     node
@@ -272,7 +275,9 @@ fn a_new_card_takes_the_place_of_the_old_one_without_a_token() {
 #[test]
 fn a_new_card_survives_a_power_cut_while_it_joins() {
     let again = JOIN.replace("/etc/pibake/kubeadm.yaml", "/run/pibake/kubeadm-join.yaml");
-    for point in ["start", "discovered", "bootstrap begun", "certificate requested", "certificate signed", "end"] {
+    for point in
+        ["start", "discovered", "bootstrap begun", "certificate requested", "certificate signed", "end"]
+    {
         let node = new_card(&pki::cluster().node, "");
         node.cut_off(&format!("{again} @{point}"), &[]);
         node.complete(&[]);

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod keyrings;
+mod manifests;
 mod members;
 pub(crate) mod node;
 mod pki;

@@ -311,7 +311,7 @@ ctr_() {
 		ln -sf "${0%/*}/recorder" "$last/usr/local/bin/etcdutl"
 		;;
 	"--namespace k8s.io images unmount --rm "*)
-		rm -rf "$last/usr" "$STATE/mounted"
+		rm -rf "${last:?}/usr" "$STATE/mounted"
 		;;
 	*) die "unknown: ctr $*" ;;
 	esac
@@ -414,6 +414,14 @@ kubectl_() {
 	fi
 	case $* in
 	*configmap/kubeadm-config*) [ -e "$root/var/lib/etcd/member/addons" ] || die "not found" ;;
+	*"apply --server-side --force-conflicts --filename"*)
+		for last; do :; done
+		if grep -q "^kind: Custom$" "$last" && [ ! -e "$root/var/lib/etcd/member/defined" ]; then
+			die 'error: resource mapping not found for name: "x" namespace: "" from "": no matches for kind "Custom"'
+		fi
+		if grep -q "^kind: CustomResourceDefinition$" "$last"; then put_file /var/lib/etcd/member/defined ""; fi
+		put_file "/var/lib/etcd/member/applied-${last##*/}" ""
+		;;
 	*"apply --filename"*) put_file /var/lib/etcd/member/flannel "" ;;
 	*"get --filename"*) [ -e "$root/var/lib/etcd/member/flannel" ] || die "not found" ;;
 	*type==*status*) echo True ;;

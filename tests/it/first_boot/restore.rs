@@ -81,7 +81,11 @@ fn a_copy_that_cannot_be_used_is_told_and_no_empty_cluster_begins() {
     torn.put_copy("another text");
     let mut running = torn.start(&[]);
     torn.await_status(&mut running, &["name=control-plane", "state=retrying", "attempt=1"]);
-    assert!(torn.status().contains("message=etcd cannot restore the copy that is on this card"), "{}", torn.status());
+    assert!(
+        torn.status().contains("message=etcd cannot restore the copy that is on this card"),
+        "{}",
+        torn.status()
+    );
     assert!(!torn.calls().iter().any(|call| call.starts_with("kubeadm init")), "{:#?}", torn.calls());
     drop(running);
 
@@ -91,6 +95,10 @@ fn a_copy_that_cannot_be_used_is_told_and_no_empty_cluster_begins() {
     std::fs::write(&archive, &half[..half.len() / 2]).unwrap();
     let mut running = cut.start(&[]);
     cut.await_status(&mut running, &["name=control-plane", "state=retrying", "attempt=1"]);
-    assert!(cut.status().contains("message=the copy of etcd on this card cannot be unpacked"), "{}", cut.status());
+    assert!(
+        cut.status().contains("message=the copy of etcd on this card cannot be unpacked"),
+        "{}",
+        cut.status()
+    );
     assert!(!cut.calls().iter().any(|call| call.starts_with("kubeadm init")));
 }

@@ -24,7 +24,10 @@ fn node(control_plane: bool) -> Machine {
         "case $* in *FSTYPE*) cat \"$STATE/type\" ;; *OPTIONS*) cat \"$STATE/options\" ;; *SOURCE*) cat \"$STATE/source\" ;; esac",
     );
     program("mount", "echo \"mount $1 $2\" >>\"$STATE/deeds\"");
-    program("systemctl", "case $2 in is-enabled) [ -e \"$STATE/trims\" ] ;; *) echo \"$*\" >>\"$STATE/deeds\" ;; esac");
+    program(
+        "systemctl",
+        "case $2 in is-enabled) [ -e \"$STATE/trims\" ] ;; *) echo \"$*\" >>\"$STATE/deeds\" ;; esac",
+    );
     program(
         "journalctl",
         "case \" $* \" in *\" --since -7days _TRANSPORT=kernel \"*) cat \"$STATE/journal\" ;; *) exit 1 ;; esac",
@@ -55,10 +58,13 @@ fn look(machine: &Machine) -> (Ran, String) {
 fn fewer_writes_once_and_not_again() {
     let machine = node(false);
     assert_eq!(look(&machine).1, "format=1\nnode=node-2\nstate=ok\nerrors=0\nmessage=");
-    assert_eq!(machine.read_state("deeds"), format!("mount -o remount,noatime,commit=30\n"));
-    for (kind, options) in
-        [("ext4", "rw,noatime,commit=30,errors=remount-ro"), ("ext4", "ro,relatime"), ("btrfs", "rw,relatime")]
-    {
+    assert_eq!(machine.read_state("deeds"), "mount -o remount,noatime,commit=30\n");
+    for (kind, options) in [
+        ("ext4", "rw,noatime,commit=30,errors=remount-ro"),
+        ("ext4", "rw,noatime,discard,commit=30"),
+        ("ext4", "ro,relatime"),
+        ("btrfs", "rw,relatime"),
+    ] {
         machine.state("type", kind);
         machine.state("options", options);
         machine.state("deeds", "");
@@ -87,7 +93,10 @@ fn a_card_that_is_about_to_die_is_noticed() {
     ] {
         machine.state("journal", &format!("usb 1-1: new device\n{line}\n"));
         let (ran, told) = look(&machine);
-        let begin = format!("format=1\nnode=node-1\nstate=failing\nerrors=1\nmessage=the kernel met errors with mmcblk0, 1 within a week, the last one: {}. It may", line.trim_end_matches('.'));
+        let begin = format!(
+            "format=1\nnode=node-1\nstate=failing\nerrors=1\nmessage=the kernel met errors with mmcblk0, 1 within a week, the last one: {}. It may",
+            line.trim_end_matches('.')
+        );
         assert!(told.starts_with(&begin), "{told}");
         assert!(ran.said.contains("write another card"), "{}", ran.said);
     }
@@ -126,7 +135,11 @@ fn a_card_that_etcd_waits_for_is_slow() {
     };
     metrics(9500, 10000);
     let (_, told) = look(&machine);
-    assert!(told.contains("state=slow\nerrors=0\nmessage=mmcblk0 is slow: ") && told.contains(" in 5 of 100 cases"), "{told}");
+    assert!(
+        told.contains("state=slow\nerrors=0\nmessage=mmcblk0 is slow: ")
+            && told.contains(" in 5 of 100 cases"),
+        "{told}"
+    );
     // Too few to tell, and few among many.
     for (quick, all) in [(0, 999), (9900, 10000), (10000, 10000)] {
         metrics(quick, all);

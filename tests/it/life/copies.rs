@@ -55,7 +55,7 @@ impl Pair {
         }
         // An address of this test's own, so that the port is free.
         let (pid, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
-        let address = format!("127.{}.{}.{}", 78 + number, pid >> 8 & 0xff, pid & 0xff);
+        let address = format!("127.{}.{}.{}", 78 + number, (pid >> 8) & 0xff, pid & 0xff);
         let env = worker.read("etc/pibake/node.env").replace("10.0.0.1:6443", &format!("{address}:6443"));
         worker.put("etc/pibake/node.env", &env);
         let listener = TcpListener::bind((address.as_str(), PORT)).unwrap();
@@ -101,7 +101,11 @@ impl Pair {
 fn the_newest_copies_are_on_another_node_too() {
     let pair = Pair::new();
     let ran = pair.fetch();
-    assert!(ran.code == Some(1) && ran.said.contains("the control plane does not hand one out"), "{}", ran.said);
+    assert!(
+        ran.code == Some(1) && ran.said.contains("the control plane does not hand one out"),
+        "{}",
+        ran.said
+    );
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     for day in 1..=5 {
         pair.offer(&format!("2026110{day}T000000Z.tar.gpg"), &content);

@@ -5,4 +5,5 @@ mod certificates;
 mod copies;
 mod kubeconfig;
 mod machine;
+mod restore;
 mod snapshots;

@@ -177,7 +177,10 @@ fn a_copy_is_whole_and_the_newest_are_kept() {
     let kept = etcd.copies();
     assert_eq!(kept.len(), 7, "{kept:?}");
     let newest = etcd.sealed();
-    assert!(newest.len() == 1 && newest[0].to_str().unwrap().contains(kept[6].file_name().unwrap().to_str().unwrap()));
+    assert!(
+        newest.len() == 1
+            && newest[0].to_str().unwrap().contains(kept[6].file_name().unwrap().to_str().unwrap())
+    );
     assert!(kept.contains(&copies[0]) && kept[0].ends_with("20200115T000000Z.tar"), "{kept:?}");
 }
 
