@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::admin::{api_url, kubeconfig};
-use super::admin_store::authority;
-use super::{Error, Identity};
-use crate::cluster::{Cluster, Node, Secret};
+use super::authority::Authority;
+use super::error::Error;
+use crate::cluster::{Cluster, Secret};
 
 /// How long such a certificate is good for, in seconds: a card is written and put in within a week.
 const VALID: i64 = 7 * 24 * 60 * 60;
@@ -52,74 +51,31 @@ impl Joining {
         };
         Secret::new(self.0.iter().map(line).collect::<String>())
     }
-}
 
-impl Identity {
+    /// The certificate and its key for the node with this number, PEM.
+    pub(super) fn of(&self, number: u16) -> Option<(&str, &Secret)> {
+        self.0.get(&number).map(|pair| (pair.certificate.as_str(), &pair.key))
+    }
+
     /// Makes the certificates of this cluster's workers that are missing or end soon. `now` is in seconds since 1970.
-    pub(super) fn renew_joining(&mut self, cluster: &Cluster, now: i64) -> Result<(), Error> {
-        let issuer = authority(self)?;
+    pub(super) fn renew(&mut self, cluster: &Cluster, issuer: &Authority, now: i64) -> Result<(), Error> {
         for node in cluster.nodes.iter().filter(|node| !node.is_control_plane()) {
             let is_good = |pair: &Pair| pair.ends - now > RENEWED && pair.ends - now <= VALID;
-            if self.joining.0.get(&node.number).is_some_and(is_good) {
+            if self.0.get(&node.number).is_some_and(is_good) {
                 continue;
             }
             let user = format!("system:node:{}", node.name);
             let (certificate, key) = issuer.client(&user, Some("system:nodes"), now, Some(VALID))?;
-            let ends = now.saturating_add(VALID).min(self.not_after);
-            self.joining.0.insert(node.number, Pair { ends, certificate, key });
+            let ends = now.saturating_add(VALID).min(issuer.not_after);
+            self.0.insert(node.number, Pair { ends, certificate, key });
         }
         Ok(())
-    }
-
-    /// The kubeconfig that a worker's card joins with where its token is not accepted; `None` for a node that has no
-    /// certificate yet.
-    #[must_use]
-    pub fn join_conf(&self, cluster: &Cluster, node: &Node) -> Option<Secret> {
-        let pair = self.joining.0.get(&node.number).filter(|_| !node.is_control_plane())?;
-        let url = api_url(&cluster.api_name(), None);
-        let user = format!("system:node:{}", node.name);
-        Some(kubeconfig(cluster, &url, None, &user, &self.ca_certificate, &pair.certificate, &pair.key))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Overrides, Ttl};
-
-    const NOW: i64 = 1_800_000_000;
-
-    #[test]
-    fn a_worker_has_one_for_days_and_the_same_until_it_ends_soon() {
-        let parse = |text: &str| {
-            Cluster::parse("pibake.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap()
-        };
-        let cluster = parse("nodes = 3");
-        let mut identity = Identity::make("kubernetes", NOW, Ttl::NEVER).unwrap();
-        let node = |number: usize| &cluster.nodes[number - 1];
-        assert!(identity.join_conf(&cluster, node(2)).is_none());
-        identity.renew_joining(&cluster, NOW).unwrap();
-        let first = identity.joining.clone();
-        assert!(identity.join_conf(&cluster, node(1)).is_none(), "the control plane joins nobody");
-        let conf = identity.join_conf(&cluster, node(2)).unwrap();
-        assert!(
-            conf.reveal().contains("server: \"https://kubernetes.cluster.home:6443\""),
-            "{}",
-            conf.reveal()
-        );
-        assert!(conf.reveal().contains("user: \"system:node:node-2\""));
-        assert_ne!(Some(conf), identity.join_conf(&cluster, node(3)));
-        assert_eq!(Joining::read(first.text().reveal()), Some(first.clone()));
-        for (days, same) in [(0, true), (3, true), (4, false), (8, false), (-1, false)] {
-            identity.joining = first.clone();
-            identity.renew_joining(&cluster, NOW + days * 24 * 60 * 60).unwrap();
-            assert_eq!(identity.joining == first, same, "{days}");
-        }
-        // Never longer than the CA.
-        let end = identity.not_after;
-        identity.renew_joining(&cluster, end - 60).unwrap();
-        assert!(identity.joining.0.values().all(|pair| pair.ends == end));
-    }
 
     #[test]
     fn what_is_no_list_of_certificates_is_refused() {

@@ -10,6 +10,7 @@ mod authority;
 mod check;
 mod error;
 mod hash;
+mod join_conf;
 mod joining;
 mod label;
 mod made;

@@ -72,6 +72,7 @@ fn fewer_writes_once_and_not_again() {
         assert_eq!(machine.read_state("deeds"), "", "{kind} {options}");
     }
     machine.state("type", "ext4");
+    machine.state("options", "rw,noatime,commit=30");
     machine.unset_state("trims");
     look(&machine);
     assert_eq!(machine.read_state("deeds"), "--quiet enable --now fstrim.timer\n");

@@ -78,7 +78,9 @@ fn a_copy_is_baked_onto_node_1_alone_and_as_it_is() {
         fs::create_dir(&into).unwrap();
         run(tool("tar", "tar").arg("-C").arg(&into).arg("-xzf").arg(desk.path("archive.gz")));
         for file in ["etcd.db", "about", "pki/sa.key"] {
-            assert!(fs::read(into.join(file)).unwrap() == fs::read(desk.path("backup/x").join(file)).unwrap());
+            assert!(
+                fs::read(into.join(file)).unwrap() == fs::read(desk.path("backup/x").join(file)).unwrap()
+            );
         }
         let listing = desk.well(&["inspect", "images/node-1.img", "/var/lib/pibake"]);
         assert!(listing.contains("restore.tar.gz") && listing.contains("0600"), "{listing}");
@@ -145,7 +147,8 @@ fn a_card_that_would_begin_an_empty_cluster_says_so() {
         let document: serde_json::Value = serde_json::from_str(&desk.well(&words)).unwrap();
         let warnings = document["warnings"].as_array().unwrap();
         let is_it = |warning: &serde_json::Value| {
-            warning["kind"] == "cluster-emptied" && warning["text"].as_str().unwrap().contains("pibake restore")
+            warning["kind"] == "cluster-emptied"
+                && warning["text"].as_str().unwrap().contains("pibake restore")
         };
         assert_eq!(warnings.iter().any(is_it), expected, "{arguments:?}: {warnings:?}");
     }
