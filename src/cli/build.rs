@@ -22,6 +22,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
     let chosen = arguments.flags.choose(&arguments.node, session)?;
+    chosen.warn_of_loss()?;
     let (prepared, written) = write(chosen, &arguments.to, &arguments.flags, session)?;
     report(&prepared, &written, session)
 }
