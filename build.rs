@@ -128,8 +128,8 @@ fn row(
     if script != (bits & 0o111 != 0) && layer != "CloudInit" {
         return Err(format!("mode {mode} does not fit: what begins with #! is executable, and nothing else"));
     }
-    if *enable && !path.ends_with(".service") && !path.ends_with(".timer") {
-        return Err("only services and timers can be enabled".into());
+    if *enable && ![".service", ".timer", ".socket"].iter().any(|end| path.ends_with(end)) {
+        return Err("only services, timers and sockets can be enabled".into());
     }
     if why.trim().is_empty() {
         return Err("`why` is empty".into());

@@ -11,10 +11,13 @@ use sha2::{Digest, Sha256};
 
 use super::description::ClusterFlags;
 use super::json::{self, BackedUp};
-use super::remote::{Reached, Route};
+use super::remote::{Reached, Way};
 use super::session::Session;
+use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
+use crate::identity::snapshot::{self, ARCHIVE, STORE_COPY};
 use crate::io::{Folder, Owner};
+use crate::workflow::NodeSelector;
 
 /// Where copies go unless told otherwise, beside the description.
 const FOLDER: &str = "backups";
@@ -22,6 +25,8 @@ const FOLDER: &str = "backups";
 const HEADING: &str = "pibake-backup";
 /// Has a copy made now and prints it. The login user may not read it, nor have it made.
 const SCRIPT: &str = r#"sudo -n sh -c 'systemctl start pibake-snapshot.service || exit; cd /var/lib/pibake/snapshots && file=$(ls *.tar | tail -n 1) && [ -n "$file" ] || exit; echo "pibake-backup $file $(stat -c %s "$file") $(sha256sum <"$file" | cut -d " " -f 1)"; exec cat "$file"'"#;
+/// Prints the newest encrypted copy that another node has fetched from the control plane.
+const SEALED_SCRIPT: &str = r#"sudo -n sh -c 'cd /var/lib/pibake/copies && file=$(ls *.tar.gpg | tail -n 1) && [ -n "$file" ] || exit; echo "pibake-backup $file $(stat -c %s "$file") $(sha256sum <"$file" | cut -d " " -f 1)"; exec cat "$file"'"#;
 /// etcd's own limit is 8 GiB (etcd.io/docs, "Storage size limit").
 const MOST: u64 = 9 << 30;
 
@@ -33,23 +38,27 @@ pub(super) struct Arguments {
     #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
-    route: Route,
+    way: Way,
     /// The folder that copies go into, each in one of its own; without this flag `backups` beside pibake.toml
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// Take the newest copy that this node has fetched from the control plane, by number or name: where that is lost
+    #[arg(long, value_name = "N")]
+    from: Option<NodeSelector>,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
+    let reached = arguments.way.open(&arguments.cluster, session)?;
     let dir = arguments.to.clone().unwrap_or_else(|| reached.project.place.dir.join(FOLDER));
     fs::create_dir_all(&dir).doing(|| format!("making {}", dir.display()))?;
-    let node = reached
-        .project
-        .cluster
-        .control_plane()
-        .ok_or_else(|| Failure::usage("the cluster has no control plane"))?;
+    let cluster = &reached.project.cluster;
+    let node = match &arguments.from {
+        Some(selector) => selector.find(cluster)?,
+        None => cluster.control_plane().ok_or_else(|| Failure::usage("the cluster has no control plane"))?,
+    };
+    let script = if node.is_control_plane() { SCRIPT } else { SEALED_SCRIPT };
     let mut ssh = reached.ssh(node, &["-T", "-o", "ConnectTimeout=10"]);
-    ssh.arg("--").arg(SCRIPT).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    ssh.arg("--").arg(script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = ssh.spawn().doing(|| "running ssh, which is in the package openssh-client".to_owned())?;
     let stderr = child.stderr.take();
     let errors = thread::spawn(move || {
@@ -58,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         let _ = stderr.map(|stderr| stderr.take(1 << 16).read_to_end(&mut text));
         String::from_utf8_lossy(&text).into_owned()
     });
-    let fetched = child.stdout.take().map(BufReader::new).map(|stdout| fetch(stdout, &dir, &reached));
+    let fetched = child.stdout.take().map(BufReader::new).map(|stdout| fetch(stdout, &dir, node, &reached));
     let ended = end(&mut child);
     let errors = errors.join().unwrap_or_default();
     let why = || errors.trim().lines().last().unwrap_or("it hands out no copy of etcd").to_owned();
@@ -85,6 +94,7 @@ fn end(child: &mut Child) -> Result<(), Failure> {
 fn fetch(
     mut from: BufReader<ChildStdout>,
     dir: &Path,
+    node: &Node,
     reached: &Reached,
 ) -> Result<Option<(PathBuf, u64)>, Failure> {
     let mut line = String::new();
@@ -95,7 +105,10 @@ fn fetch(
     let damaged =
         |why: &str| Failure::new(ErrorClass::Verification, format!("the copy of etcd {why}: try it again"));
     let size: u64 = size.parse().ok().filter(|size| *size <= MOST).ok_or_else(|| damaged("says no size"))?;
-    let stamp = name.strip_suffix(".tar").filter(|stamp| stamp.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let is_sealed = !node.is_control_plane();
+    let stamp = name
+        .strip_suffix(if is_sealed { ".tar.gpg" } else { ".tar" })
+        .filter(|stamp| stamp.bytes().all(|b| b.is_ascii_alphanumeric()));
     let stamp = stamp.ok_or_else(|| damaged("has a name that no node gives"))?;
 
     let making = |path: &Path| format!("making {}", path.display());
@@ -106,8 +119,10 @@ fn fetch(
     let owner = Owner::of_new_in(dir);
     let around = Folder::open(dir).doing(|| making(dir))?;
     let folder = around.make(format!(".{stamp}.part"), 0o700, owner).doing(|| making(&part))?;
-    let at = part.join("etcd.tar");
-    folder.write_new("etcd.tar", b"", 0o600, owner).doing(|| making(&at))?;
+    let archive = part.join(ARCHIVE);
+    let as_fetched = if is_sealed { "etcd.tar.gpg" } else { ARCHIVE };
+    let at = part.join(as_fetched);
+    folder.write_new(as_fetched, b"", 0o600, owner).doing(|| making(&at))?;
     let mut file = fs::File::options().append(true).open(&at).doing(|| making(&at))?;
     let mut hash = Sha256::new();
     let (mut left, mut buffer) = (size, vec![0; 1 << 20]);
@@ -125,7 +140,19 @@ fn fetch(
     file.sync_all().doing(|| format!("writing {}", at.display()))?;
     if hex::encode(hash.finalize()) != digest {
         let _ = fs::remove_dir_all(&part);
-        return Err(damaged("is not what node-1 has"));
+        return Err(damaged(&format!("is not what {} has", node.name)));
+    }
+    let mut bytes = size;
+    if is_sealed {
+        folder.write_new(ARCHIVE, b"", 0o600, owner).doing(|| making(&archive))?;
+        let mut file = fs::File::options().append(true).open(&archive).doing(|| making(&archive))?;
+        if let Err(error) = snapshot::decrypt(&at, &reached.identity, &mut file) {
+            let _ = fs::remove_dir_all(&part);
+            return Err(error.into());
+        }
+        file.sync_all().doing(|| format!("writing {}", archive.display()))?;
+        bytes = file.metadata().doing(|| format!("examining {}", archive.display()))?.len();
+        folder.remove_file(as_fetched).doing(|| format!("removing {}", at.display()))?;
     }
     copy_secrets(reached, &folder, owner)?;
     if done.exists() {
@@ -134,14 +161,14 @@ fn fetch(
     }
     around.rename(format!(".{stamp}.part"), stamp).doing(|| making(&done))?;
     around.sync().doing(|| making(&done))?;
-    Ok(Some((done, size)))
+    Ok(Some((done, bytes)))
 }
 
 fn copy_secrets(reached: &Reached, folder: &Folder, owner: Option<Owner>) -> Result<(), Failure> {
     let state = reached.project.store().dir();
     let copying = || format!("copying {}", state.display());
     let from = Folder::open(state).doing(copying)?;
-    let to = folder.make("pibake", 0o700, owner).doing(copying)?;
+    let to = folder.make(STORE_COPY, 0o700, owner).doing(copying)?;
     for name in from.names().doing(copying)? {
         if let Some(content) = from.read(&name, 1 << 20).doing(copying)? {
             to.write_new(&name, &content, 0o600, owner).doing(copying)?;

@@ -1,5 +1,7 @@
 //! The flags that change a description, and what is read with it.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::base_flags::BaseFlags;
@@ -46,6 +48,14 @@ impl NodeFlags {
     /// Opens the description and chooses the nodes that are named in it: all where none is.
     pub(super) fn choose(&self, named: &[NodeSelector], session: &Session) -> Result<Chosen, Failure> {
         Ok(self.description.open(session)?.choose(named, self.new_cluster)?)
+    }
+
+    /// Opens the description and chooses the control plane, to go on with the copy of etcd at `path`.
+    pub(super) fn restore(&self, path: &Path, session: &Session) -> Result<Chosen, Failure> {
+        if self.new_cluster {
+            return Err(Failure::usage("--new-cluster: a copy is restored into the cluster that it is of"));
+        }
+        Ok(self.description.open(session)?.restore(path)?)
     }
 
     /// The base image that these nodes are made from, not fetched yet.

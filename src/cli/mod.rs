@@ -23,10 +23,13 @@ mod named;
 mod next;
 mod plan;
 mod remote;
+mod remove;
+mod restore;
 mod session;
 mod ssh;
 mod status;
 mod token;
+mod written;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -81,6 +84,10 @@ enum Command {
     Status(status::Arguments),
     /// Fetch a copy of etcd from the control plane, and keep it with one of .pibake
     Backup(backup::Arguments),
+    /// Take a worker out of the cluster: drain, reset, delete, revoke
+    Remove(remove::Arguments),
+    /// Make an image of the control plane that goes on with a copy of etcd
+    Restore(restore::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -116,6 +123,8 @@ impl Command {
             Self::Ssh(arguments) => ssh::run(arguments, session),
             Self::Status(arguments) => status::run(arguments, session),
             Self::Backup(arguments) => backup::run(arguments, session),
+            Self::Remove(arguments) => remove::run(arguments, session),
+            Self::Restore(arguments) => restore::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }
     }

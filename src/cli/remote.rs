@@ -1,7 +1,7 @@
 //! Reaching nodes by SSH, as `.pibake/ssh_config` says: by the `ssh` of this machine, so that the user's agent, keys
 //! and habits count.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use clap::Args;
@@ -20,6 +20,24 @@ pub(super) struct Route {
     /// Where the control plane is reached from here: its address or name on the WiFi's side, or a forwarded port
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(super) via: Option<Via>,
+}
+
+/// By what way all nodes are reached.
+#[derive(Debug, Args)]
+pub(super) struct Way {
+    #[command(flatten)]
+    route: Route,
+    /// Reach each node at its own address, from the cluster's switch: not by way of the control plane
+    #[arg(long, conflicts_with = "via")]
+    direct: bool,
+}
+
+impl Way {
+    /// As [`Reached::open`].
+    pub(super) fn open(&self, cluster: &ClusterFlags, session: &Session) -> Result<Reached, Failure> {
+        let reached = Reached::open(cluster, &self.route, session)?;
+        Ok(Reached { direct: self.direct, ..reached })
+    }
 }
 
 /// A host and, where it is not the usual one, a port.
@@ -75,6 +93,7 @@ pub(super) struct Reached {
     pub(super) project: Project,
     pub(super) identity: Identity,
     via: Option<Via>,
+    direct: bool,
 }
 
 impl Reached {
@@ -89,7 +108,7 @@ impl Reached {
         }
         // Brings ssh_config, known_hosts and admin.conf up to date with the description.
         let identity = project.identity()?;
-        Ok(Self { project, identity, via: route.via.clone() })
+        Ok(Self { project, identity, via: route.via.clone(), direct: false })
     }
 
     /// `ssh` to that node, with these words after `ssh`, before the node's name.
@@ -111,9 +130,39 @@ impl Reached {
             }
             _ => {}
         }
+        if self.direct {
+            command.args(["-o", "ProxyJump=none"]);
+        }
         command.args(options).arg(node.name.as_str());
         command
     }
+
+    /// Runs a command on that node.
+    pub(super) fn run(&self, node: &Node, script: &str) -> Answer {
+        let mut ssh = self.ssh(node, &["-T", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"]);
+        let out = match ssh.arg("--").arg(script).stdin(Stdio::null()).output() {
+            Ok(out) => out,
+            Err(error) => return Answer::Unreachable(format!("running ssh: {error}")),
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if out.status.success() {
+            return Answer::Said(text(&out.stdout));
+        }
+        let said = text(&out.stderr);
+        let last = said.trim().lines().last().unwrap_or("it failed and said nothing").to_owned();
+        // ssh(1), EXIT STATUS: 255 is its own.
+        if out.status.code() == Some(255) { Answer::Unreachable(last) } else { Answer::Failed(last) }
+    }
+}
+
+/// How a command on a node went.
+pub(super) enum Answer {
+    /// It succeeded, and said this.
+    Said(String),
+    /// It failed, and said this last.
+    Failed(String),
+    /// The node was not reached, for this reason.
+    Unreachable(String),
 }
 
 fn overrides(via: &Via) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use clap::Args;
 
 use super::description::ClusterFlags;
-use super::remote::{Reached, Route};
+use super::remote::Way;
 use super::session::Session;
 use crate::error::Failure;
 use crate::workflow::NodeSelector;
@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
-    route: Route,
+    way: Way,
     /// The node, by number or name
     #[arg(value_name = "NODE")]
     node: NodeSelector,
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     if session.is_json() {
         return Err(Failure::usage("pibake ssh prints what the node prints, and so has no --json"));
     }
-    let reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
+    let reached = arguments.way.open(&arguments.cluster, session)?;
     let node = arguments.node.find(&reached.project.cluster)?;
     let mut ssh = reached.ssh(node, &[]);
     if !arguments.command.is_empty() {

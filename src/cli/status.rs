@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::description::ClusterFlags;
-use super::json::{Certificates, FirstBoot, NodeStatus, Status};
-use super::remote::{Reached, Route};
+use super::json::{CardStatus, Certificates, FirstBoot, NodeStatus, Status};
+use super::remote::{Reached, Way};
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
@@ -33,11 +33,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     cluster: ClusterFlags,
     #[command(flatten)]
-    route: Route,
+    way: Way,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = Reached::open(&arguments.cluster, &arguments.route, session)?;
+    let reached = arguments.way.open(&arguments.cluster, session)?;
     let nodes = &reached.project.cluster.nodes;
     let asked: Vec<_> = thread::scope(|scope| {
         let reached = &reached;
@@ -67,6 +67,8 @@ fn script() -> String {
     let file = |name: &str, path: &str| format!("echo '{HEADING}{name}'; cat {path} 2>/dev/null; ");
     file("first-boot", node_paths::FIRST_BOOT_STATUS)
         + &file("certificates", node_paths::CERTIFICATES)
+        + &file("card", node_paths::CARD)
+        + &file("mounts", "/proc/self/mounts")
         + &file("memory", "/proc/meminfo")
         + &format!("echo '{HEADING}disk'; df -P -B 1 / 2>/dev/null; ")
         // Where the login user has a kubeconfig, on the control plane.
@@ -138,6 +140,8 @@ fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> No
         Ok(answer) => {
             status.reached = true;
             status.first_boot = part(answer, "first-boot").and_then(first_boot);
+            status.card = part(answer, "card").and_then(card);
+            status.read_only = part(answer, "mounts").and_then(is_read_only);
             status.certificates = part(answer, "certificates").and_then(certificates);
             (status.memory_bytes, status.memory_available_bytes) =
                 memory(part(answer, "memory").unwrap_or_default());
@@ -165,6 +169,20 @@ fn certificates(text: &str) -> Option<Certificates> {
     let first = ends.min_by_key(|(_, end)| *end).map(|(path, end)| (path.to_owned(), end.to_owned()));
     let (first, ends) = first.unzip();
     Some(Certificates { state, message: value(text, "message").unwrap_or_default(), first, ends })
+}
+
+fn card(text: &str) -> Option<CardStatus> {
+    let errors = value(text, "errors")?.parse().ok()?;
+    let message = value(text, "message").unwrap_or_default();
+    Some(CardStatus { state: value(text, "state")?, errors, message })
+}
+
+/// Of /proc/self/mounts: whether the root file system is mounted read-only, as the kernel does after errors.
+fn is_read_only(text: &str) -> Option<bool> {
+    let mut mounts = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    // A later one lies over those before.
+    let options = mounts.rfind(|words| words.get(1) == Some(&"/"))?.get(3)?.to_owned();
+    Some(options.split(',').any(|option| option == "ro"))
 }
 
 fn memory(text: &str) -> (Option<u64>, Option<u64>) {
@@ -208,6 +226,16 @@ fn advise(status: &mut NodeStatus, cluster_answers: bool) {
     }
     if let Some(certificates) = status.certificates.as_ref().filter(|found| !found.message.is_empty()) {
         advice.push(format!("certificates: {}", certificates.message));
+    }
+    if status.read_only == Some(true) {
+        advice.push(
+            "its card is read-only, as the kernel makes it after errors: it is about to die. Copy what is needed, and \
+             write another card"
+                .to_owned(),
+        );
+    }
+    if let Some(card) = status.card.as_ref().filter(|found| !found.message.is_empty()) {
+        advice.push(format!("card: {}", card.message));
     }
     if status.disk_free_bytes.is_some_and(|free| free < LITTLE_DISK) {
         advice.push(
@@ -254,4 +282,32 @@ fn shown(document: &Status) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_that_lies_on_top_says_whether_it_is_read_only() {
+        for (text, read_only) in [
+            (
+                "/dev/mmcblk0p2 / ext4 rw,noatime,commit=30 0 0\n/dev/mmcblk0p1 /boot/firmware vfat ro 0 0\n",
+                Some(false),
+            ),
+            ("/dev/mmcblk0p2 / ext4 ro,noatime,errors=remount-ro 0 0\n", Some(true)),
+            ("rootfs / rootfs rw 0 0\n/dev/mmcblk0p2 / ext4 ro 0 0\nproc /proc proc rw 0 0\n", Some(true)),
+            ("/dev/root / ext4 rw,errors=remount-ro 0 0\n", Some(false)),
+            ("", None),
+        ] {
+            assert_eq!(is_read_only(text), read_only, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_card_says_of_itself_is_read() {
+        let found = card("format=1\nstate=slow\nerrors=0\nmessage=slow\n").unwrap();
+        assert_eq!((found.state.as_str(), found.errors, found.message.as_str()), ("slow", 0, "slow"));
+        assert!(card("").is_none() && card("state=ok\nerrors=x\n").is_none());
+    }
 }

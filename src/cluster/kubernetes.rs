@@ -1,6 +1,7 @@
 //! Which Kubernetes, and how.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::Ipv4Net;
@@ -28,8 +29,21 @@ pub struct Kubernetes {
     pub cgroup: Option<Cgroup>,
     /// Whether users' pods may run on the control plane node as well.
     pub schedule_on_control_plane: bool,
-    /// The pod network.
+    /// What makes the pod network.
+    pub plugin: NetworkPlugin,
+    /// The pod network, where flannel makes it.
     pub flannel: Flannel,
+    /// Manifests of the user's, files and folders, that are applied once when the API server answers.
+    pub manifests: Vec<PathBuf>,
+}
+
+/// What makes the network between pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkPlugin {
+    /// flannel, which pibake brings.
+    Flannel,
+    /// Something that the user brings, as manifests or by hand.
+    None,
 }
 
 /// The pod network.

@@ -52,7 +52,7 @@ pub use fingerprint::Fingerprint;
 pub use image::{Image, ImageSize, InvalidSize};
 pub use init::init;
 pub use kernel_argument::KernelArgument;
-pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
+pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion, NetworkPlugin};
 pub use login::Accounts;
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,

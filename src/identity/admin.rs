@@ -10,6 +10,8 @@ use crate::cluster::{Cluster, Secret};
 
 /// Port of the API server (kubeadm's `KubeAPIServerPort`).
 const PORT: u16 = 6443;
+/// What kubeadm calls the administrator in kubeconfigs.
+pub(super) const USER: &str = "kubernetes-admin";
 
 impl Identity {
     /// The administrator's kubeconfig. It works from the moment that the API server answers, on
@@ -24,7 +26,8 @@ impl Identity {
     /// no quotes: [`api_url`] makes one.
     #[must_use]
     pub fn kubeconfig(&self, cluster: &Cluster, url: &str, certified: Option<&str>) -> Secret {
-        kubeconfig(cluster, url, certified, &self.ca_certificate, &self.admin_certificate, &self.admin_key)
+        let (certificate, key) = (&self.admin_certificate, &self.admin_key);
+        kubeconfig(cluster, url, certified, USER, &self.ca_certificate, certificate, key)
     }
 }
 
@@ -38,16 +41,18 @@ pub fn api_url(host: &str, port: Option<u16>) -> String {
     }
 }
 
+/// A kubeconfig for one user; `user` is what it is called in it.
 pub(super) fn kubeconfig(
     cluster: &Cluster,
     url: &str,
     certified: Option<&str>,
+    user: &str,
     ca_certificate: &str,
     certificate: &str,
     key: &Secret,
 ) -> Secret {
     let data = |text: &str| STANDARD.encode(text);
-    let (name, user) = (&cluster.name, "kubernetes-admin");
+    let name = &cluster.name;
     let certified = certified.map_or_else(String::new, |name| format!("\n    tls-server-name: \"{name}\""));
     // Names are checked to be plain labels, all else is base64: nothing here needs escaping.
     Secret::new(format!(

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::admin::kubeconfig;
+use super::admin::{USER, kubeconfig};
 use super::authority::Authority;
 use super::store::{Store, failed};
 use super::{Error, Identity};
@@ -54,7 +54,7 @@ impl Store {
         let kept = self.kept()?;
         let identity = self.read(&kept, &cluster.name, now)?;
         let (certificate, key) = authority(&identity)?.administrator(now, Some(600))?;
-        let text = kubeconfig(cluster, url, certified, &identity.ca_certificate, &certificate, &key);
+        let text = kubeconfig(cluster, url, certified, USER, &identity.ca_certificate, &certificate, &key);
         self.replace(&kept, LENT, text.reveal())?;
         Ok(Lent { path: self.dir().join(LENT), kept })
     }
@@ -101,6 +101,6 @@ impl Store {
     }
 }
 
-fn authority(identity: &Identity) -> Result<Authority, Error> {
+pub(super) fn authority(identity: &Identity) -> Result<Authority, Error> {
     Authority::again(&identity.ca_key, identity.not_before, identity.not_after)
 }

@@ -10,8 +10,11 @@ mod authority;
 mod check;
 mod error;
 mod hash;
+mod join_conf;
+mod joining;
 mod label;
 mod made;
+pub mod snapshot;
 mod ssh;
 mod ssh_files;
 mod store;
@@ -21,7 +24,9 @@ pub use admin::api_url;
 pub use admin_store::Lent;
 pub use error::Error;
 pub use hash::wifi_psk;
+pub use joining::Joining;
 pub use made::{Fixed, Made, kubelet_may_lag};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use ssh::{HostKeys, SshKeyPair};
 pub use store::Store;
 pub use token::Tokens;
@@ -54,6 +59,8 @@ pub struct Identity {
     /// What the nodes' SSH host keys are made of; `None` before the first build of a cluster that an older
     /// pibake made.
     pub host_keys: Option<HostKeys>,
+    /// What the workers' new cards join with.
+    pub joining: Joining,
     /// What makes password hashes differ between clusters and not between builds.
     pub salt: Secret,
     /// What the cluster was made with, once its first cards were made.
@@ -99,6 +106,7 @@ impl Identity {
             admin_key,
             ssh_key: None,
             host_keys: Some(HostKeys::make()?),
+            joining: Joining::default(),
             salt: Secret::new(hex::encode(salt)),
             made: None,
         })

@@ -43,7 +43,7 @@ impl SshKeyPair {
 }
 
 /// What the host keys of all nodes are made of, so that a card that is written again has the key that the last
-/// one had, and whoever logs in is asked nothing. A node's key tells nothing of another's.
+/// one had, and whoever logs in is asked nothing. A node's key tells nothing of another's, nor of the key of copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostKeys(Secret);
 
@@ -67,6 +67,14 @@ impl HostKeys {
 
     pub(super) fn text(&self) -> Secret {
         Secret::new(format!("{}\n", self.0.reveal()))
+    }
+
+    /// What copies of etcd are encrypted with, 64 hex digits.
+    #[must_use]
+    pub fn backup_key(&self) -> Secret {
+        let mut hash = Sha256::new_with_prefix("pibake: copies of etcd");
+        hash.update(self.0.reveal());
+        Secret::new(hex::encode(hash.finalize()))
     }
 
     /// The pair of the node with this number, an Ed25519 one; the same each time.

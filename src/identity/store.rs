@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use super::check::{Fault, Parts, check};
 use super::error::Error;
 use super::label::Label;
-use super::{HostKeys, Identity, Made, SshKeyPair, Tokens};
+use super::{HostKeys, Identity, Joining, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
 use crate::io::folder::parent;
 use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
-/// No part of an identity comes near this size; a larger file is none.
-const FILE_MAX: u64 = 64 * 1024;
+/// No part of an identity comes near this size, which is a KiB and a half for each node's certificate and key at most; a
+/// larger file is none.
+const FILE_MAX: u64 = 1024 * 1024;
 /// The private half of the pair of SSH keys.
 const SSH_KEY: &str = "ssh_key";
 
@@ -97,6 +98,8 @@ impl Store {
             self.replace(&kept, "host_keys", keys.text().reveal())?;
             identity.host_keys = Some(keys);
         }
+        identity.renew_joining(cluster, now)?;
+        self.replace(&kept, "joining", identity.joining.text().reveal())?;
         self.replace(&kept, "known_hosts", &identity.known_hosts(cluster)?)?;
         self.replace(&kept, "ssh_config", &identity.ssh_config(cluster, &self.dir))?;
         self.replace(&kept, "admin.conf", identity.admin_conf(cluster).reveal())?;
@@ -320,6 +323,12 @@ impl Store {
             Err(Error::Incomplete { .. }) => None,
             Err(e) => return Err(e),
         };
+        let joining = match file("joining") {
+            Ok(text) => Joining::read(&text)
+                .ok_or_else(|| damaged("joining", "it does not hold a certificate and its key a line"))?,
+            Err(Error::Incomplete { .. }) => Joining::default(),
+            Err(e) => return Err(e),
+        };
         Ok(Identity {
             cluster: label.cluster,
             ca_certificate,
@@ -332,6 +341,7 @@ impl Store {
             admin_key: Secret::new(admin_key),
             ssh_key,
             host_keys,
+            joining,
             salt: Secret::new(salt.trim_end()),
             made: label.made,
         })

@@ -3,7 +3,7 @@
 
 use super::Access;
 use super::inputs::Inputs;
-use crate::cluster::ContainerdSource;
+use crate::cluster::{ContainerdSource, NetworkPlugin};
 
 /// What the manifest says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) enum When {
     UnsyncedPulls,
     /// All, where containerd reads the folder certs.d.
     CertsFolder,
+    /// All, where flannel makes the pod network.
+    Flannel,
 }
 
 impl When {
@@ -49,6 +51,7 @@ impl When {
             Self::Ntp => !from.cluster.sources.ntp.is_empty(),
             Self::Docker => from.software.containerd_from == ContainerdSource::Docker,
             Self::UnsyncedPulls => !from.software.containerd.syncs_pulls(),
+            Self::Flannel => from.cluster.kubernetes.plugin == NetworkPlugin::Flannel,
             Self::CertsFolder => from.software.containerd.reads_config_path(),
         }
     }

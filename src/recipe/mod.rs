@@ -13,6 +13,7 @@ mod inputs;
 mod instance_id;
 mod kernel;
 mod kubeadm;
+mod manifests;
 mod netplan;
 mod overlays;
 mod packages;
@@ -29,6 +30,7 @@ mod yaml;
 pub use apt::{KeyError, read_key};
 pub use build::{preview, recipe};
 pub use extras::{Extras, ExtrasError};
+pub use manifests::{Manifest, ManifestError};
 pub use overlays::{MAX_OVERLAY_BYTES, OverlayError, Overlays};
 pub use user_data::{CloudConfig, ExtraError};
 

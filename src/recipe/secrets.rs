@@ -4,7 +4,7 @@ use serde::Serializer;
 
 use super::secret_scanner::SecretScanner;
 use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, ProxyUrl, Secret, WifiKey};
-use crate::identity::{self, Identity, SshKeyPair, wifi_psk};
+use crate::identity::{self, HostKeys, Identity, SshKeyPair, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
 pub(super) const MASK: &str = "********";
@@ -51,6 +51,10 @@ pub(super) struct CardSecrets {
     pub(super) ssh_keys: Vec<String>,
     /// The node's own.
     pub(super) host_key: Option<SshKeyPair>,
+    /// What this worker joins with where its token is not accepted.
+    pub(super) join_conf: Option<Secret>,
+    /// What the control plane encrypts copies of etcd with.
+    pub(super) backup_key: Option<Secret>,
     pub(super) password_hash: Option<Secret>,
     pub(super) wifi_psk: Option<Secret>,
     /// The radio network's passphrase, of which the key above is made. Baked only where WPA3 needs it.
@@ -121,6 +125,12 @@ impl CardSecrets {
             certificates_from: identity.not_before,
             ssh_keys: identity.authorized_keys(&cluster.access),
             host_key: host_key.transpose()?,
+            join_conf: identity.join_conf(cluster, node),
+            backup_key: identity
+                .host_keys
+                .as_ref()
+                .filter(|_| node.is_control_plane())
+                .map(HostKeys::backup_key),
             password_hash: identity.password_hash(&cluster.access),
             wifi_psk: cluster.network.wifi().and_then(wifi_psk),
             wifi_passphrase: wifi_passphrase(cluster),
@@ -152,6 +162,8 @@ impl CardSecrets {
                 public: "(a key that the first build makes)".to_owned(),
                 private: empty(),
             }),
+            join_conf: None,
+            backup_key: node.is_control_plane().then(empty),
             password_hash: cluster.access.password.as_ref().map(|password| match password {
                 Password::Hash(hash) => hash.clone(),
                 Password::Plain(_) => empty(),
@@ -178,6 +190,8 @@ impl CardSecrets {
                 public: pair.public.clone(),
                 private: Secret::new(format!("{PLACEHOLDER}\n")),
             }),
+            join_conf: self.join_conf.as_ref().map(|_| Secret::new(format!("{PLACEHOLDER}\n"))),
+            backup_key: self.backup_key.as_ref().map(|_| placeholder()),
             password_hash: self.password_hash.as_ref().map(|_| placeholder()),
             wifi_psk: self.wifi_psk.as_ref().map(|_| placeholder()),
             wifi_passphrase: self.wifi_passphrase.as_ref().map(|_| placeholder()),
@@ -233,7 +247,8 @@ impl CardSecrets {
         let keys =
             [Some(&self.ca_key), self.host_key.as_ref().map(|pair| &pair.private)].into_iter().flatten();
         let key = keys.flat_map(|key| key.reveal().lines()).filter(|line| !line.starts_with("-----"));
-        let single = [&self.token, &self.password_hash, &self.wifi_psk].into_iter().flatten();
+        let single =
+            [&self.token, &self.password_hash, &self.wifi_psk, &self.backup_key].into_iter().flatten();
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
         SecretScanner::new(single.chain(tokens).chain(proxies).map(Secret::reveal).chain(key))
     }

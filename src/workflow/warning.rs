@@ -54,6 +54,8 @@ pub enum Warning {
     },
     /// With a new card of its control plane the cluster begins anew, as another one than it was.
     BeginsAnew(Fixed),
+    /// With a new card of its control plane the cluster is empty again, if it was in use.
+    Empties,
     /// The base image was a machine of its own before.
     BaseInUse {
         /// A path that is cleaned, and what was there.
@@ -140,6 +142,12 @@ impl fmt::Display for Warning {
                 f,
                 "{key} was {made} and is {now} now: with this card of the control plane the cluster starts over, \
                  so write all others again, too"
+            ),
+            Self::Empties => f.write_str(
+                "this card of the control plane begins with an empty cluster. If this one is in use, all that is in it \
+                 is lost (deployments, secrets, volumes' claims), and the other nodes' cards must be written again, too. \
+                 To keep it, run pibake backup while node-1 still answers, and write a card with what pibake restore \
+                 COPY makes",
             ),
             Self::BaseInUse { first: (path, what), more } => {
                 let more = if *more == 0 { String::new() } else { format!(" and {more} more") };

@@ -10,7 +10,7 @@ use crate::descriptions::{Description, REPOSITORY};
 use support::{run, tool};
 
 /// Programs of this machine that kubeadm, and what stands beside it, may find in PATH.
-const PROGRAMS: [(&str, &str); 38] = [
+const PROGRAMS: [(&str, &str); 41] = [
     ("awk", "mawk"),
     ("base64", "coreutils"),
     ("cat", "coreutils"),
@@ -22,9 +22,11 @@ const PROGRAMS: [(&str, &str); 38] = [
     ("cut", "coreutils"),
     ("date", "coreutils"),
     ("dirname", "coreutils"),
+    ("etcdctl", "etcd-client"),
     ("find", "findutils"),
     ("flock", "util-linux"),
     ("grep", "grep"),
+    ("gzip", "gzip"),
     ("head", "coreutils"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
@@ -45,6 +47,7 @@ const PROGRAMS: [(&str, &str); 38] = [
     ("stat", "coreutils"),
     ("sync", "coreutils"),
     ("tail", "coreutils"),
+    ("tar", "tar"),
     ("tc", "iproute2"),
     ("touch", "coreutils"),
     ("tr", "coreutils"),
@@ -52,7 +55,7 @@ const PROGRAMS: [(&str, &str); 38] = [
 ];
 
 /// And those that stand in for what no test has.
-const STANDINS: [&str; 6] = ["api.py", "crictl", "kubeadm", "kubelet", "systemctl", "timedatectl"];
+const STANDINS: [&str; 7] = ["api.py", "crictl", "ctr", "kubeadm", "kubelet", "systemctl", "timedatectl"];
 
 /// The pieces of first boot, and of what comes after, that call kubeadm.
 const PIECES: [&str; 8] = [
@@ -122,7 +125,7 @@ impl Project {
         plan["nodes"].as_array().unwrap().clone()
     }
 
-    fn pibake(&self) -> Command {
+    pub fn pibake(&self) -> Command {
         let dir = self.dir.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
         command.current_dir(dir).env("XDG_CACHE_HOME", dir.join("cache"));
@@ -145,6 +148,10 @@ impl Project {
         if config.contains("InitConfiguration") {
             files.extend(["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key"]);
             stage = "stages/65-control-plane";
+            let library = self.baked(node, "/usr/lib/pibake/lib/restore");
+            machine.put("/pibake/lib/restore", &library, 0o755);
+        } else {
+            files.push("/etc/pibake/join.conf");
         }
         for path in files {
             machine.put(path, &self.baked(node, path), 0o600);

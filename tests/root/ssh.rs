@@ -22,6 +22,11 @@ pub fn trials() -> Vec<Trial> {
         trial("ssh: another host key is refused", another_host_key),
         trial("ssh: status tells of each node", status),
         trial("ssh: a copy of etcd is fetched and verified", backup),
+        trial("ssh: a node is removed, or stays what it was", remove),
+        trial(
+            "ssh: a copy of etcd is fetched from another node than node-1, and decrypted",
+            backup_from_worker,
+        ),
     ]
 }
 
@@ -35,7 +40,8 @@ mkdir /run/sshd
 mount -t tmpfs tmpfs /var/log
 mkdir /var/log/pibake
 mount -t tmpfs tmpfs /var/lib
-mkdir -p /var/lib/pibake/snapshots
+mkdir -p /var/lib/pibake/snapshots /var/lib/pibake/copies
+[ ! -d copies ] || cp copies/* /var/lib/pibake/copies/
 for node in $ON; do
     unshare --mount sh -euc '
         mount --bind "logs-$1" /var/log/pibake
@@ -234,6 +240,16 @@ fn status() {
         assert!(line.ends_with("GiB") && !line.contains('?'), "{line}");
     }
 
+    // A card that is about to die.
+    fs::write(
+        lab.path("logs-1/card"),
+        "format=1\nnode=node-1\nstate=failing\nerrors=3\nmessage=the kernel had 3 errors with mmcblk0\n",
+    )
+    .unwrap();
+    let (code, out, _) = said(&lab.pibake("1 2", &["-q", "status"]));
+    assert!(code == Some(1) && out.contains("node-1: card: the kernel had 3 errors with mmcblk0\n"), "{out}");
+    fs::remove_file(lab.path("logs-1/card")).unwrap();
+
     nodes("False");
     fs::write(
         lab.path("logs-2/certificates"),
@@ -316,4 +332,111 @@ fn backup() {
     put_program(&lab.path("bin/sudo"), "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n");
     let (code, _, err) = run(&["-q", "backup"]);
     assert!(code == Some(1) && err.contains("sudo: a password is required"), "{code:?} {err}");
+}
+
+/// Encrypted under the key that is on node-1's card, by gpg.
+fn backup_from_worker() {
+    let lab = Lab::new();
+    put_program(&lab.path("bin/sudo"), "#!/bin/sh\n[ \"$1\" = -n ] && shift && exec \"$@\"\n");
+    fs::create_dir(lab.path("copies")).unwrap();
+    fs::write(lab.path("key"), lab.baked(1, "/etc/pibake/backup.key")).unwrap();
+    fs::write(lab.path("etcd.tar"), vec![b'x'; 3_000_000]).unwrap();
+    let sealed = lab.path("copies/20261126T000000Z.tar.gpg");
+    let mut gpg = tool("gpg", "gpg");
+    gpg.args(["--batch", "--quiet", "--no-autostart", "--pinentry-mode", "loopback", "--homedir"]);
+    gpg.arg(lab.path("client")).args(["--s2k-count", "65536", "--passphrase-file"]).arg(lab.path("key"));
+    run(gpg.arg("--output").arg(&sealed).arg("--symmetric").arg(lab.path("etcd.tar")));
+    // node-1, the way to the others, is dead.
+    let run = |arguments: &[&str]| said(&lab.pibake("2", arguments));
+    let (code, out, err) = run(&["-q", "backup", "--from", "2"]);
+    assert!(code == Some(1) && out.is_empty(), "{code:?} {out} {err}");
+    let (code, out, err) = run(&["-q", "backup", "--from", "2", "--direct"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "backups/20261126T000000Z has a copy of etcd (3000000 bytes) and of .pibake\n"),
+        "{err}"
+    );
+    let copy = lab.path("backups/20261126T000000Z");
+    assert_eq!(fs::read(copy.join("etcd.tar")).unwrap(), vec![b'x'; 3_000_000]);
+    let mut names: Vec<_> = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["etcd.tar", "pibake"]);
+    // Changed on the way to the card, and so not what .pibake's key has encrypted.
+    let mut bytes = fs::read(&sealed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    let (code, _, err) = run(&["-q", "backup", "--from", "node-2", "--direct", "--to", "other"]);
+    assert!(code == Some(3) && err.contains("is not a whole copy of etcd"), "{code:?} {err}");
+    assert_eq!(fs::read_dir(lab.path("other")).unwrap().count(), 0);
+}
+
+fn remove() {
+    let lab = Lab::new();
+    put_program(&lab.path("bin/sudo"), "#!/bin/sh\n[ \"$1\" = -n ] && shift && exec \"$@\"\n");
+    let record = |then: &str| {
+        format!("#!/bin/sh\necho \"$NODE ${{0##*/}} $*\" >>'{}'\n{then}\n", lab.path("calls").display())
+    };
+    let program = |name: &str, then: &str| put_program(&lab.path("bin").join(name), record(then));
+    program("kubectl", "");
+    program("kubeadm", "");
+    program("systemctl", "");
+    let deeds = |on: &str, arguments: &[&str]| {
+        fs::write(lab.path("calls"), "").unwrap();
+        let (code, out, err) = said(&lab.pibake(on, arguments));
+        let calls = fs::read_to_string(lab.path("calls")).unwrap();
+        let calls = calls.replace("--kubeconfig /etc/kubernetes/admin.conf ", "");
+        let calls: Vec<String> =
+            calls.lines().filter(|call| !call.contains(" get ")).map(str::to_owned).collect();
+        (code, out + &err, calls)
+    };
+    let token = || fs::read_to_string(lab.path(".pibake/token")).unwrap().lines().nth(1).unwrap().to_owned();
+    let before = token();
+    let drain = "1 kubectl drain node-2 --ignore-daemonsets --delete-emptydir-data --force \
+                 --skip-wait-for-delete-timeout=60 --timeout=300s";
+    let delete = "1 kubectl delete node node-2 --ignore-not-found";
+    let revoke = |token: &str| {
+        format!(
+            "1 kubectl --namespace kube-system delete secret bootstrap-token-{} --ignore-not-found",
+            &token[..6]
+        )
+    };
+
+    // Pods that cannot be moved keep it where it is.
+    program("kubectl", "case $* in *drain*) echo 'error: a disruption budget' >&2; exit 1 ;; esac");
+    let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "2"]);
+    assert!(
+        code == Some(1) && text.contains("a disruption budget. It is still part of the cluster"),
+        "{text}"
+    );
+    assert_eq!((calls, token()), (vec![drain.to_owned()], before.clone()));
+    // The control plane stays, and without it nothing is done.
+    let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "1"]);
+    assert!(code == Some(2) && text.contains("is the control plane") && calls.is_empty(), "{text}");
+    let (code, text, calls) = deeds("2", &["-q", "remove", "--node", "2"]);
+    assert!(code == Some(1) && text.contains("nothing was changed") && calls.is_empty(), "{text}");
+
+    program("kubectl", "");
+    let (code, text, calls) = deeds("1 2", &["-q", "remove", "--node", "node-2"]);
+    assert!(code == Some(0) && text.starts_with("node-2 is no longer part of the cluster\n"), "{text}");
+    assert!(text.contains("set nodes = 1"), "{text}");
+    let reset = [
+        "2 systemctl disable --now pibake-copies.timer pibake-certificates.timer",
+        "2 kubeadm reset --force",
+        "2 systemctl disable --now kubelet",
+    ];
+    let mut expected = vec![drain.to_owned()];
+    expected.extend(reset.map(str::to_owned));
+    expected.extend([delete.to_owned(), revoke(&before)]);
+    assert_eq!(calls, expected);
+    assert_ne!(token(), before);
+
+    // One that is dead.
+    let before = token();
+    let (code, text, calls) = deeds("1", &["-q", "remove", "--node", "2", "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&document["drained"], &document["reset"]), (&true.into(), &false.into()));
+    assert!(document["advice"][0].as_str().unwrap().contains("could not be reset"), "{document}");
+    assert_eq!(calls, [drain.to_owned(), delete.to_owned(), revoke(&before)]);
 }

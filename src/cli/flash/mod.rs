@@ -68,7 +68,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
 /// The nodes that the cards are to become.
 fn chosen(arguments: &Arguments, session: &Session) -> Result<Chosen, Failure> {
     let asked = arguments.devices.iter().map(|asked| targets::selector(asked, arguments).cloned());
-    arguments.flags.choose(&asked.collect::<Result<Vec<_>, Failure>>()?, session)
+    let chosen = arguments.flags.choose(&asked.collect::<Result<Vec<_>, Failure>>()?, session)?;
+    chosen.warn_of_loss()?;
+    Ok(chosen)
 }
 
 fn nodes(

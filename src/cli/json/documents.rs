@@ -367,6 +367,8 @@ pub(crate) struct NodeStatus {
     pub ready: Option<bool>,
     pub kubelet: Option<String>,
     pub certificates: Option<Certificates>,
+    pub card: Option<CardStatus>,
+    pub read_only: Option<bool>,
     pub disk_bytes: Option<u64>,
     pub disk_free_bytes: Option<u64>,
     pub memory_bytes: Option<u64>,
@@ -391,12 +393,29 @@ pub(crate) struct Certificates {
     pub ends: Option<String>,
 }
 
+/// How a node's card is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CardStatus {
+    pub state: String,
+    pub errors: u64,
+    pub message: String,
+}
+
 /// `pibake backup`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct BackedUp {
     pub path: String,
     pub path_base64: Option<String>,
     pub etcd_bytes: u64,
+}
+
+/// `pibake remove`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Removed {
+    pub node: String,
+    pub drained: bool,
+    pub reset: bool,
+    pub advice: Vec<String>,
 }
 
 /// `pibake completions`

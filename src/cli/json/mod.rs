@@ -68,6 +68,7 @@ impl From<&workflow::Warning> for Warning {
             workflow::Warning::KeyEnds { .. } => "key-expires",
             workflow::Warning::AuthorityEnds { .. } => "ca-expires",
             workflow::Warning::BeginsAnew(_) => "cluster-starts-over",
+            workflow::Warning::Empties => "cluster-emptied",
             workflow::Warning::BaseInUse { .. } => "used-base-image",
             workflow::Warning::KeptCard { .. } => "kept-card",
             workflow::Warning::OthersImage { .. } => "other-cluster-image",

@@ -225,10 +225,11 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Kubeconfig>("`kubeconfig`");
     check::<Status>("`status`");
     check::<BackedUp>("`backup`");
+    check::<Removed>("`remove`");
     check::<Completions>("`completions`");
     check_progress();
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 20);
+    assert_eq!(PAGE.matches("\n## `").count(), 21);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let addresses = network::addresses(&mut root, document);
     let nodes = nodes::nodes(&mut root, document, overrides, &addresses);
     let network = network::network(addresses, document, &nodes, dir, &overrides.passwords);
-    let kubernetes = software::kubernetes(&mut root, nodes.len());
+    let kubernetes = software::kubernetes(&mut root, document, dir, nodes.len());
     let access = machine::access(&mut root, document, dir, &overrides.passwords);
     let sources = software::sources(&mut root, dir, &overrides.passwords);
     let base = machine::base(&mut root, document, dir, overrides);

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::passwords::{self, Passwords};
-use super::values::existing;
-use crate::cluster::toml::Table;
+use super::values::{existing, path};
+use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    AptSource, Cgroup, ContainerdSource, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, ProxyUrl,
-    Sources, check, defaults, minors, reference, software,
+    AptSource, Cgroup, ContainerdSource, Fingerprint, Flannel, ImageLayout, Kubernetes, NetworkPlugin, Proxy,
+    ProxyUrl, Sources, check, defaults, minors, reference, software,
 };
 
-pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
+pub(super) fn kubernetes(
+    root: &mut Table<'_, '_>,
+    document: &Document<'_>,
+    dir: &Path,
+    nodes: usize,
+) -> Kubernetes {
     let mut table = root.table("kubernetes");
     let version = table.read("version", |text| minors::check(text.parse()?));
     let pods = table.read("pods", check::network);
@@ -25,6 +30,18 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     let pause_image = table.read("pause-image", reference::image);
     let cgroup = table.choose("cgroup", &[("v1", Cgroup::V1), ("v2", Cgroup::V2)]);
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
+    let manifests = table.read_each("manifests", |text| {
+        let path = path(dir, text);
+        match std::fs::metadata(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(format!("reading {}: {error}", path.display())),
+        }
+    });
+    let mut network = table.table("network");
+    let plugin =
+        network.choose("plugin", &[("flannel", NetworkPlugin::Flannel), ("none", NetworkPlugin::None)]);
+    let plugin = plugin.unwrap_or(NetworkPlugin::Flannel);
+    network.finish();
     let mut flannel = table.table("flannel");
     let mut image =
         |key, default: &str| flannel.read(key, reference::image).unwrap_or_else(|| default.to_owned());
@@ -34,6 +51,11 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     };
     flannel.finish();
     table.finish();
+    for key in ["kubernetes.flannel.image", "kubernetes.flannel.cni-plugin-image"] {
+        if plugin == NetworkPlugin::None && document.is_set(key) {
+            document.report(key, "does nothing without flannel, and kubernetes.network.plugin is \"none\"");
+        }
+    }
     Kubernetes {
         version,
         pods: pods.unwrap_or(defaults::PODS),
@@ -43,7 +65,9 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
         pause_image,
         cgroup,
         schedule_on_control_plane,
+        plugin,
         flannel: images,
+        manifests,
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod cuts;
 mod keyrings;
+mod manifests;
 mod members;
 pub(crate) mod node;
 mod pki;
 mod reasons;
+mod restore;
 mod scripts;
 mod upgrade;
 

@@ -243,7 +243,8 @@ preflight() {
 		faults="$faults	[ERROR Port-10250]: Port 10250 is in use
 "
 	fi
-	if [ "$what" = init ] && [ -n "$(ls -A "$root/var/lib/etcd" 2>/dev/null)" ]; then
+	if [ "$what" = init ] && [ -n "$(ls -A "$root/var/lib/etcd" 2>/dev/null)" ] &&
+		[ "${line%"--ignore-preflight-errors DirAvailable--var-lib-etcd"*}" = "$line" ]; then
 		faults="$faults	[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty
 "
 	fi
@@ -257,6 +258,12 @@ kubeadm_init() {
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
 	preflight init /etc/kubernetes/manifests/kube-apiserver.yaml /etc/kubernetes/manifests/etcd.yaml
 	[ "$(cat "$STATE/baked-key")" = "$(cat "$root/etc/kubernetes/pki/ca.key")" ] || die "the CA is not the baked one"
+	# It would make keys and authorities that nobody in a restored database knows.
+	if [ -e "$root/var/lib/etcd/member/restored" ]; then
+		for file in sa.pub sa.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key; do
+			[ "$(cat "$root/etc/kubernetes/pki/$file")" = "$file of the copy" ] || die "$file is not the copy's"
+		done
+	fi
 	# What is there already it takes, and what is damaged it does not get over.
 	for file in pki/apiserver.crt admin.conf kubelet.conf; do
 		[ ! -e "$root/etc/kubernetes/$file" ] || [ -s "$root/etc/kubernetes/$file" ] ||
@@ -290,9 +297,53 @@ kubeadm_init() {
 	echo "kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef"
 }
 
+# Of containerd's own client: an image's files, which are there once it was pulled. A mount does not
+# outlive the power, what containerd knows of it does.
+ctr_() {
+	for last; do :; done
+	case $* in
+	"--namespace k8s.io images mount registry.k8s.io/etcd:3.6.5-0 "*)
+		[ -s "$root/var/lib/containerd/images" ] || die "ctr: image \"$5\": not found"
+		! has mounted || die "ctr: snapshot \"$last\": already exists"
+		put mounted
+		at "mounted"
+		mkdir -p "$last/usr/local/bin"
+		ln -sf "${0%/*}/recorder" "$last/usr/local/bin/etcdutl"
+		;;
+	"--namespace k8s.io images unmount --rm "*)
+		rm -rf "${last:?}/usr" "$STATE/mounted"
+		;;
+	*) die "unknown: ctr $*" ;;
+	esac
+}
+
+# etcd's, of 3.6: refuses a folder that is there, and what is not whole.
+etcdutl_() {
+	[ "$1 $2" = "snapshot restore" ] || die "unknown: etcdutl $*"
+	if [ "$3" = --help ]; then
+		echo "      --bump-revision uint    How much to increase the latest revision after restore"
+		return
+	fi
+	case $line in
+	*" --name node-1 --initial-cluster node-1=https://10.0.0.1:2380 --initial-advertise-peer-urls https://10.0.0.1:2380 --bump-revision 1000000000 --mark-compacted") ;;
+	*) die "Error: unknown flags: $*" ;;
+	esac
+	[ "$(cat "$3")" = "copy of etcd" ] || die "Error: expected sha256 [1], got [2]"
+	[ ! -e "$5" ] || die "Error: data-dir \"$5\" not empty or could not be read"
+	mkdir -p "$5/member"
+	: >"$5/member/db"
+	at "database begun"
+	echo "from the copy" >"$5/member/restored"
+	# The cluster that it is of was born long ago.
+	: >"$5/member/born"
+}
+
 kubeadm_join() {
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
 	preflight join /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt
+	if [ "${line%kubeadm-join.yaml*}" != "$line" ]; then
+		cp "$root/run/pibake/kubeadm-join.yaml" "$STATE/joined-with"
+	fi
 	has control-plane-up || fail_kubeadm "preflight: couldn't validate the identity of the API Server: connection refused"
 	kubelet_start
 }
@@ -363,6 +414,14 @@ kubectl_() {
 	fi
 	case $* in
 	*configmap/kubeadm-config*) [ -e "$root/var/lib/etcd/member/addons" ] || die "not found" ;;
+	*"apply --server-side --force-conflicts --filename"*)
+		for last; do :; done
+		if grep -q "^kind: Custom$" "$last" && [ ! -e "$root/var/lib/etcd/member/defined" ]; then
+			die 'error: resource mapping not found for name: "x" namespace: "" from "": no matches for kind "Custom"'
+		fi
+		if grep -q "^kind: CustomResourceDefinition$" "$last"; then put_file /var/lib/etcd/member/defined ""; fi
+		put_file "/var/lib/etcd/member/applied-${last##*/}" ""
+		;;
 	*"apply --filename"*) put_file /var/lib/etcd/member/flannel "" ;;
 	*"get --filename"*) [ -e "$root/var/lib/etcd/member/flannel" ] || die "not found" ;;
 	*type==*status*) echo True ;;
@@ -474,6 +533,9 @@ kubeadm)
 	for last; do :; done
 	case $* in
 	"version --output short") echo v1.34.2 ;;
+	"config images list "*)
+		printf 'registry.k8s.io/%s\n' kube-apiserver:v1.34.2 coredns/coredns:v1.12.1 pause:3.10.1 etcd:3.6.5-0
+		;;
 	"config images pull "*)
 		settled "$last"
 		write_file /var/lib/containerd/images "seven images"
@@ -489,6 +551,8 @@ kubeadm)
 	esac
 	;;
 kubectl) kubectl_ "$@" ;;
+ctr) ctr_ "$@" ;;
+etcdutl) etcdutl_ "$@" ;;
 *) die "the recorder does not know $name" 127 ;;
 esac
 at end

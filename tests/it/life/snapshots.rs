@@ -113,7 +113,15 @@ impl Etcd {
     }
 
     fn copies(&self) -> Vec<PathBuf> {
-        let dir = self.machine.path("root/var/lib/pibake/snapshots");
+        self.files("snapshots")
+    }
+
+    fn sealed(&self) -> Vec<PathBuf> {
+        self.files("sealed")
+    }
+
+    fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let dir = self.machine.path("root/var/lib/pibake").join(folder);
         let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         names
@@ -123,6 +131,7 @@ impl Etcd {
 #[test]
 fn a_copy_is_whole_and_the_newest_are_kept() {
     let etcd = Etcd::new();
+    etcd.machine.put("etc/pibake/backup.key", &format!("{}\n", "5e".repeat(32)));
     let ran = etcd.copy();
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     let copies = etcd.copies();
@@ -150,6 +159,16 @@ fn a_copy_is_whole_and_the_newest_are_kept() {
         .arg(into.join("etcd.db")));
     assert!(into.join("data/member/snap/db").exists());
     assert!(!etcd.machine.exists("var/lib/etcd/pibake-snapshot.db"));
+    // The same, encrypted.
+    let sealed = etcd.sealed();
+    assert_eq!(sealed.len(), 1, "{sealed:?}");
+    let name = format!("{}.gpg", copies[0].file_name().unwrap().to_str().unwrap());
+    assert_eq!(sealed[0].file_name().unwrap().to_str(), Some(name.as_str()));
+    let mut gpg = tool("gpg", "gpg");
+    gpg.args(["--batch", "--quiet", "--no-autostart", "--pinentry-mode", "loopback", "--homedir"]).arg(&into);
+    gpg.arg("--passphrase-file").arg(etcd.machine.path("root/etc/pibake/backup.key")).arg("--decrypt");
+    let out = gpg.arg(&sealed[0]).output().unwrap();
+    assert!(out.stdout == fs::read(&copies[0]).unwrap(), "{}", String::from_utf8_lossy(&out.stderr));
     // A week of them. A copy is named by its second: the first one is of another than the next.
     let first = copies[0].with_file_name("20200120T000000Z.tar");
     fs::rename(&copies[0], &first).unwrap();
@@ -159,6 +178,11 @@ fn a_copy_is_whole_and_the_newest_are_kept() {
     assert_eq!(etcd.copy().code, Some(0));
     let kept = etcd.copies();
     assert_eq!(kept.len(), 7, "{kept:?}");
+    let newest = etcd.sealed();
+    assert!(
+        newest.len() == 1
+            && newest[0].to_str().unwrap().contains(kept[6].file_name().unwrap().to_str().unwrap())
+    );
     assert!(kept.contains(&first) && kept[0].ends_with("20200115T000000Z.tar"), "{kept:?}");
 }
 
@@ -186,6 +210,13 @@ fn what_is_not_whole_is_not_kept() {
         etcd.machine.unset_state(state);
     }
     fs::remove_file(etcd.machine.path("bin/df")).unwrap();
+    // What cannot be encrypted is kept here, and told.
+    etcd.machine.put("etc/pibake/backup.key", "key\n");
+    put_program(&etcd.machine.path("bin/gpg"), "#!/bin/sh\nexit 2\n");
+    let ran = etcd.copy();
+    assert!(ran.code == Some(1) && ran.said.contains("it cannot be encrypted"), "{}", ran.said);
+    assert!(etcd.sealed().is_empty());
+    let good = etcd.copies();
     // etcd that hands nothing out.
     fs::write(etcd.machine.path("root/etc/kubernetes/pki/etcd/server.key"), "torn").unwrap();
     let ran = etcd.copy();
