@@ -59,7 +59,6 @@ const PIECES: [&str; 8] = [
     "stage",
     "certificates",
     "lib/base",
-    "lib/certificates",
     "lib/clock",
     "lib/node-env",
     "lib/kubernetes",
