@@ -62,7 +62,6 @@ const PIECES: [&str; 8] = [
     "stage",
     "certificates",
     "lib/base",
-    "lib/certificates",
     "lib/clock",
     "lib/node-env",
     "lib/kubernetes",
