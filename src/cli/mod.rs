@@ -38,7 +38,7 @@ use session::{Global, Session};
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
 #[derive(Debug, Parser)]
-#[command(name = "pibake", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "pibake", version = env!("PIBAKE_VERSION"), propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 verification failed \
                   (signature, digest, read-back); 4 refused for safety."
@@ -132,7 +132,9 @@ mod tests {
     /// All commands but `help`, and those below them, by the names of their man pages.
     fn commands() -> Vec<(String, Command)> {
         let without_help = |command: Command| command.disable_help_subcommand(true);
-        let mut root = without_help(Cli::command()).mut_subcommand("token", without_help);
+        // as released, whichever build this is
+        let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
+        let mut root = without_help(command).mut_subcommand("token", without_help);
         root.build();
         let mut all = Vec::new();
         let mut left = vec![("pibake".to_owned(), root)];
