@@ -162,7 +162,7 @@ fn row(
     let _ = writeln!(
         table,
         "    BuiltIn {{ layer: Layer::{layer}, path: {path:?}, content: include_bytes!({source:?}), template: {template}, \
-         policy: FilePolicy {{ when: When::{word}, access: Access {{ mode: 0o{bits:o}, uid: 0, gid: {group} }}, secret: {secret}, enable: {enable} }} }},"
+         policy: FilePolicy {{ when: When::{word}, access: Access {{ mode: 0o{bits:o}, uid: 0, gid: {group} }}, secret: {secret}, enable: {enable} }}, why: {why:?} }},"
     );
     Ok(())
 }
