@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     cluster: ClusterFlags,
     #[command(flatten)]
     route: Route,
-    /// The folder that copies go into, each in one of its own; without this flag `backups` beside pibake.toml
+    /// Where to keep copies, each in a folder of its own [default: backups, beside pibake.toml]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }

@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     /// Output format
     #[arg(long, default_value_t, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>()))]
     format: Format,
-    /// How many images to write at once, 1 or more
+    /// How many images to write at once
     #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Advanced")]
     jobs: Option<NonZeroUsize>,
     #[command(flatten)]
