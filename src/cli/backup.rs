@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::description::ClusterFlags;
 use super::json::{self, BackedUp};
-use super::remote::{Reached, Route};
+use super::remote::{Reached, Route, all_of};
 use super::session::Session;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::io::{Folder, Owner};
@@ -52,15 +52,11 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     ssh.arg("--").arg(SCRIPT).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = ssh.spawn().doing(|| "running ssh, which is in the package openssh-client".to_owned())?;
     let stderr = child.stderr.take();
-    let errors = thread::spawn(move || {
-        let mut text = Vec::new();
-        // What cannot be read is not told.
-        let _ = stderr.map(|stderr| stderr.take(1 << 16).read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    });
+    let errors = thread::spawn(move || all_of(stderr, 1 << 16));
     let fetched = child.stdout.take().map(BufReader::new).map(|stdout| fetch(stdout, &dir, &reached));
     let ended = end(&mut child);
     let errors = errors.join().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&errors);
     let why = || errors.trim().lines().last().unwrap_or("it hands out no copy of etcd").to_owned();
     let (path, bytes) = match fetched {
         Some(Ok(Some(done))) => done,

@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use super::json::Baked;
 use crate::error::Failure;
 use crate::image_path::ImagePath;
+use crate::io::assignment;
 use crate::node_paths::NODE_ENV;
 use crate::opened::Opened;
 
@@ -17,10 +18,7 @@ pub(super) fn baked(image: &Opened) -> Result<Option<Baked>, Failure> {
     let path = ImagePath::new(NODE_ENV)?;
     let Some(metadata) = image.metadata(&path)? else { return Ok(None) };
     let Some(text) = image.text(NODE_ENV, LONGEST)? else { return Ok(None) };
-    let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        line.map(unquoted).filter(|value| !value.is_empty())
-    };
+    let value = |name: &str| assignment(&text, name).map(unquoted).filter(|value| !value.is_empty());
     // what is baked has the time of the build
     let built = metadata.attributes.and_then(|a| OffsetDateTime::from_unix_timestamp(a.mtime).ok());
     Ok(value("NODE_NAME").map(|node| Baked {

@@ -14,6 +14,7 @@ use super::session::Session;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
+use crate::io::assignment;
 use crate::node_paths::{FIRST_BOOT_LOG, FIRST_BOOT_STATUS};
 use crate::opened::Opened;
 use crate::ui::{Table, human_duration, visible, visible_line};
@@ -74,9 +75,8 @@ fn raw(logs: &[Log]) -> String {
 
 /// The status file, whose lines `lib/report` of the first boot describes; `None` where it is none.
 fn read(text: &str) -> Option<FirstBootStatus> {
-    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    let owned = |name: &str| value(name).filter(|value| !value.is_empty()).map(str::to_owned);
-    let number = |name: &str| value(name).and_then(|value| value.parse().ok());
+    let owned = |name: &str| assignment(text, name).filter(|value| !value.is_empty()).map(str::to_owned);
+    let number = |name: &str| assignment(text, name).and_then(|value| value.parse().ok());
     let step = |line: &str| {
         let mut words = line.strip_prefix("step=")?.splitn(4, ' ');
         let (number, stage, state) = (words.next()?.parse().ok()?, words.next()?, words.next()?);

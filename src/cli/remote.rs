@@ -1,6 +1,7 @@
 //! Reaching nodes by SSH, as `.pibake/ssh_config` says: by the `ssh` of this machine, so that the user's agent, keys
 //! and habits count.
 
+use std::io::Read;
 use std::process::Command;
 use std::str::FromStr;
 
@@ -114,6 +115,15 @@ impl Reached {
         command.args(options).arg(node.name.as_str());
         command
     }
+}
+
+/// What a program prints, up to so many bytes. What cannot be read is missing: whoever asks sees whether it is whole.
+pub(super) fn all_of(source: Option<impl Read>, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(source) = source {
+        let _ = source.take(most).read_to_end(&mut bytes);
+    }
+    bytes
 }
 
 fn overrides(via: &Via) -> Vec<String> {

@@ -1,6 +1,5 @@
 //! `pibake status`: how the nodes are, asked by SSH of each.
 
-use std::io::Read;
 use std::process::Stdio;
 use std::thread;
 
@@ -9,10 +8,11 @@ use serde_json::Value;
 
 use super::description::ClusterFlags;
 use super::json::{Certificates, FirstBoot, NodeStatus, Status};
-use super::remote::{Reached, Route};
+use super::remote::{Reached, Route, all_of};
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
+use crate::io::assignment;
 use crate::node_paths;
 use crate::ui::Table;
 
@@ -83,8 +83,8 @@ fn ask(reached: &Reached, node: &Node) -> Result<String, String> {
         let running = || "running ssh, which is in the package openssh-client".to_owned();
         let mut child = ssh.spawn().doing(running)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let errors = thread::spawn(move || all_of(stderr));
-        let said = all_of(stdout);
+        let errors = thread::spawn(move || all_of(stderr, MOST));
+        let said = all_of(stdout, MOST);
         child.wait().doing(running)?;
         Ok((said, errors.join().unwrap_or_default()))
     };
@@ -97,25 +97,10 @@ fn ask(reached: &Reached, node: &Node) -> Result<String, String> {
     Err(errors.trim().lines().last().unwrap_or("the connection ended in the middle").to_owned())
 }
 
-/// What comes, up to a limit.
-fn all_of(source: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(source) = source {
-        // What cannot be read is missing from the answer, which is then not whole.
-        let _ = source.take(MOST).read_to_end(&mut bytes);
-    }
-    bytes
-}
-
 /// The part of an answer under a heading.
 fn part<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = answer.split_once(&format!("{HEADING}{name}\n"))?;
     Some(rest.split(HEADING).next().unwrap_or_default())
-}
-
-/// The value of a line KEY=VALUE.
-fn value(text: &str, key: &str) -> Option<String> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
 }
 
 fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> NodeStatus {
@@ -150,21 +135,22 @@ fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> No
 }
 
 fn first_boot(text: &str) -> Option<FirstBoot> {
-    let state = value(text, "state")?;
+    let value = |key: &str| assignment(text, key).map(str::to_owned);
     Some(FirstBoot {
-        state,
-        stage: value(text, "name").unwrap_or_default(),
-        message: value(text, "message").unwrap_or_default(),
+        state: value("state")?,
+        stage: value("name").unwrap_or_default(),
+        message: value("message").unwrap_or_default(),
     })
 }
 
 fn certificates(text: &str) -> Option<Certificates> {
-    let state = value(text, "state")?;
+    let value = |key: &str| assignment(text, key).map(str::to_owned);
+    let state = value("state")?;
     let ends = text.lines().filter_map(|line| line.strip_prefix("certificate=")?.rsplit_once(' '));
     // RFC 3339 in UTC: the order of the texts is that of the times.
     let first = ends.min_by_key(|(_, end)| *end).map(|(path, end)| (path.to_owned(), end.to_owned()));
     let (first, ends) = first.unzip();
-    Some(Certificates { state, message: value(text, "message").unwrap_or_default(), first, ends })
+    Some(Certificates { state, message: value("message").unwrap_or_default(), first, ends })
 }
 
 fn memory(text: &str) -> (Option<u64>, Option<u64>) {

@@ -2,6 +2,7 @@
 //! system inside an image, no Pi, no cluster, and nothing of who asks.
 
 pub(crate) mod aligned;
+mod assignment;
 pub(crate) mod atomic;
 pub(crate) mod be;
 pub mod cancel;
@@ -26,6 +27,7 @@ mod waiting;
 mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
+pub(crate) use assignment::assignment;
 pub(crate) use atomic::AtomicFile;
 pub use cancel::{CancelToken, Cancelled};
 pub(crate) use direct::Direct;

@@ -14,7 +14,7 @@ const DISCOVERY_TIMEOUT: &str = "30m0s";
 
 /// How long kubeadm's certificates are good for where that can be said (v1beta4): three years. They are renewed
 /// long before; this is for a cluster that lies in a drawer, and for one whose renewal has failed unseen. As
-/// hours, which is what `lib/certificates` reads.
+/// hours, which is what `lib/kubernetes` reads.
 const CERTIFICATE_VALIDITY: &str = "26280h0m0s";
 
 /// Where containerd listens.

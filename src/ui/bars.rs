@@ -1,6 +1,7 @@
 //! Progress on a terminal: a line for each step under way, drawn again as it goes on, and one that stays when it ends.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ impl Progress for Bars {
         // indicatif asks for a length; what is drawn is the meter's
         let bar = self.all.add(ProgressBar::new(1)).with_style(style.with_key("row", row));
         bar.enable_steady_tick(TICK);
-        Box::new(Bar { bar, all: self.all.clone(), step, ended: Mutex::new(false) })
+        Box::new(Bar { bar, all: self.all.clone(), step, ended: AtomicBool::new(false) })
     }
 
     fn note(&self, text: &str) {
@@ -106,14 +107,13 @@ struct Bar {
     bar: ProgressBar,
     all: MultiProgress,
     step: Arc<Shared>,
-    ended: Mutex<bool>,
+    ended: AtomicBool,
 }
 
 impl Bar {
     /// Takes the line away and leaves one that stays, once.
     fn end(&self, is_done: bool) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *ended, true) {
+        if self.ended.swap(true, Ordering::Relaxed) {
             return;
         }
         let line = screen().ended(&self.step.what, &self.step.meter(), self.step.begun.elapsed(), is_done);

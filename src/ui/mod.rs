@@ -25,10 +25,9 @@ use crate::error::{Doing, Failure};
 use crate::progress::{Progress, Silent, Step};
 
 /// How long work is shown on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// Bars where that is a terminal that can draw them, plain lines elsewhere.
-    #[default]
     Auto,
     /// Plain lines.
     Plain,

@@ -14,7 +14,7 @@ use crate::disk::{Qcow2, ReadAt};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::io::chunk::GRAIN;
 use crate::io::magic::Wrapping;
-use crate::io::{AtomicFile, CancelToken, is_zero};
+use crate::io::{AtomicFile, CancelToken, fill, is_zero};
 use crate::opened::Opened;
 use crate::progress::Step;
 
@@ -156,15 +156,7 @@ fn sparse(from: &mut dyn Read, to: &File) -> Result<(), Fault> {
     let mut grain = vec![0; GRAIN as usize];
     let mut at = 0;
     loop {
-        let mut filled = 0;
-        while filled < grain.len() {
-            match from.read(grain.get_mut(filled..).unwrap_or_default()) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Fault::Read(e)),
-            }
-        }
+        let filled = fill(from, &mut grain).map_err(Fault::Read)?;
         let bytes = grain.get(..filled).unwrap_or_default();
         if !is_zero(bytes) {
             to.write_all_at(bytes, at).map_err(Fault::Write)?;

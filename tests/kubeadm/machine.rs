@@ -55,16 +55,8 @@ const PROGRAMS: [(&str, &str); 38] = [
 const STANDINS: [&str; 6] = ["api.py", "crictl", "kubeadm", "kubelet", "systemctl", "timedatectl"];
 
 /// The pieces of first boot, and of what comes after, that call kubeadm.
-const PIECES: [&str; 8] = [
-    "stage",
-    "certificates",
-    "lib/base",
-    "lib/certificates",
-    "lib/clock",
-    "lib/node-env",
-    "lib/kubernetes",
-    "lib/renewal",
-];
+const PIECES: [&str; 7] =
+    ["stage", "certificates", "lib/base", "lib/clock", "lib/node-env", "lib/kubernetes", "lib/renewal"];
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubeadm")

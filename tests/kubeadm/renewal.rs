@@ -6,20 +6,8 @@ use crate::certificates;
 use crate::cluster::CONTROL_PLANE;
 use crate::descriptions::DESCRIPTIONS;
 use crate::machine::{Machine, Project, Ran, Segment};
+use support::pki::LEAVES;
 use support::{run, tool};
-
-const LEAVES: [&str; 10] = [
-    "pki/apiserver.crt",
-    "pki/apiserver-kubelet-client.crt",
-    "pki/front-proxy-client.crt",
-    "pki/apiserver-etcd-client.crt",
-    "pki/etcd/server.crt",
-    "pki/etcd/peer.crt",
-    "pki/etcd/healthcheck-client.crt",
-    "admin.conf",
-    "controller-manager.conf",
-    "scheduler.conf",
-];
 
 /// Gives kubeadm's certificates 30 days from now on, with the same keys, subjects and extensions.
 const SHORTEN: &str = r#"

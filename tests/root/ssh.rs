@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::{Failed, Trial};
@@ -103,6 +103,11 @@ impl Lab {
 
     /// Runs pibake while these nodes are on.
     fn pibake(&self, on: &str, arguments: &[&str]) -> Output {
+        self.run(on, &support::pibake(), arguments)
+    }
+
+    /// Runs a program while these nodes are on.
+    fn run(&self, on: &str, program: &Path, arguments: &[&str]) -> Output {
         tool_path("ip", "iproute2");
         let sshd = tool_path("sshd", "openssh-server");
         tool_path("ssh", "openssh-client");
@@ -119,7 +124,7 @@ impl Lab {
             SCRIPT,
             "sh",
         ]);
-        command.arg(support::pibake()).args(arguments).current_dir(self.dir.path());
+        command.arg(program).args(arguments).current_dir(self.dir.path());
         command.env("ON", on).env("SSHD", sshd).env("HOME", self.path("client")).env_remove("SSH_AUTH_SOCK");
         command.stdin(Stdio::null()).output().unwrap()
     }
@@ -163,25 +168,8 @@ fn first_login() {
     let plain = "ssh -F .pibake/ssh_config node-2 'echo on $NODE'";
     let out = lab.pibake("1 2", &["-q", "ssh", "1", "--", "true"]);
     assert!(out.status.success());
-    let mut command = tool("unshare", "util-linux");
-    command.args([
-        "--net",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "sh",
-        "-c",
-        SCRIPT,
-        "sh",
-    ]);
-    command.args(["sh", "-c", plain]).current_dir(lab.dir.path()).env("ON", "1 2").stdin(Stdio::null());
-    command
-        .env("SSHD", tool_path("sshd", "openssh-server"))
-        .env("HOME", lab.path("client"))
-        .env_remove("SSH_AUTH_SOCK");
-    assert_eq!(said(&command.output().unwrap()), (Some(0), "on 2\n".into(), String::new()));
+    let out = lab.run("1 2", Path::new("sh"), &["-c", plain]);
+    assert_eq!(said(&out), (Some(0), "on 2\n".into(), String::new()));
 }
 
 fn another_host_key() {

@@ -47,13 +47,34 @@ pub(super) struct Source {
     pub name: String,
     guest: Guest,
     files: BootFiles,
-    /// The image as it was named, or the base.
-    named: PathBuf,
-    /// A raw image that is not changed: that, or what it unpacks to.
+    /// A raw image that is not changed: the one that was named, what that unpacks to, or the base.
     backing: PathBuf,
     patch: Patch,
     len: u64,
     mac: Option<Mac>,
+    origin: Origin,
+}
+
+/// Which image a card is created from.
+struct Origin {
+    /// What its blocks refer to.
+    backing: String,
+    /// What differs from that.
+    changes: String,
+}
+
+impl Origin {
+    fn of(named: &Path, len: u64, patch: &Patch) -> io::Result<Self> {
+        let found = std::fs::metadata(named)?;
+        let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut hasher = Sha256::new();
+        for (offset, bytes) in patch.blocks() {
+            hasher.update(offset.to_be_bytes());
+            hasher.update(bytes);
+        }
+        let backing = format!("{}\nsize {len}\nmodified {}\n", named.display(), modified.as_nanos());
+        Ok(Self { backing, changes: format!("changes {}\n", hex::encode(hasher.finalize())) })
+    }
 }
 
 impl Source {
@@ -92,28 +113,15 @@ impl Source {
     ) -> Result<Self, Failure> {
         let files = BootFiles::read(image)?;
         let guest = Guest::read(image)?;
-        Ok(Self { name: String::new(), guest, files, named, backing, patch, len: image.len, mac })
+        let examining = || format!("examining {}", named.display());
+        let origin = Origin::of(&named, image.len, &patch).doing(examining)?;
+        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac, origin })
     }
 
     /// Its Ethernet address on the cluster's network: its own where that is known, else one that
     /// follows from its name, so that it is the same every time.
     fn mac(&self) -> Mac {
         self.mac.unwrap_or_else(|| address(PI, &self.name))
-    }
-
-    /// Which image a card that is created now is created from: what its blocks refer to, and what differs from that.
-    fn origin(&self) -> io::Result<(String, String)> {
-        let found = std::fs::metadata(&self.named)?;
-        let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut hasher = Sha256::new();
-        for (offset, bytes) in self.patch.blocks() {
-            hasher.update(offset.to_be_bytes());
-            hasher.update(bytes);
-        }
-        let (path, len) = (self.named.display(), self.len);
-        let changes = hex::encode(hasher.finalize());
-        let backing = format!("{path}\nsize {len}\nmodified {}\n", modified.as_nanos());
-        Ok((backing, format!("changes {changes}\n")))
     }
 }
 
@@ -230,10 +238,10 @@ impl Bench {
         if !card.exists() {
             return Ok(None);
         }
-        let (backing, changes) = source.origin().doing(|| format!("examining {}", source.named.display()))?;
+        let Origin { backing, changes } = &source.origin;
         let before = std::fs::read_to_string(dir.join(ORIGIN)).unwrap_or_default();
-        match before.strip_prefix(&backing) {
-            Some(same) if same == changes => Ok(Some(Kept::Same)),
+        match before.strip_prefix(backing) {
+            Some(same) if same == *changes => Ok(Some(Kept::Same)),
             Some(_) => {
                 let line = dir.join(COMMAND_LINE);
                 let cmdline =
@@ -320,8 +328,8 @@ impl Bench {
         write(&dir.join(COMMAND_LINE), source.files.cmdline.as_bytes())?;
         let len = Machine::card_len(source.len)
             .ok_or_else(|| Failure::usage(format!("the image of {} is larger than any card", source.name)))?;
-        let (backing, changes) = source.origin().doing(|| format!("examining {}", source.named.display()))?;
-        write(&dir.join(ORIGIN), (backing + &changes).as_bytes())?;
+        let Origin { backing, changes } = &source.origin;
+        write(&dir.join(ORIGIN), format!("{backing}{changes}").as_bytes())?;
         card_overlay(&files.card, len, &source.backing, source.patch.clone())?;
         Ok(())
     }

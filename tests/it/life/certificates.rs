@@ -3,19 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::machine::Machine;
+use support::pki::LEAVES;
 
-const LEAVES: [&str; 10] = [
-    "pki/apiserver.crt",
-    "pki/apiserver-kubelet-client.crt",
-    "pki/front-proxy-client.crt",
-    "pki/apiserver-etcd-client.crt",
-    "pki/etcd/server.crt",
-    "pki/etcd/peer.crt",
-    "pki/etcd/healthcheck-client.crt",
-    "admin.conf",
-    "controller-manager.conf",
-    "scheduler.conf",
-];
 const PODS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 fn assert_days(machine: &Machine, days: i64) {
