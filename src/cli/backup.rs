@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     cluster: ClusterFlags,
     #[command(flatten)]
     way: Way,
-    /// The folder that copies go into, each in one of its own; without this flag `backups` beside pibake.toml
+    /// Where to keep copies, each in a folder of its own [default: backups, beside pibake.toml]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// Take the newest copy that this node has fetched from the control plane, by number or name: where that is lost

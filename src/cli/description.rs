@@ -37,7 +37,7 @@ pub(super) struct Description {
 pub(super) struct NodeFlags {
     #[command(flatten)]
     description: Description,
-    /// Make a new cluster also where no card of its control plane is asked for; refused where there is one
+    /// Create a new cluster even if its control plane is not among the nodes; refused where there is a cluster
     #[arg(long, help_heading = "Advanced")]
     new_cluster: bool,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use crate::workflow::{BaseRequest, Wanted};
     after_help = "Examples:\n  pibake fetch                    the image that pibake.toml names\n  pibake fetch 24.04 --check      another one, read in full"
 )]
 pub(super) struct Arguments {
-    /// A release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL; without it the one that pibake.toml names
+    /// A release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL [default: what pibake.toml names]
     #[arg(value_name = "RELEASE")]
     base: Option<String>,
     /// Read a cached image in full and compare it with its checksum; a damaged one is downloaded again

@@ -26,14 +26,14 @@ pub(super) struct Arguments {
     cluster: ClusterFlags,
     #[command(flatten)]
     route: Route,
-    /// Make the certificate in it again first: for a user of its own, whose rights end when it is renewed once more,
-    /// and for as long as access.admin-ttl says
+    /// First make a new certificate, for a user of its own: valid for as long as access.admin-ttl says, and without
+    /// rights once it is renewed again
     #[arg(long)]
     renew: bool,
-    /// Add it to kubectl's own configuration ($KUBECONFIG or ~/.kube/config), by kubectl itself
+    /// Merge it into kubectl's own configuration ($KUBECONFIG or ~/.kube/config), with kubectl
     #[arg(long)]
     merge: bool,
-    /// With --merge, what kubectl calls it; without this flag the cluster's name
+    /// With --merge, the name of the context [default: the cluster's name]
     #[arg(long, value_name = "NAME", requires = "merge", value_parser = context_name)]
     context: Option<String>,
 }

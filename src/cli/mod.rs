@@ -7,6 +7,8 @@ mod boot;
 mod build;
 mod completions;
 mod description;
+#[cfg(test)]
+mod documented;
 mod drives;
 mod exit;
 mod fetch;
@@ -22,6 +24,8 @@ mod logs;
 mod named;
 mod next;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod remote;
 mod remove;
 mod restore;
@@ -41,7 +45,7 @@ use session::{Global, Session};
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
 #[derive(Debug, Parser)]
-#[command(name = "pibake", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "pibake", version = env!("PIBAKE_VERSION"), propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 verification failed \
                   (signature, digest, read-back); 4 refused for safety."
@@ -57,32 +61,32 @@ struct Cli {
 enum Command {
     /// Write a pibake.toml with every setting in it, commented
     Init(init::Arguments),
-    /// Show what would be baked: the nodes, one node's changes, one file's text; secrets are masked
+    /// Show what would be baked: the cluster, one node's changes, or one file; secrets are masked
     Plan(plan::Arguments),
-    /// Download, verify and cache the base image, nothing else
+    /// Download, verify and cache the base image
     Fetch(fetch::Arguments),
     /// Write one image per node
     Build(build::Arguments),
     /// Write nodes straight to SD cards
     #[cfg(target_os = "linux")]
     Flash(flash::Arguments),
-    /// List the drives of this machine, and for each why it may or may not be written
+    /// List this machine's drives, and why each may or may not be written
     Drives(drives::Arguments),
-    /// Look into an image or a card: its partitions, a directory, a file's content
+    /// Look into an image or a card: its partitions, a directory, or a file
     Inspect(inspect::Arguments),
-    /// How the first boot went, read off a card or an image
+    /// Show how the first boot went, from a card or an image
     Logs(logs::Arguments),
-    /// Run a node or an image in QEMU, as a Raspberry Pi 4, with its console here; Ctrl-A X leaves
+    /// Run a node or an image in QEMU as a Raspberry Pi 4, with its console here; Ctrl-A X quits
     Boot(boot::Arguments),
     /// List, renew or revoke the tokens that nodes join with
     Token(token::Arguments),
     /// Print the administrator's kubeconfig, or merge it into kubectl's own
     Kubeconfig(kubeconfig::Arguments),
-    /// Log in on a node, or run a command there
+    /// Log in to a node, or run a command on it
     Ssh(ssh::Arguments),
-    /// How the nodes are: first boot, versions, certificates, room, and what to do
+    /// Show how the nodes are: first boot, versions, certificates, free space, and what to do
     Status(status::Arguments),
-    /// Fetch a copy of etcd from the control plane, and keep it with one of .pibake
+    /// Fetch a copy of etcd from the control plane, and keep it together with a copy of .pibake
     Backup(backup::Arguments),
     /// Take a worker out of the cluster: drain, reset, delete, revoke
     Remove(remove::Arguments),
@@ -132,30 +136,9 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use clap::{Command, CommandFactory, Parser};
+    use clap::{CommandFactory, Parser};
 
     use super::Cli;
-
-    /// All commands but `help`, and those below them, by the names of their man pages.
-    fn commands() -> Vec<(String, Command)> {
-        let without_help = |command: Command| command.disable_help_subcommand(true);
-        let mut root = without_help(Cli::command()).mut_subcommand("token", without_help);
-        root.build();
-        let mut all = Vec::new();
-        let mut left = vec![("pibake".to_owned(), root)];
-        while let Some((name, command)) = left.pop() {
-            left.extend(
-                command
-                    .get_subcommands()
-                    .map(|below| (format!("{name}-{}", below.get_name()), below.clone())),
-            );
-            all.push((name, command));
-        }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    }
 
     #[test]
     fn each_command_has_examples_that_can_be_typed() {
@@ -172,39 +155,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    /// `UPDATE_MAN=1 cargo test --lib man_pages` writes them anew.
-    #[test]
-    fn man_pages_say_what_the_help_does() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man");
-        let update = std::env::var_os("UPDATE_MAN").is_some();
-        let mut pages = std::collections::BTreeSet::new();
-        for (name, command) in commands() {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command)
-                .source(format!("pibake {}", env!("CARGO_PKG_VERSION")))
-                .manual("pibake")
-                .render(&mut page)
-                .unwrap();
-            let path = dir.join(format!("{name}.1"));
-            if update {
-                std::fs::create_dir_all(&dir).unwrap();
-                std::fs::write(&path, &page).unwrap();
-            }
-            let kept = std::fs::read(&path).unwrap_or_default();
-            assert!(
-                kept == page,
-                "{} is out of date: UPDATE_MAN=1 cargo test --lib man_pages",
-                path.display()
-            );
-            pages.insert(format!("{name}.1"));
-        }
-        let there: std::collections::BTreeSet<String> = std::fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        assert_eq!(there, pages);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::project::Project;
 /// By what way the control plane is reached where that is not its address in the cluster's network.
 #[derive(Debug, Args)]
 pub(super) struct Route {
-    /// Where the control plane is reached from here: its address or name on the WiFi's side, or a forwarded port
+    /// Where to reach the control plane: its address or name on the WiFi's side, or a forwarded port
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(super) via: Option<Via>,
 }

@@ -19,22 +19,22 @@ use crate::workflow::Control;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// The description of the cluster; without this flag the nearest pibake.toml in this folder or above
+    /// The cluster's description [default: the nearest pibake.toml, here or in a folder above]
     #[arg(short = 'C', long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Print one JSON document instead of text, also for an error; docs/json.md describes its fields
+    /// Print one JSON document instead of text, errors included; docs/json.md describes its fields
     #[arg(long, global = true)]
     json: bool,
     /// Print warnings and errors only
     #[arg(short, long, global = true, conflicts_with_all = ["verbose", "progress"])]
     quiet: bool,
-    /// How progress is shown on standard error
+    /// How to show progress, on standard error
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t, hide_default_value = true)]
     progress: Progress,
     /// Increase log verbosity (-v info, -vv debug, -vvv trace)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Never use the network: what is neither here nor in the cache is an error
+    /// Never use the network; fail if something is neither on this machine nor in the cache
     #[arg(long, global = true)]
     offline: bool,
 }

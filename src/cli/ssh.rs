@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     /// The node, by number or name
     #[arg(value_name = "NODE")]
     node: NodeSelector,
-    /// What to run there instead of a shell; its exit code is pibake's
+    /// The command to run instead of a shell; pibake exits with its exit code
     #[arg(value_name = "COMMAND", last = true)]
     command: Vec<std::ffi::OsString>,
 }

@@ -27,7 +27,7 @@ const LITTLE_MEMORY: u64 = 200 << 20;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pibake status                    how all nodes are, and what to do\n  pibake status --json             the same for a script\n\nExit code 1 where something is wrong."
+    after_help = "Examples:\n  pibake status                    how all nodes are, and what to do\n  pibake status --json             the same for a script\n\nExits with 1 if something is wrong."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub(super) struct To {
     /// Output format
     #[arg(long, default_value_t, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>()))]
     pub(super) format: Format,
-    /// How many images to write at once, 1 or more
+    /// How many images to write at once
     #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Advanced")]
     jobs: Option<NonZeroUsize>,
 }

@@ -33,6 +33,8 @@ mod reference;
 #[cfg(test)]
 mod schema;
 mod secret;
+#[cfg(test)]
+mod settings;
 mod software;
 mod sources;
 mod support;

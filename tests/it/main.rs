@@ -18,6 +18,7 @@ mod grow;
 mod identity;
 mod life;
 mod outside_bytes;
+mod packaging;
 mod recipe;
 mod sink;
 mod writable;

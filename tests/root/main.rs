@@ -9,6 +9,7 @@ use libtest_mimic::{Arguments, Trial};
 mod base;
 #[path = "../it/bases.rs"]
 mod bases;
+mod deb;
 mod disk;
 #[path = "../it/fixture.rs"]
 mod fixture;
@@ -37,6 +38,7 @@ fn main() {
     }
     let trials = [
         base::trials(),
+        deb::trials(),
         flash::trials(),
         grown::trials(),
         images::trials(),

@@ -32,35 +32,35 @@ pub(crate) struct Arguments {
         value_parser = PossibleValuesParser::new(["raspi4b", "virt"]).try_map(|name| name.parse::<Machine>())
     )]
     pub(super) machine: Machine,
-    /// Plug the machines into the Ethernet segment in this folder, which other runs can share;
-    /// without it the machines of one run share one
+    /// Plug the machines into the Ethernet segment in this folder, which other runs can share; by
+    /// default the machines of one run share one
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Advanced")]
     pub(super) net: Option<PathBuf>,
     /// Give the node that serves the others a second Ethernet adapter, eth1, with a way out through
-    /// this machine, which it reaches at 10.0.2.2
+    /// this machine (10.0.2.2)
     #[arg(long)]
     pub(super) uplink: bool,
-    /// Lead this port of 127.0.0.1 to the SSH server of the machine, or with --uplink to that of the
-    /// node with the uplink
+    /// Forward this port of 127.0.0.1 to the machine's SSH server; with --uplink, to that of the node
+    /// with the uplink
     #[arg(long, value_name = "PORT")]
     pub(super) ssh: Option<u16>,
-    /// Keep the cards in this folder and go on with them the next time; without it they are thrown away
+    /// Keep the cards in this folder, and continue with them next time; by default they are thrown away
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) keep: Option<PathBuf>,
-    /// Write the console to this file as well; for several machines to one file each, with the
-    /// node's name before the extension
+    /// Also write the console to this file; with several machines, to one file each, with the node's
+    /// name before the extension
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
-    /// End well once a line of the console matches, of every machine; any other end is a failure
+    /// Succeed once a line of every machine's console matches; any other end is a failure
     #[arg(long, value_name = "REGEX")]
     pub(super) until: Option<Regex>,
-    /// Fail after so many seconds
+    /// Fail after this many seconds
     #[arg(long, value_name = "S")]
     pub(super) timeout: Option<u64>,
     /// Print QEMU's command line instead of running it
     #[arg(long, help_heading = "Advanced")]
     pub(super) print: bool,
-    /// The emulator to use
+    /// The emulator
     #[arg(long, value_name = "PROGRAM", default_value = qemu::PROGRAM, value_hint = ValueHint::CommandName, help_heading = "Advanced")]
     pub(super) qemu: OsString,
     #[command(flatten)]

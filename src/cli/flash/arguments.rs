@@ -12,15 +12,15 @@ use crate::workflow::NodeSelector;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Write nodes straight to SD cards.\n\nEverything on the cards is lost. A drive in use is never written, \
-                  each is asked about by something that is read off it, and what was written is read back past every \
-                  cache. docs/flashing.md tells what keeps other drives safe.",
+                  you are asked about each by something that is read off it, and what was written is read back past \
+                  every cache. docs/flashing.md says what keeps other drives safe.",
     after_help = "Examples:\n  \
                   pibake flash /dev/sdX=1 /dev/sdY=2                        node-1 and node-2, at the same time\n  \
                   pibake flash /dev/sdX --node node-3                       one card\n  \
                   pibake flash /dev/sdX --image images/node-1.img.zst       an image that was built before"
 )]
 pub(crate) struct Arguments {
-    /// The drives of the cards: /dev/sdX with --node N, or several as /dev/sdX=N
+    /// The cards' drives: /dev/sdX with --node N, or several as /dev/sdX=N
     #[arg(required = true, value_name = "DEVICE[=N]", value_hint = ValueHint::FilePath)]
     pub(super) devices: Vec<Asked>,
     /// The node to write, by number or name; with one DEVICE
@@ -35,16 +35,16 @@ pub(crate) struct Arguments {
     /// Unmount what a desktop mounted from the cards under /media or /run/media
     #[arg(long)]
     pub(super) unmount: bool,
-    /// Write also to drives that do not look like cards; never to one in use
+    /// Also write to drives that do not look like cards; never to one in use
     #[arg(long, help_heading = "Advanced")]
     pub(super) allow_fixed: bool,
-    /// Write every byte of the image, also what its file systems call free
+    /// Write every byte of the image, including what its file systems call free
     #[arg(long, help_heading = "Advanced")]
     pub(super) full: bool,
     /// Discard or zero the whole card first
     #[arg(long, help_heading = "Advanced")]
     pub(super) wipe: bool,
-    /// Do not read back what was written, but for the first MiB
+    /// Do not read back what was written, except the first MiB
     #[arg(long, help_heading = "Advanced")]
     pub(super) no_verify: bool,
     /// Do not power off the card readers when done

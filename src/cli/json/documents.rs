@@ -115,6 +115,7 @@ pub(crate) struct PlannedChange {
     pub mode: Option<String>,
     pub bytes: Option<u64>,
     pub secret: bool,
+    pub why: Option<String>,
 }
 
 /// `pibake plan --node N PATH`

@@ -2,6 +2,7 @@
 
 mod build;
 mod build_interrupted;
+mod documented;
 mod exit_codes;
 mod inspect;
 mod json;

@@ -1,45 +1,56 @@
 //! `pibake plan [--node N] [PATH]`
 
-use clap::Args;
-use unicode_width::UnicodeWidthStr;
+mod changes;
+mod drawing;
+mod wrapped;
 
+use clap::Args;
+
+use self::wrapped::wrapped;
 use super::description::{Description, versions};
-use super::json::{
-    self, Base, Internet, Login, Member, Plan, PlannedChange, PlannedChanges, PlannedFile, PlannedImage,
-    Versions,
-};
+use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
 use super::next;
 use super::session::Session;
-use crate::bake::{Preparation, Room};
+use crate::bake::Room;
 use crate::cluster::{
     Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, Software, UplinkAddressing,
 };
 use crate::error::Failure;
-use crate::image_path::ImagePath;
 use crate::io::human_bytes;
 use crate::project::Project;
-use crate::recipe::{Recipe, show};
-use crate::ui::{Table, visible_line};
+use crate::ui::{self, Table, visible_line};
 use crate::workflow::{NodeSelector, Preview};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it"
+    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it\n  pibake plan --svg > cluster.svg        a picture of the cluster"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     description: Description,
-    /// Show what changes on this node's card: its number, or its name
+    /// Show what changes on this node's card, by number or name
     #[arg(long, value_name = "N")]
     node: Option<NodeSelector>,
     /// Show the text of this file, as the node sees it
     #[arg(requires = "node")]
     path: Option<String>,
+    /// Print a picture of the cluster, as SVG
+    #[arg(long, conflicts_with = "node")]
+    svg: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
     let described = arguments.description.open(session)?;
+    if arguments.svg {
+        if session.is_json() {
+            return Err(Failure::usage(
+                "--svg prints a picture and --json a document: leave one of them out",
+            ));
+        }
+        let cluster = &described.project.cluster;
+        return ui::print(&drawing::svg(cluster, &internet(cluster)));
+    }
     let Some(selector) = &arguments.node else {
         let room = described.room()?;
         return page(&described.project, described.software()?.as_ref(), room, session);
@@ -47,8 +58,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let node = selector.find(&described.project.cluster)?;
     let Preview { before, recipe } = described.preview(node)?;
     match &arguments.path {
-        None => changes(&recipe, &before, session),
-        Some(path) => file(&recipe, path, session),
+        None => changes::list(&recipe, &before, session),
+        Some(path) => changes::file(&recipe, path, session),
     }
 }
 
@@ -207,66 +218,4 @@ fn people(login: &Login) -> String {
         (true, true) => "a password for the console, sudo and SSH",
     };
     format!("{user}, {keys}; {password}")
-}
-
-/// Columns of a page.
-const PAGE: usize = 80;
-
-/// `head` and what stands beside it, on lines that fit a page.
-fn wrapped(head: &str, text: &str) -> String {
-    let mut lines = String::new();
-    let mut line = head.to_owned();
-    for word in text.split(' ') {
-        if line.width() + word.width() > PAGE && line.trim_end().len() > head.trim_end().len() {
-            lines += line.trim_end();
-            lines.push('\n');
-            line = " ".repeat(head.len());
-        }
-        line += word;
-        line.push(' ');
-    }
-    lines + line.trim_end() + "\n"
-}
-
-fn changes(recipe: &Recipe, before: &[Preparation], session: &Session) -> Result<(), Failure> {
-    let prepared = before
-        .iter()
-        .map(|preparation| show::Line { what: preparation.to_string(), ..show::line(&preparation.change) });
-    let change = |line: show::Line| PlannedChange {
-        partition: line.volume.label().to_owned(),
-        path: line.path.to_string(),
-        what: line.what,
-        mode: line.mode.map(|mode| format!("{mode:04o}")),
-        bytes: line.size,
-        secret: line.secret,
-    };
-    let changes = prepared.chain(recipe.changes.iter().map(show::line)).map(change).collect();
-    let document = PlannedChanges { node: recipe.node.to_string(), changes };
-    session.result(&document, || {
-        let mut table = Table::new(["PARTITION", "MODE", "SIZE", "PATH", "WHAT"]);
-        for change in &document.changes {
-            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-            table.row([
-                change.partition.clone(),
-                or_dash(change.mode.clone()),
-                or_dash(change.bytes.map(|bytes| bytes.to_string())),
-                change.path.clone(),
-                format!("{}{}", change.what, if change.secret { ", secret" } else { "" }),
-            ]);
-        }
-        table.to_string()
-    })
-}
-
-fn file(recipe: &Recipe, path: &str, session: &Session) -> Result<(), Failure> {
-    let path = ImagePath::new(path).map_err(|e| Failure::usage(e.to_string()))?;
-    let found = show::at(recipe, &path);
-    if found.is_empty() {
-        let text =
-            format!("nothing changes at {path} on {}; without a path, plan lists what does", recipe.node);
-        return Err(Failure::usage(text));
-    }
-    let text = found.into_iter().map(show::text).collect();
-    let document = PlannedFile { node: recipe.node.to_string(), path: path.to_string(), text };
-    session.result(&document, || document.text.clone())
 }
