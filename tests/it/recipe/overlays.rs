@@ -255,15 +255,21 @@ fn units_are_enabled_unless_the_user_says_otherwise() {
         .changes
         .iter()
         .filter_map(|change| match &change.action {
-            Action::Symlink { target } => Some((change.path.file_name().unwrap(), target.as_str())),
+            Action::Symlink { target } => Some((change.path.file_name().unwrap(), target.clone())),
             _ => None,
         })
         .collect();
-    let nat = ("pibake-nat.service", "/etc/systemd/system/pibake-nat.service");
-    let tokens = ("pibake-tokens.service", "/etc/systemd/system/pibake-tokens.service");
-    let certificates = ("pibake-certificates.timer", "/etc/systemd/system/pibake-certificates.timer");
-    let snapshot = ("pibake-snapshot.timer", "/etc/systemd/system/pibake-snapshot.timer");
-    assert_eq!(links, [("pibake-first-boot.service", "/dev/null"), nat, tokens, certificates, snapshot]);
+    let own = |unit: &'static str| (unit, format!("/etc/systemd/system/{unit}"));
+    let mut expected = vec![("pibake-first-boot.service", "/dev/null".to_owned())];
+    expected.extend([
+        own("pibake-nat.service"),
+        own("pibake-tokens.service"),
+        own("pibake-copies.socket"),
+        own("pibake-card.timer"),
+        own("pibake-certificates.timer"),
+        own("pibake-snapshot.timer"),
+    ]);
+    assert_eq!(links, expected);
 }
 
 #[test]

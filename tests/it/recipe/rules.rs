@@ -280,7 +280,7 @@ fn each_shipped_file_is_as_private_as_what_it_may_hold() {
             secret.insert(path.to_owned());
         }
     }
-    for key in ["/etc/kubernetes/pki/ca.key", "/etc/ssh/ssh_host_ed25519_key"] {
+    for key in ["/etc/kubernetes/pki/ca.key", "/etc/ssh/ssh_host_ed25519_key", "/etc/pibake/backup.key"] {
         assert!(secret.remove(key), "{key}");
     }
     let declared = told.values().flatten().filter(|(_, entry)| entry["secret"] == true);
