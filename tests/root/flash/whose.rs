@@ -35,6 +35,6 @@ pub fn whose() -> Result<(), Failed> {
     let photos = Loop::new(ours.path(), "photos", 420 * MIB, 512);
     run(tool("mkfs.ext4", "e2fsprogs").args(["-q", "-F", "-L", "FAMILY_PHOTOS"]).arg(photos.device()));
     let text = asked(&photos);
-    assert!(text.contains("ext4 \"FAMILY_PHOTOS\" (") && !text.contains("card of"), "{text}");
+    assert!(text.contains("ext4 \"FAMILY_PHOTOS\" (") && !text.contains("  card of "), "{text}");
     Ok(())
 }
