@@ -93,6 +93,7 @@ fn the_kernel_sees_what_was_planned() {
     // the workers differ in what names them, and in nothing else
     let expected_root: BTreeSet<&str> = [
         "/etc/hostname",
+        "/etc/pibake/join.conf",
         "/etc/pibake/kubeadm.yaml",
         "/etc/pibake/node.env",
         "/etc/ssh/ssh_host_ed25519_key",
