@@ -63,6 +63,7 @@ pub mod emulator;
 pub mod error;
 pub mod firmware;
 pub mod fs;
+pub mod http;
 pub mod identity;
 pub mod image_path;
 pub mod io;

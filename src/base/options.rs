@@ -1,9 +1,9 @@
 //! What may be asked of obtaining a base image.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::Digest;
+use crate::http::Patience;
 use crate::io::CancelToken;
 
 /// How a base image is obtained. The default is what a user without special needs wants.
@@ -30,28 +30,4 @@ pub struct Options {
     pub patience: Patience,
     /// Ends it. What was downloaded is kept.
     pub cancel: CancelToken,
-}
-
-/// How long a bad network is put up with.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// How many times in a row a request may fail without one byte of progress.
-    pub attempts: u32,
-    /// The wait after the first failure; it doubles with each further one, and half of it is random.
-    pub first_delay: Duration,
-    /// The longest wait, also where a server asks for more by `Retry-After`.
-    pub longest_delay: Duration,
-    /// How long a connection may stay silent.
-    pub stall: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            attempts: 6,
-            first_delay: Duration::from_millis(500),
-            longest_delay: Duration::from_secs(60),
-            stall: Duration::from_secs(30),
-        }
-    }
 }

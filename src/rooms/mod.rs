@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -32,7 +32,8 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
-    ("base", &["io", "disk", "catalog", "progress"]),
+    ("http", &["io", "catalog", "progress"]),
+    ("base", &["io", "disk", "catalog", "progress", "http"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "opened"]),
     // the one place where both halves meet

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::memo::Memos;
-use super::place::Place;
 use super::{files, guard};
 use crate::base::{Error, Result};
+use crate::http::Place;
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, ownership};
 

@@ -7,10 +7,8 @@ mod find;
 mod folder;
 mod guard;
 pub(crate) mod memo;
-mod place;
 mod sweep;
 
 pub use checked::Checked;
 pub(crate) use find::Found;
 pub use folder::Cache;
-pub(crate) use place::Place;

@@ -1,6 +1,7 @@
 //! From what was asked for to an image in the cache: the one way through the other folders.
 
 mod local;
+mod missing;
 mod remote;
 mod source;
 mod task;

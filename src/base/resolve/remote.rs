@@ -2,15 +2,15 @@
 
 use reqwest::{StatusCode, Url, header};
 
+use super::missing;
 use super::task::{Task, Work, named};
 use crate::base::cache::entry::Files;
-use crate::base::cache::{Found, Place, memo};
+use crate::base::cache::{Found, memo};
 use crate::base::decode::pipeline::Stop;
-use crate::base::fetch::http::Agent;
-use crate::base::fetch::{Download, missing};
 use crate::base::verify::evidence::{Expected, Verifier};
-use crate::base::{Base, Digest, Error, Options, Result, Trust, space};
+use crate::base::{Base, Digest, Error, Options, Result, Trust};
 use crate::catalog::{Image, shown};
+use crate::http::{self, Agent, Download, Place, space};
 
 /// How often an image is begun again because the server's file changed or what was kept of an earlier
 /// download was bad.
@@ -52,7 +52,7 @@ impl Task<'_, '_> {
             None if self.options.offline && !self.options.insecure => return Err(offline()),
             None if self.options.offline => Expected::NOTHING,
             None => {
-                let agent = agent.insert(Agent::new(self.options, self.progress)?);
+                let agent = agent.insert(self.agent()?);
                 let evidence = verifier.fetch(agent)?;
                 if let Some(image) = image
                     && evidence.sums.is_none()
@@ -85,7 +85,7 @@ impl Task<'_, '_> {
         }
         let agent = match agent {
             Some(agent) => agent,
-            None => Agent::new(self.options, self.progress)?,
+            None => self.agent()?,
         };
         let len_hint = image.map(|i| i.raw_len_hint);
         let expected_digest = expected.digest;
@@ -185,7 +185,8 @@ impl Task<'_, '_> {
                 }
                 (_, Stop::Restart) => {
                     let reason = "the file on the server changes all the time".to_owned();
-                    return Err(Error::Network { url: shown(url), reason, attempts: restarts + 1 });
+                    let url = shown(url);
+                    return Err(http::Error::Network { url, reason, attempts: restarts + 1 }.into());
                 }
                 (_, Stop::Failed(error)) => {
                     // an interrupted one is taken up later, a bad one never becomes good

@@ -8,9 +8,9 @@ use reqwest::Url;
 
 use super::{Keyring, SignatureError, Sums, Trust};
 use crate::base::cache::{files, memo};
-use crate::base::fetch::http::{self, Agent};
-use crate::base::{Digest, Error, Options, Result, decode};
+use crate::base::{Digest, Error, Options, Result};
 use crate::catalog::shown;
+use crate::http::{self, Agent, is_web_page};
 use crate::io::read_small;
 use crate::progress::Progress;
 
@@ -57,7 +57,8 @@ impl<'a> Verifier<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         let beside = |name| {
-            url.join(name).map_err(|e| Error::Network { url: shown(url), reason: e.to_string(), attempts: 1 })
+            let fault = |reason: String| http::Error::Network { url: shown(url), reason, attempts: 1 };
+            url.join(name).map_err(|e| fault(e.to_string()))
         };
         let (sums, signature) = (beside("SHA256SUMS")?, beside("SHA256SUMS.gpg")?);
         Ok(Self { url, known, options, progress, sums, signature })
@@ -81,10 +82,10 @@ impl<'a> Verifier<'a> {
         expected: &'static str,
     ) -> Result<Option<Vec<u8>>> {
         match agent.small(url, limit)? {
-            Some(bytes) if decode::is_web_page(&bytes) => {
-                let fault = Error::WebPage { url: shown(url), expected };
+            Some(bytes) if is_web_page(&bytes) => {
+                let fault = http::Error::WebPage { url: shown(url), expected };
                 if !self.options.insecure {
-                    return Err(fault);
+                    return Err(fault.into());
                 }
                 self.progress.note(&fault.to_string());
                 Ok(None)

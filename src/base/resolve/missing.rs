@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use reqwest::{StatusCode, Url};
 
-use super::http::{Agent, file_name};
-use crate::base::{Error, Options, decode};
+use crate::base::{Error, Options};
 use crate::catalog::{Image, shown};
+use crate::http::{self, Agent, file_name, is_web_page};
 
 /// A directory's listing is read up to this size.
 const LARGEST_LISTING: u64 = 1 << 20;
@@ -45,14 +45,14 @@ pub(crate) fn no_such_release(agent: &Agent<'_>, url: &Url, image: &Image, optio
 
 /// Whether a failure means that the server has no such file.
 pub(crate) fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Status { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. })
+    matches!(error, Error::Http(http::Error::Status { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. }))
 }
 
 /// The names in a folder's listing as web servers make them; `None` where there is none. It explains
 /// an error and is tried once.
 fn listed(agent: &Agent<'_>, folder: &Url) -> Option<BTreeSet<String>> {
     let bytes = agent.once(folder, LARGEST_LISTING)?;
-    if !decode::is_web_page(&bytes) {
+    if !is_web_page(&bytes) {
         return None;
     }
     let names = names(&String::from_utf8_lossy(&bytes), folder);

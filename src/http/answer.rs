@@ -7,9 +7,10 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::http::{self, Agent, Backoff};
+use super::agent::{Agent, Backoff, io_chain};
+use super::error::{Error, Result};
 use super::reply::Reply;
-use crate::base::{Error, Result, decode};
+use super::web_page::is_web_page;
 use crate::catalog::shown;
 
 /// Which file it is that an address gives, as far as its server says.
@@ -124,7 +125,7 @@ pub(crate) fn ask(
             status if status.is_success() => match whole(url, reply) {
                 Ok(answer) => answer,
                 Err(cut_off) => {
-                    agent.wait_after(backoff, url, &http::io_chain(&cut_off))?;
+                    agent.wait_after(backoff, url, &io_chain(&cut_off))?;
                     continue;
                 }
             },
@@ -151,7 +152,7 @@ fn whole(url: &Url, mut reply: Reply) -> std::io::Result<Result<Answer>> {
     let version = Version::of(url, &reply.headers, reply.len);
     let mut head = Vec::new();
     Read::by_ref(&mut reply).take(HEAD).read_to_end(&mut head)?;
-    if decode::is_web_page(&head) {
+    if is_web_page(&head) {
         return Ok(Err(Error::WebPage { url: shown(url), expected: "the image" }));
     }
     let body = Body { head: Cursor::new(head), rest: reply };

@@ -7,16 +7,34 @@ use std::path::Path;
 
 use reqwest::Url;
 
+use super::agent::{Agent, Backoff, file_name, io_chain};
 use super::answer::{Answer, Body, Version, ask};
-use super::http::{self, Agent, Backoff};
-use crate::base::cache::{Place, files};
-use crate::base::decode::pipeline::{Source, Stop};
-use crate::base::{Error, Result, space};
+use super::error::{Error, Result};
+use super::place::Place;
+use super::space;
 use crate::catalog::shown;
 use crate::io::folder::NO_LINKS;
-use crate::io::human_bytes;
 use crate::io::ownership::give_new;
+use crate::io::{atomic, human_bytes, read_small};
 use crate::progress::{Progress, Step, Unit};
+
+/// Larger than any description of a version: an address, an entity tag, a date, a size.
+const LARGEST_VERSION: u64 = 1 << 20;
+
+/// Why a download gives no more bytes.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The file on the server is another one now: begin again from the beginning.
+    Restart,
+    /// It failed.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
 
 impl Place {
     /// How many bytes of `url` the next run will not have to download. `by_digest`: whether a digest
@@ -29,7 +47,8 @@ impl Place {
 
     /// Of which version of `url` the `len` bytes are that are here, if that is known.
     fn load(&self, url: &Url, len: u64) -> Option<Version> {
-        let version: Version = serde_json::from_slice(&files::read_whole(&self.version)?).ok()?;
+        let version: Version =
+            serde_json::from_slice(&read_small(&self.version, LARGEST_VERSION).ok()?).ok()?;
         let fits = version.url == shown(url) && version.total.is_none_or(|t| len <= t);
         (len > 0 && fits).then_some(version)
     }
@@ -99,7 +118,7 @@ impl<'a> Download<'a> {
             .open(&place.part)
             .and_then(|file| give_new(&file, place.part.parent().unwrap_or(Path::new("."))).map(|()| file))
             .map_err(|e| space::explain(e, "opening the download", &place.part))?;
-        let what = format!("downloading {}", http::file_name(url));
+        let what = format!("downloading {}", file_name(url));
         let step = progress.begin(&what, Unit::Bytes, known.total);
         let mut download = Self {
             agent,
@@ -155,7 +174,8 @@ impl<'a> Download<'a> {
     fn take_up(&mut self, body: Box<Body>, version: Version) -> Result<()> {
         if version != self.version {
             let json = serde_json::to_vec(&version).unwrap_or_default();
-            files::write_whole(&self.place.version, &json)?;
+            let path = &self.place.version;
+            atomic::write_whole(path, &json).map_err(|e| space::explain(e, "writing", path))?;
             self.version = version;
             if let Some(total) = self.version.total {
                 self.step.set_total(total);
@@ -203,7 +223,7 @@ impl<'a> Download<'a> {
                     self.complete = true;
                     break;
                 }
-                Some(Err(e)) => http::io_chain(&e),
+                Some(Err(e)) => io_chain(&e),
                 Some(Ok(_)) | None => "the connection was closed".to_owned(),
             };
             self.reconnect(&reason)?;
@@ -235,10 +255,9 @@ impl<'a> Download<'a> {
         }
         Ok(())
     }
-}
 
-impl Source for Download<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
+    /// Fills some of `buf`; 0 at the end.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
         // what is read from the disk was counted when it was found there
         let n = if self.position < self.kept {
             self.read_kept(buf)?
@@ -254,7 +273,8 @@ impl Source for Download<'_> {
         Ok(n)
     }
 
-    fn is_cheap(&self) -> bool {
+    /// Whether the rest is on the disk already.
+    pub(crate) fn is_complete(&self) -> bool {
         self.complete
     }
 }

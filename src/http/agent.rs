@@ -13,8 +13,9 @@ use reqwest::{StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
 use super::advice::PROXY_WANTS_LOGIN;
+use super::error::{Error, Result};
+use super::patience::Patience;
 use super::reply::Reply;
-use crate::base::{Error, Options, Patience, Result};
 use crate::catalog::shown;
 use crate::error::one_line;
 use crate::io::CancelToken;
@@ -32,8 +33,11 @@ pub(crate) struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    pub(crate) fn new(options: &'a Options, progress: &'a dyn Progress) -> Result<Self> {
-        let patience = options.patience;
+    pub(crate) fn new(
+        patience: Patience,
+        cancel: &'a CancelToken,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // an error means that somebody else has installed one, which serves as well
@@ -51,7 +55,7 @@ impl<'a> Agent<'a> {
                 reason: format!("{}; is the package ca-certificates installed?", chain(&e)),
                 attempts: 1,
             })?;
-        Ok(Self { client, patience, cancel: &options.cancel, progress })
+        Ok(Self { client, patience, cancel, progress })
     }
 
     pub(crate) fn backoff(&self) -> Backoff {

@@ -8,7 +8,7 @@ use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
 
-use crate::base::{Error, Result};
+use super::error::{Error, Result};
 use crate::io::CancelToken;
 use crate::io::cancel::POLL;
 
@@ -58,7 +58,7 @@ impl Reply {
                 Ok(Err(e)) => return Ok(Err(e)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Worker { name: "what a server sends".to_owned() });
+                    return Err(Error::Worker);
                 }
             }
         }

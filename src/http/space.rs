@@ -3,12 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 use crate::error::ErrorClass;
 use crate::io::free_space;
 
 /// Refuses to begin what would not fit.
-pub(super) fn check(dir: &Path, needed: u64) -> Result<()> {
+pub(crate) fn check(dir: &Path, needed: u64) -> Result<()> {
     let available = free_space(dir).map_err(|e| Error::io("checking the free space in", dir, e))?;
     if available < needed {
         return Err(Error::NoSpace { dir: dir.to_owned(), needed: Some(needed), available });
@@ -17,7 +17,7 @@ pub(super) fn check(dir: &Path, needed: u64) -> Result<()> {
 }
 
 /// The error of having written to `path`: a full disk is said as such.
-pub(super) fn explain(error: io::Error, doing: &str, path: &Path) -> Error {
+pub(crate) fn explain(error: io::Error, doing: &str, path: &Path) -> Error {
     if ErrorClass::of_io(&error) != ErrorClass::NoSpace {
         return Error::io(doing, path, error);
     }
