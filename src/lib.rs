@@ -72,6 +72,7 @@ pub mod opened;
 pub mod progress;
 pub mod project;
 pub mod recipe;
+pub mod registry;
 #[cfg(test)]
 mod rooms;
 pub mod sink;

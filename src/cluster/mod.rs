@@ -25,7 +25,6 @@ mod problem;
 mod proxy;
 mod radio;
 mod read;
-mod reference;
 mod secret;
 mod software;
 mod sources;

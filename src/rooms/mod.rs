@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 23] = [
+const MAY_IMPORT: [(&str, &[&str]); 24] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("image_path", &[]),
     ("node_paths", &[]),
     ("catalog", &[]),
+    ("registry", &["catalog"]),
     ("firmware", &["image_path"]),
     // bytes and file systems: nothing of Pis, clusters or Kubernetes
     ("disk", &["io"]),
@@ -27,9 +28,9 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("drives", &["io", "disk", "fs"]),
     ("opened", &["io", "disk", "fs", "image_path", "node_paths"]),
     // what is asked, what is secret, what changes: nothing of disks
-    ("cluster", &["io", "catalog"]),
+    ("cluster", &["io", "catalog", "registry"]),
     ("identity", &["io", "cluster"]),
-    ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
+    ("recipe", &["io", "registry", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
     ("http", &["io", "catalog", "progress"]),
