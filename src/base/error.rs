@@ -261,7 +261,7 @@ impl Classified for Error {
 
 impl Error {
     /// Wraps an I/O error with what was being done to `path`.
-    pub(super) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing: format!("{doing} {}", path.display()), source }
     }
 }

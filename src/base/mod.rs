@@ -18,6 +18,9 @@ pub use decode::{DecodeError, Format, ImageObserver, xz_raw_len};
 pub use error::{Error, Result};
 pub use image::Base;
 pub use options::Options;
+pub(crate) use options::PURPOSE;
+pub use resolve::Fetcher;
+pub(crate) use resolve::Wanted;
 pub use verify::{InvalidSums, Keyring, SignatureError, Sums, Trust, UBUNTU_CD_IMAGE_KEY};
 
 pub use crate::catalog::{Digest, InvalidSpec, Spec};

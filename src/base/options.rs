@@ -3,8 +3,16 @@
 use std::path::PathBuf;
 
 use super::Digest;
-use crate::http::Patience;
+use crate::http::{Patience, Purpose};
 use crate::io::CancelToken;
+
+/// What to say where a base image cannot be fetched.
+pub(crate) static PURPOSE: Purpose = Purpose {
+    what: "the image",
+    check: "the address or the release",
+    mirror: "base.mirror",
+    by_hand: Some("fetch the image by other means and give the file"),
+};
 
 /// How a base image is obtained. The default is what a user without special needs wants.
 #[derive(Debug, Clone, Default)]

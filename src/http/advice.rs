@@ -1,5 +1,24 @@
 //! What to do about a server, a proxy or a network that does not give what was asked for.
 
+/// What is fetched and what for, in the words in which a user is told what to do where it fails.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// What is fetched: "the image".
+    pub(crate) what: &'static str,
+    /// What may be wrong where the server does not have it: "the address or the release".
+    pub(crate) check: &'static str,
+    /// What names another server: a key of pibake.toml.
+    pub(crate) mirror: &'static str,
+    /// How to do without any server, where that can be done.
+    pub(crate) by_hand: Option<&'static str>,
+}
+
+impl Purpose {
+    fn or_by_hand(&self, before: &str) -> String {
+        self.by_hand.map(|way| format!("{before} or {way}")).unwrap_or_default()
+    }
+}
+
 /// What hyper says of a proxy that answers CONNECT with 407.
 pub(crate) const PROXY_WANTS_LOGIN: &str = "proxy authorization required";
 
@@ -9,12 +28,12 @@ pub(crate) fn whose(status: reqwest::StatusCode) -> &'static str {
 }
 
 /// What to do about an HTTP status.
-pub(crate) fn advice(status: reqwest::StatusCode, url: &str) -> String {
+pub(crate) fn advice(status: reqwest::StatusCode, url: &str, purpose: &Purpose) -> String {
     match status.as_u16() {
         401 | 403 => "; check the address and its user name and password".into(),
-        404 | 410 => "; check the address or the release".into(),
+        404 | 410 => format!("; check {}", purpose.check),
         407 => proxy_login(url),
-        429 | 500..=599 => "; try again later or set a mirror".into(),
+        429 | 500..=599 => format!("; try again later, or set a mirror in {}", purpose.mirror),
         _ => String::new(),
     }
 }
@@ -29,7 +48,7 @@ fn proxy_login(url: &str) -> String {
 }
 
 /// What to do about a failure of the network, as its causes word it.
-pub(crate) fn way_on(url: &str, reason: &str) -> String {
+pub(crate) fn way_on(url: &str, reason: &str, purpose: &Purpose) -> String {
     let host = reqwest::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned));
     let host = host.unwrap_or_else(|| "the server".to_owned());
     let reason = reason.to_lowercase();
@@ -39,12 +58,14 @@ pub(crate) fn way_on(url: &str, reason: &str) -> String {
     }
     if says(&["certificate"]) {
         return format!(
-            "; check this machine's clock; where a proxy opens connections, add its certificate to the system's or name it in SSL_CERT_FILE; or fetch the image from {host} by other means and give the file"
+            "; check this machine's clock; where a proxy opens connections, add its certificate to the system's or name it in SSL_CERT_FILE{}",
+            purpose.or_by_hand(";")
         );
     }
     if says(&["corrupt message", "fatal alert", "peer is incompatible", "peer misbehaved"]) {
         return format!(
-            "; no TLS 1.2 or 1.3 is spoken at {host}: check the address and its port, and whether a proxy or a login page answers in its place; or fetch the image by other means and give the file"
+            "; no TLS 1.2 or 1.3 is spoken at {host}: check the address and its port, and whether a proxy or a login page answers in its place{}",
+            purpose.or_by_hand(";")
         );
     }
     if let Some(proxy) = proxy(url)
@@ -54,12 +75,16 @@ pub(crate) fn way_on(url: &str, reason: &str) -> String {
     }
     if says(&["dns", "lookup", "name or service", "name resolution"]) {
         return format!(
-            "; the name {host} cannot be looked up: check this machine's network and DNS, set base.mirror or https_proxy, or give a file"
+            "; the name {host} cannot be looked up: check this machine's network and DNS, set {} or https_proxy{}",
+            purpose.mirror,
+            purpose.or_by_hand(",")
         );
     }
     if says(&["refused", "unreachable", "no route", "reset", "in time", "timed out"]) {
         return format!(
-            "; check that {host} can be reached from here, set base.mirror or https_proxy, or give a file"
+            "; check that {host} can be reached from here, set {} or https_proxy{}",
+            purpose.mirror,
+            purpose.or_by_hand(",")
         );
     }
     String::new()

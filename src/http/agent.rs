@@ -8,14 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::percent_decode_str;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
-use super::advice::PROXY_WANTS_LOGIN;
+use super::advice::{PROXY_WANTS_LOGIN, Purpose};
 use super::error::{Error, Result};
+use super::login::Access;
 use super::patience::Patience;
 use super::reply::Reply;
+use super::web_page::is_web_page;
 use crate::catalog::shown;
 use crate::error::one_line;
 use crate::io::CancelToken;
@@ -23,6 +25,8 @@ use crate::progress::Progress;
 
 /// More redirects than this are a circle.
 const MOST_REDIRECTS: usize = 10;
+/// How often one request is sent again with another login.
+const MOST_ANSWERS: u32 = 2;
 
 /// A client with the patience that was asked for.
 pub(crate) struct Agent<'a> {
@@ -30,6 +34,7 @@ pub(crate) struct Agent<'a> {
     patience: Patience,
     cancel: &'a CancelToken,
     progress: &'a dyn Progress,
+    access: Access<'a>,
 }
 
 impl<'a> Agent<'a> {
@@ -37,6 +42,7 @@ impl<'a> Agent<'a> {
         patience: Patience,
         cancel: &'a CancelToken,
         progress: &'a dyn Progress,
+        access: Access<'a>,
     ) -> Result<Self> {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
@@ -54,8 +60,14 @@ impl<'a> Agent<'a> {
                 url: "over HTTPS".to_owned(),
                 reason: format!("{}; is the package ca-certificates installed?", chain(&e)),
                 attempts: 1,
+                purpose: access.purpose,
             })?;
-        Ok(Self { client, patience, cancel, progress })
+        Ok(Self { client, patience, cancel, progress, access })
+    }
+
+    /// What it fetches.
+    pub(crate) fn purpose(&self) -> &'static Purpose {
+        self.access.purpose
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
@@ -71,9 +83,19 @@ impl<'a> Agent<'a> {
         backoff: &mut Backoff,
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply> {
+        let mut answers = 0;
         loop {
+            let login = self.access.login.and_then(|login| login.header(url));
             // the digest is of the file as it lies on the server
             let request = prepare(self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity"));
+            let request = match self.access.accept {
+                Some(kinds) => request.header(ACCEPT, kinds),
+                None => request,
+            };
+            let request = match &login {
+                Some(login) => request.header(AUTHORIZATION, login),
+                None => request,
+            };
             let answer = Reply::to(request, self.cancel)?;
             match &answer {
                 Ok(r) => {
@@ -91,7 +113,17 @@ impl<'a> Agent<'a> {
                 Ok(r) if accept.contains(&r.status) || r.status.as_u16() < 400 => return Ok(r),
                 Ok(reply) => {
                     let status = reply.status;
-                    let fault = Error::Status { url: shown(url), status };
+                    // what another server asks that this one redirects to is not for this one's login
+                    if let Some(asked) = self.access.login.filter(|_| reply.url.origin() == url.origin())
+                        && status == StatusCode::UNAUTHORIZED
+                        && answers < MOST_ANSWERS
+                    {
+                        answers += 1;
+                        if asked.answer(url, &reply.headers, login.as_ref(), answers > 1)? {
+                            continue;
+                        }
+                    }
+                    let fault = Error::Status { url: shown(url), status, purpose: self.access.purpose };
                     let passing = status.is_server_error()
                         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
                     if !passing {
@@ -101,7 +133,7 @@ impl<'a> Agent<'a> {
                 }
                 Err(e) if is_permanent(&e) => {
                     let attempts = backoff.failures + 1;
-                    return Err(Error::Network { url: shown(url), reason: chain(&e), attempts });
+                    return Err(self.network(url, chain(&e), attempts));
                 }
                 Err(e) => self.wait_after(backoff, url, &chain(&e))?,
             }
@@ -111,8 +143,13 @@ impl<'a> Agent<'a> {
     /// Waits after a failure of the network, or gives up.
     pub(crate) fn wait_after(&self, backoff: &mut Backoff, url: &Url, reason: &str) -> Result<()> {
         let attempts = backoff.failures + 1;
-        let fault = Error::Network { url: shown(url), reason: reason.to_owned(), attempts };
+        let fault = self.network(url, reason.to_owned(), attempts);
         self.wait(backoff, None, reason, fault)
+    }
+
+    /// The failure to get anything from `url`.
+    pub(crate) fn network(&self, url: &Url, reason: String, attempts: u32) -> Error {
+        Error::Network { url: shown(url), reason, attempts, purpose: self.access.purpose }
     }
 
     /// Waits before the next try, and says so; gives `fault` back when there is to be none.
@@ -148,19 +185,38 @@ impl<'a> Agent<'a> {
 
     /// The content of a small file; `None` where the server has no such file.
     pub(crate) fn small(&self, url: &Url, limit: u64) -> Result<Option<Vec<u8>>> {
+        Ok(self.small_with(url, limit, |request| request)?.map(|(_, bytes)| bytes))
+    }
+
+    /// As [`Self::small`], of what is not a web page.
+    pub(crate) fn document(&self, url: &Url, limit: u64, expected: &'static str) -> Result<Option<Vec<u8>>> {
+        match self.small(url, limit)? {
+            Some(bytes) if is_web_page(&bytes) => Err(Error::WebPage { url: shown(url), expected }),
+            other => Ok(other),
+        }
+    }
+
+    /// As [`Self::small`] by a request of another form, with the headers of the reply.
+    pub(crate) fn small_with(
+        &self,
+        url: &Url,
+        limit: u64,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Option<(HeaderMap, Vec<u8>)>> {
         let mut backoff = self.backoff();
         let missing = [StatusCode::NOT_FOUND, StatusCode::GONE];
         loop {
-            let reply = self.get(url, &missing, &mut backoff, |r| r)?;
+            let mut reply = self.get(url, &missing, &mut backoff, &prepare)?;
             if missing.contains(&reply.status) {
                 return Ok(None);
             }
+            let headers = std::mem::take(&mut reply.headers);
             let mut bytes = Vec::new();
             match reply.take(limit + 1).read_to_end(&mut bytes) {
                 Ok(_) if bytes.len() as u64 > limit => {
                     return Err(Error::TooLarge { url: shown(url), limit });
                 }
-                Ok(_) => return Ok(Some(bytes)),
+                Ok(_) => return Ok(Some((headers, bytes))),
                 Err(e) => self.wait_after(&mut backoff, url, &io_chain(&e))?,
             }
         }

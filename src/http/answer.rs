@@ -120,16 +120,16 @@ pub(crate) fn ask(
             StatusCode::PARTIAL_CONTENT if from > 0 => Ok(rest(url, from, known, resumable, reply)),
             StatusCode::PARTIAL_CONTENT => {
                 let reason = "it sends a part of the file, which was not asked for".to_owned();
-                Err(Error::Network { url: shown(url), reason, attempts: 1 })
+                Err(agent.network(url, reason, 1))
             }
-            status if status.is_success() => match whole(url, reply) {
+            status if status.is_success() => match whole(url, reply, agent.purpose().what) {
                 Ok(answer) => answer,
                 Err(cut_off) => {
                     agent.wait_after(backoff, url, &io_chain(&cut_off))?;
                     continue;
                 }
             },
-            status => Err(Error::Status { url: shown(url), status }),
+            status => Err(Error::Status { url: shown(url), status, purpose: agent.purpose() }),
         };
     }
 }
@@ -148,12 +148,12 @@ fn rest(url: &Url, from: u64, known: &Version, resumable: bool, reply: Reply) ->
 
 /// `Err` where the connection broke at once. A web page is refused before what is kept of an
 /// earlier download gives way to it.
-fn whole(url: &Url, mut reply: Reply) -> std::io::Result<Result<Answer>> {
+fn whole(url: &Url, mut reply: Reply, expected: &'static str) -> std::io::Result<Result<Answer>> {
     let version = Version::of(url, &reply.headers, reply.len);
     let mut head = Vec::new();
     Read::by_ref(&mut reply).take(HEAD).read_to_end(&mut head)?;
     if is_web_page(&head) {
-        return Ok(Err(Error::WebPage { url: shown(url), expected: "the image" }));
+        return Ok(Err(Error::WebPage { url: shown(url), expected }));
     }
     let body = Body { head: Cursor::new(head), rest: reply };
     Ok(Ok(Answer::Whole(Box::new(body), version)))

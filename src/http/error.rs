@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::advice::{advice, tries, way_on, whose};
+use super::advice::{Purpose, advice, tries, way_on, whose};
 use crate::error::{Classified, ErrorClass};
 use crate::io::{Cancelled, human_bytes};
 
@@ -23,16 +23,27 @@ pub enum Error {
     },
 
     /// An address that answered, but not with what was asked for.
-    #[error("fetching {url}: the {} says {status}{}", whose(*.status), advice(*.status, url))]
+    #[error("fetching {url}: the {} says {status}{}", whose(*.status), advice(*.status, url, purpose))]
     Status {
         /// What was asked for.
         url: String,
         /// The HTTP status.
         status: reqwest::StatusCode,
+        /// What it was asked for.
+        purpose: &'static Purpose,
+    },
+
+    /// A server that does not say what it has to strangers.
+    #[error("fetching {url}: {reason}")]
+    Login {
+        /// What was asked for.
+        url: String,
+        /// Why this one stays a stranger, and what to do.
+        reason: String,
     },
 
     /// An address that could not be talked to.
-    #[error("fetching {url}: {reason}{}{}", tries(*.attempts), way_on(url, reason))]
+    #[error("fetching {url}: {reason}{}{}", tries(*.attempts), way_on(url, reason, purpose))]
     Network {
         /// What was asked for.
         url: String,
@@ -40,6 +51,8 @@ pub enum Error {
         reason: String,
         /// How many times it was tried.
         attempts: u32,
+        /// What it was asked for.
+        purpose: &'static Purpose,
     },
 
     /// A web page came where a file was expected.
@@ -54,7 +67,7 @@ pub enum Error {
     },
 
     /// Something that is far larger than it may be.
-    #[error("{url} is larger than {limit} bytes, which no list of digests or signature is")]
+    #[error("{url} is larger than {limit} bytes, the most that it may have")]
     TooLarge {
         /// What was asked for.
         url: String,
@@ -93,7 +106,7 @@ impl Classified for Error {
         match self {
             Self::Io { source, .. } => ErrorClass::of_io(source),
             Self::WebPage { .. } | Self::TooLarge { .. } => ErrorClass::Verification,
-            Self::Status { .. } | Self::Network { .. } => ErrorClass::Network,
+            Self::Status { .. } | Self::Login { .. } | Self::Network { .. } => ErrorClass::Network,
             Self::NoSpace { .. } => ErrorClass::NoSpace,
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Worker => ErrorClass::Internal,

@@ -3,6 +3,7 @@
 //! ```text
 //! images/<digest>.img          a raw image, sparse; <digest> is that of the file as published
 //! images/<digest>.json         vouches for it: written last, removed first
+//! files/<digest>               a file that has this digest: a package, an index, a part of a container image
 //! downloads/<key>.part[.json]  a download under way, and which version of which address it is
 //! evidence/<key>.sums, .gpg    lists of digests and their signatures, checked again each time
 //! notes/                       digests of local files, by size, times and inode
@@ -16,13 +17,13 @@ use std::time::{Duration, SystemTime};
 
 use super::memo::Memos;
 use super::{files, guard};
-use crate::base::{Error, Result};
+use crate::base::{Digest, Error, Result};
 use crate::http::Place;
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, ownership};
 
 /// The folders in it.
-const SUBS: [&str; 5] = ["images", "downloads", "evidence", "notes", "locks"];
+const SUBS: [&str; 6] = ["images", "files", "downloads", "evidence", "notes", "locks"];
 /// File systems take the time from a clock that steps.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
@@ -92,6 +93,10 @@ impl Cache {
 
     pub(crate) fn images(&self) -> PathBuf {
         self.dir.join("images")
+    }
+
+    pub(crate) fn file(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("files").join(digest.to_string())
     }
 
     pub(crate) fn evidence(&self) -> PathBuf {

@@ -4,17 +4,13 @@ use reqwest::{StatusCode, Url, header};
 
 use super::missing;
 use super::task::{Task, Work, named};
+use super::whole::whole;
 use crate::base::cache::entry::Files;
 use crate::base::cache::{Found, memo};
-use crate::base::decode::pipeline::Stop;
 use crate::base::verify::evidence::{Expected, Verifier};
 use crate::base::{Base, Digest, Error, Options, Result, Trust};
-use crate::catalog::{Image, shown};
-use crate::http::{self, Agent, Download, Place, space};
-
-/// How often an image is begun again because the server's file changed or what was kept of an earlier
-/// download was bad.
-const MOST_RESTARTS: u32 = 3;
+use crate::catalog::Image;
+use crate::http::{Agent, Place, space};
 
 fn catalog_url(image: &Image, options: &Options) -> Result<Url> {
     let mirror = options.mirror.as_deref();
@@ -145,10 +141,8 @@ impl Task<'_, '_> {
 
     fn download(&mut self, agent: &Agent<'_>, url: &Url, work: &mut Work<'_>) -> Result<Found> {
         let place = self.cache.place(&work.key);
-        let mut restarts = 0;
-        loop {
-            let resumable = work.expected.is_some();
-            let mut download = Download::open(agent, url, &place, resumable, self.progress)?;
+        let by_digest = work.expected.is_some();
+        whole(agent, url, &place, by_digest, self.progress, |download| {
             work.packed_len = download.total();
             if let Some(total) = download.total() {
                 let raw = work.len_hint.unwrap_or(total);
@@ -159,43 +153,11 @@ impl Task<'_, '_> {
                     }
                 })?;
             }
-            let fault = match self.run(work, &mut download) {
-                Ok(found) => {
-                    let validators = download.validators();
-                    if work.expected.is_none() {
-                        self.cache.memos().remember_fetched(url, found.digest, validators);
-                    }
-                    place.clear();
-                    return Ok(found);
-                }
-                Err(fault) => fault,
-            };
-            let again = match &fault {
-                Stop::Restart => Some("the file on the server changed"),
-                Stop::Failed(Error::WrongDigest { .. } | Error::Decode { .. }) if download.is_joined() => {
-                    Some("what was put together of several transfers is not good")
-                }
-                Stop::Failed(_) => None,
-            };
-            match (again, fault) {
-                (Some(reason), _) if restarts < MOST_RESTARTS => {
-                    self.progress.note(&format!("{reason}; restarting from the beginning"));
-                    place.clear();
-                    restarts += 1;
-                }
-                (_, Stop::Restart) => {
-                    let reason = "the file on the server changes all the time".to_owned();
-                    let url = shown(url);
-                    return Err(http::Error::Network { url, reason, attempts: restarts + 1 }.into());
-                }
-                (_, Stop::Failed(error)) => {
-                    // an interrupted one is taken up later, a bad one never becomes good
-                    if matches!(error, Error::WrongDigest { .. } | Error::Decode { .. }) {
-                        place.clear();
-                    }
-                    return Err(error);
-                }
+            let found = self.run(work, download)?;
+            if work.expected.is_none() {
+                self.cache.memos().remember_fetched(url, found.digest, download.validators());
             }
-        }
+            Ok(found)
+        })
     }
 }

@@ -4,9 +4,9 @@ use crate::base::cache::entry::Files;
 use crate::base::cache::{Cache, Checked, Found};
 use crate::base::decode::pipeline::{self, Job, Outcome, Source, Stop};
 use crate::base::decode::{ImageObserver, limit};
-use crate::base::{Base, Digest, Error, Options, Result, Trust};
+use crate::base::{Base, Digest, Error, Options, PURPOSE, Result, Trust};
 use crate::catalog::Image;
-use crate::http::{Agent, space};
+use crate::http::{Access, Agent, space};
 use crate::io::atomic::remove_remnants;
 use crate::io::{AtomicFile, FileLock, Folder, Stamp};
 use crate::progress::Progress;
@@ -40,7 +40,8 @@ pub(crate) fn named(found: Found, name: String, release: Option<&str>, trust: Tr
 impl<'a> Task<'a, '_> {
     /// A client for the network.
     pub(crate) fn agent(&self) -> Result<Agent<'a>> {
-        Ok(Agent::new(self.options.patience, &self.options.cancel, self.progress)?)
+        let access = Access::anonymous(&PURPOSE);
+        Ok(Agent::new(self.options.patience, &self.options.cancel, self.progress, access)?)
     }
 }
 

@@ -8,9 +8,9 @@ use reqwest::Url;
 
 use super::{Keyring, SignatureError, Sums, Trust};
 use crate::base::cache::{files, memo};
-use crate::base::{Digest, Error, Options, Result};
+use crate::base::{Digest, Error, Options, PURPOSE, Result};
 use crate::catalog::shown;
-use crate::http::{self, Agent, is_web_page};
+use crate::http::{self, Agent, file_name};
 use crate::io::read_small;
 use crate::progress::Progress;
 
@@ -57,7 +57,12 @@ impl<'a> Verifier<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         let beside = |name| {
-            let fault = |reason: String| http::Error::Network { url: shown(url), reason, attempts: 1 };
+            let fault = |reason: String| http::Error::Network {
+                url: shown(url),
+                reason,
+                attempts: 1,
+                purpose: &PURPOSE,
+            };
             url.join(name).map_err(|e| fault(e.to_string()))
         };
         let (sums, signature) = (beside("SHA256SUMS")?, beside("SHA256SUMS.gpg")?);
@@ -81,16 +86,12 @@ impl<'a> Verifier<'a> {
         limit: u64,
         expected: &'static str,
     ) -> Result<Option<Vec<u8>>> {
-        match agent.small(url, limit)? {
-            Some(bytes) if is_web_page(&bytes) => {
-                let fault = http::Error::WebPage { url: shown(url), expected };
-                if !self.options.insecure {
-                    return Err(fault.into());
-                }
+        match agent.document(url, limit, expected) {
+            Err(fault @ http::Error::WebPage { .. }) if self.options.insecure => {
                 self.progress.note(&fault.to_string());
                 Ok(None)
             }
-            other => Ok(other),
+            other => Ok(other?),
         }
     }
 
@@ -145,7 +146,7 @@ impl<'a> Verifier<'a> {
             None if https => Trust::Listed,
             None => return self.unproven("SHA256SUMS beside it is not signed and came over plain http"),
         };
-        let file = http::file_name(self.url);
+        let file = file_name(self.url);
         let listed = match Sums::parse(sums) {
             Ok(sums) => match sums.get(&file) {
                 digest @ Some(_) => return Ok(Expected { digest, trust }),
