@@ -14,7 +14,9 @@ use pibake::fs::ext4::Superblock;
 use pibake::fs::fat::{Bpb, FatView};
 use pibake::fs::{FileKind, FsRead};
 use pibake::image_path::ImagePath;
+use pibake::oci::{Challenge, Document};
 use pibake::recipe::read_key;
+use pibake::registry::Reference;
 
 use super::patch::{self, Padded};
 
@@ -40,6 +42,24 @@ pub fn sums(data: &[u8]) {
     }
     // a key of an apt repository, which the user fetched
     let _ = read_key(data, DOCKER_FINGERPRINT);
+}
+
+/// What a registry sends: manifests and indices, and how it wants to be logged in at; and names of images.
+pub fn registry(data: &[u8]) {
+    for sent_as in [None, Some("application/vnd.docker.distribution.manifest.v2+json")] {
+        if let Ok((document, media_type)) = Document::parse(data, sent_as) {
+            let is_index = media_type.contains("index") || media_type.contains("list");
+            assert_eq!(matches!(document, Document::Index(_)), is_index);
+        }
+    }
+    let text = String::from_utf8_lossy(data);
+    for challenge in Challenge::parse(&text) {
+        let _ = challenge.get("realm");
+    }
+    if let Ok(name) = text.parse::<Reference>() {
+        // what containerd would list is a name of the same image
+        assert_eq!(name.to_string().parse::<Reference>().as_ref(), Ok(&name));
+    }
 }
 
 /// More than any input of these unpacks to without being made for that.

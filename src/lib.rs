@@ -68,6 +68,7 @@ pub mod identity;
 pub mod image_path;
 pub mod io;
 pub mod node_paths;
+pub mod oci;
 pub mod opened;
 pub mod progress;
 pub mod project;

@@ -15,6 +15,7 @@ mod first_boot;
 mod fixture;
 mod fs;
 mod identity;
+mod oci;
 mod outside_bytes;
 mod recipe;
 mod sink;

@@ -122,6 +122,13 @@ fn lists_signatures_and_keyrings() {
     survives(300, &[list, signature.clone(), key, [both, signature].concat()], checks::sums);
 }
 
+#[test]
+fn manifests_challenges_and_names_of_images() {
+    let seeds =
+        ["manifest", "index", "challenge", "name"].map(|name| file(&format!("fuzz/corpus/registry/{name}")));
+    survives(300, &seeds, checks::registry);
+}
+
 fn xz(data: &[u8]) -> Vec<u8> {
     let stream = liblzma::stream::MtStreamBuilder::new().threads(1).preset(0).block_size(4096).encoder();
     let mut out = liblzma::write::XzEncoder::new_stream(Vec::new(), stream.unwrap());
@@ -264,7 +271,7 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 14] = [
+const TARGETS: [(&str, Target); 15] = [
     ("base_image", whole::base_image),
     ("card", whole::card),
     ("card_text", text::card_text),
@@ -277,6 +284,7 @@ const TARGETS: [(&str, Target); 14] = [
     ("fat", whole::fat),
     ("fat_editor", whole::fat_editor),
     ("partition_table", whole::partition_table),
+    ("registry", checks::registry),
     ("sums", checks::sums),
     ("xz_index", checks::xz_index_mended),
 ];
