@@ -92,6 +92,10 @@ pub enum Error {
         /// What it should be.
         digest: Digest,
     },
+
+    /// The archive cannot be written.
+    #[error("writing the archive of container images")]
+    Write(#[source] std::io::Error),
 }
 
 impl Classified for Error {
@@ -105,6 +109,7 @@ impl Classified for Error {
             Self::Inconsistent { .. } | Self::Nested { .. } | Self::Damaged { .. } => {
                 ErrorClass::Verification
             }
+            Self::Write(source) => ErrorClass::of_io(source),
         }
     }
 }

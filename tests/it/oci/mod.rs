@@ -1,6 +1,7 @@
-//! Container images: from Debian's registry filled by skopeo, from a server that fails on demand.
+//! Container images: from Debian's registry filled by skopeo, from a server that fails on demand, into a containerd.
 
 mod faulty;
+mod import;
 mod layout;
 mod real;
 mod registry;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use pibake::base::{Cache, Fetcher, Patience};
 use pibake::error::one_line;
 use pibake::io::CancelToken;
-use pibake::oci::{self, Credentials, Image};
+use pibake::oci::{self, Archive, Credentials, Image};
 use pibake::progress::{Progress, Silent, Step, Unit};
 use pibake::registry::Reference;
 
@@ -103,6 +104,16 @@ impl Machine {
             }
         }
         assert_eq!(self.kept("downloads"), Vec::<PathBuf>::new());
+    }
+
+    /// The archive of these images.
+    fn archive(&self, images: &[Image]) -> PathBuf {
+        let path = self.dir.path().join("images.tar");
+        let archive = Archive::of(images).unwrap();
+        let mut file = std::fs::File::create(&path).unwrap();
+        self.with(|fetcher| archive.write(fetcher, &mut file)).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), archive.size());
+        path
     }
 
     fn has_noted(&self, words: &str) -> bool {
