@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use pibake::apt::{Pins, Source, Universe};
 use pibake::base::{Keyring, Sums, xz_raw_len};
 use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
@@ -60,6 +61,28 @@ pub fn registry(data: &[u8]) {
         // what containerd would list is a name of the same image
         assert_eq!(name.to_string().parse::<Reference>().as_ref(), Ok(&name));
     }
+}
+
+/// An index of packages, a base's list of installed ones, preferences, and names that are asked for, with lines of
+/// `%%` between them: whatever is installed then lies in the repository.
+pub fn packages(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut parts = text.split("\n%%\n");
+    let mut next = || parts.next().unwrap_or_default();
+    let root = "http://deb.example.net/debian/";
+    let source = Source { root: root.parse().ok(), suite: "stable".to_owned(), ..Source::default() };
+    let (mut universe, mut pins) = (Universe::new("arm64"), Pins::none());
+    let sound = universe.add_index(next().as_bytes(), source).is_ok()
+        && universe.add_status(next().as_bytes()).is_ok()
+        && pins.add(next().as_bytes()).is_ok();
+    let asked: Vec<&str> = next().split_ascii_whitespace().collect();
+    // what was read before something was refused is never used
+    if let (true, Ok(plan)) = (sound, universe.resolve(&asked, &pins)) {
+        assert!(plan.install.iter().all(|package| package.url.as_str().starts_with(root)));
+    }
+    let keyring = Keyring::ubuntu();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    assert!(keyring.is_ok_and(|keyring| keyring.verify_cleartext(data, now).is_err()));
 }
 
 /// More than any input of these unpacks to without being made for that.

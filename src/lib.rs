@@ -52,6 +52,7 @@
 #[cfg(panic = "abort")]
 compile_error!("pibake needs panic = \"unwind\": it catches panics of file system editors");
 
+pub mod apt;
 pub mod bake;
 pub mod base;
 pub mod catalog;

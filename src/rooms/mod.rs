@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 26] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -36,6 +36,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("http", &["io", "catalog", "progress"]),
     ("base", &["io", "disk", "catalog", "progress", "http"]),
     ("oci", &["io", "catalog", "registry", "progress", "http", "base"]),
+    ("apt", &["io", "catalog", "http", "base"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "opened"]),
     // the one place where both halves meet

@@ -4,6 +4,7 @@
 //! They run side by side in one process. So none changes what belongs to the process: environment, working
 //! directory, umask, limits, signals. What must, does so in a process of its own: most run `pibake` itself.
 
+mod apt;
 mod bake;
 mod base;
 mod bases;

@@ -129,6 +129,11 @@ fn manifests_challenges_and_names_of_images() {
     survives(300, &seeds, checks::registry);
 }
 
+#[test]
+fn lists_of_packages() {
+    survives(1000, &[file("fuzz/corpus/packages/sound")], checks::packages);
+}
+
 fn xz(data: &[u8]) -> Vec<u8> {
     let stream = liblzma::stream::MtStreamBuilder::new().threads(1).preset(0).block_size(4096).encoder();
     let mut out = liblzma::write::XzEncoder::new_stream(Vec::new(), stream.unwrap());
@@ -271,7 +276,7 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 15] = [
+const TARGETS: [(&str, Target); 16] = [
     ("base_image", whole::base_image),
     ("card", whole::card),
     ("card_text", text::card_text),
@@ -283,6 +288,7 @@ const TARGETS: [(&str, Target); 15] = [
     ("ext4_superblock", whole::ext4_superblock),
     ("fat", whole::fat),
     ("fat_editor", whole::fat_editor),
+    ("packages", checks::packages),
     ("partition_table", whole::partition_table),
     ("registry", checks::registry),
     ("sums", checks::sums),

@@ -1,0 +1,206 @@
+//! From the addresses of repositories to a [`Universe`], and from a [`Plan`] to files.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flate2::read::MultiGzDecoder;
+use liblzma::read::XzDecoder;
+use reqwest::Url;
+
+use super::address::below;
+use super::error::Error;
+use super::release::{Layout, Packing, Release, Wanted};
+use super::resolve::Plan;
+use super::universe::Universe;
+use crate::base::{self, Digest, Fetcher, Keyring, SignatureError};
+use crate::catalog::shown;
+use crate::http::{Access, Purpose};
+use crate::io::{atomic, read_small};
+
+/// What is fetched here, for the errors of HTTP.
+static PURPOSE: Purpose = Purpose {
+    what: "a file of the repository",
+    check: "the address of the repository",
+    mirror: "[sources]",
+    by_hand: None,
+};
+
+/// No Release file or signature comes near this size: Debian's and Ubuntu's have 300 KiB at most.
+const LARGEST_RELEASE: u64 = 1 << 20;
+
+/// The most that an index may unpack to whose unpacked size is not listed. Debian's largest has 60 MiB.
+const LARGEST_INDEX: u64 = 1 << 30;
+
+/// Where packages come from, as a line of sources.list with the keys that are accepted for it.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// The address: what packages' paths start at.
+    pub url: Url,
+    /// Which part of the server it is.
+    pub layout: Layout,
+    /// Who may sign it.
+    pub keyring: Keyring,
+}
+
+impl Repository {
+    /// The folder that has its Release file.
+    fn folder(&self) -> Result<Url, Error> {
+        match &self.layout {
+            Layout::Suite { name, .. } => self.join(&self.url, &format!("dists/{name}")),
+            Layout::Flat => Ok(self.url.clone()),
+        }
+    }
+
+    fn join(&self, folder: &Url, path: &str) -> Result<Url, Error> {
+        below(folder, path).ok_or_else(|| Error::Address { url: shown(&self.url), path: path.to_owned() })
+    }
+}
+
+/// Release files as they came: one with its signature around it, or two.
+struct Signed {
+    text: Vec<u8>,
+    signature: Option<Vec<u8>>,
+}
+
+impl Signed {
+    /// What is signed, if the signature holds.
+    fn verify(&self, keyring: &Keyring) -> Result<Vec<u8>, SignatureError> {
+        match &self.signature {
+            Some(signature) => {
+                keyring.verify(&self.text, signature, SystemTime::now()).map(|_| self.text.clone())
+            }
+            None => {
+                keyring.verify_cleartext(&self.text, SystemTime::now()).map(|(text, _)| text.into_bytes())
+            }
+        }
+    }
+
+    /// What was accepted from `folder` the last time.
+    fn kept(fetcher: &Fetcher<'_>, folder: &Url) -> Option<Self> {
+        let [text, signature] =
+            Self::files(fetcher, folder).map(|path| read_small(&path, LARGEST_RELEASE).ok());
+        Some(Self { text: text?, signature })
+    }
+
+    fn keep(&self, fetcher: &Fetcher<'_>, folder: &Url) -> base::Result<()> {
+        let [text, signature] = Self::files(fetcher, folder);
+        let write = |path: &Path, bytes: &[u8]| {
+            atomic::write_whole(path, bytes).map_err(|e| base::Error::io("writing", path, e))
+        };
+        // an old signature never meets a new list for longer than this takes, and then does not fit
+        match &self.signature {
+            Some(bytes) => write(&signature, bytes)?,
+            None => drop(std::fs::remove_file(&signature)),
+        }
+        write(&text, &self.text)
+    }
+
+    fn files(fetcher: &Fetcher<'_>, folder: &Url) -> [PathBuf; 2] {
+        let key = Digest::of(shown(folder).as_bytes());
+        ["release", "release.gpg"].map(|end| fetcher.cache.evidence().join(format!("{key}.{end}")))
+    }
+}
+
+/// What all of these repositories have for machines of this architecture (in Debian's words, as `arm64`), verified.
+/// They are in the order of a list of sources, which decides between equal versions. Offline, what was accepted the
+/// last time is taken as it is, however old.
+///
+/// # Errors
+/// What cannot be fetched, is not signed, not valid now, or damaged.
+pub fn packages(
+    fetcher: &Fetcher<'_>,
+    repositories: &[Repository],
+    architecture: &str,
+) -> Result<Universe, Error> {
+    let mut indices = Vec::new();
+    for repository in repositories {
+        let folder = repository.folder()?;
+        let release = release(fetcher, repository, &folder)?;
+        let wanted = release
+            .wanted(&repository.layout, architecture)
+            .map_err(|source| Error::Release { url: shown(&folder), source })?;
+        for index in wanted {
+            let urls: Result<Vec<Url>, Error> =
+                index.paths.iter().map(|path| repository.join(&folder, path)).collect();
+            let source = release.source(&index.component, &repository.url);
+            indices.push((
+                base::Wanted { urls: urls?, digest: index.packed.sha256, len: index.packed.size },
+                index,
+                source,
+            ));
+        }
+    }
+    let wanted: Vec<base::Wanted> = indices.iter().map(|(wanted, ..)| wanted.clone()).collect();
+    let files = fetcher.get("downloading lists of packages", &wanted, Access::anonymous(&PURPOSE))?;
+    let mut universe = Universe::new(architecture);
+    for ((wanted, index, source), path) in indices.into_iter().zip(files) {
+        let url = wanted.urls.last().map(shown).unwrap_or_default();
+        let limit = index.unpacked.unwrap_or(LARGEST_INDEX);
+        let file = unpacked(&index, &path).map_err(|e| base::Error::io("opening", &path, e))?;
+        let mut reader = BufReader::new(file.take(limit.saturating_add(1)));
+        let added = universe.add_index(&mut reader, source);
+        if reader.get_ref().limit() == 0 {
+            return Err(Error::Unpacked { url, limit });
+        }
+        added.map_err(|source| Error::Index { url, source })?;
+    }
+    Ok(universe)
+}
+
+/// The files of a plan's packages, in the cache, whole and verified.
+///
+/// # Errors
+/// What cannot be fetched or is not what its index promises.
+pub fn files(fetcher: &Fetcher<'_>, plan: &Plan) -> Result<Vec<PathBuf>, Error> {
+    let wanted = plan.install.iter().map(|package| base::Wanted {
+        urls: vec![package.url.clone()],
+        digest: package.sha256,
+        len: package.size,
+    });
+    Ok(fetcher.get("downloading packages", &wanted.collect::<Vec<_>>(), Access::anonymous(&PURPOSE))?)
+}
+
+/// The Release file of a repository, if it is signed and true now.
+fn release(fetcher: &Fetcher<'_>, repository: &Repository, folder: &Url) -> Result<Release, Error> {
+    let url = shown(folder);
+    let fault = |source| Error::Release { url: url.clone(), source };
+    let read = |signed: &Signed| -> Result<Release, Error> {
+        let verified = signed.verify(&repository.keyring);
+        let text = verified.map_err(|source| base::Error::Signature { url: url.clone(), source })?;
+        Release::read(&text).map_err(fault)
+    };
+    let kept = Signed::kept(fetcher, folder);
+    let Some(agent) = fetcher.agent(Access::anonymous(&PURPOSE))? else {
+        let offline = || base::Error::Offline { name: url.clone(), dir: fetcher.cache.dir().to_owned() };
+        return read(&kept.ok_or_else(offline)?);
+    };
+    let fetch = |name: &str| -> Result<Option<Vec<u8>>, Error> {
+        let file = repository.join(folder, name)?;
+        Ok(agent.document(&file, LARGEST_RELEASE, "a repository's Release file").map_err(base::Error::from)?)
+    };
+    let signed = match fetch("InRelease")? {
+        Some(text) => Signed { text, signature: None },
+        None => {
+            let text = fetch("Release")?.ok_or_else(|| Error::NoRepository { url: url.clone() })?;
+            let signature = fetch("Release.gpg")?.ok_or_else(|| Error::Unsigned { url: url.clone() })?;
+            Signed { text, signature: Some(signature) }
+        }
+    };
+    let release = read(&signed)?;
+    // one that no longer convinces says nothing of what came before
+    let seen = kept.and_then(|kept| read(&kept).ok()).map(|kept| kept.date());
+    release.check(&repository.layout, SystemTime::now(), seen).map_err(fault)?;
+    signed.keep(fetcher, folder)?;
+    Ok(release)
+}
+
+fn unpacked(index: &Wanted, path: &Path) -> io::Result<Box<dyn Read>> {
+    let file = File::open(path)?;
+    Ok(match index.packing {
+        Packing::Xz => Box::new(XzDecoder::new_multi_decoder(file)),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        Packing::None => Box::new(file),
+    })
+}
