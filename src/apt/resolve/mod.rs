@@ -14,7 +14,7 @@ use reqwest::Url;
 
 use super::address::below;
 use super::pins::{Pattern, Pins};
-use super::universe::{PackageId, Universe, VersionId};
+use super::universe::{Package, PackageId, Provide, Universe, VersionId};
 use super::version;
 use crate::catalog::Digest;
 use crate::error::{Classified, ErrorClass};
@@ -196,13 +196,18 @@ impl Universe {
             let known = package.versions.iter().map(|id| self.version_text(*id).to_owned()).collect();
             ResolveError::Version { name: name.to_owned(), wanted: wanted.to_owned(), known }
         };
-        if let Some(wanted) = wanted.filter(|_| !package.versions.is_empty()) {
+        if let Some(wanted) = wanted {
             let pattern = Pattern::new(wanted).ok();
-            let found = package.versions.iter().find(|id| {
+            let own = package.versions.iter().find(|id| {
                 let text = self.version_text(**id);
                 text == wanted || pattern.as_ref().is_some_and(|pattern| pattern.matches(text))
             });
-            return found.map(|found| (id, *found)).ok_or_else(|| version(&format!("version {wanted}")));
+            let found = own.map(|own| (id, *own)).or_else(|| self.provided(package, wanted));
+            match found {
+                Some(found) => return Ok(found),
+                None if package.versions.is_empty() => {}
+                None => return Err(version(&format!("version {wanted}"))),
+            }
         }
         if let Some(candidate) = states.of(id).candidate {
             return Ok((id, candidate));
@@ -227,6 +232,18 @@ impl Universe {
                 Err(ResolveError::Virtual { name: name.to_owned(), providers })
             }
         }
+    }
+
+    /// What provides a name in this version, as it is written, if that is one package: of several of its versions the
+    /// one that was read last, candidate or not. So apt answers; its manual does not speak of it.
+    fn provided(&self, package: &Package, wanted: &str) -> Option<(PackageId, VersionId)> {
+        let is_wanted =
+            |provide: &&Provide| provide.version.is_some_and(|version| self.str(version) == wanted);
+        let provides = package.providers.iter().rev().filter(is_wanted);
+        let owners: Vec<(PackageId, VersionId)> =
+            provides.map(|provide| (self.version(provide.owner).package, provide.owner)).collect();
+        let (first, version) = *owners.first()?;
+        owners.iter().all(|(other, _)| *other == first).then_some((first, version))
     }
 
     /// Marks what was asked for, first alone, so that all of it is certain, then with what it needs.

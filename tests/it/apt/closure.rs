@@ -132,7 +132,8 @@ impl Tally {
 #[test]
 fn made_up_distributions_are_resolved_as_apt_does() {
     let mut tally = Tally::default();
-    for seed in 0..16 {
+    // 67: a virtual package asked for by its version
+    for seed in (0..16).chain([67]) {
         let mut world = World::new(seed);
         let both = Both::new(&world.suites, &world.status, &world.preferences);
         for _ in 0..24 {
@@ -217,6 +218,34 @@ fn the_ways_to_depend_on_packages_are_taken_as_apt_takes_them() {
     assert!(apt.broken > 0 && apt.changes.is_some(), "{}", apt.said);
     let why = one_line(&ours.unwrap_err());
     assert!(why.contains("hostile 1 has Conflicts: base, but 1 is there"), "{why}");
+}
+
+#[test]
+fn a_version_that_is_asked_for_may_be_a_provided_one() {
+    let packages = [
+        package("one", "2", "Provides: v (= 5), w (= 7)\n"),
+        package("one", "3", "Provides: v (= 6)\n"),
+        package("one", "1", "Provides: v (= 5)\n"),
+        package("two", "1", "Provides: w (= 7), x\n"),
+        package("real", "1", ""),
+        package("other", "1", "Provides: real (= 5), y (= 05)\n"),
+    ]
+    .concat();
+    let both = Both::stable(&packages, "", "");
+    for (request, expected) in [
+        ("v=5", Some(&["install one 1"][..])),
+        ("v=6", Some(&["install one 3"])),
+        ("v=2", None),
+        ("v=5*", None),
+        ("w=7", None),
+        ("x=1", None),
+        ("real=1", Some(&["install real 1"])),
+        ("real=5", Some(&["install other 1"])),
+        ("y=5", None),
+        ("y=05", Some(&["install other 1"])),
+    ] {
+        let _ = agree(&both, &[request], expected);
+    }
 }
 
 #[test]
