@@ -2,7 +2,9 @@
 
 use super::platform::{LAST_KUBERNETES_ON_CGROUP_V1, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Platform};
 use super::problem::Problem;
-use super::{Cgroup, Cluster, ContainerdVersion, KubernetesVersion, coredns, defaults};
+use super::{
+    Cgroup, Cluster, ContainerdVersion, KubeadmImages, KubernetesVersion, coredns, defaults, images,
+};
 
 /// The versions that run on every node, decided for one cluster on one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +37,6 @@ const FIRST_WITH_CRI_V1: u16 = 23;
 const FIRST_WITH_CRI_V1_ONLY: u16 = 26;
 /// The oldest minor version that pkgs.k8s.io has packages of.
 const FIRST_IN_REPOSITORY: u16 = 24;
-
-/// The pause image of each kubeadm (`PauseVersion` in cmd/kubeadm/app/constants): the last entry
-/// whose minor version is not above the one asked for.
-const PAUSE: [(u16, &str); 10] = [
-    (20, "3.2"),
-    (21, "3.4.1"),
-    (22, "3.5"),
-    (23, "3.6"),
-    (24, "3.7"),
-    (25, "3.8"),
-    (26, "3.9"),
-    (31, "3.10"),
-    (34, "3.10.1"),
-    (36, "3.10.2"),
-];
 
 /// What is wrong with a version of Kubernetes wherever it may run.
 pub(super) fn check_kubernetes(version: KubernetesVersion) -> Result<KubernetesVersion, String> {
@@ -143,12 +130,18 @@ impl Cluster {
             containerd,
             cgroup,
             unified_cgroup_argument: (cgroup != platform.cgroup).then_some(cgroup == Cgroup::V2),
-            pause_image: asked.pause_image.clone().unwrap_or_else(|| {
-                let pause = PAUSE.iter().rev().find(|(minor, _)| *minor <= kubernetes.minor);
-                let version = pause.map_or(PAUSE[0].1, |(_, version)| version);
-                format!("{}/pause:{version}", self.sources.image_registry)
-            }),
+            pause_image: asked
+                .pause_image
+                .clone()
+                .unwrap_or_else(|| format!("{registry}/pause:{}", images::pause(kubernetes))),
         })
+    }
+
+    /// What kubeadm asks for on the nodes that run `software`, where its package is of this patch release.
+    #[must_use]
+    pub fn kubeadm_images(&self, software: &Software, patch: u16) -> KubeadmImages {
+        let registry = &self.sources.image_registry;
+        KubeadmImages::of(software.kubernetes.minor, patch, registry, software.coredns_repository.as_deref())
     }
 
     fn cgroup_v1_refusal(&self, kubernetes: KubernetesVersion, platform: &Platform) -> String {
