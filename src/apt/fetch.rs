@@ -1,7 +1,8 @@
 //! From the addresses of repositories to a [`Universe`], and from a [`Plan`] to files.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,10 +11,12 @@ use liblzma::read::XzDecoder;
 use reqwest::Url;
 
 use super::address::below;
+use super::control::{ControlError, Stanza, Stanzas};
 use super::error::Error;
+use super::index::Field;
 use super::release::{Layout, Packing, Release, Wanted};
-use super::resolve::Plan;
-use super::universe::Universe;
+use super::resolve::{Install, Plan};
+use super::universe::{Source, Universe};
 use crate::base::{self, Digest, Fetcher, Keyring, SignatureError};
 use crate::catalog::shown;
 use crate::http::{Access, Purpose};
@@ -103,50 +106,119 @@ impl Signed {
     }
 }
 
-/// What all of these repositories have for machines of this architecture (in Debian's words, as `arm64`), verified.
-/// They are in the order of a list of sources, which decides between equal versions. Offline, what was accepted the
-/// last time is taken as it is, however old.
+/// The indices of repositories, in the cache, whole and verified.
+#[derive(Debug)]
+pub struct Lists {
+    architecture: String,
+    /// In the order of a list of sources, which decides between equal versions.
+    indices: Vec<Index>,
+}
+
+#[derive(Debug)]
+struct Index {
+    file: base::Wanted,
+    wanted: Wanted,
+    source: Source,
+    path: PathBuf,
+}
+
+/// Fetches what all of these repositories have for machines of this architecture (in Debian's words, as `arm64`).
+/// They are in the order of a list of sources. Offline, what was accepted the last time is taken as it is, however
+/// old.
 ///
 /// # Errors
 /// What cannot be fetched, is not signed, not valid now, or damaged.
-pub fn packages(
-    fetcher: &Fetcher<'_>,
-    repositories: &[Repository],
-    architecture: &str,
-) -> Result<Universe, Error> {
-    let mut indices = Vec::new();
+pub fn lists(fetcher: &Fetcher<'_>, repositories: &[Repository], architecture: &str) -> Result<Lists, Error> {
+    let mut found = Vec::new();
     for repository in repositories {
         let folder = repository.folder()?;
         let release = release(fetcher, repository, &folder)?;
         let wanted = release
             .wanted(&repository.layout, architecture)
             .map_err(|source| Error::Release { url: shown(&folder), source })?;
-        for index in wanted {
+        for wanted in wanted {
             let urls: Result<Vec<Url>, Error> =
-                index.paths.iter().map(|path| repository.join(&folder, path)).collect();
-            let source = release.source(&index.component, &repository.url);
-            indices.push((
-                base::Wanted { urls: urls?, digest: index.packed.sha256, len: index.packed.size },
-                index,
-                source,
-            ));
+                wanted.paths.iter().map(|path| repository.join(&folder, path)).collect();
+            let source = release.source(&wanted.component, &repository.url);
+            let file = base::Wanted { urls: urls?, digest: wanted.packed.sha256, len: wanted.packed.size };
+            found.push((file, wanted, source));
         }
     }
-    let wanted: Vec<base::Wanted> = indices.iter().map(|(wanted, ..)| wanted.clone()).collect();
-    let files = fetcher.get("downloading lists of packages", &wanted, Access::anonymous(&PURPOSE))?;
-    let mut universe = Universe::new(architecture);
-    for ((wanted, index, source), path) in indices.into_iter().zip(files) {
-        let url = wanted.urls.last().map(shown).unwrap_or_default();
-        let limit = index.unpacked.unwrap_or(LARGEST_INDEX);
-        let file = unpacked(&index, &path).map_err(|e| base::Error::io("opening", &path, e))?;
+    let files: Vec<base::Wanted> = found.iter().map(|(file, ..)| file.clone()).collect();
+    let paths = fetcher.get("downloading lists of packages", &files, Access::anonymous(&PURPOSE))?;
+    let index = |((file, wanted, source), path)| Index { file, wanted, source, path };
+    let indices = found.into_iter().zip(paths).map(index).collect();
+    Ok(Lists { architecture: architecture.to_owned(), indices })
+}
+
+impl Lists {
+    /// All packages that they have.
+    ///
+    /// # Errors
+    /// An index that is damaged, or unpacks to more than it should.
+    pub fn universe(&self) -> Result<Universe, Error> {
+        let mut universe = Universe::new(&self.architecture);
+        for index in &self.indices {
+            index.read(|stanzas| universe.add_index(stanzas, index.source.clone()))?;
+        }
+        Ok(universe)
+    }
+
+    /// An index of the packages of a plan alone, with all that theirs say of them but for where they are: `place`
+    /// gives the path of each, from the folder that the index is for.
+    ///
+    /// # Errors
+    /// As for [`Self::universe`].
+    pub fn excerpt(&self, plan: &Plan, place: impl Fn(&Install) -> String) -> Result<Vec<u8>, Error> {
+        let mut missing: BTreeMap<Digest, &Install> =
+            plan.install.iter().map(|package| (package.sha256, package)).collect();
+        let mut stanzas = BTreeMap::new();
+        for index in &self.indices {
+            index.read(|reader| {
+                let mut found = Stanzas::new(reader);
+                while let Some(stanza) = found.next()? {
+                    let digest =
+                        stanza.get(Field::Sha256.name())?.and_then(|text| text.parse::<Digest>().ok());
+                    let Some(package) = digest.and_then(|digest| missing.remove(&digest)) else { continue };
+                    let text = with_place(&stanza, &place(package))?;
+                    stanzas.insert(&package.package, text);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(stanzas.into_values().flatten().collect())
+    }
+}
+
+/// A stanza with another `Filename`.
+fn with_place(stanza: &Stanza<'_>, place: &str) -> Result<Vec<u8>, ControlError> {
+    let mut text = Vec::new();
+    for field in stanza.fields() {
+        let field = field?;
+        let is_place = field.name.eq_ignore_ascii_case(Field::FileName.name().as_bytes());
+        let value = if is_place { place.as_bytes() } else { field.value };
+        for part in [field.name, b": ", value, b"\n"] {
+            text.extend_from_slice(part);
+        }
+    }
+    text.push(b'\n');
+    Ok(text)
+}
+
+impl Index {
+    /// Has its stanzas read, and no more bytes than it may have.
+    fn read<T>(&self, read: impl FnOnce(&mut dyn BufRead) -> Result<T, ControlError>) -> Result<T, Error> {
+        let url = || self.file.urls.last().map(shown).unwrap_or_default();
+        let limit = self.wanted.unpacked.unwrap_or(LARGEST_INDEX);
+        let file =
+            unpacked(&self.wanted, &self.path).map_err(|e| base::Error::io("opening", &self.path, e))?;
         let mut reader = BufReader::new(file.take(limit.saturating_add(1)));
-        let added = universe.add_index(&mut reader, source);
+        let done = read(&mut reader);
         if reader.get_ref().limit() == 0 {
-            return Err(Error::Unpacked { url, limit });
+            return Err(Error::Unpacked { url: url(), limit });
         }
-        added.map_err(|source| Error::Index { url, source })?;
+        done.map_err(|source| Error::Index { url: url(), source })
     }
-    Ok(universe)
 }
 
 /// The files of a plan's packages, in the cache, whole and verified.
@@ -178,7 +250,9 @@ fn release(fetcher: &Fetcher<'_>, repository: &Repository, folder: &Url) -> Resu
     };
     let fetch = |name: &str| -> Result<Option<Vec<u8>>, Error> {
         let file = repository.join(folder, name)?;
-        Ok(agent.document(&file, LARGEST_RELEASE, "a repository's Release file").map_err(base::Error::from)?)
+        Ok(agent
+            .document(&file, LARGEST_RELEASE, "a repository's Release file")
+            .map_err(base::Error::from)?)
     };
     let signed = match fetch("InRelease")? {
         Some(text) => Signed { text, signature: None },

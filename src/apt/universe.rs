@@ -367,6 +367,13 @@ impl Universe {
         self.names.get(name).copied()
     }
 
+    /// The version of a package that the base has.
+    #[must_use]
+    pub fn installed(&self, name: &str) -> Option<&str> {
+        let current = self.find(name).and_then(|id| self.package(id).current)?;
+        Some(self.version_text(current))
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = PackageId> + use<> {
         (0..self.packages.len()).map(|number| PackageId(number as u32))
     }

@@ -154,7 +154,7 @@ impl Client {
     }
 
     fn packages(&self, archive: &Archive) -> Result<Universe, apt::Error> {
-        apt::packages(&self.fetcher(false), &[archive.repository()], "arm64")
+        apt::lists(&self.fetcher(false), &[archive.repository()], "arm64")?.universe()
     }
 
     /// The names of what it kept.
@@ -182,7 +182,8 @@ fn what_a_package_needs_is_fetched_once_and_found_offline_then() {
     let asked = archive.server.all_seen().len();
     for offline in [false, false, true] {
         let fetcher = client.fetcher(offline);
-        let mut universe = apt::packages(&fetcher, &[archive.repository()], "arm64").unwrap();
+        let lists = apt::lists(&fetcher, &[archive.repository()], "arm64").unwrap();
+        let mut universe = lists.universe().unwrap();
         universe.add_status(&b""[..]).unwrap();
         let plan = universe.resolve(&["app"], &Pins::none()).unwrap();
         let names: Vec<&str> = plan.install.iter().map(|package| package.package.as_str()).collect();
@@ -216,7 +217,7 @@ fn files_by_their_digests_are_preferred_and_signatures_may_be_apart() {
     assert!(archive.apt_takes_it());
     let client = Client::new();
     client.packages(&archive).unwrap().resolve(&["app"], &Pins::none()).unwrap();
-    apt::packages(&client.fetcher(true), &[archive.repository()], "arm64").unwrap();
+    apt::lists(&client.fetcher(true), &[archive.repository()], "arm64").unwrap().universe().unwrap();
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn repositories_without_suites_are_read() {
     archive.serve();
     let repository = Repository { layout: Layout::Flat, ..archive.repository() };
     let client = Client::new();
-    let universe = apt::packages(&client.fetcher(false), &[repository], "arm64").unwrap();
+    let universe = apt::lists(&client.fetcher(false), &[repository], "arm64").unwrap().universe().unwrap();
     let plan = universe.resolve(&["app"], &Pins::none()).unwrap();
     assert_eq!(apt::files(&client.fetcher(false), &plan).unwrap().len(), 3);
 }
