@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cluster::{AptSource, Fingerprint, Platform, Software, Sources, defaults};
 use crate::error::{Classified, ErrorClass};
+use crate::node_paths;
 
 /// What apt's files are made of.
 #[derive(Debug, Serialize)]
@@ -72,8 +73,30 @@ pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -
 }
 
 /// Puts the minor version into a URL that has a place for it.
-pub(super) fn with_minor(url: &str, minor: u16) -> String {
+fn with_minor(url: &str, minor: u16) -> String {
     url.replace("{minor}", &format!("1.{minor}"))
+}
+
+/// Where the key of a repository is got that a card does not have, or that has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySource {
+    /// The file that apt on the node has it in.
+    pub keyring: &'static str,
+    /// Where it is fetched from.
+    pub url: String,
+    /// The one primary key that is trusted.
+    pub fingerprint: Fingerprint,
+}
+
+/// Where the keys of Docker's repository and of Kubernetes' are got, in this order.
+#[must_use]
+pub fn key_sources(sources: &Sources, software: &Software) -> [KeySource; 2] {
+    let of = |keyring, source: &AptSource| KeySource {
+        keyring,
+        url: with_minor(&source.key_url, software.kubernetes.minor),
+        fingerprint: source.fingerprint,
+    };
+    [of(node_paths::DOCKER_KEYRING, &sources.docker), of(node_paths::KUBERNETES_KEYRING, &sources.kubernetes)]
 }
 
 /// Which key an image carries for a repository.

@@ -22,9 +22,8 @@ pub(super) struct Setting {
 pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     let Inputs { cluster, node, control_plane, software, secrets, .. } = from;
     let gateway = cluster.network.gateway().filter(|_| node.is_control_plane());
-    let (docker, kubernetes) = (&cluster.sources.docker, &cluster.sources.kubernetes);
-    let minor = software.kubernetes.minor;
-    let base = packages::base(minor, gateway.is_some());
+    let [docker, kubernetes] = apt::key_sources(&cluster.sources, software);
+    let base = packages::base(software.kubernetes.minor, gateway.is_some());
     let mut settings = vec![
         ("NODE_NAME", node.name.to_string()),
         ("ROLE", node.role.as_str().to_owned()),
@@ -39,11 +38,11 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         ("CONTAINERD_PACKAGES", CONTAINERD_PACKAGE.to_owned()),
         ("KUBERNETES_PACKAGES", apt::kubernetes_packages().join(" ")),
         ("CERTIFICATES_FROM", secrets.certificates_from.to_string()),
-        ("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()),
-        ("DOCKER_KEY_URL", docker.key_url.clone()),
+        ("DOCKER_KEYRING", docker.keyring.to_owned()),
+        ("DOCKER_KEY_URL", docker.url),
         ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()),
-        ("KUBERNETES_KEYRING", node_paths::KUBERNETES_KEYRING.to_owned()),
-        ("KUBERNETES_KEY_URL", apt::with_minor(&kubernetes.key_url, minor)),
+        ("KUBERNETES_KEYRING", kubernetes.keyring.to_owned()),
+        ("KUBERNETES_KEY_URL", kubernetes.url),
         ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.to_string()),
     ];
     if let Some(gateway) = gateway {
