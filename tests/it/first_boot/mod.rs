@@ -5,6 +5,7 @@ mod keyrings;
 mod members;
 mod node;
 mod pki;
+mod preloaded;
 mod reasons;
 mod scripts;
 

@@ -34,6 +34,7 @@ const COMMANDS: &[&str] = &[
     "apt-mark",
     "chronyc",
     "cloud-init",
+    "ctr",
     "curl",
     "df",
     "dpkg",
