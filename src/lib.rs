@@ -71,6 +71,7 @@ pub mod io;
 pub mod node_paths;
 pub mod oci;
 pub mod opened;
+pub mod payload;
 pub mod progress;
 pub mod project;
 pub mod recipe;

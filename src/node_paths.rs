@@ -20,3 +20,6 @@ pub const FIRST_BOOT_LOG: &str = "/var/log/pibake/first-boot.log";
 
 /// Where the first boot stands (`lib/base`).
 pub const FIRST_BOOT_STATUS: &str = "/var/log/pibake/status";
+
+/// Where first boot finds packages and images that were baked (`lib/payload`).
+pub const PAYLOAD: &str = "/var/lib/pibake/payload";

@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 26] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -39,6 +39,25 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("apt", &["io", "catalog", "http", "base"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "opened"]),
+    // what all nodes need besides: of what a base has and a recipe changes
+    (
+        "payload",
+        &[
+            "io",
+            "image_path",
+            "node_paths",
+            "catalog",
+            "registry",
+            "http",
+            "fs",
+            "opened",
+            "cluster",
+            "recipe",
+            "base",
+            "apt",
+            "oci",
+        ],
+    ),
     // the one place where both halves meet
     ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
     // the one way through all of them

@@ -18,6 +18,7 @@ mod fs;
 mod identity;
 mod oci;
 mod outside_bytes;
+mod payload;
 mod recipe;
 mod sink;
 mod writable;

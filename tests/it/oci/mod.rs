@@ -2,9 +2,9 @@
 
 mod faulty;
 mod import;
-mod layout;
+pub(crate) mod layout;
 mod real;
-mod registry;
+pub(crate) mod registry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -96,9 +96,14 @@ impl AptRoot {
         self.dir.path().join(path)
     }
 
+    /// What apt finds in `APT_CONFIG`.
+    pub fn configuration(&self) -> PathBuf {
+        self.path("apt.conf")
+    }
+
     fn command(&self) -> Command {
         let mut apt = tool("apt-get", "apt");
-        apt.env("APT_CONFIG", self.path("apt.conf")).env("LC_ALL", "C.UTF-8").env_remove("http_proxy");
+        apt.env("APT_CONFIG", self.configuration()).env("LC_ALL", "C.UTF-8").env_remove("http_proxy");
         apt
     }
 
@@ -121,8 +126,8 @@ impl AptRoot {
     }
 }
 
-/// Reads the lists that apt-get shows before it begins.
-fn changes(said: &str) -> BTreeSet<String> {
+/// Reads the lists that apt-get shows before it begins, where it says versions (`-V`).
+pub fn changes(said: &str) -> BTreeSet<String> {
     let mut section = "";
     let mut found = BTreeSet::new();
     for line in said.lines() {
