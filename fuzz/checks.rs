@@ -150,16 +150,18 @@ pub fn fat_in(image: Padded) {
     // a loop of directories has no end
     for _ in 0..20 {
         let Some(folder) = folders.pop() else { return };
-        let Ok(listed) = view.list(&folder) else { continue };
-        for (name, kind) in listed.into_iter().take(50) {
-            let Ok(path) = folder.join(&name) else { continue };
-            match kind {
+        let Ok(entries) = view.entries(&folder) else { continue };
+        for (name, metadata) in entries.into_iter().take(50) {
+            let Some(path) = String::from_utf8(name).ok().and_then(|name| folder.join(&name).ok()) else {
+                continue;
+            };
+            match metadata.kind {
                 FileKind::Directory => folders.push(path),
                 _ => {
                     // not the listed one: of two entries with one name the first is meant by a path
                     if let Ok(Some(found)) = view.metadata(&path)
                         && found.len <= 1 << 20
-                        && let Ok(Some(content)) = view.content(&path)
+                        && let Ok(content) = view.content(&path)
                     {
                         assert_eq!(content.len() as u64, found.len, "{path}");
                     }

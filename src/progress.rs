@@ -1,19 +1,10 @@
 //! How long work says how far it is, without knowing who listens.
 
-/// What a [`Step`] counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Bytes, shown as B, KiB, MiB, …
-    Bytes,
-    /// Whole things: nodes, files, blocks.
-    Items,
-}
-
 /// Where long work reports to. Shared between threads.
 pub trait Progress: Send + Sync {
     /// Begins a step. `what` is a gerund phrase ("downloading ubuntu-20.04.5…"), `total` is how
-    /// much there is to do in `unit`, where it is known.
-    fn begin(&self, what: &str, unit: Unit, total: Option<u64>) -> Box<dyn Step>;
+    /// many bytes there are to do, where that is known.
+    fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn Step>;
 
     /// Something the user should know that is neither progress nor an error, such as a retry.
     fn note(&self, text: &str);
@@ -21,7 +12,7 @@ pub trait Progress: Send + Sync {
 
 /// One step under way. Dropping it without [`Step::finish`] means that it was given up.
 pub trait Step: Send + Sync {
-    /// `n` more units are done.
+    /// `n` more bytes are done.
     fn advance(&self, n: u64);
 
     /// Sets how much is done in all, for work that resumes or starts over; the rate counts from here.
@@ -39,7 +30,7 @@ pub trait Step: Send + Sync {
 pub struct Silent;
 
 impl Progress for Silent {
-    fn begin(&self, _what: &str, _unit: Unit, _total: Option<u64>) -> Box<dyn Step> {
+    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
         Box::new(Silent)
     }
     fn note(&self, _text: &str) {}

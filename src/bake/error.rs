@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::remains::Used;
 use crate::disk::TableError;
 use crate::error::{Classified, ErrorClass};
+use crate::image_path::ImagePath;
 use crate::recipe::Volume;
 use crate::{firmware, fs};
 
@@ -71,4 +71,41 @@ impl Classified for Mismatch {
     fn class(&self) -> ErrorClass {
         ErrorClass::Verification
     }
+}
+
+/// How many finds an error names.
+const NAMED: usize = 5;
+
+/// A base that nothing can be baked on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the base image was a node already{}: it holds {}. Cards made from it would share what belongs to that cluster, \
+     or not set themselves up. Take the release's own image, or remove these from yours",
+    named(node.as_deref()),
+    list(found)
+)]
+pub struct Used {
+    /// Whose node it was, as its own files say.
+    pub(super) node: Option<String>,
+    /// Paths, and what they are.
+    pub(super) found: Vec<(ImagePath, &'static str)>,
+}
+
+impl Classified for Used {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Refused
+    }
+}
+
+fn named(node: Option<&str>) -> String {
+    node.map_or_else(String::new, |node| format!(" ({node})"))
+}
+
+fn list(found: &[(ImagePath, &'static str)]) -> String {
+    let each = found.iter().take(NAMED).map(|(path, what)| format!("{path} ({what})"));
+    let mut list = each.collect::<Vec<_>>().join(", ");
+    if found.len() > NAMED {
+        list += &format!(" and {} more", found.len() - NAMED);
+    }
+    list
 }

@@ -48,9 +48,7 @@ pub(super) fn resolve(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, Er
         if links > MOST_LINKS {
             return Err(Error::path(path, format!("{next} is a link that leads in a circle")));
         }
-        let mut target = Vec::new();
-        fs.read(&next, &mut target)?;
-        let target = String::from_utf8(target)
+        let target = String::from_utf8(fs.content(&next)?)
             .map_err(|_| Error::path(path, format!("{next} is a link to a name that is not UTF-8")))?;
         if target.starts_with('/') {
             at = ImagePath::root();

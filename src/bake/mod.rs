@@ -6,8 +6,8 @@ mod error;
 mod links;
 mod remains;
 
-pub use error::{Error, Mismatch};
-pub use remains::{Preparation, Used};
+pub use error::{Error, Mismatch, Used};
+pub use remains::Preparation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use check::Expected;
 
-use crate::disk::{self, Cached, Overlay, Patch, Patched, ReadAt, WriteAt};
+use crate::disk::{self, Cached, OVERLAY_BLOCK, Overlay, Patch, Patched, ReadAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 pub use crate::fs::fat::Clock;
@@ -23,7 +23,7 @@ use crate::fs::fat::Fat;
 use crate::fs::layout::{self, Layout};
 use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
-use crate::recipe::{Access, Action, Change, KernelArgument, Recipe, Volume};
+use crate::recipe::{Access, Action, Change, Recipe, Volume};
 
 /// Applies `recipe` over `base` and reads back every path that it names, through other readers.
 /// `clock` gives the time of every change.
@@ -34,7 +34,42 @@ use crate::recipe::{Access, Action, Change, KernelArgument, Recipe, Volume};
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
 pub fn bake(base: Arc<dyn ReadAt>, recipe: &Recipe, clock: &'static Clock) -> Result<(Patch, Proof), Error> {
-    catching(|| bake_inner(base, recipe, clock))
+    catching(|| {
+        let base = cached(base);
+        let (overlay, layout, mut editor) = ImageEditor::open(&base, clock)?;
+        check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
+        let before = remains::preparations(editor.root.as_ref(), recipe)?;
+        // last: which file the firmware reads is said by another one, which may have been changed as well
+        let is_arguments = |change: &&Change| matches!(change.action, Action::KernelArguments { .. });
+        let (arguments, others): (Vec<_>, Vec<_>) = recipe.changes.iter().partition(is_arguments);
+        for change in before.iter().map(|preparation| &preparation.change).chain(others) {
+            editor.apply(change)?;
+        }
+        for change in arguments {
+            editor.set_arguments(change)?;
+        }
+        let expected = editor.finish()?;
+        let patch = overlay.freeze().map_err(Error::Read)?;
+        let proof = Proof { layout, expected, now: clock.seconds() };
+        proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
+        Ok((patch, proof))
+    })
+}
+
+/// What is done to `base` before the changes of `recipe`, because it was in use. Nothing is written.
+///
+/// # Errors
+/// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
+pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+    catching(|| {
+        let (_, _, editor) = ImageEditor::open(&cached(base), const { &Clock::new(0) })?;
+        remains::preparations(editor.root.as_ref(), recipe)
+    })
+}
+
+/// A base whose small pieces are read once.
+fn cached(base: Arc<dyn ReadAt>) -> Arc<dyn ReadAt> {
+    Arc::new(Cached::new(base, OVERLAY_BLOCK))
 }
 
 /// The editors are other people's code over bytes from outside. A panic of theirs leaves the overlay
@@ -45,39 +80,6 @@ fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Err(Error::Panicked(text.to_owned()))
     })
-}
-
-fn bake_inner(
-    base: Arc<dyn ReadAt>,
-    recipe: &Recipe,
-    clock: &'static Clock,
-) -> Result<(Patch, Proof), Error> {
-    let base: Arc<dyn ReadAt> = Arc::new(Cached::new(base));
-    let overlay = Arc::new(Overlay::new(Arc::clone(&base)));
-    let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
-    let editable: Arc<dyn WriteAt> = Arc::clone(&overlay) as _;
-    let (_, partitions) = disk::partitions(&device)?;
-    let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
-    let mut editor = ImageEditor::open(&editable, &layout, clock)?;
-    check::check_readable(&device, &layout, recipe)?;
-    for preparation in editor.preparations(recipe)? {
-        editor
-            .apply(&preparation.change)
-            .map_err(|source| Error::FileSystem { volume: Volume::Root, source })?;
-    }
-    let is_arguments = |change: &&Change| matches!(change.action, Action::KernelArguments { .. });
-    for change in recipe.changes.iter().filter(|change| !is_arguments(change)) {
-        editor.apply(change).map_err(|source| Error::FileSystem { volume: change.volume, source })?;
-    }
-    // last: which file the firmware reads is said by another one, which may have been changed as well
-    for change in recipe.changes.iter().filter(is_arguments) {
-        editor.set_arguments(change)?;
-    }
-    let expected = editor.finish()?;
-    let patch = overlay.freeze().map_err(Error::Read)?;
-    let proof = Proof { layout, expected, now: clock.seconds() };
-    proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
-    Ok((patch, proof))
 }
 
 /// Longest file that the firmware reads settings or arguments from, in bytes.
@@ -93,23 +95,7 @@ fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::
         let why = format!("has {} bytes, and the firmware reads settings from it", found.len);
         return Err(fs::Error::path(path, why));
     }
-    let mut content = Vec::new();
-    fs.read(path, &mut content)?;
-    Ok(Some(content))
-}
-
-/// What is done to `base` before the changes of `recipe`, because it was in use. Nothing is written.
-///
-/// # Errors
-/// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
-pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
-    catching(|| {
-        let editable: Arc<dyn WriteAt> = Arc::new(Overlay::new(Arc::new(Cached::new(base))));
-        let device: Arc<dyn ReadAt> = Arc::clone(&editable) as _;
-        let (_, partitions) = disk::partitions(&device)?;
-        let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
-        ImageEditor::open(&editable, &layout, const { &Clock::new(0) })?.preparations(recipe)
-    })
+    fs.content(path).map(Some)
 }
 
 /// What a recipe left: every path that it names, as it must be.
@@ -121,7 +107,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Reads every path back from `image`, through readers that share no code with the editors.
+    /// Reads every path back from `image`, through readers that share no code with what writes.
     ///
     /// # Errors
     /// The first path that is not as it must be.
@@ -129,6 +115,9 @@ impl Proof {
         check::check(image, &self.layout, &self.expected, self.now)
     }
 }
+
+/// A base under the blocks that were changed.
+type Edited = Overlay<Arc<dyn ReadAt>>;
 
 /// The two file systems under way, and what must be true of them at the end.
 struct ImageEditor {
@@ -144,43 +133,48 @@ struct ImageEditor {
 }
 
 impl ImageEditor {
-    /// Opens both, so that neither is edited if the other must not be.
-    fn open(device: &Arc<dyn WriteAt>, layout: &Layout, clock: &'static Clock) -> Result<Self, Error> {
+    /// Opens both file systems over `base`, so that neither is edited if the other must not be.
+    fn open(base: &Arc<dyn ReadAt>, clock: &'static Clock) -> Result<(Arc<Edited>, Layout, Self), Error> {
+        let overlay = Arc::new(Overlay::new(Arc::clone(base)));
+        let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
+        let (_, partitions) = disk::partitions(&device)?;
+        let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
         let now = clock.seconds();
         let on = |volume| move |source| Error::FileSystem { volume, source };
-        let boot = layout.boot.open(Arc::clone(device)).and_then(|p| Fat::open(p, clock));
-        let root = layout.root.open(Arc::clone(device)).and_then(|p| Ext4::open(p, now));
-        Ok(Self {
+        let boot = layout.boot.open(Arc::clone(&overlay)).and_then(|p| Fat::open(p, clock));
+        let root = layout.root.open(Arc::clone(&overlay)).and_then(|p| Ext4::open(p, now));
+        let editor = Self {
             boot: Box::new(boot.map_err(on(Volume::Boot))?),
             root: Box::new(root.map_err(on(Volume::Root))?),
             expected: BTreeMap::new(),
             directories: BTreeSet::new(),
             changed: BTreeMap::new(),
             now,
-        })
+        };
+        Ok((overlay, layout, editor))
     }
 
-    fn preparations(&self, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
-        remains::preparations(self.root.as_ref(), recipe).map_err(|e| match e {
-            remains::Error::Used(used) => used.into(),
-            remains::Error::FileSystem(source) => Error::FileSystem { volume: Volume::Root, source },
-        })
+    fn on(&self, volume: Volume) -> &dyn FsEdit {
+        match volume {
+            Volume::Boot => self.boot.as_ref(),
+            Volume::Root => self.root.as_ref(),
+        }
     }
 
     fn attributes(&self, access: Access) -> Attributes {
         Attributes { mode: access.mode, uid: access.uid, gid: access.gid, mtime: self.now }
     }
 
-    fn apply(&mut self, change: &Change) -> Result<(), fs::Error> {
-        let Change { volume, path, action } = change;
+    fn apply(&mut self, change: &Change) -> Result<(), Error> {
+        self.change(change).map_err(|source| Error::FileSystem { volume: change.volume, source })
+    }
+
+    fn change(&mut self, Change { volume, path, action }: &Change) -> Result<(), fs::Error> {
         let path = &self.place(*volume, path, action)?;
         if !matches!(action, Action::Remove) {
             self.make_parents(*volume, path)?;
         }
-        let fs = match volume {
-            Volume::Boot => self.boot.as_ref(),
-            Volume::Root => self.root.as_ref(),
-        };
+        let fs = self.on(*volume);
         let expected = match action {
             Action::Write { content, access, .. } => {
                 fs.write(path, &mut content.as_slice(), self.attributes(*access))?;
@@ -215,7 +209,15 @@ impl ImageEditor {
                 Expected::Absent
             }
             Action::KernelArguments { line, set, unset } => {
-                return self.edit_arguments(*volume, path, line.as_deref(), set, unset);
+                let text = match line {
+                    Some(line) => line.as_bytes().to_vec(),
+                    None => small_file(fs, path)?
+                        .ok_or_else(|| fs::Error::path(path, "no such file or directory"))?,
+                };
+                let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
+                let access = Access::root(0o644);
+                fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
+                Expected::File { content: line.into_bytes(), access }
             }
         };
         self.expected.insert((*volume, path.clone()), expected);
@@ -224,47 +226,15 @@ impl ImageEditor {
 
     /// Edits every file that the firmware may take the kernel's command line from.
     fn set_arguments(&mut self, change: &Change) -> Result<(), Error> {
-        let Change { volume, path, action: Action::KernelArguments { line, set, unset } } = change else {
-            return Ok(());
-        };
-        let named_by_default = path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE);
-        let lines = match volume {
+        let named_by_default = change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE);
+        let lines = match change.volume {
             Volume::Boot if named_by_default => {
                 let boot = self.boot.as_ref();
                 firmware::command_lines(&|path| small_file(boot, path))?
             }
-            _ => vec![path.clone()],
+            _ => vec![change.path.clone()],
         };
-        for file in &lines {
-            self.edit_arguments(*volume, file, line.as_deref(), set, unset)
-                .map_err(|source| Error::FileSystem { volume: *volume, source })?;
-        }
-        Ok(())
-    }
-
-    fn edit_arguments(
-        &mut self,
-        volume: Volume,
-        path: &ImagePath,
-        line: Option<&str>,
-        set: &[KernelArgument],
-        unset: &[KernelArgument],
-    ) -> Result<(), fs::Error> {
-        let fs = match volume {
-            Volume::Boot => self.boot.as_ref(),
-            Volume::Root => self.root.as_ref(),
-        };
-        let text = match line {
-            Some(line) => line.as_bytes().to_vec(),
-            None => {
-                small_file(fs, path)?.ok_or_else(|| fs::Error::path(path, "no such file or directory"))?
-            }
-        };
-        let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
-        let access = Access::root(0o644);
-        fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
-        self.expected.insert((volume, path.clone()), Expected::File { content: line.into_bytes(), access });
-        Ok(())
+        lines.into_iter().try_for_each(|path| self.apply(&Change { path, ..change.clone() }))
     }
 
     /// Where in this image the recipe's `path` lies.
@@ -294,10 +264,7 @@ impl ImageEditor {
             if self.directories.contains(&(volume, parent.clone())) {
                 continue;
             }
-            let fs = match volume {
-                Volume::Boot => &self.boot,
-                Volume::Root => &self.root,
-            };
+            let fs = self.on(volume);
             match fs.metadata(&parent)?.map(|m| m.kind) {
                 Some(FileKind::Directory) => {}
                 Some(_) => {

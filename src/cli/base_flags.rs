@@ -43,7 +43,6 @@ impl BaseFlags {
             patience: Patience {
                 attempts: self.network_tries.get(),
                 stall: Duration::from_secs(self.network_timeout),
-                ..Patience::default()
             },
         }
     }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use base64::Engine;
@@ -20,8 +19,9 @@ use super::json::{Token, TokenChanged, Tokens};
 use super::session::Session;
 use crate::cluster::{Node, Secret};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
+use crate::identity::Identity;
 use crate::identity::token::id;
-use crate::identity::{Identity, shell_word};
+use crate::io::shell_word;
 use crate::project::Project;
 use crate::ui::Table;
 use crate::workflow::NodeSelector;
@@ -162,7 +162,7 @@ fn change(
             "sudo kubeadm token create {} --ttl {} --description {}",
             new.reveal(),
             ttl.to_go(),
-            shell_word(Path::new(&description))
+            shell_word(&description)
         );
         attempt(create_token(project, &new, &description), create);
     }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{OVERLAY_BLOCK, ReadAt, check_range};
+use super::{ReadAt, check_range};
 
-/// How many blocks are kept: 1 MiB. What walks a FAT entry by entry needs a few dozen of them.
-const KEPT: usize = 256;
+/// How many bytes are kept. What walks a FAT entry by entry needs a few dozen blocks of 4 KiB.
+const KEPT: usize = 4 << 20;
 
 /// A device that nobody writes, with the blocks of its small reads kept in memory: reading a FAT
 /// chain is thousands of reads of four bytes from the same few blocks, each a system call without
@@ -15,13 +15,15 @@ const KEPT: usize = 256;
 #[derive(Debug)]
 pub struct Cached<D> {
     device: D,
+    /// Bytes in a block.
+    size: usize,
     blocks: Mutex<HashMap<u64, Arc<[u8]>>>,
 }
 
 impl<D: ReadAt> Cached<D> {
-    /// `device`, which must not change as long as this is used.
-    pub fn new(device: D) -> Self {
-        Self { device, blocks: Mutex::default() }
+    /// `device`, which must not change as long as this is used, read in blocks of `size` bytes.
+    pub fn new(device: D, size: usize) -> Self {
+        Self { device, size, blocks: Mutex::default() }
     }
 
     fn block(&self, number: u64) -> io::Result<Arc<[u8]>> {
@@ -29,11 +31,11 @@ impl<D: ReadAt> Cached<D> {
         if let Some(block) = blocks.get(&number) {
             return Ok(Arc::clone(block));
         }
-        let offset = number * OVERLAY_BLOCK as u64;
-        let there = self.len().saturating_sub(offset).min(OVERLAY_BLOCK as u64) as usize;
+        let offset = number * self.size as u64;
+        let there = self.len().saturating_sub(offset).min(self.size as u64) as usize;
         let mut bytes = vec![0; there];
         self.device.read_at(offset, &mut bytes)?;
-        if blocks.len() >= KEPT {
+        if blocks.len() >= KEPT / self.size {
             // Which of them are needed again is not worth keeping books on: they are read again.
             blocks.clear();
         }
@@ -48,21 +50,26 @@ impl<D: ReadAt> ReadAt for Cached<D> {
         self.device.len()
     }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len(), offset, buf.len())?;
-        let within = (offset % OVERLAY_BLOCK as u64) as usize;
-        if buf.len() >= OVERLAY_BLOCK || within + buf.len() > OVERLAY_BLOCK {
+    fn read_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+        check_range(self.len(), offset, buf.len() as u64)?;
+        if buf.len() >= self.size {
             return self.device.read_at(offset, buf);
         }
-        let block = self.block(offset / OVERLAY_BLOCK as u64)?;
-        buf.copy_from_slice(&block[within..within + buf.len()]);
+        while !buf.is_empty() {
+            let block = self.block(offset / self.size as u64)?;
+            let there = &block[(offset % self.size as u64) as usize..];
+            let (now, later) = buf.split_at_mut(there.len().min(buf.len()));
+            now.copy_from_slice(&there[..now.len()]);
+            offset += now.len() as u64;
+            buf = later;
+        }
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::MemoryDevice;
+    use super::super::{MemoryDevice, OVERLAY_BLOCK};
     use super::*;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -86,7 +93,7 @@ mod tests {
     }
 
     fn device(len: usize) -> Cached<Counted> {
-        Cached::new(Counted(MemoryDevice::new(bytes(len)), AtomicUsize::new(0)))
+        Cached::new(Counted(MemoryDevice::new(bytes(len)), AtomicUsize::new(0)), OVERLAY_BLOCK)
     }
 
     #[test]
@@ -101,10 +108,10 @@ mod tests {
 
     #[test]
     fn it_keeps_no_more_than_it_may() {
-        let device = device((KEPT + 10) * OVERLAY_BLOCK);
-        for block in 0..KEPT + 10 {
-            device.read_at((block * OVERLAY_BLOCK) as u64, &mut [0]).unwrap();
-            assert!(device.blocks.lock().unwrap().len() <= KEPT);
+        let device = device(KEPT + 10 * OVERLAY_BLOCK);
+        for at in (0..device.len()).step_by(OVERLAY_BLOCK) {
+            device.read_at(at, &mut [0]).unwrap();
+            assert!(device.blocks.lock().unwrap().len() <= KEPT / OVERLAY_BLOCK);
         }
     }
 

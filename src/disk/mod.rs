@@ -1,12 +1,12 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
 mod cached;
-
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
 mod limited;
-mod memory;
+#[cfg(test)]
+mod mock;
 mod overlay;
 mod ranges;
 mod stream;
@@ -14,18 +14,19 @@ mod table;
 mod window;
 
 pub use cached::Cached;
-
 pub use file::FileDevice;
 pub use limited::Limited;
-pub use memory::MemoryDevice;
+#[cfg(test)]
+pub(crate) use mock::MemoryDevice;
 pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
 pub use ranges::Ranges;
+pub(crate) use ranges::cut;
 pub use stream::Stream;
 pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
 pub use window::Window;
 
 use std::io;
-use std::sync::Arc;
+use std::ops::Deref;
 
 /// A fixed number of bytes that can be read at any offset.
 ///
@@ -59,8 +60,8 @@ pub trait WriteAt: ReadAt {
 }
 
 /// Refuses a transfer that would reach past the end.
-fn check_range(len: u64, offset: u64, count: usize) -> io::Result<()> {
-    match offset.checked_add(count as u64) {
+fn check_range(len: u64, offset: u64, count: u64) -> io::Result<()> {
+    match offset.checked_add(count) {
         Some(end) if end <= len => Ok(()),
         _ => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
@@ -69,7 +70,8 @@ fn check_range(len: u64, offset: u64, count: usize) -> io::Result<()> {
     }
 }
 
-impl<D: ReadAt + ?Sized> ReadAt for Arc<D> {
+/// Whatever leads to a device is one: a reference, an [`Arc`](std::sync::Arc).
+impl<P: Deref<Target: ReadAt> + Send + Sync> ReadAt for P {
     fn len(&self) -> u64 {
         (**self).len()
     }
@@ -78,22 +80,7 @@ impl<D: ReadAt + ?Sized> ReadAt for Arc<D> {
     }
 }
 
-impl<D: WriteAt + ?Sized> WriteAt for Arc<D> {
-    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        (**self).write_at(offset, buf)
-    }
-}
-
-impl<D: ReadAt + ?Sized> ReadAt for &D {
-    fn len(&self) -> u64 {
-        (**self).len()
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        (**self).read_at(offset, buf)
-    }
-}
-
-impl<D: WriteAt + ?Sized> WriteAt for &D {
+impl<P: Deref<Target: WriteAt> + Send + Sync> WriteAt for P {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         (**self).write_at(offset, buf)
     }

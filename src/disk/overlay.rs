@@ -120,7 +120,7 @@ impl<D: ReadAt> ReadAt for Overlay<D> {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len(), offset, buf.len())?;
+        check_range(self.len(), offset, buf.len() as u64)?;
         let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
         read_through(&self.base, |n| blocks.get(&n), offset, buf)
     }
@@ -128,7 +128,7 @@ impl<D: ReadAt> ReadAt for Overlay<D> {
 
 impl<D: ReadAt> WriteAt for Overlay<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        check_range(self.len(), offset, buf.len())?;
+        check_range(self.len(), offset, buf.len() as u64)?;
         let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
         for piece in pieces(offset, buf.len()) {
             let mut block = match blocks.get(&piece.block) {
@@ -179,7 +179,7 @@ impl<D: ReadAt> ReadAt for Patched<D> {
         self.base.len()
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len(), offset, buf.len())?;
+        check_range(self.len(), offset, buf.len() as u64)?;
         read_through(&self.base, |n| self.patch.get(n), offset, buf)
     }
 }

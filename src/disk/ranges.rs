@@ -65,6 +65,23 @@ impl Ranges {
             .map(move |r| r.start.max(window.start)..r.end.min(window.end))
     }
 
+    /// `count` places spread evenly over the bytes of the set: what of it lies in the `len` bytes from each on,
+    /// up to the first gap.
+    pub(crate) fn samples(&self, count: u64, len: u64) -> impl Iterator<Item = Range<u64>> {
+        let total = self.total();
+        (0..count).filter_map(move |n| {
+            let mut skip = n * total / count;
+            let range = self.iter().find(|range| {
+                let here = range.end - range.start;
+                let is_here = skip < here;
+                skip -= if is_here { 0 } else { here };
+                is_here
+            })?;
+            let start = range.start + skip;
+            Some(start..range.end.min(start + len))
+        })
+    }
+
     /// The bytes of this set that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
@@ -95,6 +112,11 @@ impl Ranges {
         }
         Self(wide)
     }
+}
+
+/// Cuts a range into pieces of `size` bytes, of which the last one may be shorter.
+pub(crate) fn cut(range: Range<u64>, size: u64) -> impl Iterator<Item = Range<u64>> {
+    range.clone().step_by(size as usize).map(move |start| start..range.end.min(start + size))
 }
 
 impl FromIterator<Range<u64>> for Ranges {
@@ -145,6 +167,28 @@ mod tests {
             let inside: Ranges = a.within(window.clone()).collect();
             let there: Vec<bool> = in_a.iter().enumerate().map(|(n, b)| *b && window.contains(&(n as u64))).collect();
             prop_assert_eq!(bytes(&inside), there);
+        }
+
+        #[test]
+        fn samples_are_of_the_set_and_spread_over_it(some in ranges(), count in 1..9u64, len in 1..30u64) {
+            let set = Ranges::from_iter(some);
+            let samples: Vec<_> = set.samples(count, len).collect();
+            prop_assert_eq!(samples.len() as u64, if set.is_empty() { 0 } else { count });
+            prop_assert!(samples.iter().all(|s| s.start < s.end && s.end - s.start <= len));
+            prop_assert!(samples.iter().all(|s| Ranges::from_iter([s.clone()]).without(&set).is_empty()));
+            // as many bytes of the set before each as it is its turn
+            for (n, sample) in (0..).zip(&samples) {
+                let before: u64 = set.within(0..sample.start).map(|r| r.end - r.start).sum();
+                prop_assert_eq!(before, n * set.total() / count);
+            }
+        }
+
+        #[test]
+        fn pieces_are_the_whole(start in 0..50u64, len in 0..50u64, size in 1..20u64) {
+            let pieces: Vec<_> = cut(start..start + len, size).collect();
+            prop_assert!(pieces.iter().all(|p| p.start < p.end && p.end - p.start <= size));
+            prop_assert_eq!(pieces.len() as u64, len.div_ceil(size));
+            prop_assert_eq!(pieces.into_iter().flatten().collect::<Vec<_>>(), (start..start + len).collect::<Vec<_>>());
         }
 
         #[test]

@@ -19,10 +19,8 @@ impl<D: ReadAt> Window<D> {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if it would reach past the end of `device`.
     pub fn new(device: D, offset: u64, len: u64) -> io::Result<Self> {
-        match offset.checked_add(len) {
-            Some(end) if end <= device.len() => Ok(Self { device, offset, len }),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        check_range(device.len(), offset, len)?;
+        Ok(Self { device, offset, len })
     }
 }
 
@@ -31,14 +29,14 @@ impl<D: ReadAt> ReadAt for Window<D> {
         self.len
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        check_range(self.len, offset, buf.len())?;
+        check_range(self.len, offset, buf.len() as u64)?;
         self.device.read_at(self.offset + offset, buf)
     }
 }
 
 impl<D: WriteAt> WriteAt for Window<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        check_range(self.len, offset, buf.len())?;
+        check_range(self.len, offset, buf.len() as u64)?;
         self.device.write_at(self.offset + offset, buf)
     }
 }

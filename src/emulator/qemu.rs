@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
 use crate::error::{Classified, ErrorClass};
+use crate::io::shell_word;
 
 /// Name of QEMU's program for arm64 machines.
 pub const PROGRAM: &str = "qemu-system-aarch64";
@@ -66,7 +67,7 @@ impl Classified for Error {
 /// The whole command line, for a person to read and a shell to run.
 pub fn command_line(program: &OsStr, arguments: &[OsString]) -> String {
     let words = std::iter::once(program).chain(arguments.iter().map(OsString::as_os_str));
-    words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    words.map(shell_word).collect::<Vec<_>>().join(" ")
 }
 
 /// A QEMU that is new enough.
@@ -196,14 +197,6 @@ fn parse_version(said: &str) -> Option<(String, (u32, u32))> {
     let major = numbers.next()?.ok()?;
     let minor = numbers.next()?.ok()?;
     Some((version.to_owned(), (major, minor)))
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod used;
 pub use error::Error;
 pub use used::{Used, used};
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use crate::image_path::ImagePath;
@@ -64,45 +65,47 @@ pub trait FsRead {
     /// [`Error`], as for all that follow: the device fails, or the file system contradicts itself.
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error>;
 
-    /// Names and kinds in a directory, sorted by name, without `.` and `..`.
-    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error>;
+    /// What is in a directory, sorted by name, without `.` and `..`. Names are bytes, as the file system has
+    /// them.
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error>;
 
     /// Copies a file's content, or a symbolic link's target, to `out`.
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error>;
 
-    /// What is in a directory, sorted by name. Names are bytes, as the file system has them.
-    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
-        let mut found = Vec::new();
-        for (name, _) in self.list(path)? {
-            let below = path.join(&name).map_err(|e| Error::corrupt(path, e.to_string()))?;
-            if let Some(metadata) = self.metadata(&below)? {
-                found.push((name.into_bytes(), metadata));
-            }
-        }
-        Ok(found)
+    /// The names in a directory, sorted; an error for one that is not UTF-8.
+    fn names(&self, path: &ImagePath) -> Result<Vec<String>, Error> {
+        let text = |(name, _)| {
+            String::from_utf8(name)
+                .map_err(|e| Error::path(path, format!("holds a name that is not UTF-8: {:?}", e.as_bytes())))
+        };
+        self.entries(path)?.into_iter().map(text).collect()
+    }
+
+    /// The content of a file that is small, or a symbolic link's target.
+    fn content(&self, path: &ImagePath) -> Result<Vec<u8>, Error> {
+        let mut content = Vec::new();
+        self.read(path, &mut content)?;
+        Ok(content)
     }
 
     /// The last bytes of a file, at most `limit` of them.
     fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
-        let mut tail = Tail { bytes: Vec::new(), limit };
+        let mut tail = Tail { bytes: VecDeque::new(), limit };
         self.read(path, &mut tail)?;
-        Ok(tail.bytes.split_off(tail.bytes.len().saturating_sub(limit)))
+        Ok(tail.bytes.into())
     }
 }
 
-/// Keeps the end of what is written, and twice as much at most.
+/// Keeps the end of what is written.
 struct Tail {
-    bytes: Vec<u8>,
+    bytes: VecDeque<u8>,
     limit: usize,
 }
 
 impl Write for Tail {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
-        let kept = &new[new.len().saturating_sub(self.limit)..];
-        if self.bytes.len() + kept.len() > self.limit.saturating_mul(2) {
-            self.bytes.drain(..self.bytes.len().saturating_sub(self.limit));
-        }
-        self.bytes.extend(kept);
+        self.bytes.extend(new);
+        self.bytes.drain(..self.bytes.len().saturating_sub(self.limit));
         Ok(new.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -146,7 +149,7 @@ fn remove_below(fs: &dyn FsEdit, path: &ImagePath, depth: usize) -> Result<bool,
     if found.kind == FileKind::Directory {
         let depth =
             depth.checked_sub(1).ok_or_else(|| Error::corrupt(path, "directories lie in a circle"))?;
-        for (name, _) in fs.list(path)? {
+        for name in fs.names(path)? {
             let below = path.join(&name).map_err(|e| Error::corrupt(path, e.to_string()))?;
             remove_below(fs, &below, depth)?;
         }
@@ -160,17 +163,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tail_is_the_end_of_all_pieces_and_holds_no_more_than_twice_its_limit() {
+    fn a_tail_is_the_end_of_all_pieces_and_holds_no_more() {
         for limit in [0, 1, 7, 50, 1000] {
             for piece in [1, 3, 7, 64] {
                 let all: Vec<u8> = (0..250).collect();
-                let mut tail = Tail { bytes: Vec::new(), limit };
+                let mut tail = Tail { bytes: VecDeque::new(), limit };
                 for part in all.chunks(piece) {
                     tail.write_all(part).unwrap();
-                    assert!(tail.bytes.len() <= 2 * limit);
+                    assert!(tail.bytes.len() <= limit);
                 }
-                let kept = tail.bytes.split_off(tail.bytes.len().saturating_sub(limit));
-                assert_eq!(kept, all[all.len().saturating_sub(limit)..]);
+                assert_eq!(Vec::from(tail.bytes), all[all.len().saturating_sub(limit)..]);
             }
         }
     }

@@ -25,13 +25,18 @@ use crate::progress::Progress;
 
 /// More redirects than this are a circle.
 const MOST_REDIRECTS: usize = 10;
+/// The wait after the first failure; it doubles with each further one, and half of it is random.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+/// The longest wait, also where a server asks for more by `Retry-After`.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// How often one request is sent again with another login.
 const MOST_ANSWERS: u32 = 2;
 
 /// A client with the patience that was asked for.
 pub(crate) struct Agent<'a> {
     client: Client,
-    patience: Patience,
+    /// How many times in a row a request may fail.
+    attempts: u32,
     cancel: &'a CancelToken,
     progress: &'a dyn Progress,
     access: Access<'a>,
@@ -62,7 +67,7 @@ impl<'a> Agent<'a> {
                 attempts: 1,
                 purpose: access.purpose,
             })?;
-        Ok(Self { client, patience, cancel, progress, access })
+        Ok(Self { client, attempts: patience.attempts, cancel, progress, access })
     }
 
     /// What it fetches.
@@ -71,7 +76,7 @@ impl<'a> Agent<'a> {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff { patience: self.patience, failures: 0 }
+        Backoff { attempts: self.attempts, failures: 0 }
     }
 
     /// Sends a request until an answer comes that is not the server's passing weakness. Every status
@@ -225,7 +230,7 @@ impl<'a> Agent<'a> {
 
 /// Counts failures in a row and says how long to wait.
 pub(crate) struct Backoff {
-    patience: Patience,
+    attempts: u32,
     failures: u32,
 }
 
@@ -237,14 +242,14 @@ impl Backoff {
 
     fn next(&mut self, server_asks: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
-        if self.failures >= self.patience.attempts {
+        if self.failures >= self.attempts {
             return None;
         }
         let doubled = 2_u32.saturating_pow(self.failures - 1);
-        let delay = self.patience.first_delay.saturating_mul(doubled).min(self.patience.longest_delay);
+        let delay = FIRST_DELAY.saturating_mul(doubled).min(LONGEST_DELAY);
         // half of it is random, lest a classroom of machines come back at the same moment
         let delay = delay.mul_f64(0.5 + 0.5 * random());
-        Some(server_asks.map_or(delay, |asked| asked.min(self.patience.longest_delay).max(delay)))
+        Some(server_asks.map_or(delay, |asked| asked.min(LONGEST_DELAY).max(delay)))
     }
 }
 
@@ -343,21 +348,15 @@ mod tests {
 
     #[test]
     fn waiting_doubles_up_to_its_limit_and_ends() {
-        let patience = Patience {
-            attempts: 8,
-            first_delay: Duration::from_secs(1),
-            longest_delay: Duration::from_secs(10),
-            ..Patience::default()
-        };
-        let mut backoff = Backoff { patience, failures: 0 };
-        for most in [1, 2, 4, 8, 10, 10, 10] {
+        let mut backoff = Backoff { attempts: 10, failures: 0 };
+        for most in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
             let delay = backoff.next(None).unwrap().as_secs_f64();
-            assert!(delay <= f64::from(most) && delay >= f64::from(most) / 2.0, "{delay} for {most}");
+            assert!(delay <= most && delay >= most / 2.0, "{delay} for {most}");
         }
         assert_eq!(backoff.next(None), None);
         backoff.reset();
         assert_eq!(backoff.next(Some(Duration::from_secs(7))), Some(Duration::from_secs(7)));
-        assert_eq!(backoff.next(Some(Duration::from_secs(7000))), Some(Duration::from_secs(10)));
+        assert_eq!(backoff.next(Some(Duration::from_secs(7000))), Some(Duration::from_secs(60)));
     }
 
     #[test]

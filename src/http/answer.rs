@@ -1,7 +1,7 @@
 //! How a server answers the wish for a file, or for the rest of one, and what that says of the
 //! bytes that are here already.
 
-use std::io::{Cursor, Read};
+use std::io::{Chain, Cursor, Read};
 
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE};
 use reqwest::{StatusCode, Url};
@@ -58,19 +58,7 @@ impl Version {
 }
 
 /// The bytes of an answer; its first ones were looked at already.
-pub(crate) struct Body {
-    head: Cursor<Vec<u8>>,
-    rest: Reply,
-}
-
-impl Read for Body {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        match self.head.read(buf)? {
-            0 => self.rest.read(buf),
-            n => Ok(n),
-        }
-    }
-}
+pub(crate) type Body = Chain<Cursor<Vec<u8>>, Reply>;
 
 /// How a server answered the wish for the bytes from some point on.
 pub(crate) enum Answer {
@@ -143,7 +131,7 @@ fn rest(url: &Url, from: u64, known: &Version, resumable: bool, reply: Reply) ->
         return Answer::Different;
     }
     let version = Version { total: known.total.or(total), ..known.clone() };
-    Answer::Rest(Box::new(Body { head: Cursor::default(), rest: reply }), version)
+    Answer::Rest(Box::new(Cursor::<Vec<u8>>::default().chain(reply)), version)
 }
 
 /// `Err` where the connection broke at once. A web page is refused before what is kept of an
@@ -155,8 +143,7 @@ fn whole(url: &Url, mut reply: Reply, expected: &'static str) -> std::io::Result
     if is_web_page(&head) {
         return Ok(Err(Error::WebPage { url: shown(url), expected }));
     }
-    let body = Body { head: Cursor::new(head), rest: reply };
-    Ok(Ok(Answer::Whole(Box::new(body), version)))
+    Ok(Ok(Answer::Whole(Box::new(Cursor::new(head).chain(reply)), version)))
 }
 
 /// `Content-Range: bytes 5-9/10` or `bytes */10`: where it starts and how long the whole is.

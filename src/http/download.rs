@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use reqwest::Url;
 
@@ -13,10 +12,10 @@ use super::error::{Error, Result};
 use super::place::Place;
 use super::space;
 use crate::catalog::shown;
-use crate::io::folder::NO_LINKS;
+use crate::io::folder::{NO_LINKS, parent};
 use crate::io::ownership::give_new;
 use crate::io::{atomic, human_bytes, read_small};
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 /// Larger than any description of a version: an address, an entity tag, a date, a size.
 const LARGEST_VERSION: u64 = 1 << 20;
@@ -116,10 +115,10 @@ impl<'a> Download<'a> {
             .truncate(kept == 0)
             .custom_flags(NO_LINKS)
             .open(&place.part)
-            .and_then(|file| give_new(&file, place.part.parent().unwrap_or(Path::new("."))).map(|()| file))
+            .and_then(|file| give_new(&file, parent(&place.part)).map(|()| file))
             .map_err(|e| space::explain(e, "opening the download", &place.part))?;
         let what = format!("downloading {}", file_name(url));
-        let step = progress.begin(&what, Unit::Bytes, known.total);
+        let step = progress.begin(&what, known.total);
         let mut download = Self {
             agent,
             url: url.clone(),

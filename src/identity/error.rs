@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Classified, ErrorClass};
+use crate::io::shell_word;
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -169,12 +170,4 @@ impl Classified for Error {
             | Self::Ssh(_) => ErrorClass::Failed,
         }
     }
-}
-
-/// A path as a shell takes it.
-#[must_use]
-pub fn shell_word(path: &std::path::Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

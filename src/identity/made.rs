@@ -48,8 +48,9 @@ pub struct Fixed {
 
 impl Made {
     /// What `cluster` would be made with now. `now` is in seconds since 1970.
+    #[must_use]
     pub fn of(cluster: &Cluster, platform: &Platform, software: &Software, now: i64) -> Self {
-        let address = cluster.control_plane().map_or_else(String::new, |node| node.address.to_string());
+        let [subnet, control_plane, pods, services, domain] = fixed(cluster);
         Self {
             pibake: env!("CARGO_PKG_VERSION").to_owned(),
             created: now,
@@ -57,11 +58,11 @@ impl Made {
             platform: platform.name.to_owned(),
             kubernetes: software.kubernetes.to_string(),
             containerd: software.containerd.to_string(),
-            subnet: cluster.network.subnet.trunc().to_string(),
-            pods: cluster.kubernetes.pods.trunc().to_string(),
-            services: cluster.kubernetes.services.trunc().to_string(),
-            domain: cluster.domain.clone(),
-            control_plane: address,
+            subnet,
+            pods,
+            services,
+            domain,
+            control_plane,
         }
     }
 
@@ -72,43 +73,36 @@ impl Made {
     }
 
     /// The first setting of `cluster` that is another now and may not be.
+    #[must_use]
     pub fn changed(&self, cluster: &Cluster) -> Option<Fixed> {
-        let address = cluster.control_plane().map_or_else(String::new, |node| node.address.to_string());
-        let rows = [
-            (
-                "network.subnet",
-                &self.subnet,
-                cluster.network.subnet.trunc().to_string(),
-                "every node has its address in it",
-            ),
-            (
-                "network.first-address",
-                &self.control_plane,
-                address,
-                "the control plane's address is in its certificates and on every worker's card",
-            ),
-            (
-                "kubernetes.pods",
-                &self.pods,
-                cluster.kubernetes.pods.trunc().to_string(),
-                "nodes and pods that are there keep their addresses",
-            ),
-            (
-                "kubernetes.services",
-                &self.services,
-                cluster.kubernetes.services.trunc().to_string(),
-                "services and the API server's certificate keep their addresses",
-            ),
-            (
-                "domain",
-                &self.domain,
-                cluster.domain.clone(),
-                "the API server's name is in its certificate and on every worker's card",
-            ),
-        ];
-        let differs = rows.into_iter().find(|(_, made, now, _)| *made != now);
-        differs.map(|(key, made, now, reason)| Fixed { key, made: made.clone(), now, reason })
+        let made = [&self.subnet, &self.control_plane, &self.pods, &self.services, &self.domain];
+        let mut rows = FIXED.into_iter().zip(made.into_iter().zip(fixed(cluster)));
+        let differs = rows.find(|(_, (made, now))| *made != now);
+        differs.map(|((key, reason), (made, now))| Fixed { key, made: made.clone(), now, reason })
     }
+}
+
+/// The settings that a running cluster does not let change, and why.
+const FIXED: [(&str, &str); 5] = [
+    ("network.subnet", "every node has its address in it"),
+    (
+        "network.first-address",
+        "the control plane's address is in its certificates and on every worker's card",
+    ),
+    ("kubernetes.pods", "nodes and pods that are there keep their addresses"),
+    ("kubernetes.services", "services and the API server's certificate keep their addresses"),
+    ("domain", "the API server's name is in its certificate and on every worker's card"),
+];
+
+/// The values of [`FIXED`] in `cluster`.
+fn fixed(cluster: &Cluster) -> [String; FIXED.len()] {
+    [
+        cluster.network.subnet.trunc().to_string(),
+        cluster.control_plane().map_or_else(String::new, |node| node.address.to_string()),
+        cluster.kubernetes.pods.trunc().to_string(),
+        cluster.kubernetes.services.trunc().to_string(),
+        cluster.domain.clone(),
+    ]
 }
 
 /// How many minor versions a kubelet may be older than its API server

@@ -15,7 +15,7 @@ mod ssh;
 mod store;
 pub mod token;
 
-pub use error::{Error, shell_word};
+pub use error::Error;
 pub use hash::wifi_psk;
 pub use made::{Fixed, Made, kubelet_may_lag};
 pub use ssh::SshKeyPair;

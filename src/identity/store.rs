@@ -11,6 +11,7 @@ use super::label::Label;
 use super::{Identity, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
+use crate::io::folder::parent;
 use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
 /// No part of an identity comes near this size; a larger file is none.
@@ -23,12 +24,6 @@ pub struct Store {
     dir: PathBuf,
     waiting: Waiting,
     description: Option<String>,
-}
-
-/// The directory, held open, and whose it is.
-struct Kept {
-    folder: Folder,
-    owner: Owner,
 }
 
 fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -72,7 +67,7 @@ impl Store {
             self.create(&Identity::make(&cluster.name, now)?)?;
         }
         let kept = self.kept()?;
-        remove_remnants(&kept.folder, |_| true).map_err(failed("clearing away remnants in", &self.dir))?;
+        remove_remnants(&kept, |_| true).map_err(failed("clearing away remnants in", &self.dir))?;
         let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;
@@ -127,10 +122,6 @@ impl Store {
         }
     }
 
-    fn parent(&self) -> &Path {
-        self.dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
     /// Held while the directory is made or changed. It lies beside, where it can be whether the store
     /// is there or not.
     fn lock(&self) -> Result<FileLock, Error> {
@@ -140,19 +131,21 @@ impl Store {
             let dir = self.dir.display();
             self.waiting.say(&format!("another pibake is using {dir}; waiting for it (Ctrl-C cancels)"));
         };
-        FileLock::take(&self.parent().join(name), self.waiting.cancel(), waits).map_err(|error| match error {
-            LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
-            LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                failed("opening", self.parent())(source)
+        FileLock::take(&parent(&self.dir).join(name), self.waiting.cancel(), waits).map_err(|error| {
+            match error {
+                LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
+                LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    failed("opening", parent(&self.dir))(source)
+                }
+                LockError::Io { path, source } => failed("opening the lock", &path)(source),
+                other => Error::Lock(other),
             }
-            LockError::Io { path, source } => failed("opening the lock", &path)(source),
-            other => Error::Lock(other),
         })
     }
 
     /// Writes a whole new directory beside, then gives it its name: a half-written one never has it.
     fn create(&self, identity: &Identity) -> Result<(), Error> {
-        let parent = self.parent();
+        let parent = parent(&self.dir);
         let name = self.dir.file_name().unwrap_or_default();
         let mut fresh_name = name.to_owned();
         fresh_name.push(".new");
@@ -172,9 +165,7 @@ impl Store {
         let found = folder.metadata().map_err(failed("looking at", &fresh))?;
         if found.mode() & 0o077 != 0 {
             around.remove_folder(&fresh_name).map_err(failed("removing", &fresh))?;
-            return Err(Error::NoModes {
-                dir: std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned()),
-            });
+            return Err(Error::NoModes { dir: parent.to_owned() });
         }
         let valid = (identity.not_before, identity.not_after);
         let label = self.text_of(&Label::new(&identity.cluster, self.description.clone(), valid))?;
@@ -198,12 +189,13 @@ impl Store {
     }
 
     /// Gives a file this content, unless it has it already.
-    fn replace(&self, kept: &Kept, name: &'static str, text: &str) -> Result<(), Error> {
+    fn replace(&self, kept: &Folder, name: &'static str, text: &str) -> Result<(), Error> {
         if matches!(self.file(kept, name), Ok(found) if found == text) {
             return Ok(());
         }
-        let owner = rustix::process::geteuid().is_root().then_some(kept.owner);
-        let written = kept.folder.replace(name, text.as_bytes(), 0o600, owner);
+        let found = kept.metadata().map_err(failed("looking at", &self.dir))?;
+        let owner = rustix::process::geteuid().is_root().then(|| Owner::of(&found));
+        let written = kept.replace(name, text.as_bytes(), 0o600, owner);
         written.map_err(failed("writing", &self.dir.join(name)))
     }
 
@@ -212,8 +204,8 @@ impl Store {
     }
 
     /// Opens the directory, which must be a plain one, closed to others, and not a stranger's.
-    fn kept(&self) -> Result<Kept, Error> {
-        let around = Folder::open(self.parent()).map_err(failed("opening", self.parent()))?;
+    fn kept(&self) -> Result<Folder, Error> {
+        let around = Folder::open(parent(&self.dir)).map_err(failed("opening", parent(&self.dir)))?;
         let plain = || Error::NotPlain { path: self.dir.clone(), wanted: "directory" };
         let folder = around.folder(self.dir.file_name().unwrap_or_default()).map_err(|e| {
             let is_other = e.kind() == io::ErrorKind::NotADirectory || is_link(&e);
@@ -223,22 +215,22 @@ impl Store {
             // A mode that keeps even its owner out is told by what it is.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 let found = fs::symlink_metadata(&self.dir).map_err(failed("looking at", &self.dir))?;
-                self.guarded(&self.dir, &found, Some(&around), "700")?;
+                guard(&self.dir, &found, &around, "700")?;
                 return Err(failed("opening", &self.dir)(source));
             }
             other => other?,
         };
         let found = folder.metadata().map_err(failed("looking at", &self.dir))?;
-        self.guarded(&self.dir, &found, Some(&around), "700")?;
-        Ok(Kept { folder, owner: Owner::of(&found) })
+        guard(&self.dir, &found, &around, "700")?;
+        Ok(folder)
     }
 
-    fn label(&self, kept: &Kept) -> Result<Label, Error> {
+    fn label(&self, kept: &Folder) -> Result<Label, Error> {
         let damaged = |reason| Error::Damaged { path: self.dir.join("identity.toml"), reason };
         Label::read(&self.file(kept, "identity.toml")?).map_err(damaged)
     }
 
-    fn read(&self, kept: &Kept, cluster: &str, now: i64) -> Result<Identity, Error> {
+    fn read(&self, kept: &Folder, cluster: &str, now: i64) -> Result<Identity, Error> {
         let damaged = |name: &str, reason: &str| Error::Damaged {
             path: self.dir.join(name),
             reason: reason.to_owned(),
@@ -305,9 +297,9 @@ impl Store {
     }
 
     /// The content of a file that is a plain one, the user's, and closed to others.
-    fn file(&self, kept: &Kept, name: &'static str) -> Result<String, Error> {
+    fn file(&self, kept: &Folder, name: &'static str) -> Result<String, Error> {
         let path = self.dir.join(name);
-        let file = kept.folder.file(name).map_err(|e| match e.kind() {
+        let file = kept.file(name).map_err(|e| match e.kind() {
             _ if is_link(&e) => Error::NotPlain { path: path.clone(), wanted: "file" },
             io::ErrorKind::NotFound => Error::Incomplete { dir: self.dir.clone(), missing: name },
             _ => failed("opening", &path)(e),
@@ -316,38 +308,32 @@ impl Store {
         if !found.is_file() {
             return Err(Error::NotPlain { path, wanted: "file" });
         }
-        self.guarded(&path, &found, Some(&kept.folder), "600")?;
+        guard(&path, &found, kept, "600")?;
         let mut text = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX), &mut text)
             .map_err(failed("reading", &path))?;
         String::from_utf8(text).map_err(|_| Error::Damaged { path, reason: "it is not UTF-8".to_owned() })
     }
+}
 
-    /// That no one but the user may read or change it. Root works for the caller of sudo and for the
-    /// owner of the folder around, and takes secrets from nobody else.
-    fn guarded(
-        &self,
-        path: &Path,
-        found: &fs::Metadata,
-        around: Option<&Folder>,
-        fix: &'static str,
-    ) -> Result<(), Error> {
-        let me = rustix::process::geteuid();
-        let owner = found.uid();
-        let trusted = || {
-            let caller = Owner::caller().map(|caller| caller.uid);
-            let around = around.and_then(|folder| folder.metadata().ok()).map(|found| found.uid());
-            me.is_root() && (caller == Some(owner) || around == Some(owner))
-        };
-        if owner != me.as_raw() && !trusted() {
-            return Err(Error::NotOwned { path: path.to_owned(), owner });
-        }
-        let mode = found.mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(Error::Exposed { path: path.to_owned(), mode, fix });
-        }
-        Ok(())
+/// Refuses what others than the user may read or change. Root works for the caller of sudo and for the
+/// owner of the folder around, and takes secrets from nobody else.
+fn guard(path: &Path, found: &fs::Metadata, around: &Folder, fix: &'static str) -> Result<(), Error> {
+    let me = rustix::process::geteuid();
+    let owner = found.uid();
+    let trusted = || {
+        let caller = Owner::caller().map(|caller| caller.uid);
+        let around = around.metadata().ok().map(|found| found.uid());
+        me.is_root() && (caller == Some(owner) || around == Some(owner))
+    };
+    if owner != me.as_raw() && !trusted() {
+        return Err(Error::NotOwned { path: path.to_owned(), owner });
     }
+    let mode = found.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::Exposed { path: path.to_owned(), mode, fix });
+    }
+    Ok(())
 }
 
 /// Whether a file was not opened because it is a symbolic link.

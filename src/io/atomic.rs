@@ -9,8 +9,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::folder::parent;
 use super::lock::try_hold;
-use super::{Folder, Owner};
+use super::{Direct, Folder, Owner};
 
 /// Random characters in a temporary name, so that no two writers share one.
 const RANDOM_CHARACTERS: usize = 8;
@@ -22,6 +23,7 @@ pub(crate) struct AtomicFile {
     file: File,
     temporary: OsString,
     target: OsString,
+    direct: Direct,
 }
 
 impl AtomicFile {
@@ -35,7 +37,8 @@ impl AtomicFile {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made?,
             };
-            let made = Self { folder: folder.try_clone()?, file, temporary, target: name.to_owned() };
+            let (folder, target) = (folder.try_clone()?, name.to_owned());
+            let made = Self { folder, file, temporary, target, direct: Direct::default() };
             match try_hold(&made.file) {
                 Ok(true) if made.is_there() => {}
                 Ok(_) => continue,
@@ -57,6 +60,16 @@ impl AtomicFile {
     /// The open file.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Writes `bytes` at `offset`, past the page cache if they are aligned and the file system takes that.
+    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.direct.write(&self.file, offset, bytes)
+    }
+
+    /// Writes `bytes` at `offset` through the page cache: what is small or not aligned.
+    pub(crate) fn write_cached(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.direct.write_cached(&self.file, offset, bytes)
     }
 
     /// Puts the file under its final name, durably: first its bytes, then the name.
@@ -104,7 +117,7 @@ impl Folder {
 /// read it.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut file = AtomicFile::within(path.parent().unwrap_or(Path::new("")), name)?;
+    let mut file = AtomicFile::within(parent(path), name)?;
     file.file.write_all(content)?;
     file.keep().map(drop)
 }

@@ -2,34 +2,31 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// The first byte from `at` on that may hold anything but zero; `None` where only a hole follows. A file system
-/// that does not know of holes has data everywhere.
+/// The first bytes from `at` on, of the `len` bytes that the file has, which may be other than zero: they end
+/// where a hole begins. `None` where only a hole follows. A file system that does not know of holes has data
+/// everywhere.
 ///
 /// # Errors
 /// What the system answers.
-pub(crate) fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
-    match seek(file, SeekFrom::Data(at)) {
-        Ok(start) => Ok(Some(start.max(at))),
-        Err(Errno::NXIO) => Ok(None),
-        Err(e) if cannot_say(e) => Ok(Some(at)),
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// The first byte from `at` on that is in a hole; at the latest `len`, the end of the file.
-///
-/// # Errors
-/// What the system answers.
-pub(crate) fn next_hole(file: &File, at: u64, len: u64) -> io::Result<u64> {
-    match seek(file, SeekFrom::Hole(at)) {
-        Ok(end) => Ok(end.min(len)),
-        Err(e) if cannot_say(e) => Ok(len),
-        Err(e) => Err(e.into()),
-    }
+pub(crate) fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
+    let start = match seek(file, SeekFrom::Data(at)) {
+        Ok(start) => start.max(at),
+        Err(Errno::NXIO) => return Ok(None),
+        Err(e) if cannot_say(e) => at,
+        Err(e) => return Err(e.into()),
+    };
+    let end = match seek(file, SeekFrom::Hole(start)) {
+        Ok(end) => end.min(len),
+        Err(e) if cannot_say(e) => len,
+        Err(e) => return Err(e.into()),
+    };
+    // A file that shrinks meanwhile must not keep whoever asks again for ever.
+    Ok((start < end).then_some(start..end))
 }
 
 /// Whether this answer means that the file system knows nothing of holes: `EINVAL` by those that do not have
@@ -50,14 +47,15 @@ mod tests {
         let len = 8 << 20;
         file.set_len(len).unwrap();
         file.write_all_at(b"x", 3 << 20).unwrap();
-        let start = next_data(&file, 0).unwrap().unwrap();
-        let end = next_hole(&file, start, len).unwrap();
-        assert!(start <= 3 << 20 && end > 3 << 20 && end <= len, "{start}..{end}");
+        let data = next_data(&file, 0, len).unwrap().unwrap();
+        assert!(data.contains(&(3 << 20)) && data.end <= len, "{data:?}");
         // where the temporary folder's file system knows of holes, as all of Linux' own do
-        if start > 0 {
-            assert_eq!(next_data(&file, end).unwrap(), None);
+        if data.start > 0 {
+            assert_eq!(next_data(&file, data.end, len).unwrap(), None);
         }
-        assert_eq!(next_data(&file, len).unwrap(), None);
+        assert_eq!(next_data(&file, len, len).unwrap(), None);
+        // as of a file that was cut short since its length was asked for
+        assert_eq!(next_data(&file, data.start, data.start).unwrap(), None);
     }
 
     #[test]
@@ -67,6 +65,6 @@ mod tests {
         // a pipe cannot be sought in at all
         let (reader, _writer) = std::io::pipe().unwrap();
         let pipe = File::from(std::os::fd::OwnedFd::from(reader));
-        assert!(next_data(&pipe, 0).is_err() && next_hole(&pipe, 0, 1).is_err());
+        assert!(next_data(&pipe, 0, 1).is_err());
     }
 }

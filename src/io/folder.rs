@@ -48,7 +48,7 @@ impl Folder {
         if let Some(owner) = owner {
             // Another one may have been put in its place: then it would not be new.
             let found = made.metadata()?;
-            if found.uid() == rustix::process::geteuid().as_raw() && made.is_empty()? {
+            if found.uid() == rustix::process::geteuid().as_raw() && made.names()?.is_empty() {
                 owner.give(&made.0)?;
             }
         }
@@ -173,14 +173,6 @@ impl Folder {
         Ok(names)
     }
 
-    /// Whether nothing is in it.
-    ///
-    /// # Errors
-    /// See [`Self::names`].
-    pub fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.names()?.is_empty())
-    }
-
     /// Puts the names in it on the disk.
     ///
     /// # Errors
@@ -211,6 +203,11 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// The folder that a file at `path` is in; `.` for a name alone.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The flag with which a file that others may have made a link of is not opened.

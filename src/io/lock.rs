@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 
 use super::cancel::{CancelToken, POLL};
+use super::folder::parent;
 use super::ownership::give_new;
 use crate::error::{Classified, ErrorClass};
 
@@ -219,18 +220,14 @@ fn found(file: File, path: &Path) -> Result<Option<File>, LockError> {
 /// Ours, root's, or of the folder's owner, who could keep us out in other ways.
 fn is_trusted(found: &Metadata, path: &Path) -> bool {
     let me = rustix::process::geteuid().as_raw();
-    let owner = || std::fs::metadata(folder(path)).map(|m| m.uid());
+    let owner = || std::fs::metadata(parent(path)).map(|m| m.uid());
     found.uid() == me || found.uid() == 0 || owner().is_ok_and(|owner| owner == found.uid())
 }
 
 /// What root makes in a user's folder must not lock that user out if root is killed.
 fn belongs_to_the_folders_owner(file: &File, path: &Path) {
     // Refused on file systems that keep no owners: there nobody is locked out either.
-    let _ = give_new(file, folder(path));
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    let _ = give_new(file, parent(path));
 }
 
 #[cfg(test)]

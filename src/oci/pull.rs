@@ -16,7 +16,7 @@ use crate::catalog::{Digest, shown};
 use crate::error::{Classified, ErrorClass, one_line};
 use crate::http::{self, Access, Agent, Purpose, is_web_page};
 use crate::io::{atomic, read_small};
-use crate::progress::{Progress, Silent, Step, Unit};
+use crate::progress::{Progress, Silent, Step};
 use crate::registry::{Endpoint, Reference, Version, registry_address};
 
 /// What to say where an image cannot be fetched.
@@ -82,7 +82,7 @@ pub fn pull(
     };
     let access = Access { accept: None, ..manifests };
     let look = Look { fetcher: &small, agent: agent.as_ref(), manifests, access };
-    let step = fetcher.progress.begin("looking up container images", Unit::Items, Some(names.len() as u64));
+    let step = fetcher.progress.begin("looking up container images", None);
     let mut images = Vec::new();
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut seen = BTreeSet::new();
@@ -96,7 +96,6 @@ pub fn pull(
             }
         }
         images.push(image);
-        step.advance(1);
     }
     step.finish();
     fetcher.get("downloading container images", &wanted, access)?;
@@ -396,7 +395,7 @@ fn fetched(
 struct Quiet<'a>(&'a dyn Progress);
 
 impl Progress for Quiet<'_> {
-    fn begin(&self, _what: &str, _unit: Unit, _total: Option<u64>) -> Box<dyn Step> {
+    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
         Box::new(Silent)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cluster;
-use crate::identity::shell_word;
+use crate::io::shell_word;
 
 /// What is allowed but probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::merge::{Merge, Sequential};
 use super::qcow2::Qcow2;
 use super::source::Source;
 use super::streaming::{Pending, StreamingWriter};
+use super::threads::{cause, returned};
 use super::{Error, Format, room};
 use crate::base::ImageObserver;
 use crate::disk::Patch;
@@ -22,7 +23,7 @@ use crate::io::atomic::remove_remnants;
 use crate::io::lock::same;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
 use crate::io::{AtomicFile, CancelToken, Folder};
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 /// How many images are written at once, unless told otherwise: enough to read the base seldom, few
 /// enough that their patches need little memory.
@@ -152,7 +153,7 @@ impl Build {
         let write_fault = |source| Error::Unwritable { path: self.dir.clone(), source };
         let cloned = self.format == Format::Raw
             && early.len() < self.nodes.len()
-            && image::can_clone(&source, &self.dir).map_err(write_fault)?;
+            && image::can_clone(source.file(), &self.dir).map_err(write_fault)?;
         // All nodes' patches are about as large as the first one's.
         let patch = self.patch(first, bake, source.len())?;
         let patch_bytes = patch.blocks().map(|(_, bytes)| bytes.len() as u64).sum();
@@ -163,8 +164,8 @@ impl Build {
             1 => format!("writing {first}"),
             n => format!("writing {n} images"),
         };
-        let total = source.data_bytes().saturating_mul(self.nodes.len() as u64);
-        let step = progress.begin(&what, Unit::Bytes, Some(total));
+        let total = source.data().total().saturating_mul(self.nodes.len() as u64);
+        let step = progress.begin(&what, Some(total));
         let run = Run { build: &self, source: &source, bake, step: &*step };
         let mut written = Vec::with_capacity(self.nodes.len());
         let mut first_patch = Some(patch);
@@ -230,8 +231,7 @@ impl Run<'_> {
         mut first: Option<Patch>,
     ) -> Result<Vec<Written>, Error> {
         let cancel = &self.build.cancel;
-        let mut results: Vec<Result<Written, Error>> = Vec::with_capacity(nodes.len());
-        let read = thread::scope(|scope| {
+        thread::scope(|scope| {
             let mut writers = Vec::with_capacity(nodes.len());
             let mut fault = None;
             for (node, feed) in nodes {
@@ -259,20 +259,15 @@ impl Run<'_> {
                 }
                 (None, None) => Ok(()),
             };
+            let (mut written, mut faults) = (Vec::with_capacity(writers.len()), Vec::from_iter(read.err()));
             for writer in writers {
-                results.push(writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                match returned(writer.join()) {
+                    Ok(image) => written.push(image),
+                    Err(fault) => faults.push(fault),
+                }
             }
-            read
-        });
-        let (written, faults): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-        let mut faults: Vec<Error> =
-            read.err().into_iter().chain(faults.into_iter().filter_map(Result::err)).collect();
-        // Many may have been broken off because of the one that failed.
-        let cause = faults.iter().position(|fault| !matches!(fault, Error::Cancelled)).unwrap_or(0);
-        if faults.is_empty() {
-            return Ok(written.into_iter().flatten().collect());
-        }
-        Err(faults.swap_remove(cause))
+            cause(faults).map_or(Ok(written), Err)
+        })
     }
 
     fn node(&self, node: &str, feed: Feed, patch: Option<Patch>) -> Result<Written, Error> {
@@ -287,15 +282,15 @@ impl Run<'_> {
         cancel.check()?;
         let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
-            (Feed::Early(mut image), _) => {
-                self.step.advance(source.data_bytes());
-                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+            (Feed::Early(image), _) => {
+                self.step.advance(source.data().total());
+                image.keep(&patch).map_err(fault)?
             }
             (Feed::Clone, _) => {
                 let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
-                let mut image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
-                self.step.advance(source.data_bytes());
-                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+                let image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
+                self.step.advance(source.data().total());
+                image.keep(&patch).map_err(fault)?
             }
             (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
@@ -304,7 +299,7 @@ impl Run<'_> {
                     self.step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
-                image.patch(&patch).and_then(|()| image.keep()).map_err(fault)?
+                image.keep(&patch).map_err(fault)?
             }
             (Feed::Stream(stream), Format::Qcow2) => {
                 let mut image = Qcow2::new(temp()?, len);

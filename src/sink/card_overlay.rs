@@ -11,6 +11,7 @@ use super::qcow2::Qcow2;
 use crate::disk::{Patch, Patched, ReadAt};
 use crate::io::AtomicFile;
 use crate::io::chunk::GRAIN;
+use crate::io::folder::parent;
 
 /// Makes `path`, a qcow2 file of a disk with `len` bytes: what is in `patch` over the raw image at
 /// `backing`, and zeros behind the image's end. `backing` is named as it is given, so an absolute
@@ -27,9 +28,8 @@ pub fn card_overlay(path: &Path, len: u64, backing: &Path, patch: Patch) -> Resu
     if end > len {
         return Err(Error::Outside { node: path.display().to_string(), end, len });
     }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("card.qcow2");
-    let temp = AtomicFile::within(dir, name).map_err(write_fault)?;
+    let temp = AtomicFile::within(parent(path), name).map_err(write_fault)?;
     let mut image = Qcow2::new(temp, len).over(backing.as_os_str().as_bytes()).map_err(write_fault)?;
     let mut grains: Vec<u64> = patch.blocks().map(|(offset, _)| offset / GRAIN).collect();
     grains.dedup();

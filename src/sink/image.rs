@@ -6,8 +6,6 @@ use std::io;
 use std::path::Path;
 
 use super::Format;
-use super::output::Output;
-use super::source::Source;
 use crate::disk::Patch;
 use crate::io::AtomicFile;
 use crate::io::chunk::Chunk;
@@ -17,55 +15,50 @@ const RUN: usize = 1 << 20;
 
 /// A raw image being written.
 pub(super) struct Image {
-    output: Output,
+    temp: AtomicFile,
 }
 
 impl Image {
     /// An image without data, to be filled by [`Image::chunk`].
     pub(super) fn new(temp: AtomicFile) -> Self {
-        Self { output: Output::new(temp) }
+        Self { temp }
     }
 
     /// An image that shares all of the base's blocks; `None` if the file system cannot do that.
     pub(super) fn cloned(temp: AtomicFile, base: &File) -> io::Result<Option<Self>> {
-        Ok(clone(temp.file(), base)?.then(|| Self::new(temp)))
+        Ok(clone(temp.file(), base)?.then_some(Self { temp }))
     }
 
     /// Writes the base's data, and only that: the rest stays a hole.
     pub(super) fn chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
-        chunk.extents().try_for_each(|(offset, bytes)| self.output.write(offset, bytes))
+        chunk.extents().try_for_each(|(offset, bytes)| self.temp.write(offset, bytes))
     }
 
     /// Sets the size, holes included.
     pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
-        self.output.file().set_len(len)
+        self.temp.file().set_len(len)
     }
 
-    /// Writes what the patch changes.
-    pub(super) fn patch(&mut self, patch: &Patch) -> io::Result<()> {
+    /// Writes what the patch changes and puts the image under its final name, durably.
+    pub(super) fn keep(mut self, patch: &Patch) -> io::Result<File> {
         let mut run: Vec<u8> = Vec::new();
         let mut start = 0;
         for (offset, bytes) in patch.blocks() {
             if start + run.len() as u64 != offset || run.len() >= RUN {
-                self.output.write_cached(start, &run)?;
+                self.temp.write_cached(start, &run)?;
                 run.clear();
                 start = offset;
             }
             run.extend_from_slice(bytes);
         }
-        self.output.write_cached(start, &run)
-    }
-
-    /// Puts the image under its final name, durably.
-    pub(super) fn keep(self) -> io::Result<File> {
-        self.output.keep()
+        self.temp.write_cached(start, &run)?;
+        self.temp.keep()
     }
 }
 
 /// Whether images in `dir` can share the blocks of files in the place of `base`.
-pub(super) fn can_clone(base: &Source, dir: &Path) -> io::Result<bool> {
-    let temp = AtomicFile::within(dir, Format::Raw.file_name("clone"))?;
-    clone(temp.file(), base.file())
+pub(super) fn can_clone(base: &File, dir: &Path) -> io::Result<bool> {
+    clone(AtomicFile::within(dir, Format::Raw.file_name("clone"))?.file(), base)
 }
 
 /// Whether images in `dir` could share the blocks of a file made in `cache`.
@@ -73,8 +66,7 @@ pub(super) fn could_clone(cache: &Path, dir: &Path) -> io::Result<bool> {
     use std::io::Write;
     let mut base = tempfile::tempfile_in(cache)?;
     base.write_all(&[1; 64 * 1024])?;
-    let temp = AtomicFile::within(dir, Format::Raw.file_name("clone"))?;
-    clone(temp.file(), &base)
+    can_clone(&base, dir)
 }
 
 #[cfg(target_os = "linux")]

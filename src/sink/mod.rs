@@ -15,11 +15,11 @@ mod error;
 mod format;
 mod image;
 mod merge;
-mod output;
 mod qcow2;
 mod room;
 mod source;
 mod streaming;
+mod threads;
 
 pub use build::{Bake, Build, Written};
 pub use card_overlay::card_overlay;

@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io;
 
 use super::merge::Sequential;
-use super::output::Output;
 use crate::io::AtomicFile;
 use crate::io::chunk::GRAIN;
 use crate::io::magic::QCOW2;
@@ -39,7 +38,7 @@ struct Table {
 
 /// A qcow2 image being written.
 pub(super) struct Qcow2 {
-    output: Output,
+    temp: AtomicFile,
     /// Size of the disk in it; QEMU knows whole sectors only.
     size: u64,
     l1: Vec<u64>,
@@ -63,7 +62,7 @@ impl Qcow2 {
         let refcount_table_clusters = most.div_ceil(REFCOUNTS).div_ceil(CLUSTER / 8);
         let l1_clusters = (l1_entries * 8).div_ceil(CLUSTER);
         Self {
-            output: Output::new(temp),
+            temp,
             size,
             l1: vec![0; l1_entries as usize],
             l2: None,
@@ -91,7 +90,7 @@ impl Qcow2 {
 
     fn write_l2(&mut self) -> io::Result<()> {
         let Some(table) = self.l2.take() else { return Ok(()) };
-        self.output.write_cached(self.next, &big_endian(&table.entries))?;
+        self.temp.write_cached(self.next, &big_endian(&table.entries))?;
         if let Some(entry) = self.l1.get_mut(table.index) {
             *entry = self.next | COPIED;
         }
@@ -112,12 +111,12 @@ impl Qcow2 {
             let ones = (total - first).min(REFCOUNTS) as usize;
             let mut block = [0, 1].repeat(ones);
             block.resize(CLUSTER as usize, 0);
-            self.output.write_cached(self.next, &block)?;
+            self.temp.write_cached(self.next, &block)?;
             table.push(self.next);
             self.next += CLUSTER;
         }
         table.resize((self.refcount_table_clusters * CLUSTER / 8) as usize, 0);
-        self.output.write_cached(CLUSTER, &big_endian(&table))
+        self.temp.write_cached(CLUSTER, &big_endian(&table))
     }
 
     fn header(&self) -> Vec<u8> {
@@ -155,11 +154,11 @@ impl Qcow2 {
         self.write_l2()?;
         self.write_refcounts()?;
         let l1 = big_endian(&self.l1);
-        self.output.write_cached(self.l1_offset(), &l1)?;
+        self.temp.write_cached(self.l1_offset(), &l1)?;
         // The end of the last data cluster may lie past the end of the disk.
-        self.output.file().set_len(self.next)?;
-        self.output.write_cached(0, &self.header())?;
-        self.output.keep()
+        self.temp.file().set_len(self.next)?;
+        self.temp.write_cached(0, &self.header())?;
+        self.temp.keep()
     }
 }
 
@@ -176,7 +175,7 @@ impl Sequential for Qcow2 {
             let room = (L2_ENTRIES as usize - first) * CLUSTER as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             let clusters = now.len().div_ceil(CLUSTER as usize);
-            self.output.write(self.next, now)?;
+            self.temp.write(self.next, now)?;
             if let Some(table) = &mut self.l2 {
                 for entry in table.entries.iter_mut().skip(first).take(clusters) {
                     *entry = self.next | COPIED;

@@ -26,7 +26,7 @@ pub(super) fn check(
     let free = free_space(dir).map_err(|source| Error::Folder { path: dir.to_owned(), source })?;
     let needed = |data: u64| (data + patch + SLACK).saturating_mul(images as u64);
     let refuse = |needed| Error::NoRoom { path: dir.to_owned(), images, needed, free };
-    if images == 0 || needed(if cloned { 0 } else { source.data_bytes() }) <= free {
+    if images == 0 || needed(if cloned { 0 } else { source.data().total() }) <= free {
         return Ok(());
     }
     if cloned {
@@ -46,32 +46,20 @@ pub(super) fn check(
 
 /// How many bytes of `source` lie in grains that are not all zero.
 fn occupied(source: &Source) -> Result<u64, Error> {
-    super::copy::chunks(source)
-        .map(|chunk| Ok(chunk?.extents().map(|(_, bytes)| bytes.len() as u64).sum::<u64>()))
-        .sum()
+    source.chunks().map(|chunk| Ok(chunk?.extents().map(|(_, bytes)| bytes.len() as u64).sum::<u64>())).sum()
 }
 
 /// Compressed size by size of pieces spread evenly over the base's data.
 fn sampled_ratio(source: &Source) -> Result<f64, Error> {
-    let total = source.data_bytes();
     let (mut taken, mut packed) = (0_u64, 0_u64);
-    let mut before = 0;
     let mut buffer = vec![0; SAMPLE as usize];
-    for range in source.data() {
-        let len = range.end - range.start;
-        let first = before * SAMPLES / total.max(1);
-        let last = (before + len) * SAMPLES / total.max(1);
-        for n in first..last {
-            let within = (n * total / SAMPLES).saturating_sub(before).min(len);
-            let start = range.start + within;
-            let piece = &mut buffer[..SAMPLE.min(range.end - start) as usize];
-            source.read(start, piece)?;
-            if let Ok(compressed) = zstd::bulk::compress(piece, 1) {
-                taken += piece.len() as u64;
-                packed += compressed.len() as u64;
-            }
+    for range in source.data().samples(SAMPLES, SAMPLE) {
+        let piece = &mut buffer[..(range.end - range.start) as usize];
+        source.read(range.start, piece).map_err(|e| source.fault(e))?;
+        if let Ok(compressed) = zstd::bulk::compress(piece, 1) {
+            taken += piece.len() as u64;
+            packed += compressed.len() as u64;
         }
-        before += len;
     }
     Ok(if taken == 0 { 0.0 } else { packed as f64 / taken as f64 })
 }

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, SendError, Sender};
 
+use super::threads::returned;
 use crate::base::ImageObserver;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
 
@@ -77,9 +78,7 @@ impl<T: Target> Pending<T> {
             Self::Idle(target) => return Some(target),
             Self::Running(thread, expected) => (thread, expected),
         };
-        // a panic of a writer is a fault of ours, not of its target
-        let ended = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (mut target, whole) = ended?;
+        let (mut target, whole) = returned(thread.join())?;
         if whole.is_none() || whole != expected {
             target.discard();
         }

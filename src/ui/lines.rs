@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::duration::human_duration;
 use super::{visible, visible_line};
 use crate::io::human_bytes;
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 /// A line at most this often for each step: enough to see that it lives, few enough for a CI log.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -54,11 +54,11 @@ impl Lines {
 }
 
 impl Progress for Lines {
-    fn begin(&self, what: &str, unit: Unit, total: Option<u64>) -> Box<dyn Step> {
+    fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn Step> {
         let now = self.outside.now();
         let state = State { position: 0, from: 0, since: now, total, begun: now, said: now, finished: false };
         let outside = Arc::clone(&self.outside);
-        Box::new(Line { what: visible_line(what).into_owned(), unit, outside, state: Mutex::new(state) })
+        Box::new(Line { what: visible_line(what).into_owned(), outside, state: Mutex::new(state) })
     }
 
     fn note(&self, text: &str) {
@@ -68,7 +68,6 @@ impl Progress for Lines {
 
 struct Line {
     what: String,
-    unit: Unit,
     outside: Arc<dyn Outside>,
     state: Mutex<State>,
 }
@@ -101,14 +100,10 @@ impl Line {
 
     /// `downloading x: 5.0 MiB of 100.0 MiB (5 %)`.
     fn amount(&self, state: &State) -> String {
-        let amount = |n| match self.unit {
-            Unit::Bytes => human_bytes(n),
-            Unit::Items => n.to_string(),
-        };
-        let mut text = format!("{}: {}", self.what, amount(state.position));
+        let mut text = format!("{}: {}", self.what, human_bytes(state.position));
         if let Some(total) = state.total.filter(|t| *t > 0) {
             let share = (u128::from(state.position) * 100 / u128::from(total)).min(100);
-            text += &format!(" of {} ({share} %)", amount(total));
+            text += &format!(" of {} ({share} %)", human_bytes(total));
         }
         text
     }
@@ -117,7 +112,7 @@ impl Line {
     fn rate(&self, state: &State, now: Duration) -> String {
         let seconds = now.saturating_sub(state.since).as_secs_f64();
         let rate = state.position.saturating_sub(state.from) as f64 / seconds;
-        if self.unit != Unit::Bytes || seconds <= 0.5 || rate < 1.0 {
+        if seconds <= 0.5 || rate < 1.0 {
             return String::new();
         }
         let mut text = format!(", {}/s", human_bytes(rate as u64));
@@ -193,7 +188,7 @@ mod tests {
     #[test]
     fn a_download_tells_amount_share_rate_and_time_left() {
         let text = said(|lines, clock| {
-            let step = lines.begin("downloading x.img.xz", Unit::Bytes, None);
+            let step = lines.begin("downloading x.img.xz", None);
             step.set_total(100 << 20);
             for second in 0..20 {
                 clock.pass(1000);
@@ -214,7 +209,7 @@ mod tests {
     #[test]
     fn what_an_earlier_run_fetched_says_nothing_of_the_rate() {
         let text = said(|lines, clock| {
-            let step = lines.begin("downloading x.img.xz", Unit::Bytes, Some(100 << 20));
+            let step = lines.begin("downloading x.img.xz", Some(100 << 20));
             clock.pass(3000);
             step.set_position(60 << 20);
             for _ in 0..40 {
@@ -235,12 +230,12 @@ mod tests {
     #[test]
     fn a_short_step_has_one_line_and_one_that_is_given_up_says_how_far_it_was() {
         let text = said(|lines, clock| {
-            let step = lines.begin("checking", Unit::Bytes, Some(10));
+            let step = lines.begin("checking", Some(10));
             clock.pass(40);
             step.advance(10);
             step.finish();
             drop(step);
-            let step = lines.begin("downloading x", Unit::Bytes, Some(4 << 20));
+            let step = lines.begin("downloading x", Some(4 << 20));
             clock.pass(700);
             step.advance(1 << 20);
             lines.note("503 Service Unavailable; trying again in 0.5 s");
@@ -253,25 +248,25 @@ mod tests {
     }
 
     #[test]
-    fn items_and_unknown_totals() {
+    fn unknown_totals_and_two_steps_at_once() {
         let text = said(|lines, clock| {
-            let nodes = lines.begin("writing images", Unit::Items, Some(4));
-            let bytes = lines.begin("reading", Unit::Bytes, None);
+            let images = lines.begin("writing images", Some(4 << 20));
+            let bytes = lines.begin("reading", None);
             for _ in 0..2 {
                 clock.pass(6000);
-                nodes.advance(1);
+                images.advance(1 << 20);
                 bytes.advance(3000);
             }
             // nothing was read for a long time
             clock.pass(3_600_000);
             bytes.advance(0);
-            nodes.finish();
+            images.finish();
             bytes.finish();
         });
         insta::assert_snapshot!(text, @r"
-           6.0  writing images: 1 of 4 (25 %)
+           6.0  writing images: 1.0 MiB of 4.0 MiB (25 %), 170.7 KiB/s, 18.0 s left
            6.0  reading: 2.9 KiB, 500 B/s
-          12.0  writing images: 2 of 4 (50 %)
+          12.0  writing images: 2.0 MiB of 4.0 MiB (50 %), 170.7 KiB/s, 12.0 s left
           12.0  reading: 5.9 KiB, 500 B/s
         3612.0  reading: 5.9 KiB, 1 B/s
         3612.0  writing images: done in 1 h 0 min

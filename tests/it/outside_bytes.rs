@@ -190,7 +190,7 @@ fn sample() -> [Vec<u8>; 2] {
 fn fat_file_systems() {
     let [fat, _] = sample();
     let view = FatView::open(patch::Padded { head: fat.clone(), len: 256 << 20 }).unwrap();
-    assert!(view.list(&ImagePath::root()).unwrap().len() > 20);
+    assert!(view.names(&ImagePath::root()).unwrap().len() > 20);
     survives(150, &[fat], checks::fat);
 }
 

@@ -1,4 +1,4 @@
-//! A file that a test edits as a device.
+//! What tests give as a device.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -30,5 +30,20 @@ impl WriteAt for WritableFile {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         assert!(offset + buf.len() as u64 <= self.len(), "a write past the end");
         self.0.write_all_at(buf, offset)
+    }
+}
+
+/// Bytes, for reading alone.
+pub struct Memory(pub Vec<u8>);
+
+impl ReadAt for Memory {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let from = self.0.get(offset as usize..).and_then(|from| from.get(..buf.len()));
+        buf.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
     }
 }

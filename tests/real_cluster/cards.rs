@@ -5,12 +5,18 @@ use std::collections::BTreeMap;
 use crate::power::have_pods;
 use crate::real::Real;
 
-/// node-2's card is thrown away; a new one of the same image takes its place in the cluster, although
-/// the cluster knows a node of that name.
+/// node-2's card is thrown away. A new one of the same image is told that its token was used; one with a new token
+/// takes the old one's place in the cluster, although the cluster knows a node of that name.
 pub fn a_card_that_is_made_again_joins(real: &mut Real) {
     have_pods(real);
     let (before, boots) = (real.containers(), boot_of_second(real));
+    remove_used_tokens(real);
     real.cut(&["node-2"]);
+    real.take_a_new_card("node-2");
+    real.switch_on("node-2");
+    real.second.as_mut().unwrap().wait_for("Run pibake token new node-2, then write the card again");
+    real.cut(&["node-2"]);
+    real.take_a_new_token("node-2");
     real.take_a_new_card("node-2");
     real.begin();
     real.switch_on("node-2");
@@ -26,6 +32,7 @@ pub fn a_join_that_is_cut_off_is_finished(real: &mut Real) {
     have_pods(real);
     let before = real.containers();
     real.cut(&["node-2"]);
+    real.take_a_new_token("node-2");
     real.take_a_new_card("node-2");
     real.begin();
     real.switch_on("node-2");
@@ -42,6 +49,12 @@ pub fn a_join_that_is_cut_off_is_finished(real: &mut Real) {
     second_is_through(real);
     let pods = real.wait_for_pods(&["answers", "asks"], &before);
     real.assert_pods_answer(&pods);
+}
+
+/// What node-1 does every ten minutes.
+fn remove_used_tokens(real: &Real) {
+    let out = real.ssh("node-1").run("sudo /usr/lib/pibake/tokens once");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 fn boot_of_second(real: &mut Real) -> BTreeMap<String, String> {

@@ -118,11 +118,17 @@ impl Real {
         machines.into_iter().for_each(Machine::cut);
     }
 
-    /// The node's card is thrown away, and the next one is a new one of the same image.
+    /// The node's card is thrown away, and the next one is a new one, of the node as it is described now.
     pub fn take_a_new_card(&mut self, node: &'static str) {
         let folder = self.cards.get_mut(node).unwrap();
         std::fs::remove_dir_all(self.cluster.path().join(&*folder).join(node)).unwrap();
         folder.push_str("-again");
+    }
+
+    /// Has the node's next card join with a token that was not used before, as the documentation says.
+    pub fn take_a_new_token(&mut self, node: &str) {
+        self.until("the API server, from outside", |real| real.outside.kubectl(&["get", "nodes"]));
+        self.cluster.output(&["token", "new", node]);
     }
 
     fn place(&mut self, node: &str) -> &mut Option<Machine> {

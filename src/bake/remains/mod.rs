@@ -11,17 +11,16 @@ use std::fmt;
 
 use table::{Fate, RULES, Rule, When};
 
-use crate::error::{Classified, ErrorClass};
+use super::error::{Error, Used};
+use super::links;
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 
-/// Deepest that a folder is searched for something in it, and most links that are followed.
+/// Deepest that a folder is searched for something in it.
 const DEPTH: usize = 16;
 /// Longest file that is looked into, in bytes.
 const LOOKED_INTO: u64 = 4096;
-/// How many finds an error names.
-const NAMED: usize = 5;
 
 /// A change that is made to a base before the recipe's, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,63 +33,31 @@ pub struct Preparation {
     pub was_there: bool,
 }
 
-/// A base that nothing can be baked on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the base image was a node already{}: it holds {}. Cards made from it would share what belongs to that cluster, \
-     or not set themselves up. Take the release's own image, or remove these from yours",
-    named(node.as_deref()),
-    list(found)
-)]
-pub struct Used {
-    /// Whose node it was, as its own files say.
-    node: Option<String>,
-    /// Paths, and what they are.
-    found: Vec<(ImagePath, &'static str)>,
-}
-
-impl Classified for Used {
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Refused
-    }
-}
-
-fn named(node: Option<&str>) -> String {
-    node.map_or_else(String::new, |node| format!(" ({node})"))
-}
-
-fn list(found: &[(ImagePath, &'static str)]) -> String {
-    let each = found.iter().take(NAMED).map(|(path, what)| format!("{path} ({what})"));
-    let mut list = each.collect::<Vec<_>>().join(", ");
-    if found.len() > NAMED {
-        list += &format!(" and {} more", found.len() - NAMED);
-    }
-    list
-}
-
-/// Why a base cannot be prepared.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error(transparent)]
-    Used(#[from] Used),
-    #[error(transparent)]
-    FileSystem(#[from] fs::Error),
-}
-
-impl Classified for Error {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Used(error) => error.class(),
-            Self::FileSystem(error) => error.class(),
-        }
-    }
-}
-
 /// What is to be done to the root file system `fs` before the changes of `recipe`; nothing where a
 /// change of the recipe takes the place itself.
+///
+/// # Errors
+/// [`Error::Used`], [`Error::FileSystem`]
 pub(super) fn preparations(fs: &dyn FsRead, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
+    let looking = |source| Error::FileSystem { volume: Volume::Root, source };
+    let (mut found, refused) = look(fs).map_err(looking)?;
+    if !refused.is_empty() {
+        return Err(Used { node: node(fs), found: refused }.into());
+    }
+    for Change { volume, path, action } in &recipe.changes {
+        if *volume == Volume::Root && !matches!(action, Action::Directory { .. }) {
+            found.remove(path);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// What is there: what can be made good, by its path, and what cannot.
+type Remains = (BTreeMap<ImagePath, Preparation>, Vec<(ImagePath, &'static str)>);
+
+fn look(fs: &dyn FsRead) -> Result<Remains, fs::Error> {
     let mut refused = Vec::new();
-    let mut found: BTreeMap<ImagePath, Preparation> = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for rule in RULES {
         for path in places(fs, rule)? {
             if !applies(fs, &path, rule.when)? {
@@ -113,28 +80,22 @@ pub(super) fn preparations(fs: &dyn FsRead, recipe: &Recipe) -> Result<Vec<Prepa
             found.insert(path, Preparation { change, what: rule.what, was_there });
         }
     }
-    if !refused.is_empty() {
-        return Err(Used { node: node(fs), found: refused }.into());
-    }
-    for Change { volume, path, action } in &recipe.changes {
-        if *volume == Volume::Root && !matches!(action, Action::Directory { .. }) {
-            found.remove(path);
-        }
-    }
-    Ok(found.into_values().collect())
+    Ok((found, refused))
 }
 
 /// The paths that a rule speaks of: one, or those in a folder that its pattern fits.
 fn places(fs: &dyn FsRead, rule: &Rule) -> Result<Vec<ImagePath>, fs::Error> {
     let Ok(place) = ImagePath::new(rule.place) else { return Ok(Vec::new()) };
     let (Some(folder), Some(pattern)) = (place.parent(), place.file_name()) else { return Ok(Vec::new()) };
-    let Some(folder) = real_folder(fs, &folder, DEPTH)? else { return Ok(Vec::new()) };
+    let Some(folder) = real_folder(fs, &folder)? else { return Ok(Vec::new()) };
     let joined = |name: &str| folder.join(name).map_err(|e| fs::Error::corrupt(&folder, e.to_string()));
     if !pattern.contains('*') {
         return Ok(vec![joined(pattern)?]);
     }
-    let names = fs.list(&folder)?.into_iter().map(|(name, _)| name);
-    let fitting = names.filter(|name| fits(pattern, name) && !rule.stock.contains(&name.as_str()));
+    let fitting = fs
+        .names(&folder)?
+        .into_iter()
+        .filter(|name| fits(pattern, name) && !rule.stock.contains(&name.as_str()));
     fitting.map(|name| joined(&name)).collect()
 }
 
@@ -146,64 +107,36 @@ fn fits(pattern: &str, name: &str) -> bool {
 }
 
 /// The folder that `path` leads to through links inside the image; `None` if there is none.
-fn real_folder(fs: &dyn FsRead, path: &ImagePath, left: usize) -> Result<Option<ImagePath>, fs::Error> {
-    let mut real = ImagePath::root();
-    let mut parts = path.components();
-    while let Some(part) = parts.next() {
-        let Ok(next) = real.join(part) else { return Ok(None) };
-        match fs.metadata(&next)?.map(|found| found.kind) {
-            Some(FileKind::Directory) => real = next,
-            Some(FileKind::Symlink) => {
-                let Some(left) = left.checked_sub(1) else { return Ok(None) };
-                let mut target = Vec::new();
-                fs.read(&next, &mut target)?;
-                let mut way = match target.first() {
-                    Some(b'/') => Vec::new(),
-                    _ => real.components().map(str::to_owned).collect::<Vec<_>>(),
-                };
-                for part in String::from_utf8_lossy(&target)
-                    .split('/')
-                    .map(str::to_owned)
-                    .chain(parts.map(Into::into))
-                {
-                    match part.as_str() {
-                        "" | "." => {}
-                        ".." => drop(way.pop()),
-                        _ => way.push(part),
-                    }
-                }
-                let Ok(way) = ImagePath::new(format!("/{}", way.join("/"))) else { return Ok(None) };
-                return real_folder(fs, &way, left);
-            }
-            _ => return Ok(None),
+fn real_folder(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<ImagePath>, fs::Error> {
+    let real = match links::resolve(fs, path) {
+        // a link in a circle, or a file where a folder should be
+        Err(fs::Error::Path { .. }) => return Ok(None),
+        real => real?,
+    };
+    let is_folder = fs.metadata(&real)?.is_some_and(|found| found.kind == FileKind::Directory);
+    Ok(is_folder.then_some(real))
+}
+
+/// The text of a short file, or the target of a link, whichever `kind` asks for; `None` for all else.
+fn text(fs: &dyn FsRead, path: &ImagePath, kind: FileKind) -> Result<Option<String>, fs::Error> {
+    match fs.metadata(path)? {
+        Some(found) if found.kind == kind && found.len <= LOOKED_INTO => {
+            Ok(Some(String::from_utf8_lossy(&fs.content(path)?).into_owned()))
         }
+        _ => Ok(None),
     }
-    Ok(Some(real))
 }
 
 fn applies(fs: &dyn FsRead, path: &ImagePath, when: When) -> Result<bool, fs::Error> {
-    let text = || -> Result<Option<String>, fs::Error> {
-        match fs.metadata(path)? {
-            Some(found) if found.kind == FileKind::Symlink || found.len <= LOOKED_INTO => {
-                let mut content = Vec::new();
-                fs.read(path, &mut content)?;
-                Ok(Some(String::from_utf8_lossy(&content).into_owned()))
-            }
-            _ => Ok(None),
-        }
-    };
-    let kind = fs.metadata(path)?.map(|found| found.kind);
+    let text = |kind| text(fs, path, kind);
     Ok(match when {
         When::Filled => is_filled(fs, path, DEPTH)?,
-        When::Begins(start) => {
-            kind == Some(FileKind::File) && text()?.is_some_and(|t| t.trim().starts_with(start))
+        When::Begins(start) => text(FileKind::File)?.is_some_and(|text| text.trim().starts_with(start)),
+        When::Masked => text(FileKind::Symlink)?.as_deref() == Some("/dev/null"),
+        // as machine-id(5) has it: an image has an empty file, or one that says this
+        When::MachineId => {
+            !matches!(text(FileKind::File)?.as_deref().map(str::trim), Some("" | "uninitialized"))
         }
-        When::Masked => kind == Some(FileKind::Symlink) && text()?.as_deref() == Some("/dev/null"),
-        When::MachineId => match kind {
-            // as machine-id(5) has it: an image has an empty file, or one that says this
-            Some(FileKind::File) => !matches!(text()?.as_deref().map(str::trim), Some("" | "uninitialized")),
-            _ => true,
-        },
     })
 }
 
@@ -216,7 +149,7 @@ fn is_filled(fs: &dyn FsRead, path: &ImagePath, depth: usize) -> Result<bool, fs
         FileKind::File => Ok(found.len > 0),
         FileKind::Directory => {
             let Some(depth) = depth.checked_sub(1) else { return Ok(true) };
-            for (name, _) in fs.list(path)? {
+            for name in fs.names(path)? {
                 // packages keep an empty folder by such a file
                 if name.starts_with('.') && name.ends_with("keep") {
                     continue;
@@ -234,13 +167,7 @@ fn is_filled(fs: &dyn FsRead, path: &ImagePath, depth: usize) -> Result<bool, fs
 /// What pibake wrote on the card of the node that the base was.
 fn node(fs: &dyn FsRead) -> Option<String> {
     let path = ImagePath::new("/etc/hostname").ok()?;
-    let found = fs.metadata(&path).ok()??;
-    if found.kind != FileKind::File || found.len > LOOKED_INTO {
-        return None;
-    }
-    let mut name = Vec::new();
-    fs.read(&path, &mut name).ok()?;
-    let name = String::from_utf8(name).ok()?.trim().to_owned();
+    let name = text(fs, &path, FileKind::File).ok()??.trim().to_owned();
     let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
     is_name.then_some(name)
 }

@@ -6,7 +6,7 @@ use super::entry::Files;
 use super::{Cache, Checked, guard};
 use crate::base::{Digest, Options, Result};
 use crate::io::Stamp;
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 
 /// A raw image in the cache.
 pub(crate) struct Found {
@@ -46,7 +46,7 @@ impl Cache {
                     "the cached image {path} was touched since it was verified: reading it in full"
                 ));
             }
-            let step = progress.begin("checking the cached image", Unit::Bytes, Some(entry.raw_len));
+            let step = progress.begin("checking the cached image", Some(entry.raw_len));
             entry.check_content(&files.image, |n| step.advance(n))?;
             step.finish();
             Ok((stamp, Checked::Content))

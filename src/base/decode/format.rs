@@ -49,12 +49,12 @@ impl Format {
     pub(crate) fn reader<'a, R: BufRead + 'a>(self, packed: R) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::Raw => Box::new(packed),
-            Self::Xz => Box::new(Typed::new(xz::Reader::new(packed)?)),
-            Self::Gz => Box::new(Typed::new(flate2::bufread::MultiGzDecoder::new(packed))),
+            Self::Xz => Box::new(Typed { inner: xz::Reader::new(packed)?, done: 0 }),
+            Self::Gz => Box::new(Typed { inner: flate2::bufread::MultiGzDecoder::new(packed), done: 0 }),
             Self::Zst => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
                 decoder.window_log_max(ZST_WINDOW_LOG)?;
-                Box::new(Typed::new(decoder))
+                Box::new(Typed { inner: decoder, done: 0 })
             }
         })
     }
@@ -64,12 +64,6 @@ impl Format {
 struct Typed<R> {
     inner: R,
     done: u64,
-}
-
-impl<R> Typed<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, done: 0 }
-    }
 }
 
 impl<R: Read> Read for Typed<R> {

@@ -20,7 +20,7 @@ use crate::http::{self, space};
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
-use crate::io::{CancelToken, Cancelled};
+use crate::io::{CancelToken, Cancelled, fill};
 
 /// How many chunks may wait to be written: how far decoding may be ahead of the disk and of a slow card.
 const CHUNKS_WAITING: usize = 8;
@@ -34,8 +34,10 @@ pub(crate) trait Source {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop>;
 
     /// Whether reading to the end costs little, so that the digest is worth knowing even where the
-    /// content is known to be bad.
-    fn is_cheap(&self) -> bool;
+    /// content is known to be bad: it is, but of what still has to come from the network.
+    fn is_cheap(&self) -> bool {
+        true
+    }
 }
 
 /// Why nothing came of it.
@@ -269,20 +271,6 @@ fn try_decode(
             return Ok(Decoded::Whole);
         }
     }
-}
-
-/// Reads until `buffer` is full or the end is there.
-fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|r| !r.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(filled)
 }
 
 /// Nothing where the image never became whole: then its bytes need not get to the disk.

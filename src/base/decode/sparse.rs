@@ -3,15 +3,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::catalog::{Digest, Hasher};
+use crate::disk::{FileDevice, ReadAt};
+use crate::io::Direct;
 use crate::io::chunk::{Chunk, GRAIN};
-use crate::io::extents;
-use crate::io::{Direct, is_zero};
 
 /// Begin to write to the disk after so many bytes, so that not all of it is left for the end.
 const FLUSH_AFTER: u64 = 64 << 20;
@@ -24,6 +23,7 @@ const _: () = assert!(BLOCK as u64 == GRAIN);
 /// A checksum of an image's content that costs little and is the same however its zeros are stored:
 /// the SHA-256 over the position and the CRC-32C of every block of 64 KiB that is not all zeros, and
 /// over the length. It is there to find accidental damage; deceit is the signed digest's matter.
+#[derive(Default)]
 pub(crate) struct Content {
     hasher: Hasher,
 }
@@ -32,10 +32,6 @@ pub(crate) struct Content {
 const SCHEME: &str = "crc32c-64k";
 
 impl Content {
-    pub(crate) fn new() -> Self {
-        Self { hasher: Hasher::default() }
-    }
-
     /// Takes the bytes from `offset` on, a multiple of 64 KiB, of which no block is all zeros. All but
     /// the image's last block are whole.
     pub(crate) fn update(&mut self, offset: u64, data: &[u8]) {
@@ -74,7 +70,10 @@ impl<'a> Writer<'a> {
     /// Writes into `file`, which is empty. What the returned receiver is for: see [`flush`].
     pub(crate) fn new(file: &'a File) -> (Self, Receiver<()>) {
         let (flusher, requests) = bounded(1);
-        (Self { file, direct: Direct::default(), content: Content::new(), unflushed: 0, flusher }, requests)
+        (
+            Self { file, direct: Direct::default(), content: Content::default(), unflushed: 0, flusher },
+            requests,
+        )
     }
 
     /// Writes what is not zero. Chunks come in order; those that are all zero may be left out.
@@ -107,40 +106,18 @@ pub(crate) fn flush(file: &File, requests: &Receiver<()>) -> io::Result<()> {
     requests.iter().try_for_each(|()| file.sync_data())
 }
 
-/// The checksum of a file, reading all of it that is not a hole.
+/// The checksum of a file, reading all of it that is not a hole. `seen` is told how many bytes are done.
 pub(crate) fn content_of(path: &Path, mut seen: impl FnMut(u64)) -> io::Result<String> {
-    let file = File::open(path)?;
-    let len = file.metadata()?.len();
-    let mut content = Content::new();
-    let mut buffer = vec![0; 16 * BLOCK];
-    let mut at = 0;
-    while at < len {
-        let data = next_data(&file, at, len)?;
-        if data > at {
-            seen(data - at);
-            at = data;
-            continue;
-        }
-        let most = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
-        let Some(part) = buffer.get_mut(..most) else { break };
-        file.read_exact_at(part, at)?;
-        let mut block = at;
-        for data in part.chunks(BLOCK) {
-            if !is_zero(data) {
-                content.update(block, data);
-            }
-            block += data.len() as u64;
-        }
-        at += most as u64;
-        seen(most as u64);
+    let file = FileDevice::open(path)?;
+    let data = file.data()?;
+    let mut content = Content::default();
+    seen(file.len() - data.total());
+    for chunk in file.chunks(&data) {
+        let chunk = chunk?;
+        chunk.extents().for_each(|(offset, bytes)| content.update(offset, bytes));
+        seen(chunk.covered());
     }
-    Ok(content.finish(len))
-}
-
-/// The start of the first block from `at` on that may hold anything.
-fn next_data(file: &File, at: u64, len: u64) -> io::Result<u64> {
-    let data = extents::next_data(file, at)?;
-    Ok(data.map_or(len, |data| (data - data % BLOCK as u64).max(at)))
+    Ok(content.finish(file.len()))
 }
 
 #[cfg(test)]

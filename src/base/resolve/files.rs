@@ -19,7 +19,7 @@ use crate::catalog::{Hasher, shown};
 use crate::error::{Classified, ErrorClass, one_line};
 use crate::http::{self, Access, Agent, Download, Place, file_name, space};
 use crate::io::{CancelToken, FileLock, atomic, read_small};
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
 
 /// How many files are fetched at once: enough to hide the waits of small ones, and no burden for a mirror.
 const PARALLEL: usize = 4;
@@ -74,7 +74,7 @@ impl Fetcher<'_> {
         let is_missing = |file: &&Wanted| !self.cache.file(&file.digest).exists();
         space::check(self.cache.dir(), wanted.iter().filter(is_missing).map(|file| file.len).sum())?;
         let total = wanted.iter().map(|file| file.len).sum();
-        let step: Arc<dyn Step> = Arc::from(self.progress.begin(what, Unit::Bytes, Some(total)));
+        let step: Arc<dyn Step> = Arc::from(self.progress.begin(what, Some(total)));
         let progress = Together { step: Arc::clone(&step), notes: self.progress };
         // cancelled, too, when one of them fails
         let cancel = self.cancel.child();
@@ -217,7 +217,7 @@ struct Together<'a> {
 }
 
 impl Progress for Together<'_> {
-    fn begin(&self, _what: &str, _unit: Unit, _total: Option<u64>) -> Box<dyn Step> {
+    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
         Box::new(Part(Arc::clone(&self.step)))
     }
 

@@ -1,15 +1,15 @@
 //! Where packed images come from: files that are here already, and the network.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::decode::{self, DecodeError, Format, HEAD};
 use crate::base::{Error, Result};
 use crate::http::Download;
-use crate::io::Stamp;
-use crate::progress::{Progress, Step, Unit};
+use crate::io::{Stamp, fill};
+use crate::progress::{Progress, Step};
 
 /// Bytes in memory.
 pub(crate) struct Bytes(pub(crate) &'static [u8]);
@@ -17,10 +17,6 @@ pub(crate) struct Bytes(pub(crate) &'static [u8]);
 impl Source for Bytes {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
         self.0.read(buf).map_err(|e| Error::Io { doing: "reading the sample".to_owned(), source: e }.into())
-    }
-
-    fn is_cheap(&self) -> bool {
-        true
     }
 }
 
@@ -72,16 +68,8 @@ impl<'a> LocalFile<'a> {
 
 impl Source for LocalFile<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
-        let step = self
-            .step
-            .get_or_insert_with(|| self.progress.begin(&self.doing, Unit::Bytes, Some(self.stamp.len)));
-        let n = loop {
-            match self.file.read(buf) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io("reading", &self.path, e).into()),
-                Ok(n) => break n,
-            }
-        };
+        let step = self.step.get_or_insert_with(|| self.progress.begin(&self.doing, Some(self.stamp.len)));
+        let n = fill(&mut self.file, buf).map_err(|e| Error::io("reading", &self.path, e))?;
         step.advance(n as u64);
         if n == 0 {
             step.finish();
@@ -91,10 +79,6 @@ impl Source for LocalFile<'_> {
             }
         }
         Ok(n)
-    }
-
-    fn is_cheap(&self) -> bool {
-        true
     }
 }
 

@@ -154,7 +154,7 @@ fn differences(fields: &Fields, described: &BTreeMap<&str, &str>) -> Vec<String>
     let is_above = |line: &str| {
         fields.keys().any(|field| field.strip_prefix(line).is_some_and(|rest| rest.starts_with(['.', '['])))
     };
-    for line in described.keys().filter(|line| !fields.contains_key(**line) && !is_above(**line)) {
+    for line in described.keys().filter(|line| !fields.contains_key(**line) && !is_above(line)) {
         faults.push(format!("{line} is described and is no field"));
     }
     for (field, words) in fields {

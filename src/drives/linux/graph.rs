@@ -80,14 +80,9 @@ impl Graph {
             if let Some(disk) = node.disk {
                 edges.push((disk, node.number));
             }
-            let holders = names(&machine.at(&node.dir).join("holders"));
-            edges.extend(
-                holders.iter().filter_map(|name| self.by_name(name)).map(|above| (node.number, above)),
-            );
-            let slaves = names(&machine.at(&node.dir).join("slaves"));
-            edges.extend(
-                slaves.iter().filter_map(|name| self.by_name(name)).map(|below| (below, node.number)),
-            );
+            let dir = machine.at(&node.dir);
+            edges.extend(self.listed(&dir.join("holders")).into_iter().map(|above| (node.number, above)));
+            edges.extend(self.listed(&dir.join("slaves")).into_iter().map(|below| (below, node.number)));
             // a loop device over a drive is not among the drive's holders
             let backing = node.attribute(machine, "loop/backing_file").map(PathBuf::from);
             let below = backing.and_then(|path| {
@@ -104,9 +99,13 @@ impl Graph {
         }
         let root = machine.at(Path::new("/sys/fs/btrfs"));
         for id in names(&root) {
-            let members = names(&root.join(id).join("devices"));
-            self.btrfs.push(members.iter().filter_map(|name| self.by_name(name)).collect());
+            self.btrfs.push(self.listed(&root.join(id).join("devices")));
         }
+    }
+
+    /// The devices whose names are in a directory.
+    fn listed(&self, dir: &Path) -> Vec<DeviceNumber> {
+        names(dir).iter().filter_map(|name| self.by_name(name)).collect()
     }
 
     fn by_name(&self, name: &str) -> Option<DeviceNumber> {

@@ -10,11 +10,14 @@ use crate::drives::{Bus, Kind};
 /// SCSI's type of a device for CDs and DVDs (SCSI Primary Commands, peripheral device type).
 const SCSI_OPTICAL: &str = "5";
 
+/// Whether `name` is `word` and a number.
+fn is_numbered(name: &str, word: &str) -> bool {
+    name.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 pub(super) fn kind(machine: &Machine, disk: &Node) -> Kind {
     let name = disk.name.as_str();
-    let is = |word: &str| {
-        name.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
+    let is = |word: &str| is_numbered(name, word);
     if disk.attribute(machine, "dm/name").is_some() || is("dm-") {
         Kind::Volume
     } else if is("md") || name.starts_with("md_") || name.starts_with("md/") {
@@ -36,11 +39,7 @@ pub(super) fn kind(machine: &Machine, disk: &Node) -> Kind {
 
 pub(super) fn bus(machine: &Machine, disk: &Node) -> Bus {
     let parts: Vec<&str> = disk.dir.iter().filter_map(|part| part.to_str()).collect();
-    let has = |word: &str| {
-        parts.iter().any(|part| {
-            part.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
-    };
+    let has = |word: &str| parts.iter().any(|part| is_numbered(part, word));
     // the bus that the user plugs into comes first: NVMe behind USB is a USB drive
     if has("usb") {
         Bus::Usb

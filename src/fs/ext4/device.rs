@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::disk::{Limited, Overlay, ReadAt, WriteAt};
+use crate::disk::{Limited, Overlay, Ranges, ReadAt, WriteAt};
 
 /// A device for the editor. What it writes to the journal is kept apart and dropped at the end:
 /// after a clean close nothing of it is ever read, so the journal stays as it is in the base, and
@@ -15,8 +15,8 @@ pub(super) struct Device<D: WriteAt> {
 }
 
 struct Journal<D: WriteAt> {
-    /// The byte ranges that it occupies, ascending.
-    ranges: Vec<Range<u64>>,
+    /// The bytes that it occupies.
+    ranges: Ranges,
     scratch: Overlay<Arc<Limited<D>>>,
 }
 
@@ -27,8 +27,7 @@ impl<D: WriteAt> Device<D> {
     }
 
     /// From now on, what is written to `ranges` goes no further.
-    pub(super) fn set_journal_aside(&self, mut ranges: Vec<Range<u64>>) {
-        ranges.sort_by_key(|r| r.start);
+    pub(super) fn set_journal_aside(&self, ranges: Ranges) {
         let scratch = Overlay::new(Arc::clone(&self.device));
         let _ = self.journal.set(Journal { ranges, scratch });
     }
@@ -44,15 +43,12 @@ impl<D: WriteAt> Device<D> {
         let end = offset.checked_add(len as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut at = offset;
         let within = |at: u64| (at - offset) as usize;
-        for range in journal.ranges.iter().filter(|r| r.start < end && r.end > offset) {
-            let (from, to) = (range.start.max(at), range.end.min(end));
-            if from > at {
-                transfer(&self.device, at, within(at)..within(from))?;
+        for range in journal.ranges.within(offset..end) {
+            if range.start > at {
+                transfer(&self.device, at, within(at)..within(range.start))?;
             }
-            if to > from {
-                transfer(&journal.scratch, from, within(from)..within(to))?;
-                at = to;
-            }
+            transfer(&journal.scratch, range.start, within(range.start)..within(range.end))?;
+            at = range.end;
         }
         if at < end {
             transfer(&self.device, at, within(at)..len)?;
@@ -98,7 +94,7 @@ mod tests {
             let ranges = vec![cuts[2]..cuts[3], cuts[0]..cuts[1]];
             let below = Arc::new(MemoryDevice::new(vec![0; LEN]));
             let device = Device::new(Arc::clone(&below), 10_000);
-            device.set_journal_aside(ranges.clone());
+            device.set_journal_aside(Ranges::from_iter(ranges.clone()));
             let mut model = vec![0; LEN];
             for (offset, len, byte) in writes {
                 let len = len.min(LEN - offset);

@@ -5,7 +5,6 @@ mod editor;
 mod features;
 mod fields;
 mod geometry;
-mod looking;
 mod retimed;
 mod superblock;
 mod times;
@@ -18,16 +17,14 @@ pub use used::used;
 pub use view::Ext4View;
 
 use std::io::{Read, Write};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use device::Device;
 use editor::{explain, metadata};
-use fs_ext4::dir::DirEntryType;
 
 use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
-use crate::disk::{Overlay, ReadAt, WriteAt};
+use crate::disk::{Overlay, Ranges, ReadAt, WriteAt};
 use crate::image_path::ImagePath;
 
 /// Content is copied in pieces of this size; the editor commits a piece as one transaction, which
@@ -142,23 +139,15 @@ impl FsRead for Ext4 {
         Ok(Some(metadata(&inode)))
     }
 
-    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
-        let entries = self.fs.read_dir_ino(self.inode(path)?).map_err(|e| explain(path, e))?;
-        let mut names = Vec::new();
-        for entry in entries.into_iter().filter(|e| e.name != b"." && e.name != b"..") {
-            let name = String::from_utf8(entry.name).map_err(|e| {
-                Error::path(path, format!("holds a name that is not UTF-8: {:?}", e.as_bytes()))
-            })?;
-            let kind = match entry.file_type {
-                DirEntryType::RegFile => FileKind::File,
-                DirEntryType::Directory => FileKind::Directory,
-                DirEntryType::Symlink => FileKind::Symlink,
-                _ => FileKind::Other,
-            };
-            names.push((name, kind));
-        }
-        names.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(names)
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        let mut entries = self.fs.read_dir_ino(self.inode(path)?).map_err(|e| explain(path, e))?;
+        entries.retain(|entry| entry.name != b"." && entry.name != b"..");
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let told = entries.into_iter().map(|entry| {
+            let inode = self.fs.stat_ino(entry.inode).map_err(|e| explain(path, e))?;
+            Ok((entry.name, metadata(&inode)))
+        });
+        told.collect()
     }
 
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
@@ -182,12 +171,24 @@ impl FsRead for Ext4 {
         Ok(())
     }
 
-    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
-        self.all_entries(path)
-    }
-
+    /// Reads no more of the file than that: a log may be longer than memory.
     fn read_tail(&self, path: &ImagePath, limit: usize) -> Result<Vec<u8>, Error> {
-        self.tail(path, limit)
+        let number = self.inode(path)?;
+        let len = match self.metadata(path)? {
+            Some(Metadata { kind: FileKind::File, len, .. }) => len,
+            _ => return Err(Error::path(path, "is not a file")),
+        };
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(limit)];
+        let start = len - bytes.len() as u64;
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let at = start + filled as u64;
+            match self.fs.read_ino(number, at, rest).map_err(|e| explain(path, e))? {
+                0 => return Err(Error::corrupt(path, "it ends before its length says")),
+                n => filled += n,
+            }
+        }
+        Ok(bytes)
     }
 }
 
@@ -242,19 +243,19 @@ impl FsEdit for Ext4 {
 }
 
 /// Where the journal lies, in bytes. Nowhere, if there is none or it is mapped as ext3 did.
-fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Vec<Range<u64>>> {
+fn journal(fs: &fs_ext4::Filesystem) -> fs_ext4::Result<Ranges> {
     if fs.sb.journal_inode == 0 {
-        return Ok(Vec::new());
+        return Ok(Ranges::new());
     }
     let (inode, _) = fs.read_inode_verified(fs.sb.journal_inode)?;
     if !inode.has_extents() {
-        return Ok(Vec::new());
+        return Ok(Ranges::new());
     }
     let block = u64::from(fs.sb.block_size());
     let extents = fs_ext4::extent::collect_all(&inode.block, fs.dev.as_ref(), fs.sb.block_size())?;
     let range = |first: u64, blocks: u16| {
         Some(first.checked_mul(block)?..first.checked_add(blocks.into())?.checked_mul(block)?)
     };
-    let ranges: Option<Vec<_>> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
+    let ranges: Option<Ranges> = extents.iter().map(|e| range(e.physical_block, e.length)).collect();
     ranges.ok_or(fs_ext4::Error::CorruptExtentTree("the journal lies outside the file system"))
 }

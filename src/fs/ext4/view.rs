@@ -48,18 +48,28 @@ impl Ext4View {
         Ok(Self { fs, device })
     }
 
-    /// When the content of what is at `path` was last changed, a link not followed in its last part; `None` if
-    /// nothing is.
+    /// When what is at `path`, a link not followed in its last part, was last changed; `None` if nothing is there.
     ///
     /// # Errors
     /// [`Error::Corrupt`]
     pub fn modified(&self, path: &ImagePath) -> Result<Option<Time>, Error> {
-        self.inode(path)?.map(|found| self.modified_of(path, &found)).transpose()
+        self.inode(path)?.map(|found| self.time_of(path, &found)).transpose()
     }
 
-    fn modified_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Time, Error> {
+    fn time_of(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Time, Error> {
         let time = self.device.modified(found.accessed().seconds(), found.modified().seconds());
-        time.map_err(|e| Error::io(format!("reading the times of {path}"), e))
+        time.map_err(|e| Error::io(format!("reading the time of {path}"), e))
+    }
+
+    /// What is told of an inode that is at `path`, or of an entry of the directory there.
+    fn told(&self, path: &ImagePath, found: &ext4_view::Metadata) -> Result<Metadata, Error> {
+        let attributes = Attributes {
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+            mtime: self.time_of(path, found)?.seconds,
+        };
+        Ok(Metadata { kind: kind(found.file_type()), len: found.len(), attributes: Some(attributes) })
     }
 
     fn inode(&self, path: &ImagePath) -> Result<Option<ext4_view::Metadata>, Error> {
@@ -73,32 +83,21 @@ impl Ext4View {
 
 impl FsRead for Ext4View {
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
-        let Some(found) = self.inode(path)? else { return Ok(None) };
-        let kind = kind(found.file_type());
-        let attributes = Attributes {
-            mode: found.mode() & 0o7777,
-            uid: found.uid(),
-            gid: found.gid(),
-            mtime: self.modified_of(path, &found)?.seconds,
-        };
-        Ok(Some(Metadata { kind, len: found.len(), attributes: Some(attributes) }))
+        self.inode(path)?.map(|found| self.told(path, &found)).transpose()
     }
 
-    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
-        let mut names = Vec::new();
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        let mut entries = Vec::new();
         for entry in self.fs.read_dir(path.as_str()).map_err(|e| damaged(path, &e))? {
             let entry = entry.map_err(|e| damaged(path, &e))?;
-            let name = entry.file_name();
-            let name = name
-                .as_str()
-                .map_err(|_| Error::path(path, format!("holds a name that is not UTF-8: {name:?}")))?;
-            if name != "." && name != ".." {
-                let kind = kind(entry.file_type().map_err(|e| damaged(path, &e))?);
-                names.push((name.to_owned(), kind));
+            let name = entry.file_name().as_ref().to_vec();
+            if name != b"." && name != b".." {
+                let found = entry.metadata().map_err(|e| damaged(path, &e))?;
+                entries.push((name, self.told(path, &found)?));
             }
         }
-        names.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(names)
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
     }
 
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {

@@ -9,10 +9,10 @@ use std::io;
 use std::ops::Range;
 
 use super::bpb::{Bpb, table_entry};
-use crate::disk::{ReadAt, WriteAt};
+use crate::disk::{ReadAt, WriteAt, cut};
 
 /// At most this much is cleared by one transfer.
-const PIECE: usize = 1 << 16;
+const PIECE: u64 = 1 << 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,14 +40,10 @@ impl<D: WriteAt> Clearing<D> {
 
     fn clear(&self, index: u64) -> io::Result<()> {
         let start = self.data_offset + index * self.cluster_len;
-        let zeros = vec![0; self.cluster_len.min(PIECE as u64) as usize];
-        let mut at = start;
-        while at < start + self.cluster_len {
-            let n = (start + self.cluster_len - at).min(zeros.len() as u64);
-            self.device.write_at(at, &zeros[..n as usize])?;
-            at += n;
-        }
-        Ok(())
+        let zeros = vec![0; self.cluster_len.min(PIECE) as usize];
+        cut(start..start + self.cluster_len, PIECE).try_for_each(|piece| {
+            self.device.write_at(piece.start, &zeros[..(piece.end - piece.start) as usize])
+        })
     }
 }
 

@@ -51,63 +51,29 @@ impl<D: WriteAt> Fat<D> {
         self.fs.root_dir()
     }
 
-    fn dir(&self, path: &ImagePath) -> Result<fatfs::Dir<'_, Stream<Device<D>>>, Error> {
-        match path.as_str().trim_start_matches('/') {
-            "" => Ok(self.root()),
-            relative => self.root().open_dir(relative).map_err(|e| explain(path, e)),
-        }
-    }
-
-    /// Kind and length of what is at `path`; names compare without regard to case.
-    fn entry(&self, path: &ImagePath) -> Result<Option<(FileKind, u64)>, Error> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Ok(Some((FileKind::Directory, 0)));
-        };
-        let parent = match self.dir(&parent) {
-            Err(Error::Path { .. }) => return Ok(None),
-            other => other?,
-        };
-        for entry in parent.iter() {
-            let entry = entry.map_err(|e| explain(path, e))?;
-            let matches = entry.file_name().to_uppercase() == name.to_uppercase()
-                || entry.short_file_name().eq_ignore_ascii_case(name);
-            if matches {
-                let kind = if entry.is_dir() { FileKind::Directory } else { FileKind::File };
-                return Ok(Some((kind, entry.len())));
-            }
-        }
-        Ok(None)
+    /// The reader, which sees what was written so far: the library keeps back nothing but counts.
+    fn view(&self) -> Result<FatView<&Device<D>>, Error> {
+        FatView::open(&self.device)
     }
 }
 
 impl<D: WriteAt> FsRead for Fat<D> {
     fn metadata(&self, path: &ImagePath) -> Result<Option<Metadata>, Error> {
-        Ok(self.entry(path)?.map(|(kind, len)| Metadata { kind, len, attributes: None }))
+        self.view()?.metadata(path)
     }
 
-    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
-        let mut names = Vec::new();
-        for entry in self.dir(path)?.iter() {
-            let entry = entry.map_err(|e| explain(path, e))?;
-            let name = entry.file_name();
-            if name != "." && name != ".." {
-                names.push((name, if entry.is_dir() { FileKind::Directory } else { FileKind::File }));
-            }
-        }
-        names.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(names)
+    fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+        self.view()?.entries(path)
     }
 
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
-        let relative = path.as_str().trim_start_matches('/');
-        let mut file = self.root().open_file(relative).map_err(|e| explain(path, e))?;
-        io::copy(&mut file, out).map(drop).map_err(|e| explain(path, e))
+        self.view()?.read(path, out)
     }
 }
 
 impl<D: WriteAt> FsEdit for Fat<D> {
     fn write(&self, path: &ImagePath, content: &mut dyn Read, _attributes: Attributes) -> Result<(), Error> {
-        if let Some((FileKind::Directory, _)) = self.entry(path)? {
+        if self.metadata(path)?.is_some_and(|found| found.kind == FileKind::Directory) {
             return Err(Error::path(path, "is a directory, and a file is to be put in its place"));
         }
         let relative = path.as_str().trim_start_matches('/');
@@ -120,12 +86,12 @@ impl<D: WriteAt> FsEdit for Fat<D> {
     }
 
     fn create_dir(&self, path: &ImagePath, _attributes: Attributes) -> Result<(), Error> {
-        if self.entry(path)?.is_some() {
+        if self.metadata(path)?.is_some() {
             return Err(Error::path(path, "something is there already"));
         }
         let relative = path.as_str().trim_start_matches('/');
         self.root().create_dir(relative).map_err(|e| explain(path, e))?;
-        let offset = FatView::open(&self.device)?.directory_offset(path)?;
+        let offset = self.view()?.directory_offset(path)?;
         let offset = offset.ok_or_else(|| Error::corrupt(path, "it was made and is not there"))?;
         dot_entries::repair(&self.device, offset, path)
     }

@@ -1,5 +1,5 @@
-//! A second, read-only reader of FAT that shares no code with the editor: what the editor wrote is
-//! checked with it.
+//! The reader of FAT, which shares no code with the library that writes it: the editor looks with it where
+//! things are, and what was written is checked with it.
 
 use std::io::Write;
 
@@ -38,36 +38,10 @@ impl<D: ReadAt> FatView<D> {
         Ok(Self { device, bpb })
     }
 
-    /// The content of the file at `path`; `None` if nothing is there.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] for a chain that ends early, loops or leaves the file system;
-    /// [`Error::Path`] for a directory.
-    pub fn content(&self, path: &ImagePath) -> Result<Option<Vec<u8>>, Error> {
-        let mut content = Vec::new();
-        let found = self.copy(path, &mut |bytes| {
-            content.extend(bytes);
-            Ok(())
-        })?;
-        Ok(found.then_some(content))
-    }
-
-    /// Gives the content of the file at `path` to `put`, a cluster at a time; says whether there is one.
-    fn copy(&self, path: &ImagePath, put: Put<'_>) -> Result<bool, Error> {
-        match self.find(path)? {
-            None => Ok(false),
-            Some(Found::Entry(Entry { is_dir: false, first_cluster, len, .. })) => {
-                self.chain(first_cluster, Some(len), path, put)?;
-                Ok(true)
-            }
-            Some(_) => Err(Error::path(path, "is a directory")),
-        }
-    }
-
     /// The volume label: the one in the root directory, or else the one in the boot sector.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], as for [`FatView::content`].
+    /// [`Error::Corrupt`] for a chain that ends early, loops or leaves the file system.
     pub fn label(&self) -> Result<String, Error> {
         let root = self.directory(&Found::Root, &ImagePath::root())?;
         let entries = root.chunks_exact(ENTRY_LEN).take_while(|raw| raw[0] != 0);
@@ -124,15 +98,6 @@ impl<D: ReadAt> FatView<D> {
         }
     }
 
-    /// The entries of the directory at `path`, sorted by name, without `.` and `..`.
-    fn listed(&self, path: &ImagePath) -> Result<Vec<Entry>, Error> {
-        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
-        let mut entries = parse(&self.directory(&found, path)?);
-        entries.retain(|entry| entry.name != "." && entry.name != "..");
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
-    }
-
     fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len];
         self.device.read_at(offset, &mut bytes).map_err(|e| Error::io("reading the FAT file system", e))?;
@@ -185,33 +150,28 @@ impl<D: ReadAt> FsRead for FatView<D> {
         }))
     }
 
-    fn list(&self, path: &ImagePath) -> Result<Vec<(String, FileKind)>, Error> {
-        let listed = self.listed(path)?.into_iter();
-        Ok(listed
-            .map(|entry| {
-                let kind = entry.metadata().kind;
-                (entry.name, kind)
-            })
-            .collect())
-    }
-
-    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
-        let copying = |e| Error::io(format!("copying {path}"), e);
-        match self.copy(path, &mut |bytes| out.write_all(bytes).map_err(copying))? {
-            true => Ok(()),
-            false => Err(Error::path(path, "no such file or directory")),
-        }
-    }
-
     // not by a path for each name: a directory is read once, and an entry is what it is also where two
     // have one name
     fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
-        let listed = self.listed(path)?.into_iter();
-        Ok(listed
-            .map(|entry| {
-                let metadata = entry.metadata();
-                (entry.name.into_bytes(), metadata)
-            })
-            .collect())
+        let found = self.find(path)?.ok_or_else(|| Error::path(path, "no such directory"))?;
+        let mut entries = parse(&self.directory(&found, path)?);
+        entries.retain(|entry| entry.name != "." && entry.name != "..");
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let told = entries.into_iter().map(|entry| {
+            let metadata = entry.metadata();
+            (entry.name.into_bytes(), metadata)
+        });
+        Ok(told.collect())
+    }
+
+    fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+        match self.find(path)? {
+            Some(Found::Entry(Entry { is_dir: false, first_cluster, len, .. })) => {
+                let copying = |e| Error::io(format!("copying {path}"), e);
+                self.chain(first_cluster, Some(len), path, &mut |bytes| out.write_all(bytes).map_err(copying))
+            }
+            Some(_) => Err(Error::path(path, "is a directory")),
+            None => Err(Error::path(path, "no such file or directory")),
+        }
     }
 }

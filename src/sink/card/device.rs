@@ -55,6 +55,7 @@ mod linux {
     use rustix::io::Errno;
 
     use super::Card;
+    use crate::disk::cut;
     use crate::io::{AlignedBuf, is_aligned};
 
     /// Zeros are written in pieces of this many bytes, where the kernel does not do it itself.
@@ -131,13 +132,9 @@ mod linux {
                 Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NODEV | Errno::NOSYS) => {}
                 Err(e) => return Err(e.into()),
             }
-            let mut at = range.start;
-            while at < range.end {
-                let n = (range.end - at).min(PIECE as u64);
-                self.file.write_all_at(&ZEROS[..n as usize], at)?;
-                at += n;
-            }
-            Ok(())
+            cut(range, PIECE as u64).try_for_each(|piece| {
+                self.file.write_all_at(&ZEROS[..(piece.end - piece.start) as usize], piece.start)
+            })
         }
 
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! All cards of a run, from the first chunk of the base to what became of each.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -16,6 +16,7 @@ use crate::io::CancelToken;
 use crate::progress::Progress;
 use crate::sink::source::Source;
 use crate::sink::streaming::{Pending, StreamingWriter};
+use crate::sink::threads::returned;
 
 /// Cards that are going to be written. Nothing is written yet.
 pub struct Flash {
@@ -48,18 +49,15 @@ impl Flash {
             }
         };
         let cards = self.cards.finish(Some(source.len()));
-        let windows = Windows::new(&source, base);
-        let job = Job { base: base.to_owned(), source: &source, windows: &windows, contents, progress };
+        let windows = Windows::new(&source);
+        let job = Job { source: &source, windows: &windows, contents, progress };
         thread::scope(|scope| {
             let job = &job;
             let running: Vec<_> = cards
                 .into_iter()
                 .map(|card| scope.spawn(move || card.wait().map(|card| job.card(card))))
                 .collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, Option<Outcome>>| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            running.into_iter().filter_map(join).collect()
+            running.into_iter().filter_map(|card| returned(card.join())).collect()
         })
     }
 
@@ -89,7 +87,6 @@ fn outcome(mut card: CardWriter, result: Result<Done, Error>) -> Outcome {
 
 /// What the cards of a run share.
 struct Job<'a> {
-    base: PathBuf,
     source: &'a Source,
     windows: &'a Windows<'a>,
     contents: &'a Contents<'a>,
@@ -119,8 +116,9 @@ impl Job<'_> {
             card: card.target.card_name.clone(),
             source: failure.into(),
         })?;
-        let base = FileDevice::open(&self.base)
-            .map_err(|e| Error::Base { path: self.base.clone(), source: e.into() })?;
+        let path = self.source.path();
+        let base =
+            FileDevice::open(path).map_err(|e| Error::Base { path: path.to_owned(), source: e.into() })?;
         let plan = Plan::new(self.source, base, patch, card)?;
         plan.notes.iter().for_each(|note| self.progress.note(note));
         if !card.is_begun() {

@@ -22,11 +22,15 @@ use super::verify::Verifier;
 use super::windows::{WINDOW, Window, Windows};
 use super::writer::CardWriter;
 use super::{Proof, Still};
+use crate::disk::Cached;
 use crate::io::AlignedBuf;
-use crate::progress::{Progress, Step, Unit};
+use crate::progress::{Progress, Step};
+use crate::sink::threads::{cause, returned};
 
 /// Where nothing is checked, not more often than this, which is enough for the bar to tell the truth.
 const SYNC_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes that are read of the card at once when its file systems are looked at.
+const PROOF_BLOCK: usize = 64 * 1024;
 /// How far the writer may run ahead of that, in windows.
 const AHEAD: usize = 32;
 
@@ -54,8 +58,7 @@ pub(super) fn run(
     progress: &dyn Progress,
 ) -> Result<Done, Error> {
     let (name, node) = (&card.target.card_name, &card.target.node);
-    let writing =
-        progress.begin(&format!("writing {node} to {name}"), Unit::Bytes, Some(plan.todo.total() + HEAD));
+    let writing = progress.begin(&format!("writing {node} to {name}"), Some(plan.todo.total() + HEAD));
     if let Some(wrong) = &card.checked.wrong {
         progress.note(&format!(
             "{name}: what was written at byte {} did not read back at first; it is compared once more",
@@ -64,7 +67,7 @@ pub(super) fn run(
     }
     let mut verifier = Verifier::new(card, &*plan.image);
     let reading = card.options.verify.then(|| {
-        let step = progress.begin(&format!("checking {name}"), Unit::Bytes, Some(plan.to_check()));
+        let step = progress.begin(&format!("checking {name}"), Some(plan.to_check()));
         (step, &mut verifier)
     });
     let reading = thread::scope(|scope| {
@@ -75,22 +78,13 @@ pub(super) fn run(
         let follower = scope.spawn(move || follow(card, plan, &passed, step, reading, progress));
         let written = write(card, &pieces, &to_verifier);
         drop((pieces, to_verifier));
-        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let followed = follower.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // Who ended because of another one's failure says that it was cancelled.
-        let mut faults = Vec::new();
-        let mut step = None;
-        match followed {
-            Ok(checked) => step = checked,
-            Err(fault) => faults.push(fault),
-        }
-        faults.extend(written.err());
-        faults.extend(read.err());
-        if faults.is_empty() {
-            return Ok(step);
-        }
-        let cause = faults.iter().position(|fault| !matches!(fault, Error::Cancelled)).unwrap_or(0);
-        Err(faults.swap_remove(cause))
+        let read = returned(reader.join());
+        let (step, fault) = match returned(follower.join()) {
+            Ok(step) => (step, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let faults = [fault, written.err(), read.err()];
+        cause(faults.into_iter().flatten().collect()).map_or(Ok(step), Err)
     })?;
 
     // The image covers the probes before its end.
@@ -105,7 +99,8 @@ pub(super) fn run(
         verifier.samples(&plan.used)?;
         let reader =
             Arc::new(CardReader::new(Arc::clone(&card.target.card), plan.image.len(), head.to_vec()));
-        proof(Arc::clone(&reader) as _).map_err(|failure| match reader.take_fault() {
+        let cached = Arc::new(Cached::new(Arc::clone(&reader), PROOF_BLOCK));
+        proof(cached).map_err(|failure| match reader.take_fault() {
             Some((offset, fault)) if card.is_gone(&fault) => card.io("reading back", offset)(fault),
             _ => Error::Proof { card: name.clone(), source: failure.into() },
         })?;

@@ -40,7 +40,7 @@ impl Plan {
         let len = source.len();
         let image: Arc<dyn ReadAt> = Arc::new(Patched::new(base, patch.clone()));
         let blocks: Ranges = patch.blocks().map(|(at, bytes)| at..at + bytes.len() as u64).collect();
-        let mut stored: Ranges = source.data().iter().cloned().collect();
+        let mut stored = source.data().clone();
         blocks.iter().for_each(|range| stored.insert(range));
         let mut notes = Vec::new();
         let used: Ranges = if full {

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::device::Card;
 use super::layout::SYNC_EVERY;
-use crate::disk::Ranges;
+use crate::disk::{Ranges, cut};
 use crate::io::{AlignedBuf, CancelToken};
 
 /// The card is told to store what it got after so many bytes. Cards of tests are small.
@@ -36,12 +36,11 @@ impl Written {
 
     /// Whether `card` gives it back. `buffer` has [`PIECE`] bytes.
     fn is_on(&self, card: &dyn Card, buffer: &mut AlignedBuf) -> io::Result<bool> {
-        let (mut at, mut sum) = (self.range.start, 0);
-        while at < self.range.end {
-            let piece = &mut buffer[..(self.range.end - at).min(PIECE) as usize];
-            card.read_at(at, piece)?;
-            sum = crc32c::crc32c_append(sum, piece);
-            at += piece.len() as u64;
+        let mut sum = 0;
+        for piece in cut(self.range.clone(), PIECE) {
+            let read = &mut buffer[..(piece.end - piece.start) as usize];
+            card.read_at(piece.start, read)?;
+            sum = crc32c::crc32c_append(sum, read);
         }
         Ok(sum == self.sum)
     }

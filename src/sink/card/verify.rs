@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::error::Error;
 use super::writer::CardWriter;
-use crate::disk::{Ranges, ReadAt};
+use crate::disk::{Ranges, ReadAt, cut};
 use crate::io::AlignedBuf;
 use crate::progress::Progress;
 
@@ -44,29 +44,24 @@ impl<'a> Verifier<'a> {
         progress: &dyn Progress,
         mut seen: impl FnMut(u64),
     ) -> Result<(), Error> {
-        let mut at = range.start;
-        while at < range.end {
+        for piece in cut(range, PIECE) {
             self.card.check()?;
-            let len = (range.end - at).min(PIECE);
+            let (at, len) = (piece.start, piece.end - piece.start);
             if let Some(found) = self.compare(at, len)? {
                 self.try_again(at, len, found, progress)?;
             }
             seen(len);
-            at += len;
         }
         Ok(())
     }
 
     /// Compares `range` and accepts no difference.
     pub(super) fn strictly(&mut self, range: Range<u64>) -> Result<(), Error> {
-        let mut at = range.start;
-        while at < range.end {
+        for piece in cut(range, PIECE) {
             self.card.check()?;
-            let len = (range.end - at).min(PIECE);
-            if let Some(found) = self.compare(at, len)? {
+            if let Some(found) = self.compare(piece.start, piece.end - piece.start)? {
                 return Err(self.bad(found, false));
             }
-            at += len;
         }
         Ok(())
     }
@@ -78,17 +73,9 @@ impl<'a> Verifier<'a> {
         let again = self.again.map(|at| at..at + PIECE);
         let mut wanted: Ranges = first.into_iter().collect();
         again.iter().flat_map(|r| used.within(r.clone())).for_each(|r| wanted.insert(r));
-        let total = used.total();
-        let mut before = 0;
-        for range in used.iter() {
-            let len = range.end - range.start;
-            let places = before * SAMPLES / total.max(1)..(before + len) * SAMPLES / total.max(1);
-            for n in places {
-                let start = range.start + (n * total / SAMPLES).saturating_sub(before).min(len);
-                let start = start - start % SAMPLE;
-                used.within(start..start + SAMPLE).for_each(|r| wanted.insert(r));
-            }
-            before += len;
+        for place in used.samples(SAMPLES, SAMPLE) {
+            let start = place.start - place.start % SAMPLE;
+            used.within(start..start + SAMPLE).for_each(|r| wanted.insert(r));
         }
         wanted.iter().try_for_each(|range| self.strictly(range))
     }

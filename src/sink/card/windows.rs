@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::{Deref, Range};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
@@ -25,7 +24,6 @@ pub(super) const WINDOW: u64 = CHUNK as u64;
 /// The base, shared by all cards.
 pub(super) struct Windows<'s> {
     source: &'s Source,
-    path: PathBuf,
     recent: Mutex<VecDeque<(u64, Arc<Slot>)>>,
     pool: BufferPool,
 }
@@ -53,10 +51,9 @@ impl Deref for Window {
 }
 
 impl<'s> Windows<'s> {
-    /// The base that `source` reads from `path`.
-    pub(super) fn new(source: &'s Source, path: &Path) -> Self {
-        let pool = BufferPool::new(CHUNK, REMEMBERED);
-        Self { source, path: path.to_owned(), recent: Mutex::default(), pool }
+    /// The base that `source` reads.
+    pub(super) fn new(source: &'s Source) -> Self {
+        Self { source, recent: Mutex::default(), pool: BufferPool::new(CHUNK, REMEMBERED) }
     }
 
     /// The window at `offset`, a multiple of [`WINDOW`].
@@ -77,19 +74,18 @@ impl<'s> Windows<'s> {
         };
         // who comes second waits until the first has read
         let read = slot.get_or_init(|| self.read(offset).map(Arc::new).map_err(Arc::new));
-        read.clone().map_err(|source| Error::Base { path: self.path.clone(), source })
+        read.clone().map_err(|source| Error::Base { path: self.source.path().to_owned(), source })
     }
 
     fn read(&self, offset: u64) -> io::Result<Window> {
         let mut buffer = self.pool.take();
         let mut at = offset;
         let end = (offset + WINDOW).min(self.source.len());
-        for range in self.source.data().iter().filter(|r| r.start < end && r.end > offset) {
-            let (from, to) = (range.start.max(offset), range.end.min(end));
-            buffer[(at - offset) as usize..(from - offset) as usize].fill(0);
-            let part = &mut buffer[(from - offset) as usize..(to - offset) as usize];
-            self.source.read_raw(from, part)?;
-            at = to;
+        for range in self.source.data().within(offset..end) {
+            buffer[(at - offset) as usize..(range.start - offset) as usize].fill(0);
+            let part = &mut buffer[(range.start - offset) as usize..(range.end - offset) as usize];
+            self.source.read(range.start, part)?;
+            at = range.end;
         }
         buffer[(at - offset) as usize..].fill(0);
         Ok(Window { offset, buffer })

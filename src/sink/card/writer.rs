@@ -15,12 +15,13 @@ use super::layout::{HEAD, UNIT};
 use super::probe::Probe;
 use super::read_back::{self, Found, Written};
 use super::{Head, Options, Target};
-use crate::disk::Ranges;
+use crate::disk::{Ranges, cut};
 use crate::io::chunk::Chunk;
 use crate::io::stream::{Delivery, Subscriber};
 use crate::io::{AlignedBuf, CancelToken, is_zero};
-use crate::progress::{Progress, Silent, Unit};
+use crate::progress::{Progress, Silent};
 use crate::sink::streaming::{Hold, Target as StreamTarget};
+use crate::sink::threads::returned;
 
 /// Zeros are written in pieces of this many bytes, so that the work can be stopped between them.
 const ZERO_PIECE: u64 = 64 << 20;
@@ -141,15 +142,13 @@ impl CardWriter {
             self.zero(len - HEAD..len)?;
             return card.sync().map_err(self.io("writing", 0));
         }
-        let step = progress.begin(&format!("wiping {}", self.target.card_name), Unit::Bytes, Some(len));
-        let mut at = HEAD;
-        while at < len {
+        let step = progress.begin(&format!("wiping {}", self.target.card_name), Some(len));
+        for piece in cut(HEAD..len, ZERO_PIECE) {
             self.check()?;
-            let end = (at + ZERO_PIECE).min(len);
-            self.zero(at..end)?;
-            card.sync().map_err(self.io("writing", at))?;
+            let Range { start, end } = piece;
+            self.zero(piece)?;
+            card.sync().map_err(self.io("writing", start))?;
             step.set_position(end);
-            at = end;
         }
         step.finish();
         Ok(())
@@ -222,7 +221,7 @@ impl StreamTarget for CardWriter {
             }
             ended.cancel();
             drop(written);
-            follower.map(|f| f.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            follower.map(|follower| returned(follower.join()))
         });
         self.checked = found.unwrap_or_default();
     }

@@ -7,6 +7,7 @@ import base64
 import http.server
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -40,7 +41,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with open(pki + "/ca.crt", "rb") as file:
             data = base64.b64encode(file.read()).decode()
         config = f"clusters:\n- cluster:\n    certificate-authority-data: {data}\n"
-        self.answer(200, json.dumps({"kind": "ConfigMap", "data": {"kubeconfig": config}}).encode())
+        data = {"kubeconfig": config}
+        with open(store + "/bootstrap-token") as file:
+            for token in re.findall(r"^[ -]*token: *\"?([a-z0-9]{6})\.", file.read(), re.M):
+                data["jws-kubeconfig-" + token] = "signature"
+        self.answer(200, json.dumps({"kind": "ConfigMap", "data": data}, separators=(",", ":")).encode())
 
     def do_GET(self):
         if self.path in ("/livez", "/readyz"):

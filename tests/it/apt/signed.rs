@@ -144,12 +144,7 @@ impl Client {
     }
 
     fn fetcher(&self, offline: bool) -> Fetcher<'_> {
-        let patience = Patience {
-            attempts: 3,
-            first_delay: Duration::from_millis(1),
-            longest_delay: Duration::from_millis(5),
-            stall: Duration::from_secs(10),
-        };
+        let patience = Patience { attempts: 3, stall: Duration::from_secs(10) };
         Fetcher { cache: &self.cache, offline, patience, cancel: CancelToken::default(), progress: &Silent }
     }
 

@@ -9,8 +9,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::{CLOCK, bake};
+use crate::writable::Memory;
 use pibake::bake::Error;
-use pibake::disk::{MemoryDevice, ReadAt};
+use pibake::disk::ReadAt;
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use rand::rngs::StdRng;
@@ -22,7 +23,7 @@ const HANG: Duration = Duration::from_secs(20);
 
 /// A base with some of its bytes changed.
 struct Flipped {
-    base: Arc<MemoryDevice>,
+    base: Arc<Memory>,
     flips: BTreeMap<u64, u8>,
 }
 
@@ -92,7 +93,7 @@ fn damage(bytes: Vec<u8>, places: Places, region: Range<u64>, cases: Range<u64>)
         .step_by(512)
         .filter(|at| bytes[*at as usize..*at as usize + 512].iter().any(|b| *b != 0))
         .collect();
-    let base = Arc::new(MemoryDevice::new(bytes));
+    let base = Arc::new(Memory(bytes));
     let run = move |case: u64| {
         let mut rng = StdRng::seed_from_u64(case);
         let flips = (0..rng.random_range(1..=16))

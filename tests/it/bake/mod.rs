@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::writable::WritableFile;
+use crate::writable::{Memory, WritableFile};
 use pibake::bake::{Clock, Error};
-use pibake::disk::{FileDevice, MemoryDevice, Patch, Patched, ReadAt, WriteAt};
+use pibake::disk::{FileDevice, Patch, Patched, ReadAt, WriteAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use support::images::{self, Spec};
@@ -293,6 +293,6 @@ fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
 
 #[test]
 fn an_image_of_nothing_is_refused() {
-    let zeros: Arc<dyn ReadAt> = Arc::new(MemoryDevice::new(vec![0; 1 << 20]));
+    let zeros: Arc<dyn ReadAt> = Arc::new(Memory(vec![0; 1 << 20]));
     assert!(matches!(bake(zeros, &recipe(), CLOCK), Err(Error::Table(_))));
 }

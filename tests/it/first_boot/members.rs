@@ -6,6 +6,8 @@ use super::pki;
 
 const JOIN: &str = "kubeadm join --config /etc/pibake/kubeadm.yaml --ignore-preflight-errors DirAvailable--etc-kubernetes-manifests";
 const COMPLETE: &str = "kubeadm join phase kubelet-start --config /etc/pibake/kubeadm.yaml";
+/// What cluster-info holds beside the CA: a signature by each token that is accepted.
+const KNOWN: &str = ",\"jws-kubeconfig-abcdef\":\"eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9..a\"";
 const RESET: &str = "kubeadm reset --force";
 const PEM: &str = "var/lib/kubelet/pki/kubelet-client-current.pem";
 
@@ -170,12 +172,12 @@ fn waits(spoil: &dyn Fn(&Node), mend: &dyn Fn(&Node)) -> String {
 
 #[test]
 fn what_answers_in_the_control_planes_place_is_said() {
-    let ca = |cluster: &pki::Cluster| {
+    let info = |cluster: &pki::Cluster, signatures: &str| {
         let mut encode = support::tool("sh", "dash");
         encode.args(["-c", "printf %s \"$1\" | base64 -w 0", "sh", &cluster.authority]);
         let data = support::run(&mut encode);
         format!(
-            "200\n{{\"kind\":\"ConfigMap\",\"data\":{{\"kubeconfig\":\"clusters:\\n- cluster:\\n    certificate-authority-data: {data}\\n    server: https://10.0.0.1:6443\\n\"}}}}"
+            "200\n{{\"kind\":\"ConfigMap\",\"data\":{{\"kubeconfig\":\"clusters:\\n- cluster:\\n    certificate-authority-data: {data}\\n    server: https://10.0.0.1:6443\\n\"{signatures}}}}}"
         )
     };
     let mut said = String::new();
@@ -191,7 +193,9 @@ fn what_answers_in_the_control_planes_place_is_said() {
     case("livez", "200\n<!DOCTYPE html><title>Router</title>");
     case("livez", "401\n<html>Sign in</html>");
     case("livez", "404\n404 page not found");
-    case("cluster-info", &ca(pki::other()));
+    case("cluster-info", &info(pki::other(), KNOWN));
+    case("cluster-info", &info(pki::cluster(), ""));
+    case("cluster-info", &info(pki::cluster(), &KNOWN.replace("abcdef", "bcdefg")));
     said += &waits(&|node| node.state("not-tls", ""), &|node| node.unset_state("not-tls"));
     said += &waits(&|node| node.unset_state("control-plane-up"), &|node| node.state("control-plane-up", ""));
     insta::assert_snapshot!(said);
@@ -200,7 +204,8 @@ fn what_answers_in_the_control_planes_place_is_said() {
     for (answer, text) in [
         ("livez", "401\n{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"reason\":\"Unauthorized\"}".to_owned()),
         ("livez", "403\n{\"kind\": \"Status\", \"reason\": \"Forbidden\"}".to_owned()),
-        ("cluster-info", ca(pki::cluster())),
+        ("cluster-info", info(pki::cluster(), KNOWN)),
+        ("cluster-info", info(pki::cluster(), &format!(",\"jws-kubeconfig-bcdefg\":\"a..b\"{KNOWN}"))),
     ] {
         let node = Node::new(Role::Worker);
         node.state(&format!("answers/{answer}"), &text);

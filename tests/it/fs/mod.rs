@@ -62,12 +62,12 @@ fn edit(boot: &dyn FsEdit, root: &dyn FsEdit) {
         fs.write(&at("large file.bin"), &mut &large[..], Attributes { mode: 0o4750, uid: 1000, ..ROOT })
             .unwrap();
         assert_eq!(content(fs, at("large file.bin").as_str()), large);
-        let before = fs.list(&path(below)).unwrap().len();
+        let before = fs.names(&path(below)).unwrap().len();
         for n in 0..60 {
             let name = at(&format!("a rather long file name, number {n}"));
             fs.write(&name, &mut name.as_str().as_bytes(), ROOT).unwrap();
         }
-        assert_eq!(fs.list(&path(below)).unwrap().len(), before + 60);
+        assert_eq!(fs.names(&path(below)).unwrap().len(), before + 60);
         assert!(remove_all(fs, &at("a rather long file name, number 7")).unwrap());
         assert!(!remove_all(fs, &at("a rather long file name, number 7")).unwrap());
         assert!(matches!(fs.write(&path(below), &mut &b""[..], ROOT), Err(Error::Path { .. })));
@@ -162,7 +162,7 @@ fn directories_with_an_index() {
         fs.write(&path(&format!("/etc/many/added-{n}")), &mut &b"x"[..], ROOT).unwrap();
         fs.remove(&path(&format!("/etc/many/file-with-a-name-{}", n * 7))).unwrap();
     }
-    assert_eq!(fs.list(&path("/etc/many")).unwrap().len(), 3000);
+    assert_eq!(fs.names(&path("/etc/many")).unwrap().len(), 3000);
     boot.finish().unwrap();
     fs.finish().unwrap();
     images::assert_clean(&image, places);
@@ -267,7 +267,7 @@ fn a_fat_that_leads_in_circles_is_found_out() {
     device.write_at(bpb.data_offset, &[0xe5; 1024]).unwrap();
     let fs = Fat::open(device, CLOCK).unwrap();
     for result in [
-        fs.list(&path("/")).map(drop),
+        fs.names(&path("/")).map(drop),
         fs.write(&path("/cmdline.txt"), &mut &b"x"[..], ROOT),
         fs.metadata(&path("/cmdline.txt")).map(drop),
     ] {

@@ -174,6 +174,6 @@ fn nothing_is_found_where_nothing_is_and_garbage_never_panics() {
         let len = at + magic.len() + noise.random_range(0..140_000);
         let mut bytes = noise::fill(&mut noise, len);
         bytes[at..at + magic.len()].copy_from_slice(magic);
-        probe(&pibake::disk::MemoryDevice::new(bytes) as &dyn ReadAt).unwrap();
+        probe(&crate::writable::Memory(bytes) as &dyn ReadAt).unwrap();
     }
 }

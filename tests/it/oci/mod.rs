@@ -15,7 +15,7 @@ use pibake::base::{Cache, Fetcher, Patience};
 use pibake::error::one_line;
 use pibake::io::CancelToken;
 use pibake::oci::{self, Archive, Credentials, Image};
-use pibake::progress::{Progress, Silent, Step, Unit};
+use pibake::progress::{Progress, Silent, Step};
 use pibake::registry::Reference;
 
 /// Who pulls: a cache, logins and mirrors of its own.
@@ -31,7 +31,7 @@ struct Machine {
 struct Notes(Mutex<Vec<String>>);
 
 impl Progress for Notes {
-    fn begin(&self, _what: &str, _unit: Unit, _total: Option<u64>) -> Box<dyn Step> {
+    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
         Box::new(Silent)
     }
 
@@ -67,12 +67,7 @@ impl Machine {
 
     fn with<T>(&self, work: impl FnOnce(&Fetcher<'_>) -> T) -> T {
         let cache = Cache::open(&self.dir.path().join("cache")).unwrap();
-        let patience = Patience {
-            attempts: 3,
-            first_delay: Duration::from_millis(5),
-            longest_delay: Duration::from_secs(2),
-            stall: Duration::from_secs(5),
-        };
+        let patience = Patience { attempts: 3, stall: Duration::from_secs(5) };
         let (offline, cancel) = (self.offline, CancelToken::default());
         work(&Fetcher { cache: &cache, offline, patience, cancel, progress: &self.notes })
     }

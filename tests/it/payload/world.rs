@@ -251,12 +251,7 @@ impl World {
 
     pub fn with<T>(&self, offline: bool, work: impl FnOnce(&Fetcher<'_>) -> T) -> T {
         let cache = Cache::open(&self.dir.path().join("cache")).unwrap();
-        let patience = Patience {
-            attempts: 2,
-            first_delay: Duration::from_millis(5),
-            longest_delay: Duration::from_millis(50),
-            stall: Duration::from_secs(20),
-        };
+        let patience = Patience { attempts: 2, stall: Duration::from_secs(20) };
         work(&Fetcher { cache: &cache, offline, patience, cancel: CancelToken::default(), progress: &Silent })
     }
 

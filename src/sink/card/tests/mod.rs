@@ -290,7 +290,7 @@ fn a_card_that_stands_still_does_not_hold_up_its_neighbour() {
 fn stopped_at_any_moment() {
     let image = Image::new();
     let (mut stopped, mut done) = (0, 0);
-    for at in (1..700).step_by(13) {
+    for at in (1..375).step_by(7) {
         let cancel = CancelToken::default();
         let card = MockCard::new(CARD, Faults { cancel: Some((at, cancel.clone())), ..Faults::default() });
         let flash = image.flash(&[Arc::clone(&card)], &cancel);

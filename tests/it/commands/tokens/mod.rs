@@ -47,17 +47,27 @@ impl ControlPlane {
     }
 
     fn node(&self, name: &str, ready: &str) {
+        self.node_of(name, ready, "2026-11-26T12:00:00Z");
+    }
+
+    /// A node that was registered at this time.
+    fn node_of(&self, name: &str, ready: &str, at: &str) {
         let conditions =
             json!([{ "type": "MemoryPressure", "status": "False" }, { "type": "Ready", "status": ready }]);
-        let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name },
-            "status": { "conditions": conditions } });
+        let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name,
+            "creationTimestamp": at }, "status": { "conditions": conditions } });
         self.put("nodes", name, &node);
     }
 
     fn token(&self, id: &str, description: &str) {
+        self.token_of(id, description, "2026-11-26T11:59:59Z");
+    }
+
+    /// A token that was made at this time.
+    fn token_of(&self, id: &str, description: &str, at: &str) {
         let name = format!("bootstrap-token-{id}");
         let secret = json!({ "apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
-            "metadata": { "name": name, "namespace": "kube-system" },
+            "metadata": { "name": name, "namespace": "kube-system", "creationTimestamp": at },
             "data": { "token-id": STANDARD.encode(id), "description": STANDARD.encode(description) } });
         self.put("secrets", &name, &secret);
     }
@@ -142,6 +152,24 @@ fn node_1_removes_the_tokens_of_nodes_that_are_ready() {
     fs::remove_file(control_plane.dir.path().join("nodes/node-3.json")).unwrap();
     control_plane.token("gggggg", "pibake: node-3");
     assert_eq!(control_plane.look(), ["cccccc", "eeeeee", "ffffff", "gggggg"]);
+}
+
+/// The former self of a card may be Ready when the card's new token is made, and is a member for as long as nobody
+/// deletes it.
+#[test]
+fn a_token_for_a_node_that_is_there_already_stays_until_a_card_comes_with_it() {
+    let control_plane = ControlPlane::new();
+    control_plane.node_of("node-2", "True", "2026-11-26T12:00:00Z");
+    control_plane.token_of("aaaaaa", "pibake: node-2", "2026-11-26T12:00:01Z");
+    control_plane.token_of("bbbbbb", "pibake: node-3", "2027-01-01T00:00:00Z");
+    control_plane.node_of("node-3", "True", "2026-12-31T23:59:59Z");
+    assert_eq!(control_plane.look(), ["aaaaaa", "bbbbbb"]);
+    // it takes the former one's place in the list of nodes
+    control_plane.request("aaaaaa", "node-2", true);
+    assert_eq!(control_plane.look(), ["bbbbbb"]);
+    // or is registered as a new one, where the former one was deleted
+    control_plane.node_of("node-3", "True", "2027-01-01T00:00:00Z");
+    assert_eq!(control_plane.look(), [""; 0]);
 }
 
 #[test]

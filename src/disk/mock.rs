@@ -1,4 +1,4 @@
-//! A block device in memory, for tests and for small file systems.
+//! A block device in memory.
 
 use std::io;
 use std::sync::{PoisonError, RwLock};
@@ -7,20 +7,14 @@ use super::{ReadAt, WriteAt, check_range};
 
 /// Bytes in memory as a block device.
 #[derive(Debug)]
-pub struct MemoryDevice {
+pub(crate) struct MemoryDevice {
     bytes: RwLock<Vec<u8>>,
 }
 
 impl MemoryDevice {
     /// A device with this content.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes: RwLock::new(bytes) }
-    }
-
-    /// The content.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -37,7 +31,7 @@ impl ReadAt for MemoryDevice {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let bytes = self.bytes.read().unwrap_or_else(PoisonError::into_inner);
-        check_range(bytes.len() as u64, offset, buf.len())?;
+        check_range(bytes.len() as u64, offset, buf.len() as u64)?;
         buf.copy_from_slice(&bytes[range(offset, buf.len())?]);
         Ok(())
     }
@@ -46,7 +40,7 @@ impl ReadAt for MemoryDevice {
 impl WriteAt for MemoryDevice {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         let mut bytes = self.bytes.write().unwrap_or_else(PoisonError::into_inner);
-        check_range(bytes.len() as u64, offset, buf.len())?;
+        check_range(bytes.len() as u64, offset, buf.len() as u64)?;
         bytes[range(offset, buf.len())?].copy_from_slice(buf);
         Ok(())
     }
