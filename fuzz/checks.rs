@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pibake::apt::{Pins, Source, Universe};
+use pibake::apt::{Form, Pins, Source, Universe};
 use pibake::base::{Keyring, Sums, xz_raw_len};
 use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
@@ -79,6 +79,10 @@ pub fn packages(data: &[u8]) {
     // what was read before something was refused is never used
     if let (true, Ok(plan)) = (sound, universe.resolve(&asked, &pins)) {
         assert!(plan.install.iter().all(|package| package.url.as_str().starts_with(root)));
+    }
+    for form in [Form::Lines, Form::Stanzas] {
+        let listed = form.read(data, "arm64").unwrap_or_default();
+        assert!(listed.iter().all(|source| source.suite.ends_with('/') == source.components.is_empty()));
     }
     let keyring = Keyring::ubuntu();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);

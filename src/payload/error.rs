@@ -149,7 +149,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The cache no longer has what was verified.
-    #[error("{} was changed while it was read; run this again, and it is fetched anew", path.display())]
+    #[error("{} was changed while it was read; run this again to fetch it once more", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

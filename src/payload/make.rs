@@ -1,6 +1,6 @@
 //! From what is asked for to the files, all of which are in the cache then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::apt_files::AptFiles;
 use super::error::Result;
@@ -9,13 +9,14 @@ use super::request::Request;
 use super::{images, packages};
 use crate::base::Fetcher;
 use crate::cluster::{Node, Role};
-use crate::oci::{self, Archive};
+use crate::oci::{self, Archive, Image};
 use crate::recipe::Recipe;
+use crate::registry::Reference;
 
 /// Fetches what the nodes need.
 ///
 /// # Errors
-/// [`Error`]; what was downloaded until then is kept in the cache.
+/// [`Error`](super::Error); what was downloaded until then is kept in the cache.
 pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> {
     let mut nodes: BTreeMap<Role, (&Node, &Recipe)> = BTreeMap::new();
     for (node, recipe) in request.nodes {
@@ -29,11 +30,18 @@ pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> 
         let images = images::names(request, role, packages.kubeadm)?;
         chosen.push((role, packages, images));
     }
+    // looked up once, whoever gets them
+    let names: BTreeSet<Reference> = chosen.iter().flat_map(|(_, _, names)| names.iter().cloned()).collect();
+    let names: Vec<Reference> = names.into_iter().collect();
+    let mirrors = &request.cluster.sources.registry_mirrors;
     let mut parts = BTreeMap::new();
-    for (role, chosen, names) in chosen {
-        let mut files = packages.files(&chosen, &names)?;
-        let mirrors = &request.cluster.sources.registry_mirrors;
-        let images = oci::pull(fetcher, mirrors, request.credentials, &names)?;
+    let mut files = Vec::new();
+    for (_, chosen, names) in &chosen {
+        files.push(packages.files(chosen, names)?);
+    }
+    let all = oci::pull(fetcher, mirrors, request.credentials, &names)?;
+    for ((role, chosen, names), mut files) in chosen.into_iter().zip(files) {
+        let images: Vec<Image> = all.iter().filter(|image| names.contains(&image.name)).cloned().collect();
         let archive = Content::Archive(Archive::of(&images)?);
         files.push(PayloadFile { path: place(images::ARCHIVE)?, content: archive });
         files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -180,7 +180,7 @@ fn make(package: usize, version: usize, random: &mut impl Rng) -> Made {
     writeln!(stanza, "Maintainer: the tests <root@localhost>\nInstalled-Size: {}", random.random_range(1..9))
         .unwrap();
     let multi_arch = *["", "", "same", "foreign", "allowed"].choose(random).unwrap();
-    if !multi_arch.is_empty() && !(multi_arch == "same" && architecture == "all") {
+    if !(multi_arch.is_empty() || multi_arch == "same" && architecture == "all") {
         writeln!(stanza, "Multi-Arch: {multi_arch}").unwrap();
     }
     let priority =
