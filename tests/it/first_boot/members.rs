@@ -87,6 +87,20 @@ fn a_member_goes_on_with_its_identity() {
     assert_eq!(calls.iter().filter(|call| call.starts_with("kubeadm ")).collect::<Vec<_>>(), [JOIN]);
 }
 
+/// node-1 removes a token as soon as its node is Ready; a member has no more need of it.
+#[test]
+fn a_member_goes_on_without_its_token() {
+    let node = member();
+    node.state("answers/cluster-info", &cluster_info(pki::cluster(), &KNOWN.replace("abcdef", "bcdefg")));
+    node.state("node-deleted", "");
+    let mut running = node.start(&[]);
+    node.await_status(&mut running, &["name=join", "state=retrying"]);
+    assert!(node.calls().iter().any(|call| call == "systemctl restart kubelet"));
+    assert!(!node.output().contains("does not accept the token"), "{}", node.output());
+    node.unset_state("node-deleted");
+    assert!(running.end(&node).success());
+}
+
 /// A Node that somebody deleted comes back with the kubelet's start, or the node says why not; its
 /// identity is never thrown away for it.
 #[test]
@@ -170,16 +184,18 @@ fn waits(spoil: &dyn Fn(&Node), mend: &dyn Fn(&Node)) -> String {
     message.rsplit_once("; looking").unwrap().0.to_owned() + "\n"
 }
 
+/// What the API server says to a stranger who asks for cluster-info, `signatures` beside the CA.
+fn cluster_info(cluster: &pki::Cluster, signatures: &str) -> String {
+    let mut encode = support::tool("sh", "dash");
+    encode.args(["-c", "printf %s \"$1\" | base64 -w 0", "sh", &cluster.authority]);
+    let data = support::run(&mut encode);
+    format!(
+        "200\n{{\"kind\":\"ConfigMap\",\"data\":{{\"kubeconfig\":\"clusters:\\n- cluster:\\n    certificate-authority-data: {data}\\n    server: https://10.0.0.1:6443\\n\"{signatures}}}}}"
+    )
+}
+
 #[test]
 fn what_answers_in_the_control_planes_place_is_said() {
-    let info = |cluster: &pki::Cluster, signatures: &str| {
-        let mut encode = support::tool("sh", "dash");
-        encode.args(["-c", "printf %s \"$1\" | base64 -w 0", "sh", &cluster.authority]);
-        let data = support::run(&mut encode);
-        format!(
-            "200\n{{\"kind\":\"ConfigMap\",\"data\":{{\"kubeconfig\":\"clusters:\\n- cluster:\\n    certificate-authority-data: {data}\\n    server: https://10.0.0.1:6443\\n\"{signatures}}}}}"
-        )
-    };
     let mut said = String::new();
     let mut case = |answer: &str, text: &str| {
         let name = format!("answers/{answer}");
@@ -193,9 +209,9 @@ fn what_answers_in_the_control_planes_place_is_said() {
     case("livez", "200\n<!DOCTYPE html><title>Router</title>");
     case("livez", "401\n<html>Sign in</html>");
     case("livez", "404\n404 page not found");
-    case("cluster-info", &info(pki::other(), KNOWN));
-    case("cluster-info", &info(pki::cluster(), ""));
-    case("cluster-info", &info(pki::cluster(), &KNOWN.replace("abcdef", "bcdefg")));
+    case("cluster-info", &cluster_info(pki::other(), KNOWN));
+    case("cluster-info", &cluster_info(pki::cluster(), ""));
+    case("cluster-info", &cluster_info(pki::cluster(), &KNOWN.replace("abcdef", "bcdefg")));
     said += &waits(&|node| node.state("not-tls", ""), &|node| node.unset_state("not-tls"));
     said += &waits(&|node| node.unset_state("control-plane-up"), &|node| node.state("control-plane-up", ""));
     insta::assert_snapshot!(said);
@@ -204,8 +220,11 @@ fn what_answers_in_the_control_planes_place_is_said() {
     for (answer, text) in [
         ("livez", "401\n{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"reason\":\"Unauthorized\"}".to_owned()),
         ("livez", "403\n{\"kind\": \"Status\", \"reason\": \"Forbidden\"}".to_owned()),
-        ("cluster-info", info(pki::cluster(), KNOWN)),
-        ("cluster-info", info(pki::cluster(), &format!(",\"jws-kubeconfig-bcdefg\":\"a..b\"{KNOWN}"))),
+        ("cluster-info", cluster_info(pki::cluster(), KNOWN)),
+        (
+            "cluster-info",
+            cluster_info(pki::cluster(), &format!(",\"jws-kubeconfig-bcdefg\":\"a..b\"{KNOWN}")),
+        ),
     ] {
         let node = Node::new(Role::Worker);
         node.state(&format!("answers/{answer}"), &text);
