@@ -4,6 +4,7 @@ mod cached;
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
+mod kept;
 mod limited;
 #[cfg(test)]
 mod mock;
@@ -15,10 +16,11 @@ mod window;
 
 pub use cached::Cached;
 pub use file::FileDevice;
+pub use kept::OVERLAY_BLOCK;
 pub use limited::Limited;
 #[cfg(test)]
 pub(crate) use mock::MemoryDevice;
-pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
+pub use overlay::{Overlay, Patch, Patched};
 pub use ranges::Ranges;
 pub(crate) use ranges::cut;
 pub use stream::Stream;

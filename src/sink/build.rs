@@ -156,7 +156,7 @@ impl Build {
             && image::can_clone(source.file(), &self.dir).map_err(write_fault)?;
         // All nodes' patches are about as large as the first one's.
         let patch = self.patch(first, bake, source.len())?;
-        let patch_bytes = patch.blocks().map(|(_, bytes)| bytes.len() as u64).sum();
+        let patch_bytes = patch.ranges().total();
         let copies = self.nodes.len() - early.len();
         room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
 
@@ -214,7 +214,7 @@ impl Build {
     fn patch(&self, node: &str, bake: &Bake<'_>, len: u64) -> Result<Patch, Error> {
         let patch =
             bake(node).map_err(|failure| Error::Bake { node: node.to_owned(), source: failure.into() })?;
-        let end = patch.blocks().last().map_or(0, |(offset, bytes)| offset + bytes.len() as u64);
+        let end = patch.ranges().iter().last().map_or(0, |range| range.end);
         if end > len {
             return Err(Error::Outside { node: node.to_owned(), end, len });
         }

@@ -14,7 +14,7 @@ use super::scratch::{Scratch, private_dir};
 use crate::base::Cache;
 use crate::cli::session::Session;
 use crate::cluster::Node;
-use crate::disk::{FileDevice, Patch, Patched};
+use crate::disk::{FileDevice, Patch, Patched, cut};
 use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
@@ -31,6 +31,9 @@ const UPLINK: [u8; 3] = [0x02, 0x70, 0x69];
 /// Name of the file that says which image a kept card was created from.
 const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
+
+/// Bytes that are hashed at once.
+const PIECE: u64 = 1 << 20;
 
 /// The nodes whose cards are booted, ready to be baked.
 pub(super) fn nodes(arguments: &Arguments, session: &Session) -> Result<Prepared, Failure> {
@@ -94,9 +97,12 @@ impl Source {
         let found = std::fs::metadata(&self.backing)?;
         let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut hasher = Sha256::new();
-        for (offset, bytes) in self.patch.blocks() {
-            hasher.update(offset.to_be_bytes());
-            hasher.update(bytes);
+        let mut bytes = vec![0; PIECE as usize];
+        for range in self.patch.ranges().iter().flat_map(|range| cut(range, PIECE)) {
+            let part = &mut bytes[..(range.end - range.start) as usize];
+            self.patch.apply(range.start, part)?;
+            hasher.update(range.start.to_be_bytes());
+            hasher.update(part);
         }
         let (path, len) = (self.backing.display(), self.len);
         let changes = hex::encode(hasher.finalize());

@@ -46,7 +46,8 @@ impl Image {
             file.write_all_at(&noise(at, len), at).unwrap();
         }
         let base = dir.path().join("base.img");
-        let overlay = Overlay::new(Arc::new(FileDevice::open(&base).unwrap()));
+        let base_device = Arc::new(FileDevice::open(&base).unwrap());
+        let overlay = Overlay::spilling(base_device, tempfile::tempfile().unwrap());
         for at in [10, 900_000, 5 * MIB + 7, 7 * MIB, 12 * MIB, LEN - 700] {
             let bytes = if at == 10 { vec![1] } else { noise(at, 600) };
             overlay.write_at(at, &bytes).unwrap();
