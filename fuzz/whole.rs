@@ -191,7 +191,7 @@ fn recipe() -> Recipe {
 /// may be refused, but the comparison of what was baked may not fail.
 pub fn base_image(input: &[u8]) {
     let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
-    match bake::bake(Arc::new(image), &recipe(), CLOCK) {
+    match bake::bake(Arc::new(image), &bake::Shared::default(), &recipe(), CLOCK) {
         Ok(_) => {}
         Err(e) => assert!(changed, "a sound image can be baked on: {e:?}"),
     }

@@ -5,6 +5,7 @@ use std::io;
 use crate::disk::TableError;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::ImagePath;
+use crate::io::human_bytes;
 use crate::recipe::Volume;
 use crate::{firmware, fs};
 
@@ -26,6 +27,26 @@ pub enum Error {
     /// The partitions that a Pi image has were not found.
     #[error("finding the partitions of a Raspberry Pi image")]
     Layout(#[source] fs::Error),
+    /// The image is too small for what goes into it.
+    #[error(
+        "the root file system of the image has {} free, and packages and container images need {}: {} more. Take a base \
+         image that is larger, or bake fewer images in",
+        human_bytes(*free), human_bytes(*needed), human_bytes(needed.saturating_sub(*free))
+    )]
+    NoRoom {
+        /// Bytes free in its root file system.
+        free: u64,
+        /// Bytes needed there.
+        needed: u64,
+    },
+    /// What is to be laid into the image cannot be read.
+    #[error("laying {path} into the image")]
+    Content {
+        /// The file.
+        path: ImagePath,
+        /// Why not.
+        source: io::Error,
+    },
     /// The base belongs to a cluster already.
     #[error(transparent)]
     Used(#[from] Used),
@@ -48,6 +69,11 @@ impl Classified for Error {
         match self {
             Self::Table(error) => error.class(),
             Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
+            Self::NoRoom { .. } => ErrorClass::NoSpace,
+            Self::Content { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                ErrorClass::Verification
+            }
+            Self::Content { source, .. } => ErrorClass::of_io(source),
             Self::Used(error) => error.class(),
             Self::CommandLine(error) => error.class(),
             Self::Panicked(_) => ErrorClass::Damaged,
