@@ -13,7 +13,7 @@ mod options;
 mod resolve;
 mod verify;
 
-pub use cache::{Cache, Checked};
+pub use cache::{Cache, Checked, Stored};
 pub use decode::{DecodeError, Format, ImageObserver, xz_raw_len};
 pub use error::{Error, Result};
 pub use image::Base;

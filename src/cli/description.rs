@@ -19,11 +19,21 @@ pub(super) struct Description {
     base: Option<String>,
 }
 
+/// Shared by every command that shows or makes what is on a card.
+#[derive(Debug, Args)]
+pub(super) struct CardFlags {
+    #[command(flatten)]
+    description: Description,
+    /// Bake packages and container images in, so that nodes need no internet
+    #[arg(long)]
+    preload: bool,
+}
+
 /// Shared by every command that makes nodes.
 #[derive(Debug, Args)]
 pub(super) struct NodeFlags {
     #[command(flatten)]
-    description: Description,
+    card: CardFlags,
     /// Make a new cluster also where no card of its control plane is asked for; refused where there is one
     #[arg(long)]
     new_cluster: bool,
@@ -34,7 +44,7 @@ pub(super) struct NodeFlags {
 impl NodeFlags {
     /// Opens the description and chooses the nodes that are named in it: all where none is.
     pub(super) fn choose(&self, named: &[NodeSelector], session: &Session) -> Result<Chosen, Failure> {
-        Ok(self.description.open(session)?.choose(named, self.new_cluster)?)
+        Ok(self.card.open(session)?.choose(named, self.new_cluster)?)
     }
 
     /// The base image that these nodes are made from, not fetched yet.
@@ -44,11 +54,22 @@ impl NodeFlags {
     }
 }
 
+impl CardFlags {
+    /// Opens the description of the cluster with these flags over it.
+    pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
+        self.description.open_with(self.preload, session)
+    }
+}
+
 impl Description {
     /// Opens the description of the cluster with these flags over it.
     pub(super) fn open(&self, session: &Session) -> Result<Described, Failure> {
+        self.open_with(false, session)
+    }
+
+    fn open_with(&self, preload: bool, session: &Session) -> Result<Described, Failure> {
         let passwords = Passwords::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
-        let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), passwords };
+        let overrides = Overrides { nodes: self.nodes, base: self.base.clone(), preload, passwords };
         Ok(Described::open(session.config.as_deref(), &overrides, session.control.clone())?)
     }
 }

@@ -10,6 +10,7 @@ mod coredns;
 mod country;
 pub mod defaults;
 mod fingerprint;
+mod image;
 mod images;
 mod init;
 mod interface;
@@ -40,6 +41,7 @@ use crate::catalog::{Digest, Spec};
 pub use access::{Access, Password, TokenTtl};
 pub use containerd::ContainerdVersion;
 pub use fingerprint::Fingerprint;
+pub use image::Image;
 pub use images::KubeadmImages;
 pub use init::init;
 pub use kernel_argument::KernelArgument;
@@ -83,6 +85,8 @@ pub struct Cluster {
     pub sources: Sources,
     /// The image that nodes are made from.
     pub base: BaseImage,
+    /// What their own images are like.
+    pub image: Image,
     /// A directory of the user's whose files replace or add to the overlays.
     pub overlays: Option<PathBuf>,
     /// A file of the user's with cloud-config that is merged into every node's user-data.

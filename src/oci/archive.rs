@@ -5,23 +5,19 @@
 //! platform.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read};
 
 use serde::Serialize;
 
 use super::error::{Error, Result};
 use super::manifest::Blob;
 use super::pull::Image;
-use crate::base::{self, Fetcher};
-use crate::catalog::{Digest, Hasher};
+use crate::base::Cache;
+use crate::catalog::Digest;
 use crate::registry::Version;
 
 /// The unit of a tar.
 const BLOCK: u64 = 512;
-
-/// What is copied at once.
-const PIECE: usize = 256 << 10;
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -52,7 +48,7 @@ struct Annotations {
     version: String,
 }
 
-/// What is in an archive, before it is written. The same images make the same bytes, in whatever order they come.
+/// What is in an archive. The same images make the same bytes, in whatever order they come.
 #[derive(Debug)]
 pub struct Archive {
     index: Vec<u8>,
@@ -104,60 +100,59 @@ impl Archive {
         files.map(|len| BLOCK + len.next_multiple_of(BLOCK)).sum::<u64>() + 2 * BLOCK
     }
 
-    /// Writes it, of what [`pull`](fn@super::pull) put into the cache.
-    ///
-    /// # Errors
-    /// [`Error`]; what was written then is of no use.
-    pub fn write(&self, fetcher: &Fetcher<'_>, to: &mut dyn Write) -> Result<()> {
-        for (name, content) in [("oci-layout", LAYOUT), ("index.json", &self.index)] {
-            entry(name, content.len() as u64, to, |to| to.write_all(content)).map_err(Error::Write)?;
+    /// Its bytes, of what [`pull`](fn@super::pull) put into the cache, which is verified while it is read.
+    pub fn read<'a>(&'a self, cache: &'a Cache) -> impl Read + 'a {
+        let small = [("oci-layout", LAYOUT), ("index.json", &self.index[..])].into_iter();
+        let small = small.map(|(name, content)| -> io::Result<Box<dyn Read + 'a>> {
+            Ok(entry(name, content.len() as u64, Cursor::new(content)))
+        });
+        let blobs = self.blobs.iter().map(|(digest, len)| -> io::Result<Box<dyn Read + 'a>> {
+            Ok(entry(&format!("blobs/sha256/{digest}"), *len, cache.read_file(digest, *len)?))
+        });
+        let end: Box<dyn Read + 'a> = Box::new(zeros(2 * BLOCK));
+        Chain { parts: small.chain(blobs).chain([Ok(end)]), now: None }
+    }
+}
+
+/// Readers one after the other, each made when the one before it is at its end.
+struct Chain<'a, I> {
+    parts: I,
+    now: Option<Box<dyn Read + 'a>>,
+}
+
+impl<'a, I: Iterator<Item = io::Result<Box<dyn Read + 'a>>>> Read for Chain<'a, I> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
         }
-        for (digest, len) in &self.blobs {
-            let path = fetcher.cache.file(digest);
-            let blob = File::open(&path).map_err(|e| base::Error::io("opening", &path, e))?;
-            let mut blob = blob.take(len + 1);
-            let (mut hasher, mut piece) = (Hasher::default(), vec![0; PIECE]);
-            let mut left = *len;
-            let damaged = || Error::Damaged { path: path.clone(), digest: *digest };
-            head(&format!("blobs/sha256/{digest}"), *len, to).map_err(Error::Write)?;
-            loop {
-                fetcher.cancel.check().map_err(base::Error::from)?;
-                let count = blob.read(&mut piece).map_err(|e| base::Error::io("reading", &path, e))?;
-                let Some(new) = piece.get(..count).filter(|new| !new.is_empty()) else { break };
-                left = left.checked_sub(count as u64).ok_or_else(damaged)?;
-                hasher.update(new);
-                to.write_all(new).map_err(Error::Write)?;
+        loop {
+            if let Some(now) = &mut self.now {
+                match now.read(buf)? {
+                    0 => {}
+                    count => return Ok(count),
+                }
             }
-            if left > 0 || hasher.finish() != *digest {
-                return Err(damaged());
+            match self.parts.next() {
+                Some(next) => self.now = Some(next?),
+                None => return Ok(0),
             }
-            fill(*len, to).map_err(Error::Write)?;
         }
-        to.write_all(&[0; 2 * BLOCK as usize]).map_err(Error::Write)
     }
 }
 
 /// A file of a tar.
-fn entry(
-    name: &str,
-    len: u64,
-    to: &mut dyn Write,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    head(name, len, to)?;
-    content(to)?;
-    fill(len, to)
+fn entry<'a>(name: &str, len: u64, content: impl Read + 'a) -> Box<dyn Read + 'a> {
+    let fill = zeros(len.next_multiple_of(BLOCK) - len);
+    Box::new(Cursor::new(head(name, len)).chain(content).chain(fill))
 }
 
-/// Zeros up to a whole block.
-fn fill(len: u64, to: &mut dyn Write) -> io::Result<()> {
-    let missing = usize::try_from(len.next_multiple_of(BLOCK) - len).unwrap_or_default();
-    to.write_all([0; BLOCK as usize].get(..missing).unwrap_or_default())
+fn zeros(count: u64) -> impl Read {
+    io::repeat(0).take(count)
 }
 
 /// What stands before a file of root's that anybody may read, made at the beginning of time (POSIX.1-2001, pax(1),
 /// "ustar Interchange Format"). Names here have at most 100 characters, what fits without a second header.
-fn head(name: &str, len: u64, to: &mut dyn Write) -> io::Result<()> {
+fn head(name: &str, len: u64) -> [u8; BLOCK as usize] {
     let mut head = [0; BLOCK as usize];
     let mut put = |at: usize, field: &[u8]| {
         head.iter_mut().skip(at).zip(field).for_each(|(to, from)| *to = *from);
@@ -175,13 +170,13 @@ fn head(name: &str, len: u64, to: &mut dyn Write) -> io::Result<()> {
     let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
     let sum = format!("{sum:06o}\0 ");
     head.iter_mut().skip(148).zip(sum.as_bytes()).for_each(|(to, from)| *to = *from);
-    to.write_all(&head)
+    head
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Cache, Patience};
+    use crate::base::{Fetcher, Patience};
     use crate::io::CancelToken;
     use crate::progress::Silent;
     use std::process::Command;
@@ -211,7 +206,7 @@ mod tests {
         let bytes = |images: &[Image]| {
             let archive = Archive::of(images).unwrap();
             let mut bytes = Vec::new();
-            archive.write(&fetcher, &mut bytes).unwrap();
+            archive.read(&cache).read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, archive.size());
             bytes
         };
@@ -245,8 +240,9 @@ mod tests {
         // what the cache has no longer is not written as if it were
         for damage in [vec![8; 1000], vec![7; 999], vec![7; 1001]] {
             std::fs::write(cache.file(&digest), damage).unwrap();
-            let error = Archive::of(&images).unwrap().write(&fetcher, &mut Vec::new()).unwrap_err();
-            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+            let archive = Archive::of(&images).unwrap();
+            let error = archive.read(&cache).read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
     }
 
@@ -255,9 +251,7 @@ mod tests {
         for (len, field) in
             [((8 << 30) - 1, &b"77777777777\0"[..]), (8 << 30, b"\x80\0\0\0\0\0\0\x02\0\0\0\0")]
         {
-            let mut out = Vec::new();
-            head("x", len, &mut out).unwrap();
-            assert_eq!(&out[124..136], field);
+            assert_eq!(&head("x", len)[124..136], field);
         }
     }
 }

@@ -148,12 +148,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The cache no longer has what was verified.
-    #[error("{} was changed while it was read; run this again to fetch it once more", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
+}
+
+impl Error {
+    /// Whether something is not in the cache, and the network may not be used.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        let base = match self {
+            Self::Base(error) | Self::Apt(apt::Error::Fetch(error)) | Self::Oci(oci::Error::Base(error)) => error,
+            _ => return false,
+        };
+        matches!(base, base::Error::Offline { .. })
+    }
 }
 
 impl Classified for Error {
@@ -170,7 +176,7 @@ impl Classified for Error {
             Self::Status(source) => source.class(),
             Self::Resolve { source, .. } => source.class(),
             Self::Keyring { source, .. } => source.class(),
-            Self::Key { .. } | Self::Damaged { .. } => ErrorClass::Verification,
+            Self::Key { .. } => ErrorClass::Verification,
             Self::Uri { .. }
             | Self::NoStatus
             | Self::Kubeadm { .. }

@@ -5,20 +5,38 @@ use super::request::Request;
 use crate::cluster::Role;
 use crate::registry::Reference;
 
-/// The archive with them, in the folder of the payload.
-pub(super) const ARCHIVE: &str = "images.tar";
+/// Images that are in one archive.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    /// The archive's name in the folder of the payload.
+    pub(super) archive: &'static str,
+    /// Which ones, sorted.
+    pub(super) names: Vec<Reference>,
+}
+
+impl Group {
+    fn new<'a>(archive: &'static str, names: impl Iterator<Item = &'a String>) -> Result<Self> {
+        let mut names: Vec<Reference> =
+            names.map(|name| name.parse()).collect::<std::result::Result<_, _>>()?;
+        names.sort();
+        names.dedup();
+        Ok(Self { archive, names })
+    }
+}
 
 /// Those of a role, where kubeadm is of this patch release: what kubeadm and the pod network ask for, and what the
-/// user wants besides.
-pub(super) fn names(request: &Request<'_>, role: Role, kubeadm: u16) -> Result<Vec<Reference>> {
+/// user wants besides. What every node needs is a group of its own.
+pub(super) fn groups(request: &Request<'_>, role: Role, kubeadm: u16) -> Result<Vec<Group>> {
     let kubernetes = request.cluster.kubeadm_images(request.software, kubeadm);
     let flannel = &request.cluster.kubernetes.flannel;
     let others = [&request.software.pause_image, &flannel.image, &flannel.cni_plugin_image];
-    let control_plane = kubernetes.control_plane.iter().filter(|_| role == Role::ControlPlane);
-    let all = control_plane.chain(&kubernetes.any_node).chain(others);
-    let mut names: Vec<Reference> = all.map(|name| name.parse()).collect::<std::result::Result<_, _>>()?;
-    names.extend_from_slice(request.images);
-    names.sort();
-    names.dedup();
-    Ok(names)
+    let mut any_node = Group::new("images.tar", kubernetes.any_node.iter().chain(others))?;
+    any_node.names.extend_from_slice(&request.cluster.image.preload_images);
+    any_node.names.sort();
+    any_node.names.dedup();
+    let mut groups = vec![any_node];
+    if role == Role::ControlPlane {
+        groups.push(Group::new("images-control-plane.tar", kubernetes.control_plane.iter())?);
+    }
+    Ok(groups)
 }

@@ -15,9 +15,9 @@ const SHORTEST: usize = 5;
 
 /// Looks into the package at `path` for the tags of images that are not of the version of Kubernetes itself. They are
 /// constants of the program, so they stand in it as they are; of the ones of other releases it has none.
-pub(super) fn check(path: &Path, version: &str, images: &[Reference]) -> Result<()> {
+pub(super) fn check(path: &Path, version: &str, images: &[&Reference]) -> Result<()> {
     let mut missing: Vec<(&Reference, &str)> = Vec::new();
-    for image in images {
+    for &image in images {
         let name = image.path().rsplit('/').next().unwrap_or_default();
         if let Version::Tag(tag) = image.version()
             && ["etcd", "coredns"].contains(&name)

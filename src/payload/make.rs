@@ -4,14 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::apt_files::AptFiles;
 use super::error::Result;
+use super::images::{self, Group};
+use super::packages::{self, Chosen};
 use super::part::{Content, Part, Payload, PayloadFile, place};
 use super::request::Request;
-use super::{images, packages};
 use crate::base::Fetcher;
 use crate::cluster::{Node, Role};
 use crate::oci::{self, Archive, Image};
 use crate::recipe::Recipe;
 use crate::registry::Reference;
+
+/// What the nodes of a role get.
+struct Choice {
+    role: Role,
+    packages: Chosen,
+    images: Vec<Group>,
+}
 
 /// Fetches what the nodes need.
 ///
@@ -23,29 +31,43 @@ pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> 
         nodes.entry(node.role).or_insert((*node, *recipe));
     }
     let mut packages = packages::Resolver::new(request, fetcher);
-    let mut chosen = Vec::new();
     // what cannot be is refused before anything large is downloaded
+    let mut all = Vec::new();
     for (role, (node, recipe)) in nodes {
         let packages = packages.choose(node, &AptFiles::new(request.base, recipe))?;
-        let images = images::names(request, role, packages.kubeadm)?;
-        chosen.push((role, packages, images));
+        let images = images::groups(request, role, packages.kubeadm)?;
+        all.push(Choice { role, packages, images });
+    }
+    let wanted = || all.iter().filter(move |choice| request.roles.contains(&choice.role));
+    let mut files = BTreeMap::new();
+    for Choice { role, packages: chosen, images } in wanted() {
+        let names: Vec<&Reference> = images.iter().flat_map(|group| &group.names).collect();
+        let everywhere: Vec<&Chosen> = all.iter().map(|choice| &choice.packages).collect();
+        files.insert(*role, packages.files(chosen, &everywhere, &names)?);
     }
     // looked up once, whoever gets them
-    let names: BTreeSet<Reference> = chosen.iter().flat_map(|(_, _, names)| names.iter().cloned()).collect();
-    let names: Vec<Reference> = names.into_iter().collect();
+    let names = wanted().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
+    let names: Vec<Reference> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let mirrors = &request.cluster.sources.registry_mirrors;
+    let found = oci::pull(fetcher, mirrors, request.credentials, &names)?;
+
     let mut parts = BTreeMap::new();
-    let mut files = Vec::new();
-    for (_, chosen, names) in &chosen {
-        files.push(packages.files(chosen, names)?);
-    }
-    let all = oci::pull(fetcher, mirrors, request.credentials, &names)?;
-    for ((role, chosen, names), mut files) in chosen.into_iter().zip(files) {
-        let images: Vec<Image> = all.iter().filter(|image| names.contains(&image.name)).cloned().collect();
-        let archive = Content::Archive(Archive::of(&images)?);
-        files.push(PayloadFile { path: place(images::ARCHIVE)?, content: archive });
+    for Choice { role, packages, images: groups } in wanted() {
+        let mut files = files.remove(role).unwrap_or_default();
+        let mut images = Vec::new();
+        for group in groups {
+            let of_group: Vec<Image> =
+                found.iter().filter(|image| group.names.contains(&image.name)).cloned().collect();
+            files.push(PayloadFile {
+                path: place(group.archive)?,
+                what: format!("{} container images", of_group.len()),
+                is_common: all.iter().all(|choice| choice.images.contains(group)),
+                content: Content::Archive(Archive::of(&of_group)?),
+            });
+            images.extend(of_group);
+        }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        parts.insert(role, Part { files, plan: chosen.plan, images });
+        parts.insert(*role, Part { files, plan: packages.plan.clone(), images });
     }
     Ok(Payload { parts })
 }

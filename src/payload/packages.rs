@@ -35,6 +35,7 @@ const LIST: &str = "sources.list";
 const KUBEADM: &str = "kubeadm";
 
 /// What the nodes of a role install.
+#[derive(PartialEq, Eq)]
 pub(super) struct Chosen {
     pub(super) plan: Plan,
     /// The patch release of the kubeadm that they will have.
@@ -124,8 +125,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// The packages of a plan, with an index of them that says what they are, and a list of sources that names it.
-    /// `images` are those that are baked with them.
-    pub(super) fn files(&self, chosen: &Chosen, images: &[Reference]) -> Result<Vec<PayloadFile>> {
+    /// `all` is what the nodes of every role install, `images` are those that are baked with them.
+    pub(super) fn files(
+        &self,
+        chosen: &Chosen,
+        all: &[&Chosen],
+        images: &[&Reference],
+    ) -> Result<Vec<PayloadFile>> {
         let Some(known) = self.known.get(chosen.lists) else { return Ok(Vec::new()) };
         let plan = &chosen.plan;
         let paths = apt::files(self.fetcher, plan)?;
@@ -142,21 +148,29 @@ impl<'a> Resolver<'a> {
             (format!("{FOLDER}/Release"), release.into_bytes()),
             (format!("{FOLDER}/Packages"), index),
         ]);
+        let is_same = all.iter().all(|other| *other == chosen);
         let mut files = Vec::new();
         // later updates come from the servers, whose keys first boot does not fetch then
         for (path, key) in &known.keys {
             let content = Content::Bytes(key.clone().into_bytes());
-            files.push(PayloadFile { path: ImagePath::new(*path)?, content });
+            let what = "a repository's key".to_owned();
+            files.push(PayloadFile { path: ImagePath::new(*path)?, what, is_common: is_same, content });
         }
         for (name, bytes) in made {
-            files.push(PayloadFile { path: place(&name)?, content: Content::Bytes(bytes) });
+            let what = "the list of what is preloaded".to_owned();
+            let content = Content::Bytes(bytes);
+            files.push(PayloadFile { path: place(&name)?, what, is_common: is_same, content });
         }
         for (package, path) in plan.install.iter().zip(paths) {
             if package.package == KUBEADM {
                 kubeadm::check(&path, &package.version, images)?;
             }
-            let content = Content::Cached { path, digest: package.sha256, len: package.size };
-            files.push(PayloadFile { path: place(&format!("{FOLDER}/{}", file_name(package)))?, content });
+            let content = Content::Cached { digest: package.sha256, len: package.size };
+            let path = place(&format!("{FOLDER}/{}", file_name(package)))?;
+            let what = format!("the package {} {}", package.package, package.version);
+            let is_common =
+                all.iter().all(|other| other.plan.install.iter().any(|p| p.sha256 == package.sha256));
+            files.push(PayloadFile { path, what, is_common, content });
         }
         Ok(files)
     }

@@ -1,18 +1,16 @@
 //! The files that nodes get.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, Cursor, Read};
 
-use super::error::{Error, Result};
+use super::error::Result;
 use crate::apt::Plan;
-use crate::base::Fetcher;
-use crate::catalog::{Digest, Hasher};
+use crate::base::Cache;
+use crate::catalog::Digest;
 use crate::cluster::Role;
 use crate::image_path::ImagePath;
 use crate::node_paths::PAYLOAD;
-use crate::oci::{self, Archive, Image};
+use crate::oci::{Archive, Image};
 
 /// What is laid into the root file systems of the nodes of each role.
 #[derive(Debug)]
@@ -37,6 +35,10 @@ pub struct Part {
 pub struct PayloadFile {
     /// Its path.
     pub path: ImagePath,
+    /// What it is, for people.
+    pub what: String,
+    /// Whether the nodes of all roles get it.
+    pub is_common: bool,
     pub(super) content: Content,
 }
 
@@ -45,7 +47,7 @@ pub(super) enum Content {
     /// Made for this payload.
     Bytes(Vec<u8>),
     /// As it is in the cache.
-    Cached { path: PathBuf, digest: Digest, len: u64 },
+    Cached { digest: Digest, len: u64 },
     /// Put together of what is in the cache.
     Archive(Archive),
 }
@@ -56,14 +58,26 @@ impl Payload {
     pub fn part(&self, role: Role) -> Option<&Part> {
         self.parts.get(&role)
     }
+
+    /// What the nodes of each role get.
+    pub fn parts(&self) -> impl Iterator<Item = (Role, &Part)> {
+        self.parts.iter().map(|(role, part)| (*role, part))
+    }
 }
 
 impl Part {
-    /// The room that its files take in a file system of blocks of this size, in bytes, without that of inodes and
-    /// directories.
+    /// Bytes of its packages.
     #[must_use]
-    pub fn room(&self, block: u64) -> u64 {
-        self.files.iter().map(|file| file.size().next_multiple_of(block)).sum()
+    pub fn package_bytes(&self) -> u64 {
+        self.plan.install.iter().map(|package| package.size).sum()
+    }
+
+    /// Bytes of what its images are made of; what several of them have counts once.
+    #[must_use]
+    pub fn image_bytes(&self) -> u64 {
+        let parts: BTreeMap<Digest, u64> =
+            self.images.iter().flat_map(Image::blobs).map(|blob| (blob.digest, blob.len)).collect();
+        parts.values().sum()
     }
 }
 
@@ -78,40 +92,26 @@ impl PayloadFile {
         }
     }
 
-    /// Writes its content, and verifies on the way what is read from the cache.
+    /// Its text, where it was made for this payload and is not a package or an archive.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match &self.content {
+            Content::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            Content::Cached { .. } | Content::Archive(_) => None,
+        }
+    }
+
+    /// Opens its content. What comes from the cache is verified while it is read.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where the cache no longer has what was verified; what was written then must not be used.
-    pub fn write(&self, fetcher: &Fetcher<'_>, to: &mut dyn Write) -> Result<()> {
-        match &self.content {
-            Content::Bytes(bytes) => to.write_all(bytes).map_err(oci::Error::Write)?,
-            Content::Archive(archive) => archive.write(fetcher, to)?,
-            Content::Cached { path, digest, len } => {
-                let failed = |source| Error::Cache { path: path.clone(), source };
-                let mut hasher = Hasher::default();
-                let mut file = File::open(path).map_err(failed)?.take(len + 1);
-                let copied =
-                    io::copy(&mut Tee { file: &mut file, hasher: &mut hasher }, to).map_err(failed)?;
-                if copied != *len || hasher.finish() != *digest {
-                    return Err(Error::Damaged { path: path.clone() });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Hashes what is read.
-struct Tee<'a, R> {
-    file: R,
-    hasher: &'a mut Hasher,
-}
-
-impl<R: Read> Read for Tee<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buf)?;
-        self.hasher.update(&buf[..count]);
-        Ok(count)
+    /// What the system answers. Reading ends in an error of kind [`io::ErrorKind::InvalidData`] where the cache no
+    /// longer has what was verified; what was read until then must not be used.
+    pub fn open<'a>(&'a self, cache: &'a Cache) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match &self.content {
+            Content::Bytes(bytes) => Box::new(Cursor::new(bytes)),
+            Content::Cached { digest, len } => Box::new(cache.read_file(digest, *len)?),
+            Content::Archive(archive) => Box::new(archive.read(cache)),
+        })
     }
 }
 

@@ -1,10 +1,9 @@
 //! What a payload is made for.
 
-use crate::cluster::{Cluster, Node, Software};
+use crate::cluster::{Cluster, Node, Role, Software};
 use crate::oci::Credentials;
 use crate::opened::Opened;
 use crate::recipe::Recipe;
-use crate::registry::Reference;
 
 /// What a payload is made for.
 pub struct Request<'a> {
@@ -12,12 +11,12 @@ pub struct Request<'a> {
     pub cluster: &'a Cluster,
     /// What runs on its nodes.
     pub software: &'a Software,
-    /// Nodes with their recipes. Those of one role get the same.
+    /// Its nodes with their recipes. Those of one role get the same.
     pub nodes: &'a [(&'a Node, &'a Recipe)],
+    /// The roles whose nodes get it. What is common to all roles does not depend on that.
+    pub roles: &'a [Role],
     /// The base that the recipes are for.
     pub base: &'a Opened,
-    /// Images that are wanted besides those that the cluster starts with.
-    pub images: &'a [Reference],
     /// Who the user is at registries.
     pub credentials: &'a Credentials,
 }

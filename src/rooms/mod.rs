@@ -59,7 +59,7 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
         ],
     ),
     // the one place where both halves meet
-    ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
+    ("bake", &["io", "disk", "fs", "image_path", "catalog", "firmware", "recipe"]),
     // the one way through all of them
     (
         "workflow",
@@ -76,6 +76,8 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
             "recipe",
             "project",
             "base",
+            "oci",
+            "payload",
             "bake",
         ],
     ),
@@ -101,6 +103,7 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
             "base",
             "sink",
             "emulator",
+            "payload",
             "bake",
             "workflow",
             "ui",

@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{Control, Error};
-use crate::base::{Base, Cache, ImageObserver, Options, Patience};
+use crate::base::{Base, Cache, Fetcher, ImageObserver, Options, Patience};
 use crate::catalog::{Digest, Spec};
 use crate::cluster::BaseImage;
 use crate::opened::Opened;
@@ -74,6 +74,17 @@ impl Wanted {
         match &self.spec {
             Spec::Path(path) if Opened::open(path).is_ok() => Some(path),
             _ => None,
+        }
+    }
+
+    /// For what else is fetched, in the same way.
+    pub(super) fn fetcher<'a>(&'a self, control: &'a Control) -> Fetcher<'a> {
+        Fetcher {
+            cache: &self.cache,
+            offline: self.options.offline,
+            patience: self.options.patience,
+            cancel: control.cancel().clone(),
+            progress: control.progress(),
         }
     }
 

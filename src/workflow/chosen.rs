@@ -89,7 +89,8 @@ impl Chosen {
             Some((stated, recipes)) if stated == platform => recipes,
             _ => self.recipes(&platform)?,
         };
-        Prepared::new(self.described, self.chosen, base, platform, recipes)
+        let prepared = Prepared::new(self.described, self.chosen, base, platform, recipes)?;
+        prepared.preload(wanted)
     }
 
     /// Makes all nodes' recipes, and says so where a cluster begins with them.

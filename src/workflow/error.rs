@@ -7,7 +7,7 @@ use crate::cluster::Problem;
 use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
-use crate::{bake, base, opened, project};
+use crate::{bake, base, opened, payload, project};
 
 /// Why nodes cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum Error {
     /// A recipe cannot be applied.
     #[error(transparent)]
     Bake(#[from] bake::Error),
+    /// What is preloaded cannot be had.
+    #[error(transparent)]
+    Payload(#[from] payload::Error),
     /// The image has the login's name in use.
     #[error(transparent)]
     Login(#[from] Problem),
@@ -116,6 +119,7 @@ impl Classified for Error {
             Self::Project(error) => error.class(),
             Self::Base(error) => error.class(),
             Self::Bake(error) => error.class(),
+            Self::Payload(error) => error.class(),
             Self::Login(error) => error.class(),
             Self::NoSuchNode { .. }
             | Self::NoCluster { .. }

@@ -5,7 +5,8 @@
 //!   .preview(node)     what would be baked, with what is here; nothing is made           (plan)
 //!   .choose(nodes)     Chosen: whose cards are made, and whether with them a new cluster begins
 //!     .refuse_early()  what cannot be built ends here, before anything is downloaded or written
-//!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once
+//!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once; and what is
+//!                      preloaded is fetched, and laid into the base
 //!       .bake(node)    the node's changes over the base, read back
 //!       .finish()      the base is still what it was
 //! ```
@@ -20,6 +21,7 @@ mod described;
 mod error;
 mod founding;
 mod own;
+mod preload;
 mod prepared;
 mod preview;
 mod select;
@@ -33,6 +35,6 @@ pub use described::Described;
 pub use error::{Error, Unexamined};
 pub use own::own;
 pub use prepared::Prepared;
-pub use preview::Preview;
+pub use preview::{Preload, Preview};
 pub use select::NodeSelector;
 pub use warning::{Notice, Warning};

@@ -1,10 +1,12 @@
 //! Nodes that can be baked: the base is here, and each has its recipe.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::described::Described;
-use super::{Error, Warning};
-use crate::bake::{self, Clock, Proof};
+use super::{Error, Wanted, Warning, preload};
+use crate::bake::{self, Clock, Proof, Shared};
 use crate::base::Base;
-use crate::cluster::{Node, Platform, Software};
+use crate::cluster::{Node, Platform, Role, Software};
 use crate::disk::Patch;
 use crate::project::{Project, Recipes};
 use crate::recipe::Recipe;
@@ -17,6 +19,8 @@ pub struct Prepared {
     base: Base,
     software: Software,
     recipes: Recipes,
+    /// What the nodes of each role have besides their recipes.
+    shared: BTreeMap<Role, Shared>,
     /// The time of every change. An editor wants a clock that lives as long as the program, so this one is never
     /// freed; a run has one.
     clock: &'static Clock,
@@ -33,7 +37,8 @@ impl Prepared {
     ) -> Result<Self, Error> {
         let software = described.project.software(&platform)?;
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
-        let prepared = Self { described, chosen, base, software, recipes, clock };
+        let shared = BTreeMap::new();
+        let prepared = Self { described, chosen, base, software, recipes, shared, clock };
         if let Some(recipe) = prepared.recipes.values().next() {
             let before = bake::preparations(prepared.base.device()?, recipe)?;
             let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
@@ -43,6 +48,22 @@ impl Prepared {
             }
         }
         Ok(prepared)
+    }
+
+    /// Fetches what is preloaded, where the description wants that, and lays it into the base.
+    pub(super) fn preload(mut self, wanted: &Wanted) -> Result<Self, Error> {
+        let project = &self.described.project;
+        if !project.cluster.image.preload {
+            return Ok(self);
+        }
+        let roles: BTreeSet<Role> = self.nodes().iter().map(|node| node.role).collect();
+        let roles: Vec<Role> = roles.into_iter().collect();
+        let fetcher = wanted.fetcher(&self.described.control);
+        let base = preload::open(self.base.path())?;
+        let payload = preload::fetch(project, &self.software, &self.recipes, &roles, &base, &fetcher)?;
+        self.shared =
+            preload::lay(&payload, &self.base, fetcher.cache, self.clock, &self.described.control)?;
+        Ok(self)
     }
 
     /// The description and the secrets beside it.
@@ -77,7 +98,10 @@ impl Prepared {
     pub fn bake(&self, node: &str) -> Result<(Patch, Proof), Error> {
         let recipe = self.recipe(node)?;
         tracing::info!(node, changes = recipe.changes.len(), "baking");
-        Ok(bake::bake(self.base.device()?, recipe, self.clock)?)
+        let role = self.nodes().into_iter().find(|n| n.name.as_str() == node).map(|node| node.role);
+        let nothing = Shared::default();
+        let shared = role.and_then(|role| self.shared.get(&role)).unwrap_or(&nothing);
+        Ok(bake::bake(self.base.device()?, shared, recipe, self.clock)?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

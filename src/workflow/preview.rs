@@ -1,15 +1,18 @@
 //! What would be baked, as far as that is known with what is here: nothing is downloaded, and nothing is made.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BaseRequest, Described, Error, Wanted, system};
+use super::{BaseRequest, Described, Error, Wanted, preload, system};
 use crate::bake::{self, Preparation};
 use crate::base;
 use crate::catalog::Spec;
-use crate::cluster::{Node, Platform, Software};
-use crate::disk::FileDevice;
+use crate::cluster::{Node, Platform, Role, Software};
+use crate::disk::{FileDevice, ReadAt};
 use crate::opened::Opened;
+use crate::payload::{Payload, PayloadFile};
+use crate::project::{self, Recipes};
 use crate::recipe::Recipe;
 
 /// What would be baked for one node, every secret masked.
@@ -21,7 +24,58 @@ pub struct Preview {
     pub recipe: Recipe,
 }
 
+/// What would be baked besides the nodes' recipes.
+#[derive(Debug)]
+pub struct Preload {
+    /// What the nodes of each role get.
+    pub payload: Payload,
+    /// Bytes that the root file system of the base has free.
+    pub free: u64,
+}
+
+impl Preload {
+    /// Bytes that the nodes of this role need free in the base.
+    #[must_use]
+    pub fn needed(&self, role: Role) -> u64 {
+        let files = self.payload.part(role).map_or(&[][..], |part| part.files.as_slice());
+        bake::needed(files.iter().map(PayloadFile::size), preload::BLOCK)
+    }
+}
+
 impl Described {
+    /// What would be preloaded; `None` where nothing is, and where it cannot be told with what is here.
+    ///
+    /// # Errors
+    /// What keeps the nodes from being baked.
+    pub fn preload(&self) -> Result<Option<Preload>, Error> {
+        let project = &self.project;
+        if !project.cluster.image.preload {
+            return Ok(None);
+        }
+        let wanted = self.wanted()?;
+        let path = match self.base_path(&wanted) {
+            Err(Error::NotHere { .. }) => return Ok(None),
+            path => path?,
+        };
+        let platform = system::of(&project.cluster, &path)?;
+        let software = project.software(&platform)?;
+        let nodes = &project.cluster.nodes;
+        let recipe = |node: &Node| Ok((node.name.to_string(), project.preview(node, &platform)?));
+        let recipes: Recipes = nodes.iter().map(recipe).collect::<Result<_, project::Error>>()?;
+        let roles: BTreeSet<Role> = nodes.iter().map(|node| node.role).collect();
+        let roles: Vec<Role> = roles.into_iter().collect();
+        let base = preload::open(&path)?;
+        let fetcher = wanted.fetcher(&self.control);
+        match preload::fetch(project, &software, &recipes, &roles, &base, &fetcher) {
+            Ok(payload) => {
+                let device: Arc<dyn ReadAt> = open(&path)?;
+                Ok(Some(Preload { payload, free: bake::free(&device)? }))
+            }
+            Err(Error::Payload(fault)) if fault.is_offline() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// What would be baked for `node`.
     ///
     /// # Errors
@@ -71,18 +125,27 @@ impl Described {
         if let Some(platform) = cluster.stated_platform().filter(|_| !is_file) {
             return Ok((platform, None));
         }
-        let wanted = Wanted::new(&cluster.base, &BaseRequest::here(), &self.control)?;
-        let path = match wanted.in_place() {
-            Some(path) => path.to_owned(),
-            None => match wanted.obtain(&self.control, None) {
-                Ok(base) => base.path().to_owned(),
-                Err(Error::Base(base::Error::Offline { .. })) => {
-                    return Err(Error::NotHere { image: cluster.base.image.to_string() });
-                }
-                Err(error) => return Err(error),
-            },
-        };
+        let path = self.base_path(&self.wanted()?)?;
         Ok((system::of(cluster, &path)?, Some(path)))
+    }
+
+    /// The base image, as far as it is here.
+    fn wanted(&self) -> Result<Wanted, Error> {
+        Wanted::new(&self.project.cluster.base, &BaseRequest::here(), &self.control)
+    }
+
+    /// The raw base image on this machine.
+    fn base_path(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
+        if let Some(path) = wanted.in_place() {
+            return Ok(path.to_owned());
+        }
+        match wanted.obtain(&self.control, None) {
+            Ok(base) => Ok(base.path().to_owned()),
+            Err(Error::Base(base::Error::Offline { .. })) => {
+                Err(Error::NotHere { image: self.project.cluster.base.image.to_string() })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -12,13 +12,14 @@
 //! ```
 //! A key is a digest where that is known, and else stands for an address or a path.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::memo::Memos;
 use super::{files, guard};
 use crate::base::{Digest, Error, Result};
-use crate::http::Place;
+use crate::http::{Place, space};
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, ownership};
 
@@ -82,6 +83,15 @@ impl Cache {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// A file without a name, for `len` bytes that nobody needs after this run.
+    ///
+    /// # Errors
+    /// [`Error::Http`] where there is no space for them; [`Error::Io`].
+    pub fn scratch(&self, len: u64) -> Result<File> {
+        space::check(&self.dir, len)?;
+        tempfile::tempfile_in(&self.dir).map_err(|e| Error::io("creating a file in", &self.dir, e))
     }
 
     /// Gives what root made in it to the user whose cache it is.

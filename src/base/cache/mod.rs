@@ -7,8 +7,10 @@ mod find;
 mod folder;
 mod guard;
 pub(crate) mod memo;
+mod stored;
 mod sweep;
 
 pub use checked::Checked;
 pub(crate) use find::Found;
 pub use folder::Cache;
+pub use stored::Stored;

@@ -21,6 +21,25 @@ pub(crate) struct Plan {
     pub base: Base,
     pub software: Option<Versions>,
     pub nodes: Vec<Member>,
+    pub preload: Option<Preload>,
+}
+
+/// What is baked in so that nodes need not fetch it. No node is there as long as that is not known.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Preload {
+    pub free_bytes: Option<u64>,
+    pub nodes: Vec<Preloaded>,
+}
+
+/// What a node need not fetch.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Preloaded {
+    pub node: String,
+    pub packages: usize,
+    pub package_bytes: u64,
+    pub images: usize,
+    pub image_bytes: u64,
+    pub needed_bytes: u64,
 }
 
 /// The image that nodes are made of.

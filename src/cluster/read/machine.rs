@@ -1,4 +1,4 @@
-//! `[access]`, `[base]`, `[overlays]` and `[cloud-init]`.
+//! `[access]`, `[base]`, `[image]`, `[overlays]` and `[cloud-init]`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,10 @@ use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    Access, BaseImage, Password, Platform, authorized_key, check, defaults, login, platform,
+    Access, BaseImage, Image, Password, Platform, authorized_key, check, defaults, login, platform,
 };
 use crate::io::read_small;
+use crate::registry::{self, Reference};
 
 pub(super) fn access(
     root: &mut Table<'_, '_>,
@@ -80,7 +81,7 @@ pub(super) fn base(
     overrides: &Overrides,
 ) -> BaseImage {
     let mut table = root.table("base");
-    let image = table.read("image", |text| image(dir, text.trim()));
+    let image = table.read("image", |text| base_image(dir, text.trim()));
     let mirror = table.read("mirror", |t| check::web_address(t, &[]));
     let sha256 = table.read("sha256", check::sha256);
     let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
@@ -106,12 +107,30 @@ pub(super) fn base(
 }
 
 /// A path goes from the description's directory, all else stays as it is.
-fn image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
+fn base_image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
     match Spec::parse_among(text, |name| path(dir, name).is_file())? {
         // An address of a file names it from the root on.
         Spec::Path(_) if !text.contains("://") => Ok(Spec::Path(path(dir, text))),
         spec => Ok(spec),
     }
+}
+
+pub(super) fn image(root: &mut Table<'_, '_>, document: &Document<'_>, overrides: &Overrides) -> Image {
+    let mut table = root.table("image");
+    let described = table.flag("preload", false);
+    let preload_images = table.read_each("preload-images", |text| {
+        registry::image(text)?.parse::<Reference>().map_err(|fault| fault.to_string())
+    });
+    table.finish();
+    let preload = described || overrides.preload;
+    let is_set = |key: &str| document.is_set(&format!("image.{key}"));
+    if is_set("preload-images") && !is_set("preload") && !preload {
+        document.report("image.preload-images", "needs \"preload = true\" beside it, or --preload");
+    }
+    if overrides.preload {
+        document.flag("image.preload", "--preload");
+    }
+    Image { preload, preload_images }
 }
 
 pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {

@@ -73,6 +73,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let access = machine::access(&mut root, document, dir, &overrides.passwords);
     let sources = software::sources(&mut root, dir, &overrides.passwords);
     let base = machine::base(&mut root, document, dir, overrides);
+    let image = machine::image(&mut root, document, overrides);
     let overlays = machine::overlays(&mut root, dir);
     let cloud_init_extra = machine::cloud_init_extra(&mut root, dir);
     root.finish();
@@ -85,6 +86,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
         access,
         sources,
         base,
+        image,
         overlays,
         cloud_init_extra,
         origins: super::problem::Origins::default(),

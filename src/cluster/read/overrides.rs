@@ -9,6 +9,8 @@ pub struct Overrides {
     pub nodes: Option<u32>,
     /// `--base`: the image that they are made from, as typed; paths are the shell's.
     pub base: Option<String>,
+    /// `--preload`: that packages and container images are baked in.
+    pub preload: bool,
     /// What the environment says instead of the description.
     pub passwords: Passwords,
 }

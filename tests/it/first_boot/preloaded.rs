@@ -8,8 +8,9 @@ use super::{assert_tidy, deeds};
 
 const PAYLOAD: &str = "var/lib/pibake/payload";
 
-/// As kubeadm lists them (`recorder.sh`), and one more.
-const IMAGES: &str = "registry.k8s.io/kube-apiserver:v1.34.2\nregistry.k8s.io/etcd:3.6.5-0\nregistry.k8s.io/pause:3.10.1\nflannel:v1";
+/// As kubeadm lists them (`recorder.sh`), and one more: those that every node has, and those of the control plane.
+const ANY_NODE: &str = "registry.k8s.io/pause:3.10.1\nflannel:v1";
+const CONTROL_PLANE: &str = "registry.k8s.io/kube-apiserver:v1.34.2\nregistry.k8s.io/etcd:3.6.5-0";
 
 /// Nothing of the world outside is in reach: no uplink, no time server, no keys.
 fn cut_off_from_the_world(role: Role) -> Node {
@@ -17,7 +18,10 @@ fn cut_off_from_the_world(role: Role) -> Node {
     for file in ["sources.list", "packages/Packages", "packages/Release"] {
         node.put(&format!("{PAYLOAD}/{file}"), "x\n");
     }
-    node.put(&format!("{PAYLOAD}/images.tar"), IMAGES);
+    node.put(&format!("{PAYLOAD}/images.tar"), ANY_NODE);
+    if role == Role::ControlPlane {
+        node.put(&format!("{PAYLOAD}/images-control-plane.tar"), CONTROL_PLANE);
+    }
     for outside in ["clock", "uplink"] {
         node.unset_state(outside);
     }
@@ -34,7 +38,10 @@ fn a_control_plane_comes_up_without_the_world() {
     node.complete(&[]);
     insta::assert_snapshot!("preloaded_control_plane_deeds", deeds(&node));
     assert_eq!(node.read_state("births"), "born\n");
-    assert_eq!(node.read("var/lib/containerd/imported").trim_end(), IMAGES);
+    assert_eq!(
+        node.read("var/lib/containerd/imported").trim_end(),
+        format!("{CONTROL_PLANE}\n{ANY_NODE}")
+    );
     assert!(!node.exists(PAYLOAD), "it takes room for nothing");
     assert_tidy(&node);
 }
@@ -44,7 +51,7 @@ fn a_worker_joins_without_the_world() {
     let node = cut_off_from_the_world(Role::Worker);
     node.complete(&[]);
     assert_eq!(node.read_state("joins"), "joined\n");
-    assert_eq!(node.read("var/lib/containerd/imported").trim_end(), IMAGES);
+    assert_eq!(node.read("var/lib/containerd/imported").trim_end(), ANY_NODE);
     let calls = node.calls();
     let at = |words: &str| {
         calls.iter().position(|call| call.contains(words)).unwrap_or_else(|| panic!("{words}: {calls:#?}"))
@@ -81,7 +88,7 @@ fn apt_is_told_of_nothing_but_what_was_baked() {
 #[test]
 fn images_that_are_missing_are_pulled() {
     let node = cut_off_from_the_world(Role::ControlPlane);
-    node.put(&format!("{PAYLOAD}/images.tar"), "registry.k8s.io/etcd:3.6.5-0");
+    node.put(&format!("{PAYLOAD}/images-control-plane.tar"), "registry.k8s.io/etcd:3.6.5-0");
     node.complete(&[]);
     assert!(node.calls().iter().any(|call| call.starts_with("kubeadm config images pull ")));
 }
@@ -127,7 +134,7 @@ fn the_power_may_go_while_images_are_imported_and_when_all_is_used_up() {
         let node = cut_off_from_the_world(Role::Worker);
         node.cut_off_losing(point, &[]);
         node.complete(&[]);
-        assert_eq!(node.read("var/lib/containerd/imported").trim_end(), IMAGES, "{point}");
+        assert_eq!(node.read("var/lib/containerd/imported").trim_end(), ANY_NODE, "{point}");
         assert!(!node.exists(PAYLOAD), "{point}");
     }
     let node = cut_off_from_the_world(Role::Worker);

@@ -496,9 +496,11 @@ ctr)
 	case $* in
 	"--namespace k8s.io images import "*)
 		[ -s "$last" ] || die "ctr: unrecognized image format"
-		write_file /var/lib/containerd/imported ""
+		others=$(grep -vxF -f "$last" "$root/var/lib/containerd/imported" 2>/dev/null || :)
+		write_file /var/lib/containerd/imported "$others"
 		at "import begun"
-		write_file /var/lib/containerd/imported "$(cat "$last")
+		write_file /var/lib/containerd/imported "${others:+$others
+}$(cat "$last")
 "
 		;;
 	"--namespace k8s.io images ls -q") cat "$root/var/lib/containerd/imported" 2>/dev/null || : ;;

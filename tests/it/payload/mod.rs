@@ -1,5 +1,6 @@
 //! What is baked so that nodes need no network: apt itself is asked whether it is enough.
 
+mod baked;
 mod refused;
 mod world;
 
@@ -21,7 +22,7 @@ fn lay_out(world: &World, part: &Part, dir: &Path) {
         let to = dir.join(file.path.as_str().trim_start_matches('/'));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         let mut out = fs::File::create(&to).unwrap();
-        world.with(false, |fetcher| file.write(fetcher, &mut out)).unwrap();
+        world.with(false, |fetcher| std::io::copy(&mut file.open(fetcher.cache).unwrap(), &mut out)).unwrap();
         assert_eq!(out.metadata().unwrap().len(), file.size(), "{}", file.path);
     }
 }
@@ -109,7 +110,10 @@ fn the_images_are_those_that_the_baked_kubeadm_asks_for() {
     let of = |part: &Part| {
         let node = tempfile::tempdir().unwrap();
         lay_out(&world, part, node.path());
-        names(&node.path().join("var/lib/pibake/payload/images.tar"))
+        let archive = |name: &str| node.path().join("var/lib/pibake/payload").join(name);
+        let own = archive("images-control-plane.tar");
+        let own = if own.exists() { names(&own) } else { BTreeSet::new() };
+        (names(&archive("images.tar")), own)
     };
     let any_node = [
         "k8s/kube-proxy:v1.34.2",
@@ -127,8 +131,8 @@ fn the_images_are_those_that_the_baked_kubeadm_asks_for() {
     ];
     let [first, worker] = both(&payload).map(of);
     let named = |list: &[&str]| list.iter().map(|name| format!("{registry}/{name}")).collect::<BTreeSet<_>>();
-    assert_eq!(worker, named(&any_node));
-    assert_eq!(first, named(&[&any_node[..], &control_plane].concat()));
+    assert_eq!(worker, (named(&any_node), BTreeSet::new()));
+    assert_eq!(first, (named(&any_node), named(&control_plane)));
 }
 
 #[test]
@@ -146,8 +150,6 @@ fn the_second_time_it_is_the_same_and_nothing_is_asked_for() {
                     support::fetching::sha256(&fs::read(path).unwrap()),
                 );
             }
-            let files = part.files.iter().map(|file| file.size()).sum::<u64>();
-            assert!(part.room(4096) >= files && part.room(4096) < files + 4096 * part.files.len() as u64);
         }
         all
     };

@@ -220,24 +220,35 @@ impl World {
         self.registry.host()
     }
 
-    fn cluster(&self) -> Cluster {
+    /// The folder that the repositories are in, each below its name.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A description that has all of it, with the repositories on this server.
+    pub fn description(&self, server: &str) -> String {
         let registry = self.registry.host();
-        let text = format!(
-            "nodes = 2\n[network.wifi]\nssid = \"home\"\npsk = \"{}\"\ncountry = \"DE\"\n\
+        let images: Vec<_> = self.images.iter().map(|name| format!("{registry}/{name}")).collect();
+        format!(
+            "nodes = 2\n[image]\npreload = true\npreload-images = {images:?}\n[network.wifi]\nssid = \"home\"\npsk = \"{}\"\ncountry = \"DE\"\n\
              [kubernetes]\nversion = \"1.34\"\n\
              [kubernetes.flannel]\nimage = \"{registry}/net/flannel:v0.28.9\"\ncni-plugin-image = \"{registry}/net/flannel-cni:v1\"\n\
              [sources]\nubuntu = \"{}\"\nimage-registry = \"{registry}/k8s\"\n\
              [sources.docker]\nurl = \"{}\"\nkey-url = \"{}\"\nfingerprint = \"{}\"\n\
              [sources.kubernetes]\nurl = \"{}\"\nkey-url = \"{}\"\nkey-file = \"kubernetes.gpg\"\nfingerprint = \"{}\"\n",
             fixture::PSK,
-            self.server.url("/distribution"),
-            self.server.url("/docker"),
-            self.server.url("/docker.asc"),
+            format_args!("{server}/distribution"),
+            format_args!("{server}/docker"),
+            format_args!("{server}/docker.asc"),
             self.gpg.fingerprint("docker"),
-            self.server.url("/kubernetes/{minor}"),
-            self.server.url(KUBERNETES_KEY),
+            format_args!("{server}/kubernetes/{{minor}}"),
+            format_args!("{server}{KUBERNETES_KEY}"),
             self.gpg.fingerprint("kubernetes"),
-        );
+        )
+    }
+
+    fn cluster(&self) -> Cluster {
+        let text = self.description(&self.server.url(""));
         Cluster::parse("pibake.toml", &text, self.dir.path(), &Overrides::default())
             .unwrap_or_else(|e| panic!("{e}"))
     }
@@ -266,15 +277,12 @@ impl World {
         let software = cluster.software(&platform).unwrap();
         let recipes = [Role::ControlPlane, Role::Worker].map(|role| self.recipe(&cluster, role));
         let nodes: Vec<_> = cluster.nodes.iter().zip(&recipes).collect();
-        let registry = self.registry.host();
-        let images: Vec<_> =
-            self.images.iter().map(|name| format!("{registry}/{name}").parse().unwrap()).collect();
         let request = Request {
             cluster: &cluster,
             software: &software,
             nodes: &nodes,
             base: &Opened::open(&image).unwrap(),
-            images: &images,
+            roles: &[Role::ControlPlane, Role::Worker],
             credentials: &Credentials::default(),
         };
         self.with(offline, |fetcher| payload::payload(&request, fetcher))
