@@ -38,10 +38,17 @@ pub fn bake(work: &Work, report: &mut Report) {
     let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&base.raw).expect("the base"));
     let bake = |recipe: &Recipe| {
         timed(|| {
-            let (patch, _) =
-                pibake::bake::bake(Arc::clone(&device), &Shared::default(), recipe, const { &Clock::new(1_700_000_000) })
-                    .expect("a bake");
-            assert!(patch.ranges().total() > OVERLAY_BLOCK as u64 * recipe.changes.len() as u64, "too little was baked");
+            let (patch, _) = pibake::bake::bake(
+                Arc::clone(&device),
+                &Shared::default(),
+                recipe,
+                const { &Clock::new(1_700_000_000) },
+            )
+            .expect("a bake");
+            assert!(
+                patch.ranges().total() > OVERLAY_BLOCK as u64 * recipe.changes.len() as u64,
+                "too little was baked"
+            );
         })
     };
     let rounds = work.rounds * TIMES;

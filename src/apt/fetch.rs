@@ -238,15 +238,23 @@ pub fn files(fetcher: &Fetcher<'_>, plan: &Plan) -> Result<Vec<PathBuf>, Error> 
 fn release(fetcher: &Fetcher<'_>, repository: &Repository, folder: &Url) -> Result<Release, Error> {
     let url = shown(folder);
     let fault = |source| Error::Release { url: url.clone(), source };
-    let read = |signed: &Signed| -> Result<Release, Error> {
+    // what is written down was verified then; the key that signed it may have expired since
+    let name = format!("the repository {url}");
+    if let Some(text) = fetcher.pinned(&name, LARGEST_RELEASE)? {
+        return Release::read(&text).map_err(fault);
+    }
+    let verify = |signed: &Signed| {
         let verified = signed.verify(&repository.keyring);
-        let text = verified.map_err(|source| base::Error::Signature { url: url.clone(), source })?;
-        Release::read(&text).map_err(fault)
+        verified.map_err(|source| base::Error::Signature { url: url.clone(), source })
     };
+    let read = |signed: &Signed| -> Result<Release, Error> { Release::read(&verify(signed)?).map_err(fault) };
+    let note = |signed: &Signed| -> Result<(), Error> { Ok(fetcher.note(&name, &verify(signed)?)?) };
     let kept = Signed::kept(fetcher, folder);
     let Some(agent) = fetcher.agent(Access::anonymous(&PURPOSE))? else {
         let offline = || base::Error::Offline { name: url.clone(), dir: fetcher.cache.dir().to_owned() };
-        return read(&kept.ok_or_else(offline)?);
+        let kept = kept.ok_or_else(offline)?;
+        note(&kept)?;
+        return read(&kept);
     };
     let fetch = |name: &str| -> Result<Option<Vec<u8>>, Error> {
         let file = repository.join(folder, name)?;
@@ -265,7 +273,11 @@ fn release(fetcher: &Fetcher<'_>, repository: &Repository, folder: &Url) -> Resu
     let release = read(&signed)?;
     // one that no longer convinces says nothing of what came before
     let seen = kept.and_then(|kept| read(&kept).ok()).map(|kept| kept.date());
-    release.check(&repository.layout, SystemTime::now(), seen).map_err(fault)?;
+    note(&signed)?;
+    // what is written down was valid then
+    if !fetcher.ledger.has(&name) {
+        release.check(&repository.layout, SystemTime::now(), seen).map_err(fault)?;
+    }
     signed.keep(fetcher, folder)?;
     Ok(release)
 }

@@ -66,12 +66,19 @@ pub(super) struct ImageEditor {
 
 impl ImageEditor {
     /// Opens both file systems over `base`, so that neither is edited if the other must not be.
-    pub(super) fn open(base: &Arc<dyn ReadAt>, clock: &'static Clock) -> Result<(Arc<Edited>, Layout, Self), Error> {
-        Self::edit(Overlay::new(Arc::clone(base)), clock)
+    pub(super) fn open(
+        base: &Arc<dyn ReadAt>,
+        clock: &'static Clock,
+    ) -> Result<(Arc<Edited>, Layout, Self), Error> {
+        Self::edit(Overlay::new(Arc::clone(base)), 0, clock)
     }
 
-    /// The same with an overlay that is there already.
-    pub(super) fn edit(overlay: Edited, clock: &'static Clock) -> Result<(Arc<Edited>, Layout, Self), Error> {
+    /// The same with an overlay that is there already, to put files of so many bytes there.
+    pub(super) fn edit(
+        overlay: Edited,
+        bytes: u64,
+        clock: &'static Clock,
+    ) -> Result<(Arc<Edited>, Layout, Self), Error> {
         let overlay = Arc::new(overlay);
         let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
         let (_, partitions) = disk::partitions(&device)?;
@@ -79,7 +86,7 @@ impl ImageEditor {
         let now = clock.seconds();
         let on = |volume| move |source| Error::FileSystem { volume, source };
         let boot = layout.boot.open(Arc::clone(&overlay)).and_then(|p| Fat::open(p, clock));
-        let root = layout.root.open(Arc::clone(&overlay)).and_then(|p| Ext4::open(p, now));
+        let root = layout.root.open(Arc::clone(&overlay)).and_then(|p| Ext4::open_for(p, now, bytes));
         let editor = Self {
             boot: Box::new(boot.map_err(on(Volume::Boot))?),
             root: Box::new(root.map_err(on(Volume::Root))?),

@@ -32,7 +32,8 @@ const PER_EXTENT: u64 = 1 << 16;
 #[must_use]
 pub fn needed(lens: impl Iterator<Item = u64>, block: u64) -> u64 {
     // a file takes an inode, which is there, and an entry in a directory, which is in the spare bytes
-    let file = |len: u64| len.next_multiple_of(block).saturating_add((len / PER_EXTENT).next_multiple_of(block));
+    let file =
+        |len: u64| len.next_multiple_of(block).saturating_add((len / PER_EXTENT).next_multiple_of(block));
     lens.fold(SPARE, |sum, len| sum.saturating_add(file(len)))
 }
 
@@ -53,7 +54,9 @@ impl Shared {
             let base = cached(base);
             let lower = below.over(&base);
             check_room(&lower, files)?;
-            let (overlay, layout, mut editor) = ImageEditor::edit(Overlay::spilling(lower, store), clock)?;
+            let bytes = files.iter().map(|file| file.len).fold(0, u64::saturating_add);
+            let overlay = Overlay::spilling(lower, store);
+            let (overlay, layout, mut editor) = ImageEditor::edit(overlay, bytes, clock)?;
             for file in files {
                 editor.lay(file)?;
             }

@@ -197,6 +197,27 @@ pub enum Error {
         dir: PathBuf,
     },
 
+    /// The lock does not say what a name stands for.
+    #[error("pibake.lock does not have {name}: run pibake update, or leave --locked out")]
+    NotLocked {
+        /// The name.
+        name: String,
+    },
+
+    /// A name stands for something else than the lock says.
+    #[error(
+        "{name} is another one than in pibake.lock (sha256:{found} instead of {locked}), and the locked one is not in the \
+         cache: run pibake update, or build from a folder that pibake vendor made then"
+    )]
+    Moved {
+        /// The name.
+        name: String,
+        /// What it must stand for.
+        locked: Digest,
+        /// What it stands for now.
+        found: Digest,
+    },
+
     /// A local file was written to while it was used.
     #[error("{} changed while it was used: nothing made from it can be relied on; try again when nobody writes to it", path.display())]
     Changed {
@@ -251,7 +272,9 @@ impl Classified for Error {
             | Self::Signature { .. }
             | Self::NotListed { .. }
             | Self::WrongDigest { .. }
+            | Self::Moved { .. }
             | Self::Changed { .. } => ErrorClass::Verification,
+            Self::NotLocked { .. } => ErrorClass::Configuration,
             Self::NoRelease { .. } | Self::Offline { .. } => ErrorClass::Network,
             Self::Cancelled | Self::CancelledDownload { .. } => ErrorClass::Cancelled,
             Self::Worker { .. } => ErrorClass::Internal,

@@ -1,12 +1,14 @@
 //! The flags that change a description, and what is read with it.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::base_flags::BaseFlags;
 use super::session::Session;
 use crate::cluster::{Overrides, Passwords, Software};
 use crate::error::Failure;
-use crate::workflow::{Chosen, Described, NodeSelector, Wanted};
+use crate::workflow::{BaseRequest, Chosen, Described, NodeSelector, Store, Wanted};
 
 /// Shared by every command that reads the description.
 #[derive(Debug, Args)]
@@ -37,6 +39,12 @@ pub(super) struct NodeFlags {
     /// Make a new cluster also where no card of its control plane is asked for; refused where there is one
     #[arg(long)]
     new_cluster: bool,
+    /// Accept nothing but what pibake.lock has
+    #[arg(long)]
+    locked: bool,
+    /// Take everything from this folder, which pibake vendor made, and never use the network
+    #[arg(long, value_name = "DIR")]
+    vendor: Option<PathBuf>,
     #[command(flatten)]
     base_flags: BaseFlags,
 }
@@ -49,8 +57,9 @@ impl NodeFlags {
 
     /// The base image that these nodes are made from, not fetched yet.
     pub(super) fn wanted(&self, chosen: &Chosen, session: &Session) -> Result<Wanted, Failure> {
-        let request = self.base_flags.request(session.offline);
-        Ok(Wanted::new(&chosen.project().cluster.base, &request, &session.control)?)
+        let store = self.vendor.clone().map_or(Store::Cache, Store::From);
+        let request = BaseRequest { locked: self.locked, store, ..self.base_flags.request(session.offline) };
+        Ok(Wanted::locked(chosen.project(), &request, &session.control)?)
     }
 }
 

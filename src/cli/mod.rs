@@ -18,6 +18,8 @@ mod logs;
 mod plan;
 mod session;
 mod token;
+mod update;
+mod vendor;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,6 +64,10 @@ enum Command {
     Logs(logs::Arguments),
     /// Run a node or an image in QEMU, as a Raspberry Pi 4, with its console here; Ctrl-A X leaves
     Boot(boot::Arguments),
+    /// Look up packages and container images again, update pibake.lock, and show what changed
+    Update(update::Arguments),
+    /// Put all that a build needs into one folder, to carry it into a closed network
+    Vendor(vendor::Arguments),
     /// List, renew or revoke the tokens that nodes join with
     Token(token::Arguments),
     /// Print a completion script for a shell
@@ -94,6 +100,8 @@ impl Command {
             Self::Inspect(arguments) => inspect::run(arguments, session),
             Self::Logs(arguments) => logs::run(arguments, session),
             Self::Boot(arguments) => boot::run(arguments, session),
+            Self::Update(arguments) => update::run(arguments, session),
+            Self::Vendor(arguments) => vendor::run(arguments, session),
             Self::Token(arguments) => token::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }

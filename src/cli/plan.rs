@@ -96,7 +96,8 @@ fn preload_text(preload: &json::Preload) -> String {
             .to_owned();
     };
     let mut table = Table::new(["NODE", "PACKAGES", "", "IMAGES", "", "NEED NOT FETCH", "NEEDS FREE"]);
-    for json::Preloaded { node, packages, package_bytes, images, image_bytes, needed_bytes } in &preload.nodes {
+    for json::Preloaded { node, packages, package_bytes, images, image_bytes, needed_bytes } in &preload.nodes
+    {
         table.row([
             node.clone(),
             packages.to_string(),

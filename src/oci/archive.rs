@@ -176,7 +176,7 @@ fn head(name: &str, len: u64) -> [u8; BLOCK as usize] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Fetcher, Patience};
+    use crate::base::{Fetcher, Ledger, Patience};
     use crate::io::CancelToken;
     use crate::progress::Silent;
     use std::process::Command;
@@ -197,7 +197,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();
         let (patience, cancel) = (Patience::default(), CancelToken::default());
-        let fetcher = Fetcher { cache: &cache, offline: true, patience, cancel, progress: &Silent };
+        let fetcher = Fetcher {
+            cache: &cache,
+            offline: true,
+            patience,
+            cancel,
+            progress: &Silent,
+            ledger: &Ledger::default(),
+        };
         let shared = vec![7; 1000];
         let images = [
             image("b.example/x:1", [b"m1", b"c1", &shared], &fetcher),

@@ -79,6 +79,7 @@ pub fn pull(
         patience: fetcher.patience,
         cancel: fetcher.cancel.clone(),
         progress: &quiet,
+        ledger: fetcher.ledger,
     };
     let access = Access { accept: None, ..manifests };
     let look = Look { fetcher: &small, agent: agent.as_ref(), manifests, access };
@@ -273,12 +274,20 @@ impl Look<'_> {
 
     /// What the name stands for now, or, without the network, stood for the last time.
     fn named(&self, source: &mut Source<'_>) -> Result<Found> {
-        let expected = match source.name.version() {
-            Version::Digest(digest) => Some(*digest),
-            Version::Tag(_) if self.agent.is_none() => self.noted(source.name),
-            Version::Tag(_) => None,
+        let name = format!("the image {}", source.name);
+        let (expected, is_pinned) = match source.name.version() {
+            Version::Digest(digest) => (Some(*digest), true),
+            Version::Tag(_) => match self.fetcher.ledger.pinned(&name)? {
+                Some(digest) => (Some(digest), true),
+                None if self.agent.is_none() => (self.noted(source.name), false),
+                None => (None, false),
+            },
         };
-        if let Some(bytes) = expected.map(|digest| self.cached(&digest)).transpose()?.flatten() {
+        if let Some(digest) = expected
+            && let Some(bytes) = self.fetcher.cache.content(&digest, LARGEST)
+        {
+            self.fetcher.put(&bytes)?;
+            self.fetcher.ledger.note(&name, digest)?;
             return self.read(source, &bytes, None);
         }
         let Some(agent) = self.agent else {
@@ -286,8 +295,8 @@ impl Look<'_> {
             return Err(base::Error::Offline { name: source.name.to_string(), dir }.into());
         };
         let object = match source.name.version() {
-            Version::Tag(tag) => tag.clone(),
-            Version::Digest(digest) => format!("sha256:{digest}"),
+            Version::Tag(tag) if !is_pinned => tag.clone(),
+            _ => expected.map(|digest| format!("sha256:{digest}")).unwrap_or_default(),
         };
         let (mut faults, mut class) = (Vec::new(), None);
         for (at, place) in source.places.clone().iter().enumerate() {
@@ -302,6 +311,7 @@ impl Look<'_> {
                     if expected.is_none() {
                         self.note(source.name, found.blob.digest)?;
                     }
+                    self.fetcher.ledger.note(&name, found.blob.digest)?;
                     return Ok(found);
                 }
                 Err(Fault::Ends(error)) => return Err(error.into()),

@@ -155,7 +155,9 @@ impl Error {
     #[must_use]
     pub fn is_offline(&self) -> bool {
         let base = match self {
-            Self::Base(error) | Self::Apt(apt::Error::Fetch(error)) | Self::Oci(oci::Error::Base(error)) => error,
+            Self::Base(error) | Self::Apt(apt::Error::Fetch(error)) | Self::Oci(oci::Error::Base(error)) => {
+                error
+            }
             _ => return false,
         };
         matches!(base, base::Error::Offline { .. })

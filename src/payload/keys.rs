@@ -50,7 +50,9 @@ impl<'a> Keys<'a> {
                 SignedBy::Named(names) => names.iter().any(|name| name == key.keyring),
                 _ => false,
             };
-            if sources.iter().any(is_named) && (anew || files.read(key.keyring)?.is_none()) {
+            // one that was fetched when the lock was made is on the card, whatever else is there
+            let is_wanted = anew || fetcher.ledger.has(&name_of(key));
+            if sources.iter().any(is_named) && (is_wanted || files.read(key.keyring)?.is_none()) {
                 fetched.insert(key.keyring, fetch(key, fetcher)?);
             }
         }
@@ -109,10 +111,22 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// What a lock calls the key of a source.
+fn name_of(key: &KeySource) -> String {
+    format!("the key {}", key.url)
+}
+
 /// The key of a source, from its server or, offline, as it came from there the last time. Armoured.
 fn fetch(key: &KeySource, fetcher: &Fetcher<'_>) -> Result<String> {
     let fault = || Error::Uri { uri: key.url.clone(), list: "[sources]".to_owned() };
     let url = Url::parse(&key.url).map_err(|_| fault())?;
+    let name = name_of(key);
+    let trusted = |bytes: &[u8]| {
+        read_key(bytes, key.fingerprint).map_err(|source| Error::Key { url: shown(&url), source })
+    };
+    if let Some(bytes) = fetcher.pinned(&name, LARGEST)? {
+        return trusted(&bytes);
+    }
     let kept = fetcher.cache.evidence().join(format!("{}.key", Digest::of(shown(&url).as_bytes())));
     let agent = fetcher.agent(Access::anonymous(&PURPOSE))?;
     let bytes = match &agent {
@@ -123,7 +137,8 @@ fn fetch(key: &KeySource, fetcher: &Fetcher<'_>) -> Result<String> {
         None => read_small(&kept, LARGEST)
             .map_err(|_| base::Error::Offline { name: shown(&url), dir: fetcher.cache.dir().to_owned() })?,
     };
-    let text = read_key(&bytes, key.fingerprint).map_err(|source| Error::Key { url: shown(&url), source })?;
+    let text = trusted(&bytes)?;
+    fetcher.note(&name, &bytes)?;
     if agent.is_some() {
         atomic::write_whole(&kept, &bytes).map_err(|e| base::Error::io("writing", &kept, e))?;
     }

@@ -46,7 +46,8 @@ pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> 
         files.insert(*role, packages.files(chosen, &everywhere, &names)?);
     }
     // looked up once, whoever gets them
-    let names = wanted().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
+    let names =
+        wanted().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
     let names: Vec<Reference> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let mirrors = &request.cluster.sources.registry_mirrors;
     let found = oci::pull(fetcher, mirrors, request.credentials, &names)?;
@@ -69,5 +70,7 @@ pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> 
         files.sort_by(|a, b| a.path.cmp(&b.path));
         parts.insert(*role, Part { files, plan: packages.plan.clone(), images });
     }
-    Ok(Payload { parts })
+    let packages = all.iter().flat_map(|choice| &choice.packages.plan.install);
+    let packages = packages.map(|package| (package.package.clone(), package.clone())).collect();
+    Ok(Payload { parts, packages })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 
 use super::error::Result;
-use crate::apt::Plan;
+use crate::apt::{Install, Plan};
 use crate::base::Cache;
 use crate::catalog::Digest;
 use crate::cluster::Role;
@@ -16,6 +16,8 @@ use crate::oci::{Archive, Image};
 #[derive(Debug)]
 pub struct Payload {
     pub(super) parts: BTreeMap<Role, Part>,
+    /// What the nodes of all roles install, also of those that were not asked for, by name.
+    pub(super) packages: BTreeMap<String, Install>,
 }
 
 /// What the nodes of one role get.
@@ -57,6 +59,11 @@ impl Payload {
     #[must_use]
     pub fn part(&self, role: Role) -> Option<&Part> {
         self.parts.get(&role)
+    }
+
+    /// What the nodes of all roles install, also of those that were not asked for, by name.
+    pub fn packages(&self) -> impl Iterator<Item = &Install> {
+        self.packages.values()
     }
 
     /// What the nodes of each role get.

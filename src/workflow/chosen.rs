@@ -84,6 +84,9 @@ impl Chosen {
     ) -> Result<Prepared, Error> {
         self.refuse_early()?;
         let base = wanted.obtain(&self.described.control, observer)?;
+        if !self.project().cluster.image.preload {
+            wanted.settle(&base, None, &self.described.control)?;
+        }
         let platform = system::of(&self.project().cluster, base.path())?;
         let recipes = match self.early.take() {
             Some((stated, recipes)) if stated == platform => recipes,

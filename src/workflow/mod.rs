@@ -15,11 +15,14 @@
 //! command does with what comes out (files, cards, a virtual machine) is its own.
 
 mod base;
+mod change;
 mod chosen;
 mod control;
 mod described;
 mod error;
 mod founding;
+mod gather;
+mod lock;
 mod own;
 mod preload;
 mod prepared;
@@ -28,11 +31,13 @@ mod select;
 mod system;
 mod warning;
 
-pub use base::{BaseRequest, Wanted};
+pub use base::{BaseRequest, Store, Wanted};
+pub use change::Change;
 pub use chosen::Chosen;
 pub use control::Control;
 pub use described::Described;
 pub use error::{Error, Unexamined};
+pub use gather::{Gathered, Updated};
 pub use own::own;
 pub use prepared::Prepared;
 pub use preview::{Preload, Preview};

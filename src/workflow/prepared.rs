@@ -61,8 +61,8 @@ impl Prepared {
         let fetcher = wanted.fetcher(&self.described.control);
         let base = preload::open(self.base.path())?;
         let payload = preload::fetch(project, &self.software, &self.recipes, &roles, &base, &fetcher)?;
-        self.shared =
-            preload::lay(&payload, &self.base, fetcher.cache, self.clock, &self.described.control)?;
+        wanted.settle(&self.base, Some(&payload), &self.described.control)?;
+        self.shared = preload::lay(&payload, &self.base, fetcher.cache, self.clock, &self.described.control)?;
         Ok(self)
     }
 

@@ -57,16 +57,7 @@ impl Described {
             Err(Error::NotHere { .. }) => return Ok(None),
             path => path?,
         };
-        let platform = system::of(&project.cluster, &path)?;
-        let software = project.software(&platform)?;
-        let nodes = &project.cluster.nodes;
-        let recipe = |node: &Node| Ok((node.name.to_string(), project.preview(node, &platform)?));
-        let recipes: Recipes = nodes.iter().map(recipe).collect::<Result<_, project::Error>>()?;
-        let roles: BTreeSet<Role> = nodes.iter().map(|node| node.role).collect();
-        let roles: Vec<Role> = roles.into_iter().collect();
-        let base = preload::open(&path)?;
-        let fetcher = wanted.fetcher(&self.control);
-        match preload::fetch(project, &software, &recipes, &roles, &base, &fetcher) {
+        match self.fetch(&wanted, &path) {
             Ok(payload) => {
                 let device: Arc<dyn ReadAt> = open(&path)?;
                 Ok(Some(Preload { payload, free: bake::free(&device)? }))
@@ -74,6 +65,20 @@ impl Described {
             Err(Error::Payload(fault)) if fault.is_offline() => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// What all nodes need besides their recipes, over the raw base image at `path`.
+    pub(super) fn fetch(&self, wanted: &Wanted, path: &Path) -> Result<Payload, Error> {
+        let project = &self.project;
+        let platform = system::of(&project.cluster, path)?;
+        let software = project.software(&platform)?;
+        let nodes = &project.cluster.nodes;
+        let recipe = |node: &Node| Ok((node.name.to_string(), project.preview(node, &platform)?));
+        let recipes: Recipes = nodes.iter().map(recipe).collect::<Result<_, project::Error>>()?;
+        let roles: BTreeSet<Role> = nodes.iter().map(|node| node.role).collect();
+        let roles: Vec<Role> = roles.into_iter().collect();
+        let base = preload::open(path)?;
+        preload::fetch(project, &software, &recipes, &roles, &base, &wanted.fetcher(&self.control))
     }
 
     /// What would be baked for `node`.
@@ -131,7 +136,7 @@ impl Described {
 
     /// The base image, as far as it is here.
     fn wanted(&self) -> Result<Wanted, Error> {
-        Wanted::new(&self.project.cluster.base, &BaseRequest::here(), &self.control)
+        Wanted::locked(&self.project, &BaseRequest::here(), &self.control)
     }
 
     /// The raw base image on this machine.

@@ -3,7 +3,8 @@
 //! ```text
 //! images/<digest>.img          a raw image, sparse; <digest> is that of the file as published
 //! images/<digest>.json         vouches for it: written last, removed first
-//! files/<digest>               a file that has this digest: a package, an index, a part of a container image
+//! files/<digest>               a file that has this digest: a package, an index, a part of a container image, and
+//!                              what a lock names: a repository's verified list, a key
 //! downloads/<key>.part[.json]  a download under way, and which version of which address it is
 //! evidence/<key>.sums, .gpg    lists of digests and their signatures, checked again each time
 //! notes/                       digests of local files, by size, times and inode
@@ -14,6 +15,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::memo::Memos;
@@ -37,6 +39,8 @@ pub struct Cache {
     dir: PathBuf,
     /// What is younger was made by this process, or while it ran.
     opened: SystemTime,
+    /// Another one, from which is copied what is missing here.
+    source: Option<Arc<Cache>>,
 }
 
 impl Cache {
@@ -62,6 +66,7 @@ impl Cache {
         let cache = Self {
             dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))?,
             opened: SystemTime::now() - CLOCK_STEP,
+            source: None,
         };
         // The folder itself first: below one of another user's, nothing can be looked at.
         for path in [cache.dir.clone()].into_iter().chain(SUBS.map(|sub| cache.dir.join(sub))) {
@@ -77,6 +82,16 @@ impl Cache {
         }
         cache.hand_over()?;
         Ok(cache)
+    }
+
+    /// The same, where what is missing is copied from `source` before it is fetched.
+    #[must_use]
+    pub fn copying_from(self, source: Self) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+
+    pub(super) fn source(&self) -> Option<&Self> {
+        self.source.as_deref()
     }
 
     /// The folder.

@@ -1,6 +1,7 @@
 //! What is kept between runs: images with what vouches for them, downloads under way, and notes.
 
 mod checked;
+mod copy;
 pub(crate) mod entry;
 pub(crate) mod files;
 mod find;

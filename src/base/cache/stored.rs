@@ -26,7 +26,8 @@ impl Cache {
     /// What the system answers.
     pub fn read_file(&self, digest: &Digest, len: u64) -> io::Result<Stored> {
         let path = self.file(digest);
-        let file = File::open(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        let file =
+            File::open(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
         Ok(Stored { file, path, digest: *digest, hasher: Hasher::default(), left: len, is_done: false })
     }
 }
@@ -47,7 +48,9 @@ impl Read for Stored {
             Some(0) if std::mem::take(&mut self.hasher).finish() == self.digest => {}
             _ => {
                 let (path, digest) = (self.path.display(), self.digest);
-                let text = format!("{path} is not what was put there (sha256:{digest}): remove it, and run this again");
+                let text = format!(
+                    "{path} is not what was put there (sha256:{digest}): remove it, and run this again"
+                );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
         }

@@ -14,7 +14,7 @@ use super::missing;
 use super::whole::whole;
 use crate::base::cache::Cache;
 use crate::base::decode::pipeline::{Source, Stop};
-use crate::base::{Digest, Error, Patience, Result};
+use crate::base::{Digest, Error, Ledger, Patience, Result};
 use crate::catalog::{Hasher, shown};
 use crate::error::{Classified, ErrorClass, one_line};
 use crate::http::{self, Access, Agent, Download, Place, file_name, space};
@@ -56,6 +56,8 @@ pub struct Fetcher<'a> {
     pub cancel: CancelToken,
     /// Who is told how far it is.
     pub progress: &'a dyn Progress,
+    /// What names stand for that may come to stand for something else.
+    pub ledger: &'a Ledger,
 }
 
 impl Fetcher<'_> {
@@ -105,6 +107,26 @@ impl Fetcher<'_> {
         Ok(wanted.iter().map(|file| self.cache.file(&file.digest)).collect())
     }
 
+    /// What a name stands for, where that was written down before and is in the cache.
+    ///
+    /// # Errors
+    /// [`Error::NotLocked`]
+    pub(crate) fn pinned(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(digest) = self.ledger.pinned(name)? else { return Ok(None) };
+        let Some(content) = self.cache.content(&digest, limit) else { return Ok(None) };
+        self.note(name, &content)?;
+        Ok(Some(content))
+    }
+
+    /// Keeps what a name was found to stand for.
+    ///
+    /// # Errors
+    /// [`Error::Moved`], and what putting it into the cache answers.
+    pub(crate) fn note(&self, name: &str, content: &[u8]) -> Result<()> {
+        self.ledger.note(name, Digest::of(content))?;
+        self.put(content).map(drop)
+    }
+
     /// Puts into the cache what is known by its content alone.
     pub(crate) fn put(&self, content: &[u8]) -> Result<Digest> {
         let digest = Digest::of(content);
@@ -133,6 +155,10 @@ impl Fetcher<'_> {
         };
         let _lock = FileLock::take(&self.cache.lock_path(&key), cancel, waits)?;
         if is_here(&path, file).map_err(|e| Error::io("reading", &path, e))? {
+            progress.step.advance(file.len);
+            return Ok(());
+        }
+        if self.cache.take(&file.digest, file.len)? {
             progress.step.advance(file.len);
             return Ok(());
         }

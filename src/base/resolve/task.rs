@@ -48,7 +48,11 @@ impl<'a> Task<'a, '_> {
 impl Task<'_, '_> {
     /// The image with this digest, if it is in the cache.
     pub(crate) fn find(&self, digest: &Digest) -> Result<Option<Found>> {
-        self.cache.find(digest, self.options, self.progress)
+        let find = || self.cache.find(digest, self.options, self.progress);
+        match find()? {
+            None if self.cache.take_image(digest, &self.options.cancel, self.progress)? => find(),
+            found => Ok(found),
+        }
     }
 
     pub(crate) fn lock(&self, key: &str, what: &str) -> Result<FileLock> {

@@ -208,11 +208,13 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Logs>("`logs`");
     check::<Booted>("`boot`");
     check::<CommandLines>("`boot --print`");
+    check::<Updated>("`update`");
+    check::<Vendored>("`vendor`");
     check::<Tokens>("`token list`");
     check::<TokenChanged>("`token new`, `token revoke`");
     check::<Completions>("`completions`");
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 17);
+    assert_eq!(PAGE.matches("\n## `").count(), 19);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use pibake::apt::{self, Layout, Pins, Repository, Universe};
-use pibake::base::{Cache, Fetcher, Keyring, Patience};
+use pibake::base::{Cache, Fetcher, Keyring, Ledger, Patience};
 use pibake::error::{Classified, ErrorClass, one_line};
 use pibake::io::CancelToken;
 use pibake::progress::Silent;
@@ -134,27 +134,39 @@ impl Archive {
 struct Client {
     dir: tempfile::TempDir,
     cache: Cache,
+    ledger: Ledger,
 }
 
 impl Client {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(&dir.path().join("cache")).unwrap();
-        Self { dir, cache }
+        Self { dir, cache, ledger: Ledger::default() }
     }
 
     fn fetcher(&self, offline: bool) -> Fetcher<'_> {
         let patience = Patience { attempts: 3, stall: Duration::from_secs(10) };
-        Fetcher { cache: &self.cache, offline, patience, cancel: CancelToken::default(), progress: &Silent }
+        Fetcher {
+            cache: &self.cache,
+            offline,
+            patience,
+            cancel: CancelToken::default(),
+            progress: &Silent,
+            ledger: &self.ledger,
+        }
     }
 
     fn packages(&self, archive: &Archive) -> Result<Universe, apt::Error> {
         apt::lists(&self.fetcher(false), &[archive.repository()], "arm64")?.universe()
     }
 
-    /// The names of what it kept.
+    /// How many files are in the cache, but for repositories' own lists.
     fn kept(&self) -> usize {
-        fs::read_dir(self.dir.path().join("cache/files")).unwrap().count()
+        let files = fs::read_dir(self.dir.path().join("cache/files")).unwrap();
+        let content = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        let is_list =
+            |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).lines().any(|line| line.trim_end() == "SHA256:");
+        content.filter(|bytes| !is_list(bytes)).count()
     }
 }
 

@@ -163,9 +163,10 @@ fn what_cannot_be_laid_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let (base, _) = Spec::default().make(dir.path());
     let path = format!("{FOLDER}/x");
-    for (kind, class) in
-        [(io::ErrorKind::InvalidData, ErrorClass::Verification), (io::ErrorKind::TimedOut, ErrorClass::Failed)]
-    {
+    for (kind, class) in [
+        (io::ErrorKind::InvalidData, ErrorClass::Verification),
+        (io::ErrorKind::TimedOut, ErrorClass::Failed),
+    ] {
         let open = Box::new(move || -> io::Result<Box<dyn Read>> { Ok(Box::new(Broken(3 << 20, kind))) });
         let file = LargeFile { path: ImagePath::new(&path).unwrap(), len: 4 << 20, open };
         let error = lay(&base, &Shared::default(), &[file]).unwrap_err();

@@ -38,10 +38,7 @@ fn a_control_plane_comes_up_without_the_world() {
     node.complete(&[]);
     insta::assert_snapshot!("preloaded_control_plane_deeds", deeds(&node));
     assert_eq!(node.read_state("births"), "born\n");
-    assert_eq!(
-        node.read("var/lib/containerd/imported").trim_end(),
-        format!("{CONTROL_PLANE}\n{ANY_NODE}")
-    );
+    assert_eq!(node.read("var/lib/containerd/imported").trim_end(), format!("{CONTROL_PLANE}\n{ANY_NODE}"));
     assert!(!node.exists(PAYLOAD), "it takes room for nothing");
     assert_tidy(&node);
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pibake::base::{Cache, Fetcher, Patience};
+use pibake::base::{Cache, Fetcher, Ledger, Patience};
 use pibake::error::one_line;
 use pibake::io::CancelToken;
 use pibake::oci::{self, Archive, Credentials, Image};
@@ -69,7 +69,14 @@ impl Machine {
         let cache = Cache::open(&self.dir.path().join("cache")).unwrap();
         let patience = Patience { attempts: 3, stall: Duration::from_secs(5) };
         let (offline, cancel) = (self.offline, CancelToken::default());
-        work(&Fetcher { cache: &cache, offline, patience, cancel, progress: &self.notes })
+        work(&Fetcher {
+            cache: &cache,
+            offline,
+            patience,
+            cancel,
+            progress: &self.notes,
+            ledger: &Ledger::default(),
+        })
     }
 
     fn pull(&self, names: &[&str]) -> oci::Result<Vec<Image>> {

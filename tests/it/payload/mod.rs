@@ -1,6 +1,8 @@
 //! What is baked so that nodes need no network: apt itself is asked whether it is enough.
 
 mod baked;
+mod desk;
+mod locked;
 mod refused;
 mod world;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pibake::base::{Cache, Fetcher, Patience};
+use pibake::base::{Cache, Fetcher, Ledger, Patience};
 use pibake::cluster::{Cluster, Overrides, Platform, Role};
 use pibake::io::CancelToken;
 use pibake::oci::Credentials;
@@ -156,6 +156,20 @@ impl World {
         self.suite("docker", "focal", "stable", key);
     }
 
+    /// Docker's repository has one more version.
+    pub fn release_containerd(&self, version: &str) {
+        let pool = self.dir.path().join("docker/pool");
+        deb(&pool, &control("containerd.io", version, ""), version);
+        self.suite("docker", "focal", "stable", "docker");
+    }
+
+    /// A tag stands for another image now.
+    pub fn move_tag(&self, name: &str) {
+        let mut layout = Layout::default();
+        let image = layout.both("another", 1000);
+        self.registry.push(&layout, &image, name, "oci");
+    }
+
     /// A repository without suites, with these packages and the ones that they need.
     pub fn publish_kubernetes(&self, names: &[&str]) {
         let top = self.dir.path().join("kubernetes/1.34");
@@ -263,7 +277,14 @@ impl World {
     pub fn with<T>(&self, offline: bool, work: impl FnOnce(&Fetcher<'_>) -> T) -> T {
         let cache = Cache::open(&self.dir.path().join("cache")).unwrap();
         let patience = Patience { attempts: 2, stall: Duration::from_secs(20) };
-        work(&Fetcher { cache: &cache, offline, patience, cancel: CancelToken::default(), progress: &Silent })
+        work(&Fetcher {
+            cache: &cache,
+            offline,
+            patience,
+            cancel: CancelToken::default(),
+            progress: &Silent,
+            ledger: &Ledger::default(),
+        })
     }
 
     /// The payload of both nodes, over an image of [`Self::root`].
