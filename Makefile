@@ -1,6 +1,6 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test test-boot test-boot-pair test-kubeadm test-cluster lint bench test-deps standin
+.PHONY: help demo test test-boot test-boot-pair test-kubeadm test-cluster lint bench dist docs test-deps standin
 
 help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
@@ -11,6 +11,8 @@ help:
 	@echo 'make test-cluster  compile Kubernetes for arm64 and form a real cluster of two emulated machines; most of an hour'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
 	@echo 'make lint      formatting, clippy, rustdoc, shellcheck, words, the changelog, the dependencies'
+	@echo 'make dist      a static program for this machine, packed as an archive and as a .deb, in target/dist'
+	@echo 'make docs      the documentation as a book, in target/book, and every link of it followed'
 	@echo 'make bench     pibake beside xz, cp and loop mounts (BENCH=later for a part; docs/performance.md)'
 
 demo:
@@ -59,3 +61,11 @@ lint:
 BENCH =
 bench:
 	cargo bench --locked --bench whole -- $(BENCH)
+
+# x86_64-unknown-linux-musl, aarch64-unknown-linux-musl: for another machine than this one
+TARGETS =
+dist:
+	packaging/dist $(TARGETS)
+
+docs:
+	docs/book/make

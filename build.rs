@@ -1,6 +1,10 @@
 //! Builds the files of `overlays/` and `cloud-init/` into the program, each as
 //! `overlays/manifest.toml` says: `built_in.rs` for the recipes, `node_paths.rs` for all who know a
-//! path. A file without an entry, or an entry without a file, is an error.
+//! path. A file without an entry, or an entry without a file, is an error. `PIBAKE_VERSION` is what
+//! `pibake --version` says.
+
+#[path = "build/commit.rs"]
+mod commit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -36,13 +40,34 @@ struct Entry {
 type Manifest = BTreeMap<String, BTreeMap<String, Entry>>;
 
 fn main() {
-    for watched in ["build.rs", "overlays", "cloud-init"] {
+    for watched in ["build.rs", "build", "overlays", "cloud-init"] {
         println!("cargo::rerun-if-changed={watched}");
     }
+    version();
     if let Err(fault) = generate() {
         println!("cargo::error={MANIFEST}: {fault}");
         std::process::exit(1);
     }
+}
+
+/// The commit is looked up for a release alone: looked up always, each commit of a developer's would
+/// compile all of pibake again.
+fn version() {
+    let package = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let build = if env::var("PROFILE").as_deref() == Ok("release") {
+        for watched in commit::watched(&root) {
+            println!("cargo::rerun-if-changed={}", watched.display());
+        }
+        for watched in ["src", "Cargo.toml", "Cargo.lock"] {
+            println!("cargo::rerun-if-changed={watched}");
+        }
+        commit::commit(&root)
+    } else {
+        Some("debug build".to_owned())
+    };
+    let build = build.map_or_else(String::new, |build| format!(" ({build})"));
+    println!("cargo::rustc-env=PIBAKE_VERSION={package}{build}");
 }
 
 fn generate() -> Result<(), String> {
@@ -128,8 +153,8 @@ fn row(
     if script != (bits & 0o111 != 0) && layer != "CloudInit" {
         return Err(format!("mode {mode} does not fit: what begins with #! is executable, and nothing else"));
     }
-    if *enable && !path.ends_with(".service") {
-        return Err("only units can be enabled".into());
+    if *enable && ![".service", ".timer", ".socket"].iter().any(|end| path.ends_with(end)) {
+        return Err("only services, timers and sockets can be enabled".into());
     }
     if why.trim().is_empty() {
         return Err("`why` is empty".into());
@@ -137,7 +162,7 @@ fn row(
     let _ = writeln!(
         table,
         "    BuiltIn {{ layer: Layer::{layer}, path: {path:?}, content: include_bytes!({source:?}), template: {template}, \
-         policy: FilePolicy {{ when: When::{word}, access: Access {{ mode: 0o{bits:o}, uid: 0, gid: {group} }}, secret: {secret}, enable: {enable} }} }},"
+         policy: FilePolicy {{ when: When::{word}, access: Access {{ mode: 0o{bits:o}, uid: 0, gid: {group} }}, secret: {secret}, enable: {enable} }}, why: {why:?} }},"
     );
     Ok(())
 }

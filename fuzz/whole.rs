@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use pibake::bake;
+use pibake::bake::{self, Size};
 use pibake::cluster::Platform;
-use pibake::disk::{Overlay, Ranges, ReadAt, partitions};
+use pibake::disk::{Overlay, Patched, Ranges, ReadAt, partitions};
 use pibake::fs::ext4::{Ext4, Ext4View};
 use pibake::fs::fat::{Clock, Fat, FatView};
 use pibake::fs::{self, Attributes, FileKind, FsEdit, FsRead};
@@ -191,9 +191,27 @@ fn recipe() -> Recipe {
 /// may be refused, but the comparison of what was baked may not fail.
 pub fn base_image(input: &[u8]) {
     let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
-    match bake::bake(Arc::new(image), &bake::Shared::default(), &recipe(), CLOCK) {
+    match bake::bake(Arc::new(image), &bake::Shared::default(), &recipe(), Size::default(), CLOCK) {
         Ok(_) => {}
         Err(e) => assert!(changed, "a sound image can be baked on: {e:?}"),
+    }
+}
+
+/// An image made to fill a card: of a sound one what is baked on it reads back; no other makes growth panic, which
+/// is pibake's own code to the last line.
+pub fn growth(input: &[u8]) {
+    let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
+    let more = u64::from(input.get(1).copied().unwrap_or(100)) << 21;
+    let size = Size { image: Some(image.len + more), free: 0 };
+    let image: Arc<dyn ReadAt> = Arc::new(image);
+    match bake::room(Arc::clone(&image), size) {
+        Ok(room) => assert!(room.free <= room.image, "more is free than there is"),
+        Err(bake::Error::Panicked(why)) => panic!("{why}"),
+        Err(e) => assert!(changed, "a sound image can be made larger: {e:?}"),
+    }
+    if !changed {
+        let (patch, proof) = bake::bake(Arc::clone(&image), &recipe(), size, CLOCK).expect("a sound image");
+        proof.check(&(Arc::new(Patched::new(image, patch)) as _)).expect("what was baked reads back");
     }
 }
 

@@ -8,6 +8,12 @@ pub trait Progress: Send + Sync {
 
     /// Something the user should know that is neither progress nor an error, such as a retry.
     fn note(&self, text: &str);
+
+    /// Something that is allowed and probably not meant: told also where nobody wants to hear of progress.
+    fn warn(&self, text: &str);
+
+    /// What ended the run.
+    fn fail(&self, text: &str);
 }
 
 /// One step under way. Dropping it without [`Step::finish`] means that it was given up.
@@ -34,6 +40,8 @@ impl Progress for Silent {
         Box::new(Silent)
     }
     fn note(&self, _text: &str) {}
+    fn warn(&self, _text: &str) {}
+    fn fail(&self, _text: &str) {}
 }
 
 impl Step for Silent {

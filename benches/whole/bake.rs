@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pibake::bake::{Clock, Shared};
+use pibake::bake::{Clock, Shared, Size};
 use pibake::cluster::{Overrides, Platform};
 use pibake::disk::{FileDevice, OVERLAY_BLOCK, ReadAt};
 use pibake::project::Project;
@@ -20,7 +20,8 @@ const LIMIT: f64 = 0.050;
 /// More rounds than for whole processes: each takes milliseconds.
 const TIMES: usize = 4;
 
-fn timed(what: impl FnOnce()) -> Run {
+/// How long it takes.
+pub fn timed(what: impl FnOnce()) -> Run {
     let cpu = || {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
         t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
@@ -42,6 +43,7 @@ pub fn bake(work: &Work, report: &mut Report) {
                 Arc::clone(&device),
                 &Shared::default(),
                 recipe,
+                Size::default(),
                 const { &Clock::new(1_700_000_000) },
             )
             .expect("a bake");

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::error::{Error, Mismatch};
 
 use crate::catalog::{Digest, Hasher};
-use crate::disk::ReadAt;
-use crate::fs::ext4::{Ext4View, Time};
+use crate::disk::{self, Partition, ReadAt};
+use crate::fs::ext4::{Ext4View, Superblock, Time};
 use crate::fs::fat::FatView;
 use crate::fs::layout::Layout;
 use crate::fs::{FileKind, FsRead};
@@ -54,6 +54,26 @@ pub(super) fn check_readable(image: &Arc<dyn ReadAt>, layout: &Layout, recipe: &
     Ok(())
 }
 
+/// Whether `image` has the two partitions, and a root file system of `root_len` bytes.
+pub(super) fn check_size(image: &Arc<dyn ReadAt>, layout: &Layout, root_len: u64) -> Result<(), Mismatch> {
+    let mismatch = |path: &str, difference: String| Mismatch { path: path.to_owned(), difference };
+    let on_table = |difference| mismatch("the partition table", difference);
+    let (_, found) = disk::partitions(image).map_err(|e| on_table(e.to_string()))?;
+    for Partition { number, offset, len, .. } in [&layout.boot, &layout.root] {
+        if !found.iter().any(|p| (p.number, p.offset, p.len) == (*number, *offset, *len)) {
+            let difference = format!("partition {number} is not the {len} bytes from byte {offset} on");
+            return Err(on_table(difference));
+        }
+    }
+    let on_root = |difference| mismatch("the root file system", difference);
+    let root = layout.root.open(image).and_then(|root| Superblock::read(&root));
+    let root = root.map_err(|e| on_root(e.to_string()))?;
+    match root.blocks.saturating_mul(root.block_size) {
+        len if len == root_len => Ok(()),
+        len => Err(on_root(format!("it has {len} bytes, not {root_len}"))),
+    }
+}
+
 /// Compares every path in `expected` with what `image` holds; `now` is when it was written.
 pub(super) fn check<'e>(
     image: &Arc<dyn ReadAt>,
@@ -62,7 +82,7 @@ pub(super) fn check<'e>(
     now: i64,
 ) -> Result<(), Mismatch> {
     let mismatch = |path: String, e: &dyn std::fmt::Display| Mismatch { path, difference: e.to_string() };
-    let open = |partition: &crate::disk::Partition| {
+    let open = |partition: &Partition| {
         partition.open(Arc::clone(image)).map_err(|e| mismatch(format!("partition {}", partition.number), &e))
     };
     let boot = FatView::open(open(&layout.boot)?).map_err(|e| mismatch("the boot partition".into(), &e))?;

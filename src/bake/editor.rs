@@ -8,11 +8,11 @@ use super::check::{Expected, SHARED_MODE};
 use super::error::Error;
 use super::large_file::LargeFile;
 use super::{command_line, links};
-use crate::disk::{self, Cached, OVERLAY_BLOCK, Overlay, ReadAt};
+use crate::disk::{Cached, OVERLAY_BLOCK, Overlay, ReadAt};
 use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::{Clock, Fat};
-use crate::fs::layout::{self, Layout};
+use crate::fs::layout::Layout;
 use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Volume};
@@ -48,8 +48,14 @@ fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::
     fs.content(path).map(Some)
 }
 
-/// A base under the blocks that were changed.
-pub(super) type Edited = Overlay<Arc<dyn ReadAt>>;
+/// Whether there is a folder with anything in it.
+fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
+    let boot = |source| Error::FileSystem { volume: Volume::Boot, source };
+    match fs.metadata(path).map_err(boot)? {
+        Some(found) if found.kind == FileKind::Directory => Ok(!fs.entries(path).map_err(boot)?.is_empty()),
+        _ => Ok(false),
+    }
+}
 
 /// The two file systems under way, and what must be true of them at the end.
 pub(super) struct ImageEditor {
@@ -65,37 +71,26 @@ pub(super) struct ImageEditor {
 }
 
 impl ImageEditor {
-    /// Opens both file systems over `base`, so that neither is edited if the other must not be.
-    pub(super) fn open(
-        base: &Arc<dyn ReadAt>,
-        clock: &'static Clock,
-    ) -> Result<(Arc<Edited>, Layout, Self), Error> {
-        Self::edit(Overlay::new(Arc::clone(base)), 0, clock)
-    }
-
-    /// The same with an overlay that is there already, to put files of so many bytes there.
-    pub(super) fn edit(
-        overlay: Edited,
+    /// Opens both file systems in `device`, so that neither is edited if the other must not be. Files of so many
+    /// `bytes` are to be put there besides small ones.
+    pub(super) fn open<D: ReadAt + 'static>(
+        device: &Arc<Overlay<D>>,
+        layout: &Layout,
         bytes: u64,
         clock: &'static Clock,
-    ) -> Result<(Arc<Edited>, Layout, Self), Error> {
-        let overlay = Arc::new(overlay);
-        let device: Arc<dyn ReadAt> = Arc::clone(&overlay) as _;
-        let (_, partitions) = disk::partitions(&device)?;
-        let layout = layout::find(&device, &partitions).map_err(Error::Layout)?;
+    ) -> Result<Self, Error> {
         let now = clock.seconds();
         let on = |volume| move |source| Error::FileSystem { volume, source };
-        let boot = layout.boot.open(Arc::clone(&overlay)).and_then(|p| Fat::open(p, clock));
-        let root = layout.root.open(Arc::clone(&overlay)).and_then(|p| Ext4::open_for(p, now, bytes));
-        let editor = Self {
+        let boot = layout.boot.open(Arc::clone(device)).and_then(|p| Fat::open(p, clock));
+        let root = layout.root.open(Arc::clone(device)).and_then(|p| Ext4::open_for(p, now, bytes));
+        Ok(Self {
             boot: Box::new(boot.map_err(on(Volume::Boot))?),
             root: Box::new(root.map_err(on(Volume::Root))?),
             expected: BTreeMap::new(),
             directories: BTreeSet::new(),
             changed: BTreeMap::new(),
             now,
-        };
-        Ok((overlay, layout, editor))
+        })
     }
 
     fn on(&self, volume: Volume) -> &dyn FsEdit {
@@ -174,7 +169,13 @@ impl ImageEditor {
         let lines = match change.volume {
             Volume::Boot if named_by_default => {
                 let boot = self.boot.as_ref();
-                firmware::command_lines(&|path| small_file(boot, path))?
+                let files = |path: &ImagePath| small_file(boot, path);
+                for folder in firmware::trial_folders(&files)? {
+                    if is_filled(boot, &folder)? {
+                        return Err(Error::PendingTrial { folder });
+                    }
+                }
+                firmware::command_lines(&files)?
             }
             _ => vec![change.path.clone()],
         };

@@ -27,13 +27,33 @@ pub enum Error {
     /// The partitions that a Pi image has were not found.
     #[error("finding the partitions of a Raspberry Pi image")]
     Layout(#[source] fs::Error),
+    /// The image would have fewer bytes than the base.
+    #[error(
+        "image.size: the image is to have {image} bytes ({}), and the base image has {base} already ({}): ask for no \
+         less, or leave image.size out", human_bytes(*image), human_bytes(*base)
+    )]
+    Smaller {
+        /// Bytes asked for.
+        image: u64,
+        /// Bytes of the base.
+        base: u64,
+    },
+    /// The partition table does not let the image become larger.
+    #[error("making the image {} long: leave image.size out to keep the size of the base", human_bytes(*image))]
+    Enlarging {
+        /// Bytes of the image.
+        image: u64,
+        /// Why.
+        source: TableError,
+    },
     /// The image is too small for what goes into it.
     #[error(
-        "the root file system of the image has {} free, and packages and container images need {}: {} more. Take a base \
-         image that is larger, or bake fewer images in",
-        human_bytes(*free), human_bytes(*needed), human_bytes(needed.saturating_sub(*free))
+        "image.size: an image of {} has {} free for what goes into it, and needs {}: set it larger, or leave it out",
+        human_bytes(*image), human_bytes(*free), human_bytes(*needed)
     )]
     NoRoom {
+        /// Bytes of the image.
+        image: u64,
         /// Bytes free in its root file system.
         free: u64,
         /// Bytes needed there.
@@ -53,6 +73,15 @@ pub enum Error {
     /// It cannot be told which command line the kernel gets.
     #[error("finding the kernel's command line")]
     CommandLine(#[from] firmware::Error<fs::Error>),
+    /// The base has an upgrade on it that was not started yet.
+    #[error(
+        "{folder} on the boot partition holds a kernel that the base installed and has not started yet: what is baked \
+         beside it would be lost when it is. Start that system once more, until {folder} is gone, or take a fresh image"
+    )]
+    PendingTrial {
+        /// The folder.
+        folder: ImagePath,
+    },
     /// An editor gave up on metadata that makes no sense.
     #[error("the base image's file systems are damaged: the editor stopped with {0:?}. Take a fresh image")]
     Panicked(String),
@@ -67,15 +96,16 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Table(error) => error.class(),
+            Self::Table(error) | Self::Enlarging { source: error, .. } => error.class(),
+            Self::Smaller { .. } | Self::NoRoom { .. } => ErrorClass::Configuration,
             Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
-            Self::NoRoom { .. } => ErrorClass::NoSpace,
             Self::Content { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
                 ErrorClass::Verification
             }
             Self::Content { source, .. } => ErrorClass::of_io(source),
             Self::Used(error) => error.class(),
             Self::CommandLine(error) => error.class(),
+            Self::PendingTrial { .. } => ErrorClass::Refused,
             Self::Panicked(_) => ErrorClass::Damaged,
             Self::Read(source) => ErrorClass::of_io(source),
             Self::ReadBack(error) => error.class(),

@@ -8,18 +8,21 @@ mod large_file;
 mod links;
 mod remains;
 mod shared;
+mod size;
 
 pub use check::SHARED_MODE;
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
 pub use remains::Preparation;
-pub use shared::{Shared, free, needed};
+pub use shared::{Shared, needed};
+pub use size::{Room, Size};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use check::Expected;
 use editor::{ImageEditor, cached, catching};
+use size::Blank;
 
 use crate::disk::{Patch, Patched, ReadAt};
 pub use crate::fs::fat::Clock;
@@ -27,9 +30,9 @@ use crate::fs::layout::Layout;
 use crate::image_path::ImagePath;
 use crate::recipe::{Action, Change, Recipe, Volume};
 
-/// Applies `recipe` over `base` with what nodes `share`, and reads back every path that it names, through other
-/// readers. A file that is shared stays where the recipe has one at the same path. `clock` gives the time of every
-/// change.
+/// Applies `recipe` over `base` with what nodes `share`, made as large as `size` says, and reads back every path that it
+/// names, through other readers. A file that is shared stays where the recipe has one at the same path. `clock` gives
+/// the time of every change.
 ///
 /// Gives what changes over `base`, and what must be true of whatever the patched image is copied to: a pure function of
 /// the arguments.
@@ -40,12 +43,13 @@ pub fn bake(
     base: Arc<dyn ReadAt>,
     shared: &Shared,
     recipe: &Recipe,
+    size: Size,
     clock: &'static Clock,
 ) -> Result<(Patch, Proof), Error> {
     catching(|| {
         let base = cached(base);
-        let below = shared.over(&base);
-        let (overlay, layout, mut editor) = ImageEditor::open(&below, clock)?;
+        let Blank { overlay, layout, root_len, .. } = Blank::new(&shared.over(&base), size)?;
+        let mut editor = ImageEditor::open(&overlay, &layout, 0, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
         let before = match shared.is_empty() {
             true => remains::preparations(editor.root.as_ref(), recipe)?,
@@ -64,7 +68,8 @@ pub fn bake(
         }
         let expected = editor.finish()?;
         let patch = shared.below(&overlay.freeze().map_err(Error::Read)?);
-        let proof = Proof { layout, shared: shared.expected(), expected, now: clock.seconds() };
+        let now = clock.seconds();
+        let proof = Proof { layout, root_len, shared: shared.expected(), expected, now };
         proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
         Ok((patch, proof))
     })
@@ -76,15 +81,25 @@ pub fn bake(
 /// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
 pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
     catching(|| {
-        let (_, _, editor) = ImageEditor::open(&cached(base), const { &Clock::new(0) })?;
+        let Blank { overlay, layout, .. } = Blank::new(&cached(base), Size::default())?;
+        let editor = ImageEditor::open(&overlay, &layout, 0, const { &Clock::new(0) })?;
         remains::preparations(editor.root.as_ref(), recipe)
     })
 }
 
-/// What a recipe left: every path that it names, as it must be.
+/// What there is room for in the image that becomes of `base` with `size`. Nothing is written.
+///
+/// # Errors
+/// [`Error::Smaller`], [`Error::Enlarging`], [`Error::NoRoom`], and those of reading the base.
+pub fn room(base: Arc<dyn ReadAt>, size: Size) -> Result<Room, Error> {
+    catching(|| Ok(Blank::new(&cached(base), size)?.room))
+}
+
+/// What a bake left: the partitions, and every path that the recipe names, as they must be.
 #[derive(Debug)]
 pub struct Proof {
     layout: Layout,
+    root_len: u64,
     /// Files that were read back in full when they were laid into the image.
     shared: Arc<BTreeMap<(Volume, ImagePath), Expected>>,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
@@ -92,12 +107,13 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Reads every path back from `image`, through readers that share no code with what writes. Of the files that
-    /// nodes share, that they are there and of the right length.
+    /// Reads the partition table and every path back from `image`, the paths through readers that share no code
+    /// with what writes. Of the files that nodes share, that they are there and of the right length.
     ///
     /// # Errors
-    /// The first path that is not as it must be.
+    /// The first that is not as it must be.
     pub fn check(&self, image: &Arc<dyn ReadAt>) -> Result<(), Mismatch> {
+        check::check_size(image, &self.layout, self.root_len)?;
         let shared = self.shared.iter().filter(|(place, _)| !self.expected.contains_key(*place));
         check::check(image, &self.layout, shared.chain(&self.expected), self.now)
     }

@@ -8,10 +8,9 @@ use super::check::{self, Expected};
 use super::editor::{ImageEditor, cached, catching};
 use super::error::Error;
 use super::large_file::LargeFile;
-use crate::disk::{self, Overlay, Patch, Patched, ReadAt};
-use crate::fs::ext4::Superblock;
+use super::size::{Blank, Size};
+use crate::disk::{Overlay, Patch, Patched, ReadAt};
 use crate::fs::fat::Clock;
-use crate::fs::layout;
 use crate::image_path::ImagePath;
 use crate::recipe::{Action, Change, Volume};
 
@@ -38,14 +37,15 @@ pub fn needed(lens: impl Iterator<Item = u64>, block: u64) -> u64 {
 }
 
 impl Shared {
-    /// Lays `files` into `base` over what is `below`, and reads them back. What changes is kept in `store`, which is
-    /// empty and nobody else's.
+    /// Lays `files` into `base` over what is `below`, made as large as `size` says, and reads them back. What changes
+    /// is kept in `store`, which is empty and nobody else's.
     ///
     /// # Errors
     /// [`Error`]; [`Error::NoRoom`] before anything is written.
     pub fn lay(
         base: Arc<dyn ReadAt>,
         below: &Self,
+        size: Size,
         files: &[LargeFile<'_>],
         store: File,
         clock: &'static Clock,
@@ -53,15 +53,19 @@ impl Shared {
         catching(|| {
             let base = cached(base);
             let lower = below.over(&base);
-            check_room(&lower, files)?;
+            let Blank { overlay, layout, .. } = Blank::new(&lower, size)?;
+            // what a larger file system takes is little, and stays in memory
+            let grown = overlay.freeze().map_err(Error::Read)?;
+            let lower: Arc<dyn ReadAt> = Arc::new(Patched::new(lower, grown.clone()));
             let bytes = files.iter().map(|file| file.len).fold(0, u64::saturating_add);
-            let overlay = Overlay::spilling(lower, store);
-            let (overlay, layout, mut editor) = ImageEditor::edit(overlay, bytes, clock)?;
+            let overlay = Arc::new(Overlay::spilling(lower, store));
+            let mut editor = ImageEditor::open(&overlay, &layout, bytes, clock)?;
             for file in files {
                 editor.lay(file)?;
             }
             let expected = editor.finish()?;
-            let patch = below.below(&overlay.freeze().map_err(Error::Read)?);
+            let patch = overlay.freeze().map_err(Error::Read)?;
+            let patch = below.below(&patch.over(&grown));
             let image: Arc<dyn ReadAt> = Arc::new(Patched::new(base, patch.clone()));
             check::check(&image, &layout, expected.iter(), clock.seconds())?;
             check::check_contents(&image, &layout, &expected)?;
@@ -77,7 +81,7 @@ impl Shared {
 
     /// `base` with this over it.
     pub(super) fn over(&self, base: &Arc<dyn ReadAt>) -> Arc<dyn ReadAt> {
-        match self.is_empty() {
+        match self.changes_nothing() {
             true => Arc::clone(base),
             false => Arc::new(Patched::new(Arc::clone(base), self.patch.clone())),
         }
@@ -85,7 +89,12 @@ impl Shared {
 
     /// A patch of the base with this over it, as one of the base alone.
     pub(super) fn below(&self, patch: &Patch) -> Patch {
-        if self.is_empty() { patch.clone() } else { patch.over(&self.patch) }
+        if self.changes_nothing() { patch.clone() } else { patch.over(&self.patch) }
+    }
+
+    /// It may have no file, and yet be larger than the base.
+    fn changes_nothing(&self) -> bool {
+        self.patch == Patch::default()
     }
 
     /// Whether it has the file that `change` would make.
@@ -97,27 +106,4 @@ impl Shared {
     pub(super) fn expected(&self) -> Arc<BTreeMap<(Volume, ImagePath), Expected>> {
         Arc::clone(&self.expected)
     }
-}
-
-/// Bytes that the root file system of `image` has free.
-///
-/// # Errors
-/// [`Error`], where the image is none of a Raspberry Pi.
-pub fn free(image: &Arc<dyn ReadAt>) -> Result<u64, Error> {
-    let root = root(image)?;
-    Ok(root.free_blocks.saturating_mul(root.block_size))
-}
-
-fn root(image: &Arc<dyn ReadAt>) -> Result<Superblock, Error> {
-    let on_root = |source| Error::FileSystem { volume: Volume::Root, source };
-    let (_, partitions) = disk::partitions(image)?;
-    let layout = layout::find(image, &partitions).map_err(Error::Layout)?;
-    layout.root.open(Arc::clone(image)).and_then(|root| Superblock::read(&root)).map_err(on_root)
-}
-
-/// Refuses files that the root file system of `image` has no room for.
-fn check_room(image: &Arc<dyn ReadAt>, files: &[LargeFile<'_>]) -> Result<(), Error> {
-    let (free, root) = (free(image)?, root(image)?);
-    let needed = needed(files.iter().map(|file| file.len), root.block_size);
-    if free < needed { Err(Error::NoRoom { free, needed }) } else { Ok(()) }
 }

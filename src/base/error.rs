@@ -99,13 +99,13 @@ pub enum Error {
         reason: String,
     },
 
-    /// The server does not have a known release.
+    /// The server does not have a release.
     #[error(
         "{server} does not have {release}: there is no {url}; {there}. Give another release with --base, or set base.mirror to a mirror that has this one"
     )]
     NoRelease {
         /// The release.
-        release: &'static str,
+        release: String,
         /// Whose server it is.
         server: String,
         /// The image's address.
@@ -164,6 +164,34 @@ pub enum Error {
         file: String,
         /// Names of images that it lists.
         listed: Vec<String>,
+    },
+
+    /// A list of digests without an image for Pis.
+    #[error(
+        "{list} lists no image of Ubuntu {series} for Raspberry Pis (arm64 server){}: give another release with --base",
+        if listed.is_empty() { String::new() } else { format!(", but {}", listed.join(", ")) }
+    )]
+    NoPiImage {
+        /// The series.
+        series: String,
+        /// The list.
+        list: String,
+        /// Names of images that it lists.
+        listed: Vec<String>,
+    },
+
+    /// A digest was given that none of the images of a series has.
+    #[error(
+        "no image of Ubuntu {series} that {list} lists has the SHA-256 {digest}: name the point release that it is \
+         of with --base, such as {series}.1"
+    )]
+    OtherDigest {
+        /// The series.
+        series: String,
+        /// The list.
+        list: String,
+        /// What was given.
+        digest: Digest,
     },
 
     /// The image is not the one that was meant.
@@ -271,6 +299,8 @@ impl Classified for Error {
             | Self::Untrusted { .. }
             | Self::Signature { .. }
             | Self::NotListed { .. }
+            | Self::NoPiImage { .. }
+            | Self::OtherDigest { .. }
             | Self::WrongDigest { .. }
             | Self::Moved { .. }
             | Self::Changed { .. } => ErrorClass::Verification,

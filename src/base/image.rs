@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cache::Checked;
 use super::verify::Trust;
 use super::{Digest, Error, Result};
+use crate::catalog::Release;
 use crate::disk::FileDevice;
 use crate::io::Stamp;
 
@@ -14,8 +15,8 @@ use crate::io::Stamp;
 pub struct Base {
     /// What it is called: the release, `sample`, the path or the address that was asked for.
     pub name: String,
-    /// The Ubuntu release, where the catalog knows it.
-    pub release: Option<String>,
+    /// The release of Ubuntu, where it was asked for as one.
+    pub release: Option<Release>,
     /// Size of the raw image in bytes.
     pub len: u64,
     /// Size of the file as it was published, in bytes.

@@ -17,8 +17,11 @@ pub(crate) static PURPOSE: Purpose = Purpose {
 /// How a base image is obtained. The default is what a user without special needs wants.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Replaces [`RELEASES`](crate::catalog::RELEASES) as the place of known releases.
+    /// Replaces [`RELEASES`](crate::catalog::RELEASES) as the place of releases.
     pub mirror: Option<String>,
+    /// Replaces [`OLD_RELEASES`](crate::catalog::OLD_RELEASES) as the place of releases that a newer one replaced.
+    /// Without it they are looked for there only where there is no `mirror`.
+    pub old_mirror: Option<String>,
     /// The digest that the image as published (so mostly compressed) must have. It is trusted
     /// instead of any SHA256SUMS.
     pub sha256: Option<Digest>,

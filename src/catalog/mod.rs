@@ -1,77 +1,90 @@
-//! What base images are called: releases that pibake knows by name, files, addresses, digests. Nothing
-//! is fetched or opened here, so that a description can be read without any of it.
+//! What base images are called: releases of Ubuntu, files, addresses, digests. Nothing is fetched or opened here,
+//! so that a description can be read without any of it.
 
 mod digest;
+mod release;
 mod spec;
 
 pub use digest::{Digest, Hasher, InvalidDigest};
+pub use release::{OLD_RELEASES, Release};
 pub use spec::{InvalidSpec, Spec, shown};
 
-/// Where the known images lie; a mirror takes the place of this prefix.
+/// Where releases lie; a mirror takes the place of this prefix.
 pub const RELEASES: &str = "https://cdimage.ubuntu.com/releases";
 
 /// The release that is baked unless another is asked for.
-pub(super) const DEFAULT: &str = "20.04.5";
+pub(super) const DEFAULT: Release = Release::of_series(20, 4).at(5);
 
-/// An image known by name.
+/// A series of Ubuntu that is known to make nodes.
 ///
-/// The sizes and the digest are hints: what the signed SHA256SUMS says decides.
+/// The server knows which of its images is the newest, and its signed SHA256SUMS decides what is in it: what stands
+/// here of an image is a hint, used where the server does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Image {
-    /// The release, such as `20.04.5`.
-    pub release: &'static str,
-    /// The series that the release belongs to, such as `20.04`. It is also accepted as a name
-    /// and means the newest release of the series that is listed here.
-    pub series: &'static str,
-    /// The name of the file below `<RELEASES>/<release>/release/`.
-    pub file: &'static str,
-    /// SHA-256 of the compressed file, as third parties quote it.
+pub struct Series {
+    /// The series.
+    pub series: Release,
+    /// The first word of its code name, in lower case.
+    pub codename: &'static str,
+    /// Its newest image, when this was written.
+    pub newest: Release,
+    /// SHA-256 of that image as it is published, compressed, as third parties quote it.
     pub digest_hint: &'static str,
-    /// About how many bytes the decompressed image has, to see before the download that it fits.
-    pub raw_len_hint: u64,
+    /// About how many bytes it has decompressed, to see before the download that it fits; `None` where no source
+    /// says it.
+    pub raw_len_hint: Option<u64>,
 }
 
-/// The known images, oldest first.
+/// The known series, oldest first: those with long-term support.
 ///
-/// Names and addresses: directory listings of <https://cdimage.ubuntu.com/releases/>. Digests: quoted
-/// by third parties who build from these images. Sizes: 20.04.4 has 3,487,742,976 bytes, and 20.04.5
-/// differs from it by package updates; 22.04 and 24.04 are given with a FAT of 256 MiB more and some room.
-pub(super) const IMAGES: [Image; 3] = [
-    Image {
-        release: "20.04.5",
-        series: "20.04",
-        file: "ubuntu-20.04.5-preinstalled-server-arm64+raspi.img.xz",
+/// Names and addresses: directory listings of <https://cdimage.ubuntu.com/releases/>. Digests: quoted by third
+/// parties who build from these images. Sizes: 20.04.4 has 3,487,742,976 bytes, and 20.04.5 differs from it by
+/// package updates; 26.04.1 is quoted with 4.6 GiB.
+pub(super) const SERIES: [Series; 4] = [
+    Series {
+        series: Release::of_series(20, 4),
+        codename: "focal",
+        newest: Release::of_series(20, 4).at(5),
         digest_hint: "44b98acd3fd4379c6b194696520b6aecb2f596b601e43e9b6934c83f0aa61026",
-        raw_len_hint: 3_487_742_976,
+        raw_len_hint: Some(3_487_742_976),
     },
-    Image {
-        release: "22.04.5",
-        series: "22.04",
-        file: "ubuntu-22.04.5-preinstalled-server-arm64+raspi.img.xz",
+    Series {
+        series: Release::of_series(22, 4),
+        codename: "jammy",
+        newest: Release::of_series(22, 4).at(5),
         digest_hint: "fd7687c5c9422a6c7ba4717c227bf6473fe4e0c954d5a9f664201dcecc63e822",
-        raw_len_hint: 4_200_000_000,
+        raw_len_hint: None,
     },
-    Image {
-        release: "24.04.3",
-        series: "24.04",
-        file: "ubuntu-24.04.3-preinstalled-server-arm64+raspi.img.xz",
-        digest_hint: "9bb1799cee8965e6df0234c1c879dd35be1d87afe39b84951f278b6bd0433e56",
-        raw_len_hint: 4_200_000_000,
+    Series {
+        series: Release::of_series(24, 4),
+        codename: "noble",
+        newest: Release::of_series(24, 4).at(5),
+        digest_hint: "b23371a5c8d02f612c26e7c18cacb81c5a48f968c7c66a2645391320aa94351e",
+        raw_len_hint: None,
+    },
+    Series {
+        series: Release::of_series(26, 4),
+        codename: "resolute",
+        newest: Release::of_series(26, 4).at(1),
+        digest_hint: "d59ef9c6e85b906995501f166d00726ab80b59be7b65cdeac0fa31b996053e13",
+        raw_len_hint: Some(4_939_212_390),
     },
 ];
 
-impl Image {
-    /// The image called `name`: a release (`20.04.5`) or a series (`20.04`, its newest release here).
+impl Series {
+    /// The series that `release` belongs to, where it is known.
     #[must_use]
-    pub fn find(name: &str) -> Option<&'static Self> {
-        IMAGES.iter().find(|i| i.release == name).or_else(|| IMAGES.iter().rfind(|i| i.series == name))
+    pub fn of(release: Release) -> Option<&'static Self> {
+        SERIES.iter().find(|known| known.series == release.series())
     }
 
-    /// The image's address below `mirror`, or at Ubuntu's own server without one.
-    #[must_use]
-    pub fn url(&self, mirror: Option<&str>) -> String {
-        let root = mirror.unwrap_or(RELEASES).trim_end_matches('/');
-        format!("{root}/{}/release/{}", self.release, self.file)
+    /// What is known of the image of exactly this release.
+    pub(crate) fn hint(release: Release) -> Option<&'static Self> {
+        SERIES.iter().find(|known| known.newest == release)
+    }
+
+    /// The newest one.
+    pub(crate) const fn newest() -> &'static Self {
+        &SERIES[SERIES.len() - 1]
     }
 
     /// Whether `digest` is the one that third parties quote.
@@ -85,23 +98,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_image_is_found_by_release_and_series() {
-        for image in &IMAGES {
-            assert_eq!(Image::find(image.release), Some(image));
-            assert_eq!(Image::find(image.series).map(|i| i.series), Some(image.series));
-            assert!(image.release.starts_with(image.series) && image.file.contains(image.release));
-            let digest: Digest = image.digest_hint.parse().unwrap();
-            assert!(image.hint_agrees(&digest));
+    fn every_series_has_a_newest_image_of_its_own() {
+        for known in &SERIES {
+            assert_eq!(Series::of(known.series), Some(known));
+            assert_eq!(Series::of(known.newest), Some(known));
+            assert_eq!(Series::hint(known.newest), Some(known));
+            assert!(known.series.is_series() && known.newest.series() == known.series);
+            let digest: Digest = known.digest_hint.parse().unwrap();
+            assert!(known.hint_agrees(&digest) && !known.hint_agrees(&Digest::of(b"")));
         }
-        assert_eq!(Image::find("20.04.4"), None);
-        assert!(Image::find(DEFAULT).is_some());
-    }
-
-    #[test]
-    fn a_mirror_takes_the_place_of_the_prefix() {
-        let image = Image::find("20.04.5").unwrap();
-        let tail = "20.04.5/release/ubuntu-20.04.5-preinstalled-server-arm64+raspi.img.xz";
-        assert_eq!(image.url(None), format!("https://cdimage.ubuntu.com/releases/{tail}"));
-        assert_eq!(image.url(Some("http://mirror/ubuntu/")), format!("http://mirror/ubuntu/{tail}"));
+        assert!(SERIES.is_sorted_by_key(|known| known.series));
+        assert_eq!(Series::newest().codename, "resolute");
+        assert!(Series::hint(DEFAULT).is_some());
     }
 }

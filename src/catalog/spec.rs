@@ -6,14 +6,14 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-use super::{IMAGES, Image};
+use super::{Release, SERIES, Series};
 use crate::error::{Classified, ErrorClass};
 
 /// Which base image is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spec {
-    /// A release of the catalog.
-    Release(&'static Image),
+    /// A release of Ubuntu, or the newest of one of its series.
+    Release(Release),
     /// The tiny image that is built in. It has Ubuntu's layout and does not boot.
     Sample,
     /// A file of this machine.
@@ -34,8 +34,18 @@ pub enum InvalidSpec {
     Unknown {
         /// What was given.
         given: String,
-        /// The known name that it resembles.
-        suggestion: Option<&'static str>,
+        /// The name that it resembles.
+        suggestion: Option<String>,
+    },
+    /// The name of another system for Pis.
+    #[error(
+        "the base image {given:?} is not Ubuntu's: pibake makes nodes of Ubuntu's images for the Raspberry Pi, \
+         not of other systems; give one of {}, or a path (./{given}), or a URL",
+        known()
+    )]
+    OtherSystem {
+        /// What was given.
+        given: String,
     },
     /// An address of a kind that cannot be fetched.
     #[error(
@@ -63,15 +73,18 @@ pub enum InvalidSpec {
 impl Classified for InvalidSpec {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unknown { .. } | Self::Scheme { .. } | Self::Url { .. } | Self::Empty => ErrorClass::Usage,
+            Self::Unknown { .. }
+            | Self::OtherSystem { .. }
+            | Self::Scheme { .. }
+            | Self::Url { .. }
+            | Self::Empty => ErrorClass::Usage,
         }
     }
 }
 
 fn known() -> String {
-    let mut names: Vec<&str> = IMAGES.iter().map(|i| i.release).collect();
-    names.push(SAMPLE);
-    names.join(", ")
+    let series = SERIES.iter().map(|known| known.series.to_string());
+    series.chain([SAMPLE.to_owned()]).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of the built-in image.
@@ -89,8 +102,8 @@ impl Spec {
         if given.trim().is_empty() {
             return Err(InvalidSpec::Empty);
         }
-        if let Some(image) = Image::find(given) {
-            return Ok(Self::Release(image));
+        if let Some(release) = release(given) {
+            return Ok(Self::Release(release));
         }
         if given == SAMPLE {
             return Ok(Self::Sample);
@@ -102,7 +115,11 @@ impl Spec {
         if given.contains('/') || IMAGE_ENDINGS.iter().any(|e| lower.ends_with(e)) || is_file(given) {
             return Ok(Self::Path(PathBuf::from(given)));
         }
-        Err(InvalidSpec::Unknown { given: given.to_owned(), suggestion: suggestion(&lower) })
+        let suggestion = suggestion(&lower);
+        if suggestion.is_none() && OTHER_SYSTEMS.iter().any(|other| lower.starts_with(other)) {
+            return Err(InvalidSpec::OtherSystem { given: given.to_owned() });
+        }
+        Err(InvalidSpec::Unknown { given: given.to_owned(), suggestion })
     }
 
     fn parse_url(given: &str) -> Result<Self, InvalidSpec> {
@@ -120,16 +137,35 @@ impl Spec {
     }
 }
 
-/// The known name nearest to `given`: of the same series, or a slip of the keyboard away.
-fn suggestion(given: &str) -> Option<&'static str> {
-    let same_series = IMAGES.iter().find(|i| given.starts_with(i.series)).map(|i| i.release);
-    same_series.or_else(|| {
-        IMAGES
-            .iter()
-            .map(|i| i.release)
-            .chain([SAMPLE])
-            .map(|name| (strsim::damerau_levenshtein(given, name), name))
-            .filter(|(distance, _)| *distance <= 2)
+/// The names of the newest series with long-term support. Ubuntu's others get nine months, too few for a cluster.
+const NEWEST: [&str; 2] = ["latest", "lts"];
+
+/// Names of other systems for Pis, which people ask for.
+const OTHER_SYSTEMS: [&str; 8] =
+    ["raspios", "raspbian", "raspberry", "dietpi", "armbian", "alpine", "fedora", "talos"];
+
+/// The release of this name: `24.04`, `24.04.5`, `noble`, each also after `ubuntu-`, `latest` or `lts`.
+fn release(given: &str) -> Option<Release> {
+    let name = given.to_ascii_lowercase();
+    let name = name.strip_prefix("ubuntu-").unwrap_or(&name);
+    if NEWEST.contains(&name) {
+        return Some(Series::newest().series);
+    }
+    let named = SERIES.iter().find(|known| known.codename == name);
+    named.map(|known| known.series).or_else(|| Release::parse(name))
+}
+
+/// The name nearest to `given`: a release without its zero, one with more in its name (`ubuntu-22.04-server`), or a
+/// slip of the keyboard away.
+fn suggestion(given: &str) -> Option<String> {
+    let names = SERIES.iter().flat_map(|known| [known.codename.to_owned(), known.series.to_string()]);
+    let names = names.chain(NEWEST.map(str::to_owned)).chain([SAMPLE.to_owned()]);
+    let with_zero = given.replacen('.', ".0", 1);
+    let mut words = given.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    release(&with_zero).or_else(|| words.find_map(release)).map(|release| release.to_string()).or_else(|| {
+        names
+            .map(|name| (strsim::damerau_levenshtein(given, &name), name))
+            .filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2)
             .min()
             .map(|(_, name)| name)
     })
@@ -137,7 +173,7 @@ fn suggestion(given: &str) -> Option<&'static str> {
 
 impl Default for Spec {
     fn default() -> Self {
-        Image::find(super::DEFAULT).map_or(Self::Sample, Self::Release)
+        Self::Release(super::DEFAULT)
     }
 }
 
@@ -145,7 +181,7 @@ impl fmt::Display for Spec {
     /// As it would be given, but for passwords in a URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Release(image) => f.write_str(image.release),
+            Self::Release(release) => release.fmt(f),
             Self::Sample => f.write_str(SAMPLE),
             Self::Path(path) => path.display().fmt(f),
             Self::Url(url) => f.write_str(&shown(url)),
@@ -168,10 +204,10 @@ impl FromStr for Spec {
 
     /// Reads what a user gives as the base image.
     ///
-    /// In this order: a release of the catalog (`20.04.5`; `20.04` means the newest of its series that
-    /// is known), `sample`, a URL (anything with `://`; `file://` is a path), a path (anything with a
-    /// `/`, with an image's ending, or that exists). A file whose name is also a release's is given as
-    /// `./20.04.5`.
+    /// In this order: a release of Ubuntu (`24.04.5`; the newest of a series by `24.04` or `noble`, of the newest
+    /// series by `latest` or `lts`), `sample`, a URL (anything with `://`; `file://` is a path), a path (anything
+    /// with a `/`, with an image's ending, or that exists). A file whose name is also a release's is given as
+    /// `./24.04`.
     fn from_str(given: &str) -> Result<Self, Self::Err> {
         Self::parse_among(given, |name| Path::new(name).is_file())
     }
@@ -185,8 +221,19 @@ mod tests {
     fn names_paths_and_addresses_are_told_apart() {
         for (given, shown) in [
             ("20.04.5", "20.04.5"),
-            ("20.04", "20.04.5"),
-            ("24.04", "24.04.3"),
+            ("20.04", "20.04"),
+            ("24.04.3", "24.04.3"),
+            ("focal", "20.04"),
+            ("jammy", "22.04"),
+            ("noble", "24.04"),
+            ("Resolute", "26.04"),
+            ("ubuntu-24.04", "24.04"),
+            ("Ubuntu-24.04.5", "24.04.5"),
+            ("ubuntu-noble", "24.04"),
+            ("latest", "26.04"),
+            ("lts", "26.04"),
+            ("28.04", "28.04"),
+            ("./noble", "./noble"),
             ("sample", "sample"),
             ("./20.04.5", "./20.04.5"),
             ("some.img", "some.img"),
@@ -199,18 +246,23 @@ mod tests {
             assert_eq!(given.parse::<Spec>().map(|s| s.to_string()), Ok(shown.to_owned()));
         }
         assert_eq!("file:///x".parse::<Spec>().unwrap(), Spec::Path("/x".into()));
-        assert_eq!(Spec::default().to_string(), super::super::DEFAULT);
+        assert_eq!(Spec::default().to_string(), super::super::DEFAULT.to_string());
     }
 
     #[test]
     fn errors_say_what_was_probably_meant() {
         let faults: Vec<String> = [
             "",
-            "20.04.4",
             "22.4.5",
-            "26.04",
+            "24.4",
+            "24.05",
             "smaple",
-            "focal",
+            "fokal",
+            "bookworm",
+            "xenial",
+            "ubuntu-22.04-server",
+            "noble-arm64",
+            "raspios-lite",
             "ftp://h/x.img",
             "http://",
             "file://host/x.img",

@@ -13,20 +13,19 @@ use crate::workflow::BaseRequest;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Getting the base image")]
 pub(super) struct BaseFlags {
-    /// The SHA-256 of the base image's file as it was published; trusted instead of a SHA256SUMS
+    /// The SHA-256 of the base image as it was published; trusted instead of a SHA256SUMS file
     #[arg(long, value_name = "DIGEST")]
     sha256: Option<Digest>,
-    /// Accept a base image from the network that nothing vouches for
+    /// Accept a downloaded base image that has neither a signature nor a checksum
     #[arg(long)]
     insecure_base: bool,
-    /// The most GiB that the base image may unpack to; without it what its release or its packed size
-    /// makes likely
+    /// The most GiB that the base image may unpack to [default: what its release or packed size makes likely]
     #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
     max_base_size: Option<u64>,
-    /// How many times in a row a request is tried without one byte of progress
+    /// How many attempts in a row may bring no progress before a download fails
     #[arg(long, value_name = "N", default_value = "6")]
     network_tries: NonZeroU32,
-    /// How long a server may stay silent
+    /// How many seconds a server may stay silent
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     network_timeout: u64,
 }

@@ -8,6 +8,9 @@ use super::session::Session;
 use crate::error::{DoingAs, ErrorClass, Failure};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake completions bash > ~/.local/share/bash-completion/completions/pibake\n  pibake completions zsh > ~/.zfunc/_pibake\n  pibake completions fish > ~/.config/fish/completions/pibake.fish"
+)]
 pub(super) struct Arguments {
     /// The shell to print it for
     shell: Shell,

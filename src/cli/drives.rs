@@ -11,6 +11,7 @@ use crate::ui::Table;
 use crate::workflow::own;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  pibake drives\n  pibake drives --json")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(_: &Arguments, session: &Session) -> Result<(), Failure> {

@@ -1,6 +1,5 @@
 //! From what came of a run to the program's last words and its exit code.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -8,17 +7,17 @@ use serde_json::Value;
 use super::json;
 use super::session::Session;
 use crate::error::{ErrorClass, Failure, causes};
-use crate::ui::{self, visible};
+use crate::ui;
 
 /// Ends a run: prints the document where JSON was asked for, and for people what went wrong.
 pub(super) fn end(done: Result<(), Failure>, session: Session) -> ExitCode {
     let failure = done.as_ref().err();
+    let progress = session.control.shared_progress();
     let printed = session.document.map_or(Ok(()), |own| {
         ui::print(&json::document(&own.into_inner(), &session.control.warnings(), failure)?)
     });
     let Err(failure) = done.and(printed) else { return ExitCode::SUCCESS };
-    // Whoever closed stderr still gets the exit code.
-    let _ = writeln!(std::io::stderr(), "{}", last_words(&failure));
+    progress.fail(&last_words(&failure));
     ExitCode::from(failure.class().exit_code())
 }
 
@@ -40,9 +39,7 @@ pub(super) fn without_command(said: &clap::Error, is_json: bool) -> ExitCode {
 
 /// What to print for an error, with all that it came from.
 fn last_words(failure: &Failure) -> String {
-    let text = format!("error: {}", causes(failure.error()).join("\n  because: "));
-    // names and texts off cards, from servers and out of files are in it
-    visible(&text).into_owned()
+    format!("error: {}", causes(failure.error()).join("\n  because: "))
 }
 
 #[cfg(test)]
@@ -54,6 +51,6 @@ mod tests {
     fn causes_follow_on_their_own_lines() {
         let error = Err::<(), _>(std::io::Error::other("no such\x1bdevice"));
         let text = last_words(&error.doing(|| "opening /dev/x".into()).unwrap_err());
-        assert_eq!(text, "error: opening /dev/x\n  because: no such\\x1bdevice");
+        assert_eq!(text, "error: opening /dev/x\n  because: no such\x1bdevice");
     }
 }

@@ -16,8 +16,11 @@ use crate::ui::Table;
 use crate::workflow::{BaseRequest, Wanted};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake fetch                    the image that pibake.toml names\n  pibake fetch 24.04 --check      another one, read in full"
+)]
 pub(super) struct Arguments {
-    /// A release (20.04.5), `sample`, a path or a URL; without it the one that pibake.toml names
+    /// A release (24.04.5, or 24.04 for its newest), `sample`, a path or a URL [default: what pibake.toml names]
     #[arg(value_name = "RELEASE")]
     base: Option<String>,
     /// Read a cached image in full and compare it with its checksum; a damaged one is downloaded again
@@ -44,7 +47,7 @@ fn report(base: &Base, session: &Session) -> Result<(), Failure> {
     let base_image = FetchedBase {
         name: base.name.clone(),
         sha256: base.digest.to_string(),
-        release: base.release.clone(),
+        release: base.release.map(|release| release.to_string()),
         trust: trust.to_owned(),
         signed_by,
         checked: base.checked.as_str().to_owned(),

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::json::{self, Initialized};
+use super::next;
 use super::session::Session;
 use crate::cluster;
 use crate::error::{Doing, Failure};
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, surroundings};
-use crate::project::FILE;
+use crate::project::{self, FILE};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake init          here\n  pibake init attic    in a folder of its own"
+)]
 pub(super) struct Arguments {
     /// Where to write it; created if missing
     #[arg(default_value = ".")]
@@ -25,7 +29,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     make_folders(dir, 0o777).doing(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);
     let folder = Folder::open(dir).doing(|| format!("opening {}", dir.display()))?;
-    let (text, chosen) = cluster::init(&surroundings());
+    let (text, chosen) = cluster::init(&surroundings(), project::clock()?);
     // Never over one that somebody edited; and closed to others, for passwords may come into it.
     match folder.write_new(FILE, text.as_bytes(), 0o600, Owner::of_new_in(dir)) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -41,5 +45,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     session.result(&document, || {
         let chosen: String = document.notes.iter().map(|sentence| format!("{sentence}\n")).collect();
         format!("{} is written: every setting is in it, commented, with its default\n{chosen}", document.path)
-    })
+    })?;
+    next::tell(&next::after_init(dir), session);
+    Ok(())
 }

@@ -5,9 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
+use super::baked::{baked, described};
 use super::json::{self, Entry, Inspected, Listing, Partition, Printed};
+use super::named::look;
 use super::session::Session;
 use crate::disk;
 use crate::error::{Doing, Failure};
@@ -16,13 +18,18 @@ use crate::image_path::ImagePath;
 use crate::io::human_bytes;
 use crate::opened::Opened;
 use crate::ui::{Table, visible};
+use crate::workflow::image::Looked;
 
 /// The most bytes of a file that a JSON document holds: far more than any text on a card.
 const DOCUMENT_MAX: u64 = 16 << 20;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake inspect images/node-1.img                  whose it is, and its partitions\n  pibake inspect /dev/sdX /etc                      a directory of a card\n  pibake inspect /dev/sdX /boot/firmware/config.txt     a file"
+)]
 pub(super) struct Arguments {
-    /// A raw image, or the device of a card reader
+    /// An image, raw, qcow2 or compressed, or the device of a card reader
+    #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
     /// A directory to list or a file to print, as the node sees it: the boot partition is /boot/firmware
     path: Option<String>,
@@ -30,17 +37,17 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let inspecting = || format!("inspecting {}", arguments.image.display());
-    let image = Opened::open(&arguments.image).doing(inspecting)?;
+    let Looked { image, .. } = &look(&arguments.image, session).doing(inspecting)?;
     let Some(path) = &arguments.path else {
-        return partitions(&image, session).doing(inspecting);
+        return partitions(image, session).doing(inspecting);
     };
     let path = ImagePath::new(path.as_str()).map_err(|e| Failure::usage(e.to_string()))?;
     match image.metadata(&path).doing(inspecting)? {
-        Some(Metadata { kind: FileKind::Directory, .. }) => list(&image, &path, session).doing(inspecting),
+        Some(Metadata { kind: FileKind::Directory, .. }) => list(image, &path, session).doing(inspecting),
         Some(Metadata { len, .. }) if session.is_json() => {
-            document(&image, &path, len, session).doing(inspecting)
+            document(image, &path, len, session).doing(inspecting)
         }
-        _ => match print(&image, &path) {
+        _ => match print(image, &path) {
             Err(crate::opened::Error::FileSystem(crate::fs::Error::Io { source, .. }))
                 if source.kind() == io::ErrorKind::BrokenPipe =>
             {
@@ -104,15 +111,18 @@ fn partitions(image: &Opened, session: &Session) -> Result<(), Failure> {
     };
     let partitions = image.partitions.iter().map(partition).collect();
     let scheme = image.scheme.to_string().to_lowercase();
-    let document = Inspected { scheme, bytes: image.len, partitions };
+    let baked = if layout.is_ok() { baked(image)? } else { None };
+    let document = Inspected { baked, scheme, bytes: image.len, partitions };
     session.result(&document, || {
+        let none = || "not the image of a node: pibake did not bake it\n".to_owned();
+        let head = document.baked.as_ref().map_or_else(none, |baked| visible(&described(baked)).into_owned());
         let mut table = Table::new(["PARTITION", "OFFSET", "SIZE", "TYPE", "ROLE"]);
         for p in &document.partitions {
             let role = p.role.clone().unwrap_or_default();
             let (number, offset) = (p.number.to_string(), p.offset.to_string());
             table.row([number, offset, human_bytes(p.bytes), p.kind.clone(), role]);
         }
-        table.to_string()
+        format!("{head}\n{table}")
     })?;
     // an image of something else is shown all the same, and said to be none of ours
     layout?;

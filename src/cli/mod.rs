@@ -1,10 +1,14 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
+mod backup;
+mod baked;
 mod base_flags;
 mod boot;
 mod build;
 mod completions;
 mod description;
+#[cfg(test)]
+mod documented;
 mod drives;
 mod exit;
 mod fetch;
@@ -14,12 +18,24 @@ mod images;
 mod init;
 mod inspect;
 mod json;
+mod kubeconfig;
+mod kubectl;
 mod logs;
+mod named;
+mod next;
 mod plan;
+#[cfg(test)]
+mod reference;
+mod remote;
+mod remove;
+mod restore;
 mod session;
+mod ssh;
+mod status;
 mod token;
 mod update;
 mod vendor;
+mod written;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,7 +47,7 @@ use session::{Global, Session};
 
 /// Kubernetes-ready Raspberry Pi images, one per node, from one description.
 #[derive(Debug, Parser)]
-#[command(name = "pibake", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "pibake", version = env!("PIBAKE_VERSION"), propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 verification failed \
                   (signature, digest, read-back); 4 refused for safety."
@@ -47,22 +63,22 @@ struct Cli {
 enum Command {
     /// Write a pibake.toml with every setting in it, commented
     Init(init::Arguments),
-    /// Show what would be baked: the nodes, one node's changes, one file's text; secrets are masked
+    /// Show what would be baked: the cluster, one node's changes, or one file; secrets are masked
     Plan(plan::Arguments),
-    /// Download, verify and cache the base image, nothing else
+    /// Download, verify and cache the base image
     Fetch(fetch::Arguments),
     /// Write one image per node
     Build(build::Arguments),
     /// Write nodes straight to SD cards
     #[cfg(target_os = "linux")]
     Flash(flash::Arguments),
-    /// List the drives of this machine, and for each why it may or may not be written
+    /// List this machine's drives, and why each may or may not be written
     Drives(drives::Arguments),
-    /// Look into an image or a card: its partitions, a directory, a file's content
+    /// Look into an image or a card: its partitions, a directory, or a file
     Inspect(inspect::Arguments),
-    /// How the first boot went, read off a card or an image
+    /// Show how the first boot went, from a card or an image
     Logs(logs::Arguments),
-    /// Run a node or an image in QEMU, as a Raspberry Pi 4, with its console here; Ctrl-A X leaves
+    /// Run a node or an image in QEMU as a Raspberry Pi 4, with its console here; Ctrl-A X quits
     Boot(boot::Arguments),
     /// Look up packages and container images again, update pibake.lock, and show what changed
     Update(update::Arguments),
@@ -70,6 +86,18 @@ enum Command {
     Vendor(vendor::Arguments),
     /// List, renew or revoke the tokens that nodes join with
     Token(token::Arguments),
+    /// Print the administrator's kubeconfig, or merge it into kubectl's own
+    Kubeconfig(kubeconfig::Arguments),
+    /// Log in to a node, or run a command on it
+    Ssh(ssh::Arguments),
+    /// Show how the nodes are: first boot, versions, certificates, free space, and what to do
+    Status(status::Arguments),
+    /// Fetch a copy of etcd from the control plane, and keep it together with a copy of .pibake
+    Backup(backup::Arguments),
+    /// Take a worker out of the cluster: drain, reset, delete, revoke
+    Remove(remove::Arguments),
+    /// Make an image of the control plane that goes on with a copy of etcd
+    Restore(restore::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -103,6 +131,12 @@ impl Command {
             Self::Update(arguments) => update::run(arguments, session),
             Self::Vendor(arguments) => vendor::run(arguments, session),
             Self::Token(arguments) => token::run(arguments, session),
+            Self::Kubeconfig(arguments) => kubeconfig::run(arguments, session),
+            Self::Ssh(arguments) => ssh::run(arguments, session),
+            Self::Status(arguments) => status::run(arguments, session),
+            Self::Backup(arguments) => backup::run(arguments, session),
+            Self::Remove(arguments) => remove::run(arguments, session),
+            Self::Restore(arguments) => restore::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }
     }
@@ -110,11 +144,30 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
+
+    use super::Cli;
+
+    #[test]
+    fn each_command_has_examples_that_can_be_typed() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command.clone().render_help().to_string();
+            let (_, examples) =
+                help.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no examples"));
+            for line in examples.lines().filter(|line| line.trim_start().starts_with("pibake ")) {
+                let typed = line.trim().split("  ").next().unwrap().split(" > ").next().unwrap();
+                assert!(line.len() <= 100, "{name}: {line}");
+                if let Err(said) = Cli::try_parse_from(typed.split(' ')) {
+                    panic!("{typed}: {said}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 
     /// A heading holds for all that follows it, until another one begins.
@@ -123,7 +176,7 @@ mod tests {
         const OWN: [&str; 5] =
             ["sha256", "insecure_base", "max_base_size", "network_tries", "network_timeout"];
         let is_under = |argument: &&clap::Arg| argument.get_help_heading() == Some("Getting the base image");
-        for command in super::Cli::command().get_subcommands() {
+        for command in Cli::command().get_subcommands() {
             let under: Vec<_> =
                 command.get_arguments().filter(is_under).map(|argument| argument.get_id().as_str()).collect();
             assert!(under.is_empty() || under == OWN, "{}: {under:?}", command.get_name());

@@ -4,35 +4,51 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::json;
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::io::CancelToken;
-use crate::progress::Progress;
-use crate::ui;
+use crate::progress;
+use crate::ui::{self, Shown};
 use crate::workflow::Control;
 
 /// What every command takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// The description of the cluster; without this flag the nearest pibake.toml in this folder or above
-    #[arg(short = 'C', long, global = true, value_name = "FILE")]
+    /// The cluster's description [default: the nearest pibake.toml, here or in a folder above]
+    #[arg(short = 'C', long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Print one JSON document instead of text, also for an error; docs/json.md describes its fields
+    /// Print one JSON document instead of text, errors included; docs/json.md describes its fields
     #[arg(long, global = true)]
     json: bool,
-    /// Print no progress and no notes
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    /// Print warnings and errors only
+    #[arg(short, long, global = true, conflicts_with_all = ["verbose", "progress"])]
     quiet: bool,
+    /// How to show progress, on standard error
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t, hide_default_value = true)]
+    progress: Progress,
     /// Increase log verbosity (-v info, -vv debug, -vvv trace)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Never use the network: what is neither here nor in the cache is an error
+    /// Never use the network; fail if something is neither on this machine nor in the cache
     #[arg(long, global = true)]
     offline: bool,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Progress {
+    /// Bars on a terminal, plain lines elsewhere
+    #[default]
+    Auto,
+    /// Plain lines, one every five seconds
+    Plain,
+    /// One JSON object a line; docs/json.md describes its fields
+    Json,
 }
 
 /// One run of the program.
@@ -50,7 +66,12 @@ pub(super) struct Session {
 impl Session {
     /// Sets up progress and the log as the flags ask for. Once in a process.
     pub(super) fn begin(global: Global) -> Self {
-        let progress = ui::progress(global.quiet);
+        let progress = ui::progress(match global.progress {
+            _ if global.quiet => Shown::Off,
+            Progress::Auto => Shown::Auto,
+            Progress::Plain => Shown::Plain,
+            Progress::Json => Shown::Json(json::VERSION),
+        });
         ui::log(global.verbose, Arc::clone(&progress));
         Self {
             config: global.config,
@@ -61,7 +82,7 @@ impl Session {
     }
 
     /// Where long work reports to.
-    pub(super) fn progress(&self) -> &dyn Progress {
+    pub(super) fn progress(&self) -> &dyn progress::Progress {
         self.control.progress()
     }
 

@@ -4,8 +4,6 @@
 //! done by kubectl, where that is installed and reaches the cluster, and said otherwise.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,11 +12,12 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::description::Description;
+use super::description::ClusterFlags;
 use super::json::{Token, TokenChanged, Tokens};
+use super::kubectl::kubectl;
 use super::session::Session;
 use crate::cluster::{Node, Secret};
-use crate::error::{Doing, DoingAs, ErrorClass, Failure};
+use crate::error::{DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::identity::token::id;
 use crate::io::shell_word;
@@ -26,18 +25,21 @@ use crate::project::Project;
 use crate::ui::Table;
 use crate::workflow::NodeSelector;
 
-/// How long kubectl may wait for the cluster.
-const PATIENCE: &str = "--request-timeout=5s";
 /// The type of the secrets that are tokens, and the group that their users are in
 /// (kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens).
 const KIND: &str = "bootstrap.kubernetes.io/token";
 const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 
 #[derive(Debug, Args)]
-#[command(after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.")]
+#[command(
+    after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.\n\nExamples:\n  \
+                        pibake token                    each node's token\n  \
+                        pibake token new node-3         before its card is written again\n  \
+                        pibake token revoke node-3      after its card was lost"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    cluster: ClusterFlags,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -62,7 +64,7 @@ enum Action {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let project = arguments.description.open(session)?.project;
+    let project = arguments.cluster.open(session)?;
     let Some(identity) = project.existing_identity()? else {
         let state = project.store().dir().display();
         return Err(Failure::usage(format!(
@@ -191,7 +193,8 @@ fn change(
 
 fn taken(project: &Project) -> Result<Taken, Failure> {
     let selector = format!("type={KIND}");
-    let text = kubectl(project, &["get", "secrets", "--field-selector", &selector, "--output=json"], None)?;
+    let text =
+        in_cluster(project, &["get", "secrets", "--field-selector", &selector, "--output=json"], None)?;
     let list: Value = serde_json::from_str(&text)
         .doing_as(ErrorClass::Failed, || "reading what kubectl says".to_owned())?;
     let field = |item: &Value, name: &str| {
@@ -204,7 +207,7 @@ fn taken(project: &Project) -> Result<Taken, Failure> {
 
 fn delete(project: &Project, id: &str) -> Result<(), Failure> {
     let secret = format!("secret/bootstrap-token-{id}");
-    kubectl(project, &["delete", "--ignore-not-found", &secret], None).map(drop)
+    in_cluster(project, &["delete", "--ignore-not-found", &secret], None).map(drop)
 }
 
 fn create_token(project: &Project, token: &Secret, description: &str) -> Result<(), Failure> {
@@ -224,26 +227,14 @@ fn create_token(project: &Project, token: &Secret, description: &str) -> Result<
         "apiVersion": "v1", "kind": "Secret", "type": KIND, "stringData": data,
         "metadata": { "name": format!("bootstrap-token-{id}"), "namespace": "kube-system" },
     });
-    kubectl(project, &["create", "--filename=-"], Some(&manifest.to_string())).map(drop)
+    in_cluster(project, &["create", "--filename=-"], Some(&manifest.to_string())).map(drop)
 }
 
-/// Runs kubectl as the cluster's administrator; `input` goes to it by its standard input, where no list
-/// of processes shows it.
-fn kubectl(project: &Project, arguments: &[&str], input: Option<&str>) -> Result<String, Failure> {
-    let mut command = Command::new("kubectl");
-    command.arg("--kubeconfig").arg(project.store().admin_conf()).args([PATIENCE, "--namespace=kube-system"]);
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn().doing(|| "running kubectl".to_owned())?;
-    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-        // One that ends early says why.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let out = child.wait_with_output().doing(|| "running kubectl".to_owned())?;
-    if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
-        let said = said.trim().lines().last().unwrap_or("it failed and said nothing");
-        return Err(Failure::new(ErrorClass::Failed, format!("kubectl: {said}")));
-    }
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+/// Runs kubectl as the cluster's administrator.
+fn in_cluster(project: &Project, arguments: &[&str], input: Option<&str>) -> Result<String, Failure> {
+    let admin = project.store().admin_conf();
+    let admin = admin.as_os_str();
+    let common =
+        ["--kubeconfig".as_ref(), admin, "--request-timeout=5s".as_ref(), "--namespace=kube-system".as_ref()];
+    kubectl(common.into_iter().chain(arguments.iter().map(AsRef::as_ref)), input)
 }

@@ -3,23 +3,26 @@
 use clap::Args;
 
 use super::base_flags::BaseFlags;
-use super::description::CardFlags;
+use super::description::Description;
 use super::json::{self, LockChange, Updated};
 use super::session::Session;
 use crate::error::Failure;
 use crate::ui::Table;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake update                           what pibake.toml preloads, as it is today\n  pibake update --preload --nodes 4       for cards that are made with --preload"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    flags: CardFlags,
+    description: Description,
     #[command(flatten)]
     base_flags: BaseFlags,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let described = arguments.flags.open(session)?;
+    let described = arguments.description.open(session)?;
     let updated = described.update(&arguments.base_flags.request(session.offline))?;
     let (path, path_base64) = json::text(&updated.path);
     let changes = updated.changes.into_iter();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::base_flags::BaseFlags;
-use super::description::CardFlags;
+use super::description::Description;
 use super::json::{self, Vendored};
 use super::session::Session;
 use crate::catalog::Spec;
@@ -14,7 +14,9 @@ use crate::io::human_bytes;
 use crate::workflow::{BaseRequest, Gathered, Store};
 
 #[derive(Debug, Args)]
-#[command(after_help = "docs/offline.md walks through a build in a closed network.")]
+#[command(
+    after_help = "Examples:\n  pibake vendor /media/usb/vendor --preload          all that the build needs\n  pibake build --preload --vendor /media/usb/vendor  on the other side, without a network\n\ndocs/offline.md walks through a build in a closed network."
+)]
 pub(super) struct Arguments {
     /// The folder; created if missing. What it has already is not fetched again
     dir: PathBuf,
@@ -22,14 +24,14 @@ pub(super) struct Arguments {
     #[arg(long)]
     locked: bool,
     #[command(flatten)]
-    flags: CardFlags,
+    description: Description,
     #[command(flatten)]
     base_flags: BaseFlags,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let described = arguments.flags.open(session)?;
+    let described = arguments.description.open(session)?;
     let store = Store::Into(arguments.dir.clone());
     let request =
         BaseRequest { locked: arguments.locked, store, ..arguments.base_flags.request(session.offline) };

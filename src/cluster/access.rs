@@ -16,14 +16,16 @@ pub struct Access {
     pub ssh_password: bool,
     /// How long a node that has not joined yet may still do so, counted from the control plane's
     /// first start.
-    pub token_ttl: TokenTtl,
+    pub token_ttl: Ttl,
+    /// How long the administrator's certificate is good; without an end it is until the CA's.
+    pub admin_ttl: Ttl,
 }
 
-/// How long a bootstrap token is good.
+/// How long something is good: a bootstrap token, a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenTtl(Option<u32>);
+pub struct Ttl(Option<u32>);
 
-impl TokenTtl {
+impl Ttl {
     /// So many hours.
     pub(super) const fn hours(hours: u32) -> Self {
         Self(Some(hours))
@@ -44,7 +46,7 @@ impl TokenTtl {
     }
 }
 
-impl std::str::FromStr for TokenTtl {
+impl std::str::FromStr for Ttl {
     type Err = &'static str;
 
     /// Takes `90d`, `36h` and `never`.
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn times_are_days_hours_or_never() {
-        let go = |text: &str| text.parse::<TokenTtl>().map(TokenTtl::to_go);
+        let go = |text: &str| text.parse::<Ttl>().map(Ttl::to_go);
         assert_eq!(go("90d").as_deref(), Ok("2160h"));
         assert_eq!(go("36h").as_deref(), Ok("36h"));
         assert_eq!(go("never").as_deref(), Ok("0s"));

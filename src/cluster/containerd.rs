@@ -16,6 +16,34 @@ pub struct ContainerdVersion {
     pub patch: Option<u16>,
 }
 
+/// Which package of containerd is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerdSource {
+    /// The distribution's own, `containerd`, which brings its security fixes.
+    Distribution,
+    /// `containerd.io` of Docker's repository, which brings runc with it.
+    Docker,
+}
+
+impl ContainerdSource {
+    /// As `kubernetes.containerd-from` takes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Distribution => "distribution",
+            Self::Docker => "docker",
+        }
+    }
+
+    /// The package's name.
+    pub(crate) const fn package(self) -> &'static str {
+        match self {
+            Self::Distribution => "containerd",
+            Self::Docker => "containerd.io",
+        }
+    }
+}
+
 impl ContainerdVersion {
     /// The newest patch release of a line.
     #[must_use]

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::{Fingerprint, TokenTtl};
+use super::{Fingerprint, Ttl};
 
 /// Name of the cluster in kubeconfig files: kubeadm's own default (`kubeadmapi.DefaultClusterName`).
 pub const NAME: &str = "kubernetes";
@@ -45,7 +45,9 @@ pub(super) const IMAGE_REGISTRY: &str = "registry.k8s.io";
 pub const USER: &str = "ubuntu";
 /// How long a node may take until it joins: long enough for boards that come weeks later, and an end
 /// to what a lost card that never joined is good for.
-pub(super) const TOKEN_TTL: TokenTtl = TokenTtl::hours(90 * 24);
+pub(super) const TOKEN_TTL: Ttl = Ttl::hours(90 * 24);
+/// How long the administrator is let in: nobody is locked out who did not ask for it.
+pub(super) const ADMIN_TTL: Ttl = Ttl::NEVER;
 /// Ubuntu's archive for arm64, as in the image's sources.list.
 pub const UBUNTU: &str = "http://ports.ubuntu.com/ubuntu-ports";
 /// Docker's repository, which holds containerd.io (docs.docker.com/engine/install/ubuntu).

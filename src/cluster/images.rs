@@ -2,66 +2,66 @@
 
 use super::{KubernetesVersion, coredns};
 
-/// What a release of kubeadm asks for beside the images that have its own version.
+/// What a release of kubeadm asks for beside the images that have its own version, and the pause image, which is that of
+/// its minor version.
 struct Release {
     /// The first release that asks for these: the minor version and the patch release.
     since: (u16, u16),
     etcd: &'static str,
     coredns: &'static str,
-    pause: &'static str,
 }
 
-const fn since(minor: u16, patch: u16, [etcd, coredns, pause]: [&'static str; 3]) -> Release {
-    Release { since: (minor, patch), etcd, coredns, pause }
+const fn since(minor: u16, patch: u16, [etcd, coredns]: [&'static str; 2]) -> Release {
+    Release { since: (minor, patch), etcd, coredns }
 }
 
 /// `kubeadm config images list` of every release up to 1.36.3, as minikube runs it and notes what it says
 /// (pkg/minikube/constants/constants_kubeadm_images.go at eb25dbc703, August 2026), and of 1.36.4 and 1.37.0, as
 /// clusters of these list their images. A release that is not there asks for what the one before it does.
 const RELEASES: [Release; 43] = [
-    since(20, 0, ["3.4.13-0", "1.7.0", "3.2"]),
-    since(21, 0, ["3.4.13-0", "v1.8.0", "3.4.1"]),
-    since(22, 0, ["3.5.0-0", "v1.8.4", "3.5"]),
-    since(22, 17, ["3.5.6-0", "v1.8.4", "3.5"]),
-    since(23, 0, ["3.5.1-0", "v1.8.6", "3.6"]),
-    since(23, 14, ["3.5.5-0", "v1.8.6", "3.6"]),
-    since(23, 15, ["3.5.6-0", "v1.8.6", "3.6"]),
-    since(24, 0, ["3.5.3-0", "v1.8.6", "3.7"]),
-    since(24, 8, ["3.5.5-0", "v1.8.6", "3.7"]),
-    since(24, 9, ["3.5.6-0", "v1.8.6", "3.7"]),
-    since(25, 0, ["3.5.4-0", "v1.9.3", "3.8"]),
-    since(25, 4, ["3.5.5-0", "v1.9.3", "3.8"]),
-    since(25, 5, ["3.5.6-0", "v1.9.3", "3.8"]),
-    since(25, 15, ["3.5.9-0", "v1.9.3", "3.8"]),
-    since(26, 0, ["3.5.6-0", "v1.9.3", "3.9"]),
-    since(26, 10, ["3.5.9-0", "v1.9.3", "3.9"]),
-    since(26, 13, ["3.5.10-0", "v1.9.3", "3.9"]),
-    since(27, 0, ["3.5.7-0", "v1.10.1", "3.9"]),
-    since(27, 7, ["3.5.9-0", "v1.10.1", "3.9"]),
-    since(27, 10, ["3.5.10-0", "v1.10.1", "3.9"]),
-    since(27, 12, ["3.5.12-0", "v1.10.1", "3.9"]),
-    since(28, 0, ["3.5.9-0", "v1.10.1", "3.9"]),
-    since(28, 6, ["3.5.10-0", "v1.10.1", "3.9"]),
-    since(28, 8, ["3.5.12-0", "v1.10.1", "3.9"]),
-    since(28, 14, ["3.5.15-0", "v1.10.1", "3.9"]),
-    since(29, 0, ["3.5.10-0", "v1.11.1", "3.9"]),
-    since(29, 3, ["3.5.12-0", "v1.11.1", "3.9"]),
-    since(29, 9, ["3.5.15-0", "v1.11.1", "3.9"]),
-    since(29, 11, ["3.5.16-0", "v1.11.1", "3.9"]),
-    since(30, 0, ["3.5.12-0", "v1.11.1", "3.9"]),
-    since(30, 5, ["3.5.15-0", "v1.11.3", "3.9"]),
-    since(31, 0, ["3.5.15-0", "v1.11.1", "3.10"]),
-    since(31, 1, ["3.5.15-0", "v1.11.3", "3.10"]),
-    since(31, 14, ["3.5.24-0", "v1.11.3", "3.10"]),
-    since(32, 0, ["3.5.16-0", "v1.11.3", "3.10"]),
-    since(32, 10, ["3.5.24-0", "v1.11.3", "3.10"]),
-    since(33, 0, ["3.5.21-0", "v1.12.0", "3.10"]),
-    since(33, 6, ["3.5.24-0", "v1.12.0", "3.10"]),
-    since(34, 0, ["3.6.4-0", "v1.12.1", "3.10.1"]),
-    since(34, 2, ["3.6.5-0", "v1.12.1", "3.10.1"]),
-    since(35, 0, ["3.6.6-0", "v1.13.1", "3.10.1"]),
-    since(36, 0, ["3.6.8-0", "v1.14.2", "3.10.2"]),
-    since(37, 0, ["3.7.0-0", "v1.14.6", "3.10.2"]),
+    since(20, 0, ["3.4.13-0", "1.7.0"]),
+    since(21, 0, ["3.4.13-0", "v1.8.0"]),
+    since(22, 0, ["3.5.0-0", "v1.8.4"]),
+    since(22, 17, ["3.5.6-0", "v1.8.4"]),
+    since(23, 0, ["3.5.1-0", "v1.8.6"]),
+    since(23, 14, ["3.5.5-0", "v1.8.6"]),
+    since(23, 15, ["3.5.6-0", "v1.8.6"]),
+    since(24, 0, ["3.5.3-0", "v1.8.6"]),
+    since(24, 8, ["3.5.5-0", "v1.8.6"]),
+    since(24, 9, ["3.5.6-0", "v1.8.6"]),
+    since(25, 0, ["3.5.4-0", "v1.9.3"]),
+    since(25, 4, ["3.5.5-0", "v1.9.3"]),
+    since(25, 5, ["3.5.6-0", "v1.9.3"]),
+    since(25, 15, ["3.5.9-0", "v1.9.3"]),
+    since(26, 0, ["3.5.6-0", "v1.9.3"]),
+    since(26, 10, ["3.5.9-0", "v1.9.3"]),
+    since(26, 13, ["3.5.10-0", "v1.9.3"]),
+    since(27, 0, ["3.5.7-0", "v1.10.1"]),
+    since(27, 7, ["3.5.9-0", "v1.10.1"]),
+    since(27, 10, ["3.5.10-0", "v1.10.1"]),
+    since(27, 12, ["3.5.12-0", "v1.10.1"]),
+    since(28, 0, ["3.5.9-0", "v1.10.1"]),
+    since(28, 6, ["3.5.10-0", "v1.10.1"]),
+    since(28, 8, ["3.5.12-0", "v1.10.1"]),
+    since(28, 14, ["3.5.15-0", "v1.10.1"]),
+    since(29, 0, ["3.5.10-0", "v1.11.1"]),
+    since(29, 3, ["3.5.12-0", "v1.11.1"]),
+    since(29, 9, ["3.5.15-0", "v1.11.1"]),
+    since(29, 11, ["3.5.16-0", "v1.11.1"]),
+    since(30, 0, ["3.5.12-0", "v1.11.1"]),
+    since(30, 5, ["3.5.15-0", "v1.11.3"]),
+    since(31, 0, ["3.5.15-0", "v1.11.1"]),
+    since(31, 1, ["3.5.15-0", "v1.11.3"]),
+    since(31, 14, ["3.5.24-0", "v1.11.3"]),
+    since(32, 0, ["3.5.16-0", "v1.11.3"]),
+    since(32, 10, ["3.5.24-0", "v1.11.3"]),
+    since(33, 0, ["3.5.21-0", "v1.12.0"]),
+    since(33, 6, ["3.5.24-0", "v1.12.0"]),
+    since(34, 0, ["3.6.4-0", "v1.12.1"]),
+    since(34, 2, ["3.6.5-0", "v1.12.1"]),
+    since(35, 0, ["3.6.6-0", "v1.13.1"]),
+    since(36, 0, ["3.6.8-0", "v1.14.2"]),
+    since(37, 0, ["3.7.0-0", "v1.14.6"]),
 ];
 
 /// The images that kubeadm asks for, each a whole reference.
@@ -87,15 +87,10 @@ impl KubeadmImages {
             any_node: vec![
                 own("kube-proxy"),
                 format!("{dns}:{}", release.coredns),
-                format!("{registry}/pause:{}", release.pause),
+                format!("{registry}/pause:{}", KubernetesVersion::minor(minor).pause()),
             ],
         }
     }
-}
-
-/// The version of the pause image that kubeadm of this version asks for; of its newest release where none is given.
-pub(super) fn pause(version: KubernetesVersion) -> &'static str {
-    release(version.minor, version.patch.unwrap_or(u16::MAX)).pause
 }
 
 fn release(minor: u16, patch: u16) -> &'static Release {
@@ -104,7 +99,7 @@ fn release(minor: u16, patch: u16) -> &'static Release {
 
 #[cfg(test)]
 mod tests {
-    use super::super::platform::{NEWEST_KUBERNETES, OLDEST_KUBERNETES};
+    use super::super::minors::{NEWEST_KUBERNETES, OLDEST_KUBERNETES};
     use super::*;
 
     #[test]
@@ -143,20 +138,6 @@ mod tests {
                 let name = format!("{registry}/kube-{name}:v1.{minor}.{patch}");
                 assert!(all.contains(&&name), "{name} in {all:?}");
             }
-        }
-    }
-
-    #[test]
-    fn pause_is_that_of_the_newest_release_where_none_is_given() {
-        for (version, pause_version) in [
-            ("1.20", "3.2"),
-            ("1.24", "3.7"),
-            ("1.30", "3.9"),
-            ("1.33", "3.10"),
-            ("1.34.0", "3.10.1"),
-            ("1.36", "3.10.2"),
-        ] {
-            assert_eq!(pause(version.parse().unwrap()), pause_version, "{version}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The description that `pibake init` writes, fitted to where it is written.
 
+use std::path::Path;
+
 use ipnet::Ipv4Net;
 
 use super::defaults::{self, net};
-use super::{Cluster, INIT, Mode, Warning};
+use super::{Cluster, INIT, Mode, Overrides, Warning};
 use crate::io::Surrounding;
 
 /// The default of each network, and what is written where that is in use: no two overlap, and none is
@@ -18,9 +20,10 @@ const CHOICES: [(&str, Ipv4Net, &[Ipv4Net]); 3] = [
     ("services", defaults::SERVICES, &[net([10, 201, 0, 0], 16), net([172, 24, 0, 0], 16)]),
 ];
 
-/// The text, and a sentence for each network in it that is not the default.
+/// The text, and a sentence for each network in it that is not the default, and for what of it is out of support at
+/// `now` (seconds since 1970).
 #[must_use]
-pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
+pub fn init(outside: &[Surrounding], now: i64) -> (String, Vec<String>) {
     let (mut text, mut notes) = (INIT.to_owned(), Vec::new());
     let clash = |network| outside.iter().find(|there| overlaps(network, there));
     for (key, default, others) in CHOICES {
@@ -39,7 +42,16 @@ pub fn init(outside: &[Surrounding]) -> (String, Vec<String>) {
             there.network, there.interface
         ));
     }
+    notes.extend(out_of_support(&text, now));
     (text, notes)
+}
+
+/// What the description in `text` would be warned of when it is built as it stands.
+fn out_of_support(text: &str, now: i64) -> Option<String> {
+    let cluster = Cluster::parse("pibake.toml", text, Path::new(""), &Overrides::default()).ok()?;
+    let platform = cluster.stated_platform()?;
+    let software = cluster.software(&platform).ok()?;
+    cluster.out_of_support(&platform, &software, now).map(|out| out.to_string())
 }
 
 /// Whether a network of the cluster's could not be told from this one. One that is reached over a
@@ -69,10 +81,10 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::cluster::Overrides;
+
+    /// A day before anything ended.
+    const EARLY: i64 = 0;
 
     fn there(network: &str, routed: bool) -> Surrounding {
         Surrounding { network: network.parse().unwrap(), interface: "wlan0".to_owned(), routed }
@@ -85,7 +97,7 @@ mod tests {
     #[test]
     fn defaults_are_kept_where_nothing_is_in_their_way() {
         for outside in [vec![], vec![there("192.168.1.0/24", false), there("10.0.0.0/8", true)]] {
-            assert_eq!(init(&outside), (INIT.to_owned(), vec![]));
+            assert_eq!(init(&outside, EARLY), (INIT.to_owned(), vec![]));
             assert!(parsed(INIT).overlaps_with(&outside).is_empty());
         }
     }
@@ -99,7 +111,7 @@ mod tests {
             (&["10.0.0.0/8"], ["172.30.77.0/24", "172.20.0.0/16", "172.24.0.0/16"]),
         ] {
             let outside: Vec<_> = outside.iter().map(|net| there(net, false)).collect();
-            let (text, notes) = init(&outside);
+            let (text, notes) = init(&outside, EARLY);
             let cluster = parsed(&text);
             let found = [cluster.network.subnet, cluster.kubernetes.pods, cluster.kubernetes.services];
             assert_eq!(found.map(|net| net.to_string()), expected);
@@ -115,5 +127,16 @@ mod tests {
                 .collect();
             assert_eq!(parsed(&spoken), cluster);
         }
+    }
+
+    #[test]
+    fn what_the_defaults_lack_is_said_at_once() {
+        // 2026-11-26
+        let (_, notes) = init(&[], 1_795_651_200);
+        let [note] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(
+            note.contains("Ubuntu 20.04 since 2025-05-31") && note.contains("image = \"24.04\""),
+            "{note}"
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! Which Kubernetes, and how.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::Ipv4Net;
 
-use super::ContainerdVersion;
 use super::version::{FORM, numbers};
+use super::{ContainerdSource, ContainerdVersion};
 
 /// Which Kubernetes, and how. What is `None` follows from the platform, see
 /// [`super::Cluster::software`].
@@ -20,14 +21,29 @@ pub struct Kubernetes {
     pub services: Ipv4Net,
     /// The containerd asked for.
     pub containerd: Option<ContainerdVersion>,
+    /// The package of containerd asked for.
+    pub containerd_from: Option<ContainerdSource>,
     /// The pause image asked for.
     pub pause_image: Option<String>,
     /// The cgroup hierarchy asked for.
     pub cgroup: Option<Cgroup>,
     /// Whether users' pods may run on the control plane node as well.
     pub schedule_on_control_plane: bool,
-    /// The pod network.
+    /// What makes the pod network.
+    pub plugin: NetworkPlugin,
+    /// The pod network, where flannel makes it.
     pub flannel: Flannel,
+    /// Manifests of the user's, files and folders, that are applied once when the API server answers.
+    pub manifests: Vec<PathBuf>,
+}
+
+/// What makes the network between pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkPlugin {
+    /// flannel, which pibake brings.
+    Flannel,
+    /// Something that the user brings, as manifests or by hand.
+    None,
 }
 
 /// The pod network.

@@ -8,7 +8,9 @@ mod consistency;
 mod containerd;
 mod coredns;
 mod country;
+mod day;
 pub mod defaults;
+mod excerpt;
 mod fingerprint;
 mod image;
 mod images;
@@ -18,6 +20,7 @@ mod kernel_argument;
 mod kubernetes;
 mod labels;
 mod login;
+mod minors;
 mod network;
 mod node;
 mod node_name;
@@ -27,10 +30,17 @@ mod problem;
 mod proxy;
 mod radio;
 mod read;
+#[cfg(test)]
+mod schema;
 mod secret;
+#[cfg(test)]
+mod settings;
 mod software;
 mod sources;
+mod support;
 mod toml;
+mod unknown;
+mod upgrade;
 mod version;
 mod warning;
 
@@ -38,14 +48,14 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::{Digest, Spec};
 
-pub use access::{Access, Password, TokenTtl};
-pub use containerd::ContainerdVersion;
+pub use access::{Access, Password, Ttl};
+pub use containerd::{ContainerdSource, ContainerdVersion};
 pub use fingerprint::Fingerprint;
-pub use image::Image;
+pub use image::{Image, ImageSize, InvalidSize};
 pub use images::KubeadmImages;
 pub use init::init;
 pub use kernel_argument::KernelArgument;
-pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion};
+pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion, NetworkPlugin};
 pub use login::Accounts;
 pub use network::{
     Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,
@@ -61,6 +71,8 @@ pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::Software;
 pub use sources::{AptSource, ImageLayout, Sources};
+pub use support::OutOfSupport;
+pub use upgrade::Upgrade;
 pub use warning::Warning;
 
 /// What `pibake init` writes: every key with its default, and what it is for.
@@ -85,6 +97,8 @@ pub struct Cluster {
     pub sources: Sources,
     /// The image that nodes are made from.
     pub base: BaseImage,
+    /// Which packages of the image are upgraded.
+    pub upgrade: Upgrade,
     /// What their own images are like.
     pub image: Image,
     /// A directory of the user's whose files replace or add to the overlays.
@@ -102,6 +116,8 @@ pub struct BaseImage {
     pub image: Spec,
     /// Where releases are downloaded from instead of Ubuntu's server.
     pub mirror: Option<String>,
+    /// Where releases that a newer one replaced are downloaded from instead of Ubuntu's server.
+    pub old_mirror: Option<String>,
     /// The digest of the image's file as published; `None` also where a flag names another image than the
     /// description that has it.
     pub sha256: Option<Digest>,
@@ -126,7 +142,7 @@ impl Cluster {
     pub fn stated_platform(&self) -> Option<Platform> {
         match (&self.base.platform, &self.base.image) {
             (Some(platform), _) => Some(*platform),
-            (None, Spec::Release(image)) => Platform::named(image.series),
+            (None, Spec::Release(release)) => Platform::named(&release.series().to_string()),
             (None, Spec::Sample | Spec::Path(_) | Spec::Url(_)) => None,
         }
     }
@@ -162,10 +178,16 @@ impl Cluster {
         let mut warnings = Vec::new();
         if let Some(gateway) = self.network.gateway()
             && gateway.uplink.wifi.is_none()
-            && !self.origins.is_set("network.uplink")
+            && !["network.uplink.interface", "network.uplink.address"]
+                .iter()
+                .any(|key| self.origins.is_set(key))
         {
             let node = self.control_plane().map_or("the control plane", |node| node.name.as_str()).to_owned();
             warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });
+        }
+        let version = self.kubernetes.version;
+        if let Some(version) = version.filter(|version| version.minor > minors::NEWEST_KUBERNETES) {
+            warnings.push(Warning::UnknownKubernetes { version });
         }
         if self.network.wifi().is_some_and(|wifi| wifi.country.is_none()) {
             warnings.push(Warning::NoCountry);

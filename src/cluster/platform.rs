@@ -1,12 +1,9 @@
 //! What the releases that images are made of differ in.
 
-use super::{Cgroup, ContainerdVersion};
+use super::{Cgroup, ContainerdSource, ContainerdVersion};
 use crate::error::{Classified, ErrorClass};
 
-/// The newest Kubernetes that this version of pibake knows (released August 2026).
-pub const NEWEST_KUBERNETES: u16 = 37;
-/// The oldest that it knows.
-pub const OLDEST_KUBERNETES: u16 = 20;
+pub use super::minors::{NEWEST_KUBERNETES, OLDEST_KUBERNETES};
 
 /// What is known of one release of an operating system on a Pi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +18,8 @@ pub struct Platform {
     pub codename: &'static str,
     /// The hierarchy that systemd mounts when the command line says nothing.
     pub cgroup: Cgroup,
+    /// Whether its systemd can mount the legacy hierarchies at all (gone with 258).
+    pub has_cgroup_v1: bool,
     /// Whether netplan knows `regulatory-domain` (from 0.105); else the country goes on the
     /// kernel's command line.
     pub netplan_sets_country: bool,
@@ -31,17 +30,19 @@ pub struct Platform {
     /// Whether its cloud-init knows `chpasswd.users` (from 22.3); it is told of `chpasswd.list`,
     /// which newer ones complain of, otherwise.
     pub chpasswd_users: bool,
-    /// The lines of containerd.io in Docker's repository that are known to work, the preferred first.
-    pub containerd: &'static [ContainerdVersion],
+    /// The lines of containerd that are known to work and where they come from, the preferred first.
+    pub containerd: &'static [(ContainerdSource, ContainerdVersion)],
 }
 
+use ContainerdSource::{Distribution, Docker};
+
 const V1: ContainerdVersion = ContainerdVersion::line(1, 7);
-/// What containerd's own table (its RELEASES.md) has for Kubernetes 1.35 and 1.36; 2.1 ended in July
-/// 2026.
+/// What containerd's own table (its RELEASES.md) has for Kubernetes 1.35 and 1.36. Ubuntu has it in main: 2.2.1 in the
+/// updates of jammy and noble, 2.2.2 in resolute (packages.ubuntu.com), with fixes as long as the release is supported.
 const V2: ContainerdVersion = ContainerdVersion::line(2, 2);
 
 /// All that is known.
-pub(super) const PLATFORMS: [Platform; 4] = [
+pub(super) const PLATFORMS: [Platform; 5] = [
     // systemd 245, cgroup v1, kernel 5.4, netplan 0.104. Docker's repository stopped at
     // containerd.io 1.7.27 when it dropped focal (May 2025).
     Platform {
@@ -50,10 +51,11 @@ pub(super) const PLATFORMS: [Platform; 4] = [
         version: "20.04",
         codename: "focal",
         cgroup: Cgroup::V1,
+        has_cgroup_v1: true,
         netplan_sets_country: false,
         netplan_1: false,
         chpasswd_users: false,
-        containerd: &[V1],
+        containerd: &[(Docker, V1)],
     },
     // systemd 249, cgroup v2, kernel 5.15, netplan 0.104 at release and 0.106 in its updates: the
     // image may hold either, so the country goes where both read it.
@@ -63,10 +65,11 @@ pub(super) const PLATFORMS: [Platform; 4] = [
         version: "22.04",
         codename: "jammy",
         cgroup: Cgroup::V2,
+        has_cgroup_v1: true,
         netplan_sets_country: false,
         netplan_1: false,
         chpasswd_users: true,
-        containerd: &[V2, V1],
+        containerd: &[(Distribution, V2), (Docker, V2), (Docker, V1)],
     },
     // systemd 255, cgroup v2, kernel 6.8, netplan 1.0 and later.
     Platform {
@@ -75,23 +78,38 @@ pub(super) const PLATFORMS: [Platform; 4] = [
         version: "24.04",
         codename: "noble",
         cgroup: Cgroup::V2,
+        has_cgroup_v1: true,
         netplan_sets_country: true,
         netplan_1: true,
         chpasswd_users: true,
-        containerd: &[V2, V1],
+        containerd: &[(Distribution, V2), (Docker, V2), (Docker, V1)],
+    },
+    // systemd 259, cgroup v2 alone, kernel 7.0, netplan 1.2, cloud-init 26.1.
+    Platform {
+        name: "26.04",
+        id: "ubuntu",
+        version: "26.04",
+        codename: "resolute",
+        cgroup: Cgroup::V2,
+        has_cgroup_v1: false,
+        netplan_sets_country: true,
+        netplan_1: true,
+        chpasswd_users: true,
+        containerd: &[(Distribution, V2), (Docker, V2)],
     },
     // Not an image for Pis, but a root file system with their layout can be made of it: systemd
-    // 252, cgroup v2, kernel 6.1, netplan 0.106.
+    // 252, cgroup v2, kernel 6.1, netplan 0.106. Its own containerd is 1.6, which has ended.
     Platform {
         name: "debian-12",
         id: "debian",
         version: "12",
         codename: "bookworm",
         cgroup: Cgroup::V2,
+        has_cgroup_v1: true,
         netplan_sets_country: true,
         netplan_1: false,
         chpasswd_users: true,
-        containerd: &[V2, V1],
+        containerd: &[(Docker, V2), (Docker, V1)],
     },
 ];
 
@@ -120,6 +138,12 @@ pub fn names() -> String {
 }
 
 impl Platform {
+    /// What people call it: `Ubuntu 24.04`, `Debian 12`.
+    pub(super) fn title(&self) -> String {
+        let name = if self.id == "debian" { "Debian" } else { "Ubuntu" };
+        format!("{name} {}", self.version)
+    }
+
     /// The platform of this name, `22.04`, or of an image release of it, `22.04.5`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -146,9 +170,6 @@ impl Platform {
     }
 }
 
-/// kubelet's `failCgroupV1` is true by default after this one.
-pub(super) const LAST_KUBERNETES_ON_CGROUP_V1: u16 = 34;
-
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -168,13 +189,15 @@ mod tests {
     #[test]
     fn what_is_unknown_is_said_with_the_way_out() {
         let message = |text| Platform::from_os_release(text).unwrap_err().to_string();
-        insta::assert_snapshot!(message("ID=ubuntu\nVERSION_ID=\"25.10\"\n"), @"the image's os-release says ID=ubuntu VERSION_ID=25.10, which pibake does not know; it knows 20.04, 22.04, 24.04, debian-12. Set base.platform to the one that it is most like");
+        insta::assert_snapshot!(message("ID=ubuntu\nVERSION_ID=\"25.10\"\n"), @"the image's os-release says ID=ubuntu VERSION_ID=25.10, which pibake does not know; it knows 20.04, 22.04, 24.04, 26.04, debian-12. Set base.platform to the one that it is most like");
         assert!(message("").contains("ID=nothing VERSION_ID=nothing"));
     }
 
     #[test]
     fn releases_name_their_platform() {
-        for (name, platform) in [("20.04", "20.04"), ("20.04.5", "20.04"), ("24.04.3", "24.04")] {
+        for (name, platform) in
+            [("20.04", "20.04"), ("20.04.5", "20.04"), ("24.04.3", "24.04"), ("26.04", "26.04")]
+        {
             assert_eq!(Platform::named(name).map(|p| p.name), Some(platform));
         }
         for name in ["", "20.040", "20.04.x", "20.04.", "sample", "debian-12.1", "./20.04"] {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::excerpt::{About, excerpt};
 use crate::error::{Classified, ErrorClass};
 
 /// Why there is no [`super::Cluster`].
@@ -43,6 +44,19 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what to do about it.
     pub message: String,
+    /// The line of the description, and a mark below the fault.
+    pub excerpt: Option<String>,
+}
+
+impl Problem {
+    /// The same with the line of `text` that it is about: the value of a key, or the table that lacks one.
+    pub(super) fn shown_in(self, text: &str) -> Self {
+        let excerpt = match self.origin {
+            Origin::File { line, column, .. } => excerpt(text, line, column, About::Value),
+            Origin::Flag(_) | Origin::Default => None,
+        };
+        Self { excerpt, ..self }
+    }
 }
 
 impl Classified for Problem {
@@ -71,7 +85,7 @@ pub enum Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, key, message } = self;
+        let Self { origin, key, message, .. } = self;
         match origin {
             Origin::File { file, line, column } => {
                 write!(f, "{file}:{line}:{column}: ")?;
@@ -79,7 +93,12 @@ impl fmt::Display for Problem {
             Origin::Flag(flag) => return write!(f, "{flag}: {message}"),
             Origin::Default => {}
         }
-        if key.is_empty() { f.write_str(message) } else { write!(f, "{key}: {message}") }
+        if key.is_empty() {
+            f.write_str(message)?
+        } else {
+            write!(f, "{key}: {message}")?
+        }
+        self.excerpt.as_ref().map_or(Ok(()), |excerpt| write!(f, "\n{excerpt}"))
     }
 }
 
@@ -134,6 +153,6 @@ impl Origins {
 
     /// A problem with the value of `key`.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        Problem { origin: self.of(key), key: key.to_owned(), message: message.into() }
+        Problem { origin: self.of(key), key: key.to_owned(), message: message.into(), excerpt: None }
     }
 }

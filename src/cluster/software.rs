@@ -1,9 +1,13 @@
 //! What exactly runs on a platform: the versions that follow from description and platform.
 
-use super::platform::{LAST_KUBERNETES_ON_CGROUP_V1, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Platform};
+use super::minors::{
+    FIRST_IN_REPOSITORY, FIRST_WITH_CRI_V1, FIRST_WITH_CRI_V1_ONLY, LAST_ON_CGROUP_V1, LAST_ON_CONTAINERD_1,
+    NEWEST_KUBERNETES, NEWEST_TESTED_ON_CONTAINERD_1,
+};
+use super::platform::Platform;
 use super::problem::Problem;
 use super::{
-    Cgroup, Cluster, ContainerdVersion, KubeadmImages, KubernetesVersion, coredns, defaults, images,
+    Cgroup, Cluster, ContainerdSource, ContainerdVersion, KubeadmImages, KubernetesVersion, coredns, defaults,
 };
 
 /// The versions that run on every node, decided for one cluster on one platform.
@@ -13,6 +17,8 @@ pub struct Software {
     pub kubernetes: KubernetesVersion,
     /// containerd; `major` decides the form of its config.toml.
     pub containerd: ContainerdVersion,
+    /// Which package it comes in.
+    pub containerd_from: ContainerdSource,
     /// The hierarchy of control groups.
     pub cgroup: Cgroup,
     /// The value of `systemd.unified_cgroup_hierarchy` on the kernel's command line, where
@@ -23,27 +29,6 @@ pub struct Software {
     /// What kubeadm is told as `dns.imageRepository`, where the images' registry alone would have it
     /// ask for a CoreDNS that is not there.
     pub coredns_repository: Option<String>,
-}
-
-/// The last Kubernetes that works with containerd 1.x, which cannot tell the kubelet its cgroup driver.
-/// The removal was put off twice, from 1.36 to 1.38 (kubernetes/enhancements#6087, May 2026).
-const LAST_ON_CONTAINERD_1: u16 = 37;
-/// The last Kubernetes that containerd's own table (its RELEASES.md) has a 1.x for, and so the newest
-/// that is chosen for it unasked.
-const NEWEST_TESTED_ON_CONTAINERD_1: u16 = 35;
-/// The first kubelet that speaks CRI v1; containerd 2 speaks nothing older.
-const FIRST_WITH_CRI_V1: u16 = 23;
-/// The first kubelet that speaks CRI v1 only, which containerd has from 1.6 on.
-const FIRST_WITH_CRI_V1_ONLY: u16 = 26;
-/// The oldest minor version that pkgs.k8s.io has packages of.
-const FIRST_IN_REPOSITORY: u16 = 24;
-
-/// What is wrong with a version of Kubernetes wherever it may run.
-pub(super) fn check_kubernetes(version: KubernetesVersion) -> Result<KubernetesVersion, String> {
-    if (OLDEST_KUBERNETES..=NEWEST_KUBERNETES).contains(&version.minor) {
-        return Ok(version);
-    }
-    Err(format!("Kubernetes {version} is unknown; known are 1.{OLDEST_KUBERNETES} to 1.{NEWEST_KUBERNETES}"))
 }
 
 /// What is wrong with a version of containerd wherever it may run.
@@ -65,11 +50,20 @@ impl Cluster {
         if let Some(fault) = self.radio_fault(platform) {
             return Err(fault);
         }
+        if cgroup == Cgroup::V1 && !platform.has_cgroup_v1 {
+            let message = format!(
+                "systemd on {} has no cgroup v1: leave it out, or take an older base image",
+                platform.name
+            );
+            return fail("kubernetes.cgroup", message);
+        }
         let newest = match cgroup {
-            Cgroup::V1 => LAST_KUBERNETES_ON_CGROUP_V1,
+            Cgroup::V1 => LAST_ON_CGROUP_V1,
             Cgroup::V2 if platform.cgroup == Cgroup::V2 => NEWEST_KUBERNETES,
             // Where v2 was asked for on an older system, containerd there sets the limit.
-            Cgroup::V2 if platform.containerd.iter().all(|c| c.major == 1) => NEWEST_TESTED_ON_CONTAINERD_1,
+            Cgroup::V2 if platform.containerd.iter().all(|(_, c)| c.major == 1) => {
+                NEWEST_TESTED_ON_CONTAINERD_1
+            }
             Cgroup::V2 => NEWEST_KUBERNETES,
         };
         let newest = match asked.containerd {
@@ -77,7 +71,7 @@ impl Cluster {
             _ => newest,
         };
         let kubernetes = asked.version.unwrap_or(KubernetesVersion::minor(newest));
-        if cgroup == Cgroup::V1 && kubernetes.minor > LAST_KUBERNETES_ON_CGROUP_V1 {
+        if cgroup == Cgroup::V1 && kubernetes.minor > LAST_ON_CGROUP_V1 {
             return fail("kubernetes.version", self.cgroup_v1_refusal(kubernetes, platform));
         }
         if kubernetes.minor < FIRST_IN_REPOSITORY && self.sources.kubernetes.url == defaults::KUBERNETES {
@@ -89,34 +83,7 @@ impl Cluster {
             return fail("kubernetes.version", message);
         }
 
-        let fits = |c: &ContainerdVersion| containerd_fault(kubernetes, *c).is_none();
-        let known = platform.containerd.iter().copied();
-        let key = if asked.containerd.is_some() { "kubernetes.containerd" } else { "kubernetes.version" };
-        let containerd = match asked.containerd.or(known.clone().find(fits)).or(known.clone().next()) {
-            Some(containerd) => containerd,
-            None => return fail(key, format!("no containerd is known for {}", platform.name)),
-        };
-        if let Some(fault) = containerd_fault(kubernetes, containerd) {
-            let remedy = match known.clone().find(fits) {
-                Some(other) => format!("take containerd {other}"),
-                None if containerd.major == 1 => format!(
-                    "{} has none newer: take Kubernetes 1.{LAST_ON_CONTAINERD_1} or older, or a newer base image",
-                    platform.name
-                ),
-                None => "take a newer Kubernetes".to_owned(),
-            };
-            return fail(key, format!("{fault}; {remedy}"));
-        }
-        let has_line = known.clone().any(|c| c.major == containerd.major);
-        if !has_line && self.sources.docker.url == defaults::DOCKER {
-            let message = format!(
-                "Docker's repository has no containerd {containerd} for {}: take {}, or set \
-                 sources.docker.url to a repository that has it",
-                platform.name,
-                known.map(|c| c.to_string()).collect::<Vec<_>>().join(" or ")
-            );
-            return fail(key, message);
-        }
+        let (containerd_from, containerd) = self.containerd(platform, kubernetes)?;
 
         let registry = &self.sources.image_registry;
         let coredns_repository = match coredns::repository(kubernetes, registry, self.sources.image_layout) {
@@ -128,12 +95,13 @@ impl Cluster {
             coredns_repository,
             kubernetes,
             containerd,
+            containerd_from,
             cgroup,
             unified_cgroup_argument: (cgroup != platform.cgroup).then_some(cgroup == Cgroup::V2),
             pause_image: asked
                 .pause_image
                 .clone()
-                .unwrap_or_else(|| format!("{registry}/pause:{}", images::pause(kubernetes))),
+                .unwrap_or_else(|| format!("{registry}/pause:{}", kubernetes.pause())),
         })
     }
 
@@ -144,12 +112,94 @@ impl Cluster {
         KubeadmImages::of(software.kubernetes.minor, patch, registry, software.coredns_repository.as_deref())
     }
 
+
+    /// Which containerd runs `kubernetes` on `platform`, and which package it comes in.
+    fn containerd(
+        &self,
+        platform: &Platform,
+        kubernetes: KubernetesVersion,
+    ) -> Result<(ContainerdSource, ContainerdVersion), Problem> {
+        const FROM: &str = "kubernetes.containerd-from";
+        let asked = &self.kubernetes;
+        let fail = |key: &str, message| Err(self.origins.problem(key, message));
+        // Who names a repository or a key of Docker's wants it to be used.
+        let names_docker = ["url", "key-url", "key-file", "fingerprint"]
+            .iter()
+            .any(|key| self.origins.is_set(&format!("sources.docker.{key}")));
+        let from = asked.containerd_from.or_else(|| names_docker.then_some(ContainerdSource::Docker));
+        let offered: Vec<_> = platform
+            .containerd
+            .iter()
+            .copied()
+            .filter(|(source, _)| from.is_none_or(|f| f == *source))
+            .collect();
+        let lines = |offered: &[(_, ContainerdVersion)]| {
+            offered.iter().map(|(_, line)| line.to_string()).collect::<Vec<_>>().join(" or ")
+        };
+        let Some(first) = offered.first().copied() else {
+            let message =
+                format!("{} has no containerd of its own that is known to work: leave it out", platform.name);
+            return fail(FROM, message);
+        };
+        let fits =
+            |(_, line): &(ContainerdSource, ContainerdVersion)| containerd_fault(kubernetes, *line).is_none();
+        let key = if asked.containerd.is_some() { "kubernetes.containerd" } else { "kubernetes.version" };
+        let (source, version) = match asked.containerd {
+            // An exact release is in a repository that keeps more than the newest.
+            Some(version) => {
+                let is_line = |(source, line): &(ContainerdSource, ContainerdVersion)| {
+                    (line.major, line.minor) == (version.major, version.minor)
+                        && (version.patch.is_none() || *source == ContainerdSource::Docker)
+                };
+                let source = offered.iter().copied().find(is_line).map(|(source, _)| source);
+                (source.or(from).unwrap_or(ContainerdSource::Docker), version)
+            }
+            None => offered.iter().copied().find(fits).unwrap_or(first),
+        };
+        if let Some(fault) = containerd_fault(kubernetes, version) {
+            let remedy = match offered.iter().find(|offer| fits(offer)) {
+                Some((_, other)) => format!("take containerd {other}"),
+                None if version.major == 1 => format!(
+                    "{} has none newer: take Kubernetes 1.{LAST_ON_CONTAINERD_1} or older, or a newer base image",
+                    platform.name
+                ),
+                None => "take a newer Kubernetes".to_owned(),
+            };
+            return fail(key, format!("{fault}; {remedy}"));
+        }
+        let in_line = |line: &ContainerdVersion| match source {
+            ContainerdSource::Docker => line.major == version.major,
+            ContainerdSource::Distribution => (line.major, line.minor) == (version.major, version.minor),
+        };
+        let has_line = offered.iter().any(|(other, line)| *other == source && in_line(line));
+        match source {
+            ContainerdSource::Docker if !has_line && self.sources.docker.url == defaults::DOCKER => {
+                let message = format!(
+                    "Docker's repository has no containerd {version} for {}: take {}, or set sources.docker.url to a \
+                     repository that has it",
+                    platform.name,
+                    lines(&offered)
+                );
+                fail(key, message)
+            }
+            ContainerdSource::Distribution if !has_line => fail(
+                key,
+                format!(
+                    "the containerd of {} itself is {}: take that, or containerd-from = \"docker\"",
+                    platform.name,
+                    lines(&offered)
+                ),
+            ),
+            ContainerdSource::Docker | ContainerdSource::Distribution => Ok((source, version)),
+        }
+    }
+
     fn cgroup_v1_refusal(&self, kubernetes: KubernetesVersion, platform: &Platform) -> String {
-        let last = LAST_KUBERNETES_ON_CGROUP_V1;
+        let last = LAST_ON_CGROUP_V1;
         let mut options = vec![format!("take 1.{last} or older")];
         if platform.cgroup == Cgroup::V1 {
             let enough = kubernetes.minor <= LAST_ON_CONTAINERD_1
-                || platform.containerd.iter().any(|c| c.major > 1)
+                || platform.containerd.iter().any(|(_, c)| c.major > 1)
                 || self.kubernetes.containerd.is_some_and(|c| c.major > 1);
             if enough {
                 options.push("set kubernetes.cgroup = \"v2\"".to_owned());

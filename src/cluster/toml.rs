@@ -9,7 +9,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Secret;
+use super::excerpt::{About, excerpt};
 use super::problem::{Origin, Origins, Problem};
+use super::unknown;
 
 /// A file that is being read.
 pub(super) struct Document<'t> {
@@ -69,7 +71,9 @@ impl<'t> Document<'t> {
             Err(error) => {
                 // Only the message: the error's own display quotes the line, which may hold a secret.
                 let at = error.span().map_or(0, |span| span.start);
-                self.report_at(at, String::new(), error.message().replace('\n', ", "));
+                let message = error.message().replace('\n', ", ");
+                let other = unknown::other_language(self.text, at);
+                self.report_at(at, String::new(), other.map_or(message, str::to_owned), About::Line);
                 BTreeMap::new()
             }
         };
@@ -89,7 +93,7 @@ impl<'t> Document<'t> {
     /// Reports a problem with the value of `key`.
     pub(super) fn report(&self, key: &str, message: impl Into<String>) {
         let mut state = self.state.borrow_mut();
-        let problem = state.origins.problem(key, message);
+        let problem = state.origins.problem(key, message).shown_in(self.text);
         state.problems.push(problem);
     }
 
@@ -97,8 +101,8 @@ impl<'t> Document<'t> {
     pub(super) fn finish(self) -> (Origins, Vec<Problem>) {
         let unknown = std::mem::take(&mut self.state.borrow_mut().unknown);
         for (table, key, at) in unknown {
-            let message = unknown_key(&self.state.borrow().known, &table, &key);
-            self.report_at(at, table, message);
+            let message = unknown::message(&self.state.borrow().known, &table, &key, self.before(at));
+            self.report_at(at, table, message, About::Key);
         }
         let State { origins, mut problems, .. } = self.state.into_inner();
         problems.sort_by_key(|p| match p.origin {
@@ -109,15 +113,28 @@ impl<'t> Document<'t> {
         (origins, problems)
     }
 
-    fn report_at(&self, at: usize, key: String, message: String) {
+    fn report_at(&self, at: usize, key: String, message: String, about: About) {
         let (line, column) = self.position(at);
         let mut state = self.state.borrow_mut();
         let origin = Origin::File { file: state.origins.file.clone(), line, column };
-        state.problems.push(Problem { origin, key, message });
+        let excerpt = excerpt(self.text, line, column, about);
+        state.problems.push(Problem { origin, key, message, excerpt });
+    }
+
+    /// The keys of each table that were asked for.
+    #[cfg(test)]
+    pub(super) fn known_keys(&self) -> BTreeMap<String, std::collections::BTreeSet<String>> {
+        let known = &self.state.borrow().known;
+        let owned = |keys: &Vec<&'static str>| keys.iter().map(|key| (*key).to_owned()).collect();
+        known.iter().map(|(table, keys)| (table.clone(), owned(keys))).collect()
+    }
+
+    fn before(&self, at: usize) -> &'t str {
+        self.text.get(..at).unwrap_or(self.text)
     }
 
     fn position(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at).unwrap_or(self.text);
+        let before = self.before(at);
         let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
@@ -136,29 +153,6 @@ fn entries<'t>(table: DeTable<'t>) -> BTreeMap<String, (usize, Spanned<DeValue<'
         (key.into_inner().into_owned(), (start, value))
     };
     table.into_iter().map(entry).collect()
-}
-
-/// The message for a key that its table does not know.
-fn unknown_key(known: &BTreeMap<String, Vec<&'static str>>, table: &str, key: &str) -> String {
-    let here = known.get(table).map_or(&[][..], Vec::as_slice);
-    let wanted = key.replace('_', "-").to_lowercase();
-    // Below this likeness (Jaro-Winkler, 0 to 1) a suggestion is more puzzling than none.
-    let near = here
-        .iter()
-        .map(|name| (strsim::jaro_winkler(&wanted, name), name))
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let place = |name: &str| match name {
-        "" => "at the top of the file, above all tables".to_owned(),
-        name => format!("under [{name}]"),
-    };
-    let elsewhere = known.iter().find(|(_, keys)| keys.contains(&wanted.as_str()));
-    match (near, elsewhere) {
-        (Some((_, name)), _) => format!("unknown key {key:?}; did you mean {name:?}?"),
-        (None, Some((other, _))) => format!("unknown key {key:?} here; {wanted:?} belongs {}", place(other)),
-        (None, None) if here.is_empty() => format!("unknown key {key:?}"),
-        (None, None) => format!("unknown key {key:?}; known here: {}", here.join(", ")),
-    }
 }
 
 impl<'d, 't> Table<'d, 't> {
@@ -203,11 +197,9 @@ impl<'d, 't> Table<'d, 't> {
     pub(super) fn choose<U: Copy>(&mut self, key: &'static str, choices: &[(&str, U)]) -> Option<U> {
         self.read(key, |text| {
             let found = choices.iter().find(|(word, _)| *word == text);
-            found.map(|(_, value)| *value).ok_or_else(|| {
-                let mut words: Vec<_> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-                let last = words.pop().unwrap_or_default();
-                format!("must be {} or {last}", words.join(", "))
-            })
+            found
+                .map(|(_, value)| *value)
+                .ok_or_else(|| unknown::word(text, choices.iter().map(|(word, _)| *word)))
         })
     }
 
@@ -337,7 +329,8 @@ impl<'d, 't> Value<'d, 't> {
         };
         let taken = take(value);
         if taken.is_none() {
-            document.report_at(at, path.clone(), format!("must be {what}, but is {found}"));
+            let message = format!("must be {what}, but is {found}");
+            document.report_at(at, path.clone(), message, About::Value);
         }
         Some(Field { document, path, value: taken? })
     }

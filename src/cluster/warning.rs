@@ -4,6 +4,8 @@ use std::fmt;
 
 use ipnet::Ipv4Net;
 
+use super::KubernetesVersion;
+use super::minors::NEWEST_KUBERNETES;
 use crate::io::Surrounding;
 
 /// What is allowed but probably not meant.
@@ -15,6 +17,11 @@ pub enum Warning {
         node: String,
         /// The interface that its way out is expected on.
         interface: String,
+    },
+    /// A Kubernetes is asked for that came after this version of pibake.
+    UnknownKubernetes {
+        /// The version asked for.
+        version: KubernetesVersion,
     },
     /// The country that the radio is in is not known.
     NoCountry,
@@ -36,6 +43,11 @@ impl fmt::Display for Warning {
                 f,
                 "no radio network is described in [network.wifi]: {node} expects its way to the internet on a \
                  second Ethernet adapter, {interface}"
+            ),
+            Self::UnknownKubernetes { version } => write!(
+                f,
+                "Kubernetes {version} is newer than this version of pibake, which knows up to 1.{NEWEST_KUBERNETES}: it \
+                 is told all that it is told in the form of 1.{NEWEST_KUBERNETES}, which it may no longer read"
             ),
             Self::NoCountry => f.write_str(
                 "network.wifi.country is not given: until it is, the radio keeps to what every country allows, \

@@ -1,6 +1,7 @@
 //! Block devices: what file systems are read from and written to, whatever lies beneath.
 
 mod cached;
+mod extended;
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
@@ -9,22 +10,25 @@ mod limited;
 #[cfg(test)]
 mod mock;
 mod overlay;
+mod qcow2;
 mod ranges;
 mod stream;
 mod table;
 mod window;
 
 pub use cached::Cached;
+pub use extended::Extended;
 pub use file::FileDevice;
 pub use kept::OVERLAY_BLOCK;
 pub use limited::Limited;
 #[cfg(test)]
 pub(crate) use mock::MemoryDevice;
 pub use overlay::{Overlay, Patch, Patched};
+pub use qcow2::Qcow2;
 pub use ranges::Ranges;
 pub(crate) use ranges::cut;
 pub use stream::Stream;
-pub use table::{Kind, Partition, SECTOR, Scheme, TableError, partitions};
+pub use table::{Kind, Partition, SECTOR, Scheme, TableError, enlarge, partitions};
 pub use window::Window;
 
 use std::io;

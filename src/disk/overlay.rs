@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::kept::{Kept, OVERLAY_BLOCK, Spill};
-use super::{Ranges, ReadAt, WriteAt, check_range};
+use super::{Extended, Ranges, ReadAt, WriteAt, check_range};
 
 /// A writable device over a read-only base; the changed blocks are held in memory, or in a file.
 pub struct Overlay<D> {
@@ -22,11 +22,11 @@ struct Changed {
     spill: Option<Spill>,
 }
 
-/// The blocks by which a device differs from its base, sorted. Cheap to clone.
+/// The blocks by which a device differs from its base, sorted, and its length. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     blocks: Arc<[(u64, Kept)]>,
-    /// Length of the base: its last block may be a part of one.
+    /// Length of the device: its last block may be a part of one.
     len: u64,
 }
 
@@ -218,6 +218,12 @@ impl<D: ReadAt> WriteAt for Overlay<D> {
 }
 
 impl Patch {
+    /// Length in bytes of the image that this makes of a base of `base` bytes: never less than that.
+    #[must_use]
+    pub fn image_len(&self, base: u64) -> u64 {
+        self.len.max(base)
+    }
+
     /// Which bytes lie in changed blocks.
     #[must_use]
     pub fn ranges(&self) -> Ranges {
@@ -251,17 +257,18 @@ impl Patch {
     }
 }
 
-/// A base with a patch over it, read-only: the bytes that a sink writes.
+/// A base with a patch over it, read-only: the bytes that a sink writes. What a longer patch has behind the
+/// base is zero where it has no block.
 #[derive(Debug)]
 pub struct Patched<D> {
-    base: D,
+    base: Extended<D>,
     patch: Patch,
 }
 
 impl<D: ReadAt> Patched<D> {
     /// `patch` over `base`.
     pub fn new(base: D, patch: Patch) -> Self {
-        Self { base, patch }
+        Self { base: Extended::new(base, patch.len), patch }
     }
 }
 
@@ -309,6 +316,24 @@ mod tests {
         let patch = overlay.freeze().unwrap();
         let ranges: Vec<_> = patch.ranges().iter().collect();
         assert_eq!(ranges, [3 * OVERLAY_BLOCK as u64..LEN as u64]);
+    }
+
+    #[test]
+    fn a_patch_may_be_longer_than_its_base() {
+        let len = 5 * OVERLAY_BLOCK as u64 + 7;
+        let overlay = Overlay::new(Extended::new(base(), len));
+        overlay.write_at(LEN as u64 - 1, &[7, 8]).unwrap();
+        overlay.write_at(4 * OVERLAY_BLOCK as u64, &[0; 9]).unwrap();
+        overlay.write_at(len - 1, &[9]).unwrap();
+        let patch = overlay.freeze().unwrap();
+        // zeros behind the base's end change nothing
+        let ranges: Vec<_> = patch.ranges().iter().collect();
+        let block = OVERLAY_BLOCK as u64;
+        assert_eq!(ranges, [3 * block..4 * block, 5 * block..len]);
+        assert_eq!((patch.image_len(LEN as u64), patch.image_len(1 << 30)), (len, 1 << 30));
+        let patched = Patched::new(base(), patch);
+        assert!(all(&patched) == all(&overlay) && patched.len() == len);
+        assert_eq!(Patch::default().image_len(LEN as u64), LEN as u64);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl fmt::Display for Refusal {
             Self::Empty => f.write_str("no card in the reader"),
             Self::ReadOnly => f.write_str("read-only (the lock switch of an SD card?)"),
             Self::TooSmall { size, needed } => {
-                write!(f, "too small: {size} bytes, and {needed} are to be written")
+                write!(f, "too small: it has {size} bytes, and the image {needed}")
             }
         }
     }

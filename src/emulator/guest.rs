@@ -4,15 +4,17 @@ use std::net::Ipv4Addr;
 
 use super::{devicetree, kernel};
 use crate::error::{Classified, ErrorClass};
+use crate::firmware;
 use crate::image_path::{ImagePath, InvalidImagePath};
 use crate::node_paths::{self, HOSTNAME, HOSTS};
 use crate::opened::{self, Opened};
 
-/// Where Ubuntu's images keep what the firmware or u-boot loads, as the running system sees it.
-const KERNEL: &str = "/boot/firmware/vmlinuz";
-const INITRD: &str = "/boot/firmware/initrd.img";
-const DEVICE_TREE: &str = "/boot/firmware/bcm2711-rpi-4-b.dtb";
-const CMDLINE: &str = "/boot/firmware/cmdline.txt";
+/// What Ubuntu's images call what the firmware or u-boot loads, all in one folder: that of the boot partition itself
+/// or, from 26.04 on, the one that config.txt names.
+const KERNEL: &str = "vmlinuz";
+const INITRD: &str = "initrd.img";
+const DEVICE_TREE: &str = "bcm2711-rpi-4-b.dtb";
+const CMDLINE: &str = firmware::COMMAND_LINE;
 /// Only the node that serves the others has it.
 const DHCP_SERVER: &str = node_paths::DHCPD_CONF;
 
@@ -28,16 +30,19 @@ pub enum Error {
     /// One of the boot files is not there.
     #[error("the image has no {path}: it cannot be booted without the firmware that it is made for")]
     Missing {
-        /// Which one.
-        path: &'static str,
+        /// Which one, as the running system sees it.
+        path: String,
     },
     /// The kernel is none.
-    #[error("the image's {KERNEL} cannot be booted")]
+    #[error("the image's kernel, {KERNEL}, cannot be booted")]
     Kernel(#[from] kernel::Error),
     /// The device tree is none, or another machine's.
     #[error("the image's {DEVICE_TREE} cannot be used")]
     DeviceTree(#[from] devicetree::Error),
-    /// Not reached: the paths are constants.
+    /// It cannot be told where they are.
+    #[error("finding the kernel")]
+    Firmware(#[from] firmware::Error<opened::Error>),
+    /// Not reached: the paths are constants, or were checked where they were read.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
 }
@@ -49,6 +54,7 @@ impl Classified for Error {
             Self::Missing { .. } => ErrorClass::Failed,
             Self::Kernel(error) => error.class(),
             Self::DeviceTree(error) => error.class(),
+            Self::Firmware(error) => error.class(),
             Self::Path(error) => error.class(),
         }
     }
@@ -63,8 +69,8 @@ pub struct BootFiles {
     pub initrd: Option<Vec<u8>>,
     /// The arguments in the image's `cmdline.txt`.
     pub cmdline: String,
-    /// The device tree of a Pi 4, as it is in the image.
-    device_tree: Option<Vec<u8>>,
+    /// The device tree of a Pi 4, as it is in the image, and where that is.
+    device_tree: (String, Option<Vec<u8>>),
 }
 
 impl BootFiles {
@@ -73,13 +79,28 @@ impl BootFiles {
     /// # Errors
     /// [`Error`]
     pub fn read(image: &Opened) -> Result<Self, Error> {
-        let kernel = kernel::unpack(file(image, KERNEL)?.ok_or(Error::Missing { path: KERNEL })?)?;
-        let cmdline = image.text(CMDLINE, LARGEST)?.ok_or(Error::Missing { path: CMDLINE })?;
+        let in_boot = |path: &ImagePath| {
+            // checked already: it is the end of a longer one
+            let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
+            path.map_or(Ok(None), |path| image.read_whole(&path, LARGEST))
+        };
+        let prefixes = firmware::prefixes(&in_boot)?;
+        let place = |prefix: &str, name| format!("{}/{prefix}{name}", node_paths::BOOT_MOUNT);
+        let mut found = None;
+        for prefix in &prefixes {
+            if let Some(kernel) = file(image, &place(prefix, KERNEL))? {
+                found = Some((prefix, kernel));
+                break;
+            }
+        }
+        let Some((prefix, kernel)) = found else { return Err(Error::Missing { path: place("", KERNEL) }) };
+        let (path, tree) = (place(prefix, CMDLINE), place(prefix, DEVICE_TREE));
+        let cmdline = image.text(&path, LARGEST)?.ok_or(Error::Missing { path })?;
         Ok(Self {
-            kernel,
-            initrd: file(image, INITRD)?,
+            kernel: kernel::unpack(kernel)?,
+            initrd: file(image, &place(prefix, INITRD))?,
             cmdline: cmdline.trim().to_owned(),
-            device_tree: file(image, DEVICE_TREE)?,
+            device_tree: (tree.clone(), file(image, &tree)?),
         })
     }
 
@@ -88,7 +109,8 @@ impl BootFiles {
     /// # Errors
     /// [`Error::Missing`] and [`Error::DeviceTree`]
     pub fn raspi4b_device_tree(&self) -> Result<Vec<u8>, Error> {
-        let stock = self.device_tree.as_ref().ok_or(Error::Missing { path: DEVICE_TREE })?;
+        let (path, stock) = &self.device_tree;
+        let stock = stock.as_ref().ok_or_else(|| Error::Missing { path: path.clone() })?;
         Ok(devicetree::fit_for_raspi4b(stock)?)
     }
 }
@@ -130,7 +152,7 @@ fn address(hosts: &str, name: &str) -> Option<Ipv4Addr> {
 }
 
 /// A file's content; `None` if nothing is there.
-fn file(image: &Opened, path: &'static str) -> Result<Option<Vec<u8>>, Error> {
+fn file(image: &Opened, path: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(image.read_whole(&ImagePath::new(path)?, LARGEST)?)
 }
 

@@ -56,6 +56,44 @@ pub fn command_lines<E: std::error::Error + 'static>(
     Ok(found.into_values().collect())
 }
 
+/// What is put before the names of kernel, initrd and device trees in an ordinary start of a Pi 4: the settings that
+/// may hold and, as the firmware drops a prefix under which it finds no kernel, nothing.
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::Config`]
+pub fn prefixes<E: std::error::Error + 'static>(files: Files<'_, E>) -> Result<Vec<String>, Error<E>> {
+    let mut all = Vec::new();
+    for board in BOARDS.iter().filter(|board| board.is_main) {
+        all.extend(evaluate(files, CONFIG, &World { board, is_trial: false })?.prefixes);
+    }
+    all.retain(|prefix| !prefix.is_empty());
+    all.push(String::new());
+    Ok(all)
+}
+
+/// The folders that a trial boot alone takes its kernel from: what lies there is an upgrade that was installed and not
+/// started yet, and takes the other's place once it was (`new/` of Ubuntu 26.04).
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::Config`]
+pub fn trial_folders<E: std::error::Error + 'static>(
+    files: Files<'_, E>,
+) -> Result<Vec<ImagePath>, Error<E>> {
+    let trial = if read(files, TRIAL_CONFIG)?.is_some() { TRIAL_CONFIG } else { CONFIG };
+    let mut folders = Vec::new();
+    for board in &BOARDS {
+        let ordinary = evaluate(files, CONFIG, &World { board, is_trial: false })?.prefixes;
+        let tried = evaluate(files, trial, &World { board, is_trial: true })?.prefixes;
+        for prefix in tried.difference(&ordinary) {
+            // checked when they were read; one that is no folder is part of the files' names
+            let folder =
+                prefix.strip_suffix('/').and_then(|folder| ImagePath::new(format!("/{folder}")).ok());
+            folders.extend(folder.filter(|folder| !folders.contains(folder)));
+        }
+    }
+    Ok(folders)
+}
+
 /// Where the command line may be: below the prefix and, as the firmware drops a prefix under which
 /// it finds no kernel, without it.
 fn places(settings: &Settings) -> Vec<ImagePath> {

@@ -77,6 +77,29 @@ fn prefixes_come_before_the_name_and_are_dropped_where_nothing_is_below_them() {
 }
 
 #[test]
+fn the_folders_of_kernels_and_of_trials_are_known() {
+    let reader = |config: &'static str| {
+        move |path: &ImagePath| -> Result<Option<Vec<u8>>, Infallible> {
+            Ok((path.as_str() == "/config.txt").then(|| config.as_bytes().to_vec()))
+        }
+    };
+    let of = |config| {
+        let files = reader(config);
+        let folders = trial_folders(&files).unwrap();
+        (prefixes(&files).unwrap(), folders.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let strings = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let resolute = "[all]\nkernel=vmlinuz\nos_prefix=current/\n[tryboot]\nos_prefix=new/\n";
+    assert_eq!(of(resolute), (strings(&["current/", ""]), strings(&["/new"])));
+    // 24.04 and before
+    assert_eq!(of("[pi4]\nkernel=uboot_rpi_4.bin\n[all]\nkernel=vmlinuz\n"), (strings(&[""]), vec![]));
+    assert_eq!(of("[pi5]\nos_prefix=five/\n"), (strings(&[""]), vec![]));
+    assert_eq!(of("[pi5]\n[tryboot]\nos_prefix=a/b/\n").1, strings(&["/a/b"]));
+    // what may hold is looked for as well
+    assert_eq!(of("[gpio4=1]\nos_prefix=pin/\n").0, strings(&["pin/", ""]));
+}
+
+#[test]
 fn includes_are_read_where_they_stand() {
     let files = |config, included| {
         found(&[("config.txt", config), ("usercfg.txt", included), ("my.txt", "x"), ("cmdline.txt", "x")])

@@ -70,6 +70,16 @@ pub enum Error {
         /// What was found.
         why: String,
     },
+    /// It cannot be given that size.
+    #[error("the {fs} file system cannot be made {wanted} bytes long: {why}")]
+    Size {
+        /// Which file system.
+        fs: &'static str,
+        /// The length asked for.
+        wanted: u64,
+        /// What stands against it, and what could be asked for instead.
+        why: String,
+    },
     /// There is no room left in the file system.
     #[error("no space left in the image's file system for {path}")]
     Full {
@@ -100,7 +110,7 @@ impl Classified for Error {
         match self {
             Self::NoSuchPartition { .. } | Self::NotThere { .. } | Self::Path { .. } => ErrorClass::Usage,
             Self::NotClean { .. } | Self::Incompatible { .. } => ErrorClass::Refused,
-            Self::Time { .. } => ErrorClass::Configuration,
+            Self::Time { .. } | Self::Size { .. } => ErrorClass::Configuration,
             Self::Corrupt { .. } => ErrorClass::Damaged,
             Self::Full { .. } => ErrorClass::NoSpace,
             Self::Io { source, .. } => ErrorClass::of_io(source),

@@ -27,12 +27,20 @@ impl Authority {
     /// A new CA as kubeadm makes them (`NewSelfSignedCACert` of client-go), but with an ECDSA
     /// P-256 key.
     pub(super) fn make(now: i64) -> Result<Self, Error> {
-        let (not_before, not_after) = (now - BACKDATED_SECONDS, now + VALID_SECONDS);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        Self::of(key, now - BACKDATED_SECONDS, now + VALID_SECONDS)
+    }
+
+    /// The CA of that key again: what it signs is signed by the first one, which has the same name.
+    pub(super) fn again(key: &Secret, not_before: i64, not_after: i64) -> Result<Self, Error> {
+        Self::of(KeyPair::from_pem(key.reveal())?, not_before, not_after)
+    }
+
+    fn of(key: KeyPair, not_before: i64, not_after: i64) -> Result<Self, Error> {
         let mut params = params("kubernetes", not_before, not_after)?;
         params.subject_alt_names = vec![SanType::DnsName("kubernetes".try_into()?)];
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages.push(KeyUsagePurpose::KeyCertSign);
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, key)?, not_before, not_after })
     }
 
@@ -48,12 +56,26 @@ impl Authority {
         public_key_hash(&self.issuer.key().subject_public_key_info())
     }
 
-    /// Certificate and key of the cluster's administrator. The group is `system:masters`, which
-    /// every API server obeys from its first second on; `kubeadm:cluster-admins`, kubeadm's own
-    /// from 1.29 on, means nothing until kubeadm has bound it to a role.
-    pub(super) fn administrator(&self) -> Result<(String, Secret), Error> {
-        let mut params = params("kubernetes-admin", self.not_before, self.not_after)?;
-        params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    /// Certificate and key of the cluster's administrator for so many seconds from `now` on, or until the CA ends.
+    /// The group is `system:masters`, which every API server obeys from its first second on;
+    /// `kubeadm:cluster-admins`, kubeadm's own from 1.29 on, means nothing until kubeadm has bound it to a role.
+    pub(super) fn administrator(&self, now: i64, seconds: Option<i64>) -> Result<(String, Secret), Error> {
+        self.client("kubernetes-admin", Some("system:masters"), now, seconds)
+    }
+
+    /// The same for a user that has no rights by itself: one that can be taken away again.
+    pub(super) fn client(
+        &self,
+        user: &str,
+        group: Option<&str>,
+        now: i64,
+        seconds: Option<i64>,
+    ) -> Result<(String, Secret), Error> {
+        let end = seconds.map_or(self.not_after, |seconds| now.saturating_add(seconds).min(self.not_after));
+        let mut params = params(user, self.not_before, end)?;
+        if let Some(group) = group {
+            params.distinguished_name.push(DnType::OrganizationName, group);
+        }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;

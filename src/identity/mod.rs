@@ -5,24 +5,33 @@
 //! nothing outside of the control plane needs to know them before it is up.
 
 mod admin;
+mod admin_store;
 mod authority;
 mod check;
 mod error;
 mod hash;
+mod join_conf;
+mod joining;
 mod label;
 mod made;
+pub mod snapshot;
 mod ssh;
+mod ssh_files;
 mod store;
 pub mod token;
 
+pub use admin::api_url;
+pub use admin_store::Lent;
 pub use error::Error;
 pub use hash::wifi_psk;
+pub use joining::Joining;
 pub use made::{Fixed, Made, kubelet_may_lag};
-pub use ssh::SshKeyPair;
+pub use snapshot::{Snapshot, SnapshotError};
+pub use ssh::{HostKeys, SshKeyPair};
 pub use store::Store;
 pub use token::Tokens;
 
-use crate::cluster::{Access, MAX_NODES, Secret};
+use crate::cluster::{Access, MAX_NODES, Secret, Ttl};
 
 /// The secrets of one cluster, made once and kept beside its description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +56,11 @@ pub struct Identity {
     pub admin_key: Secret,
     /// The pair of SSH keys made for the cluster, where one was needed.
     pub ssh_key: Option<SshKeyPair>,
+    /// What the nodes' SSH host keys are made of; `None` before the first build of a cluster that an older
+    /// pibake made.
+    pub host_keys: Option<HostKeys>,
+    /// What the workers' new cards join with.
+    pub joining: Joining,
     /// What makes password hashes differ between clusters and not between builds.
     pub salt: Secret,
     /// What the cluster was made with, once its first cards were made.
@@ -67,17 +81,17 @@ fn utc(seconds: i64) -> String {
 
 impl Identity {
     /// Makes all secrets of a cluster, without a pair of SSH keys. `now` is in seconds since
-    /// 1970; all else is random.
+    /// 1970; `admin_ttl` is how long the administrator is let in; all else is random.
     ///
     /// # Errors
     /// [`Error::Clock`] where `now` is before pibake itself was written: certificates of a wrong time
     /// would be refused by nodes whose clocks are right, or would end too early.
-    pub fn make(cluster: &str, now: i64) -> Result<Self, Error> {
+    pub fn make(cluster: &str, now: i64, admin_ttl: Ttl) -> Result<Self, Error> {
         if now < WRITTEN {
             return Err(Error::Clock { now: utc(now) });
         }
         let authority = authority::Authority::make(now)?;
-        let (admin_certificate, admin_key) = authority.administrator()?;
+        let (admin_certificate, admin_key) = authority.administrator(now, admin_ttl.seconds())?;
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
         Ok(Self {
@@ -91,9 +105,17 @@ impl Identity {
             admin_certificate,
             admin_key,
             ssh_key: None,
+            host_keys: Some(HostKeys::make()?),
+            joining: Joining::default(),
             salt: Secret::new(hex::encode(salt)),
             made: None,
         })
+    }
+
+    /// Whether the administrator's certificate has ended by `now`, in seconds since 1970.
+    #[must_use]
+    pub fn admin_has_ended(&self, now: i64) -> bool {
+        check::has_ended(&self.ca_certificate, &self.admin_certificate, now)
     }
 
     /// Who may log in: the user's keys or, where there are none, the pair made for the cluster.

@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use super::check::{Fault, Parts, check};
 use super::error::Error;
 use super::label::Label;
-use super::{Identity, Made, SshKeyPair, Tokens};
+use super::{HostKeys, Identity, Joining, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
 use crate::io::folder::parent;
 use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
 
-/// No part of an identity comes near this size; a larger file is none.
-const FILE_MAX: u64 = 64 * 1024;
+/// No part of an identity comes near this size, which is a KiB and a half for each node's certificate and key at most; a
+/// larger file is none.
+const FILE_MAX: u64 = 1024 * 1024;
+/// The private half of the pair of SSH keys.
+const SSH_KEY: &str = "ssh_key";
 
 /// The directory that an identity is kept in, `.pibake` beside the description: mode 0700, all
 /// files 0600, and all of it the user's for whom it is made.
@@ -26,7 +29,7 @@ pub struct Store {
     description: Option<String>,
 }
 
-fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let doing = format!("{doing} {}", path.display());
     move |source| Error::Io { doing, source }
 }
@@ -53,10 +56,22 @@ impl Store {
         &self.dir
     }
 
+    /// What `ssh -F` takes to reach the nodes.
+    #[must_use]
+    pub fn ssh_config(&self) -> PathBuf {
+        self.dir.join("ssh_config")
+    }
+
     /// Where the administrator's kubeconfig is.
     #[must_use]
     pub fn admin_conf(&self) -> PathBuf {
         self.dir.join("admin.conf")
+    }
+
+    /// Where the private half of the pair of SSH keys is, where one was made.
+    #[must_use]
+    pub fn ssh_key(&self) -> PathBuf {
+        self.dir.join(SSH_KEY)
     }
 
     /// The identity of `cluster`, made where there is none yet, with a pair of SSH keys if the
@@ -64,19 +79,29 @@ impl Store {
     pub fn open(&self, cluster: &Cluster, now: i64) -> Result<Identity, Error> {
         let _lock = self.lock()?;
         if !self.exists()? {
-            self.create(&Identity::make(&cluster.name, now)?)?;
+            self.create(&Identity::make(&cluster.name, now, cluster.access.admin_ttl)?)?;
         }
         let kept = self.kept()?;
         remove_remnants(&kept, |_| true).map_err(failed("clearing away remnants in", &self.dir))?;
+        self.finish_admin(&kept)?;
         let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;
-            self.replace(&kept, "ssh_key", pair.private.reveal())?;
+            self.replace(&kept, SSH_KEY, pair.private.reveal())?;
             identity.ssh_key = Some(pair);
         }
         if let Some(pair) = &identity.ssh_key {
             self.replace(&kept, "ssh_key.pub", &format!("{}\n", pair.public))?;
         }
+        if identity.host_keys.is_none() {
+            let keys = HostKeys::make()?;
+            self.replace(&kept, "host_keys", keys.text().reveal())?;
+            identity.host_keys = Some(keys);
+        }
+        identity.renew_joining(cluster, now)?;
+        self.replace(&kept, "joining", identity.joining.text().reveal())?;
+        self.replace(&kept, "known_hosts", &identity.known_hosts(cluster)?)?;
+        self.replace(&kept, "ssh_config", &identity.ssh_config(cluster, &self.dir))?;
         self.replace(&kept, "admin.conf", identity.admin_conf(cluster).reveal())?;
         self.replace(&kept, ".gitignore", GITIGNORE)?;
         Ok(identity)
@@ -124,7 +149,7 @@ impl Store {
 
     /// Held while the directory is made or changed. It lies beside, where it can be whether the store
     /// is there or not.
-    fn lock(&self) -> Result<FileLock, Error> {
+    pub(super) fn lock(&self) -> Result<FileLock, Error> {
         let mut name = self.dir.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let waits = || {
@@ -178,6 +203,10 @@ impl Store {
             ("admin.key", identity.admin_key.reveal()),
             ("token", identity.tokens.text().reveal()),
             ("salt", identity.salt.reveal()),
+            (
+                "host_keys",
+                identity.host_keys.as_ref().map(HostKeys::text).as_ref().map_or("", Secret::reveal),
+            ),
         ] {
             let end = if text.ends_with('\n') { "" } else { "\n" };
             let written = folder.write_new(name, format!("{text}{end}").as_bytes(), 0o600, owner);
@@ -189,7 +218,7 @@ impl Store {
     }
 
     /// Gives a file this content, unless it has it already.
-    fn replace(&self, kept: &Folder, name: &'static str, text: &str) -> Result<(), Error> {
+    pub(super) fn replace(&self, kept: &Folder, name: &'static str, text: &str) -> Result<(), Error> {
         if matches!(self.file(kept, name), Ok(found) if found == text) {
             return Ok(());
         }
@@ -204,7 +233,7 @@ impl Store {
     }
 
     /// Opens the directory, which must be a plain one, closed to others, and not a stranger's.
-    fn kept(&self) -> Result<Folder, Error> {
+    pub(super) fn kept(&self) -> Result<Folder, Error> {
         let around = Folder::open(parent(&self.dir)).map_err(failed("opening", parent(&self.dir)))?;
         let plain = || Error::NotPlain { path: self.dir.clone(), wanted: "directory" };
         let folder = around.folder(self.dir.file_name().unwrap_or_default()).map_err(|e| {
@@ -230,7 +259,7 @@ impl Store {
         Label::read(&self.file(kept, "identity.toml")?).map_err(damaged)
     }
 
-    fn read(&self, kept: &Folder, cluster: &str, now: i64) -> Result<Identity, Error> {
+    pub(super) fn read(&self, kept: &Folder, cluster: &str, now: i64) -> Result<Identity, Error> {
         let damaged = |name: &str, reason: &str| Error::Damaged {
             path: self.dir.join(name),
             reason: reason.to_owned(),
@@ -253,9 +282,12 @@ impl Store {
             });
         }
         let file = |name| self.file(kept, name);
-        let [ca_certificate, admin_certificate] = [file("ca.crt")?, file("admin.crt")?];
-        let [ca_key, admin_key, token, salt] =
-            [file("ca.key")?, file("admin.key")?, file("token")?, file("salt")?];
+        let ca_certificate = file("ca.crt")?;
+        let (admin_certificate, admin_key) = match self.new_admin(kept)? {
+            Some(pair) => pair,
+            None => (file("admin.crt")?, file("admin.key")?),
+        };
+        let [ca_key, token, salt] = [file("ca.key")?, file("token")?, file("salt")?];
         let tokens = Tokens::read(&token)
             .ok_or_else(|| damaged("token", "it does not hold a bootstrap token a line"))?;
         if hex::decode(salt.trim_end()).map_or(0, |s| s.len()) != 16 {
@@ -272,12 +304,29 @@ impl Store {
             Fault::Mixed(fault) => Error::Mixed { dir: self.dir.clone(), fault },
             Fault::OutOfDate(fault) => Error::OutOfDate { dir: self.dir.clone(), fault },
         })?;
-        let ssh_key = match file("ssh_key") {
+        if now > label.not_after {
+            return Err(Error::OutOfDate { dir: self.dir.clone(), fault: "they have expired" });
+        }
+        let ssh_key = match file(SSH_KEY) {
             Ok(text) => Some(
                 SshKeyPair::read(&text)
-                    .map_err(|_| damaged("ssh_key", "it holds no private key in OpenSSH's format"))?,
+                    .map_err(|_| damaged(SSH_KEY, "it holds no private key in OpenSSH's format"))?,
             ),
             Err(Error::Incomplete { .. }) => None,
+            Err(e) => return Err(e),
+        };
+        let host_keys = match file("host_keys") {
+            Ok(text) => {
+                let none = || damaged("host_keys", "it does not hold 64 hex digits");
+                Some(HostKeys::read(&text).ok_or_else(none)?)
+            }
+            Err(Error::Incomplete { .. }) => None,
+            Err(e) => return Err(e),
+        };
+        let joining = match file("joining") {
+            Ok(text) => Joining::read(&text)
+                .ok_or_else(|| damaged("joining", "it does not hold a certificate and its key a line"))?,
+            Err(Error::Incomplete { .. }) => Joining::default(),
             Err(e) => return Err(e),
         };
         Ok(Identity {
@@ -291,13 +340,15 @@ impl Store {
             admin_certificate,
             admin_key: Secret::new(admin_key),
             ssh_key,
+            host_keys,
+            joining,
             salt: Secret::new(salt.trim_end()),
             made: label.made,
         })
     }
 
     /// The content of a file that is a plain one, the user's, and closed to others.
-    fn file(&self, kept: &Folder, name: &'static str) -> Result<String, Error> {
+    pub(super) fn file(&self, kept: &Folder, name: &'static str) -> Result<String, Error> {
         let path = self.dir.join(name);
         let file = kept.file(name).map_err(|e| match e.kind() {
             _ if is_link(&e) => Error::NotPlain { path: path.clone(), wanted: "file" },

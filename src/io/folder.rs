@@ -136,7 +136,7 @@ impl Folder {
     ///
     /// # Errors
     /// What unlinkat(2) answers.
-    pub(super) fn remove_file(&self, name: impl AsRef<Path>) -> io::Result<()> {
+    pub fn remove_file(&self, name: impl AsRef<Path>) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name.as_ref(), AtFlags::empty())?)
     }
 

@@ -2,6 +2,7 @@
 //! system inside an image, no Pi, no cluster, and nothing of who asks.
 
 pub(crate) mod aligned;
+mod assignment;
 pub(crate) mod atomic;
 pub(crate) mod be;
 pub mod cancel;
@@ -13,6 +14,7 @@ mod free_space;
 pub(crate) mod le;
 pub mod lock;
 pub(crate) mod magic;
+mod nearest;
 pub mod ownership;
 pub mod pool;
 mod read;
@@ -25,12 +27,14 @@ mod waiting;
 mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
+pub(crate) use assignment::assignment;
 pub(crate) use atomic::AtomicFile;
 pub use cancel::{CancelToken, Cancelled};
 pub(crate) use direct::Direct;
 pub use folder::Folder;
 pub(crate) use free_space::free_space;
 pub use lock::{FileLock, LockError};
+pub(crate) use nearest::nearest;
 pub use ownership::Owner;
 pub(crate) use read::fill;
 pub use read::read_small;

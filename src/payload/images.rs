@@ -2,7 +2,7 @@
 
 use super::error::Result;
 use super::request::Request;
-use crate::cluster::Role;
+use crate::cluster::{Kubernetes, NetworkPlugin, Role};
 use crate::registry::Reference;
 
 /// Images that are in one archive.
@@ -28,8 +28,13 @@ impl Group {
 /// user wants besides. What every node needs is a group of its own.
 pub(super) fn groups(request: &Request<'_>, role: Role, kubeadm: u16) -> Result<Vec<Group>> {
     let kubernetes = request.cluster.kubeadm_images(request.software, kubeadm);
-    let flannel = &request.cluster.kubernetes.flannel;
-    let others = [&request.software.pause_image, &flannel.image, &flannel.cni_plugin_image];
+    let Kubernetes { plugin, flannel, .. } = &request.cluster.kubernetes;
+    let network: &[&String] = match plugin {
+        NetworkPlugin::Flannel => &[&flannel.image, &flannel.cni_plugin_image],
+        // its images are among preload-images, if anywhere
+        NetworkPlugin::None => &[],
+    };
+    let others = network.iter().copied().chain([&request.software.pause_image]);
     let mut any_node = Group::new("images.tar", kubernetes.any_node.iter().chain(others))?;
     any_node.names.extend_from_slice(&request.cluster.image.preload_images);
     any_node.names.sort();

@@ -1,6 +1,7 @@
 //! Who may sign the repositories that a node asks.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use reqwest::Url;
 
@@ -111,38 +112,67 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// What a lock calls the key of a source.
+/// What a lock calls the key of a source: by the first place where it is looked for.
 fn name_of(key: &KeySource) -> String {
-    format!("the key {}", key.url)
+    format!("the key {}", key.urls.first().map_or("", String::as_str))
 }
 
-/// The key of a source, from its server or, offline, as it came from there the last time. Armoured.
+/// The key of a source, from the first of its servers that has one which has not expired or, offline, as it came from
+/// there the last time. Armoured.
 fn fetch(key: &KeySource, fetcher: &Fetcher<'_>) -> Result<String> {
-    let fault = || Error::Uri { uri: key.url.clone(), list: "[sources]".to_owned() };
-    let url = Url::parse(&key.url).map_err(|_| fault())?;
     let name = name_of(key);
-    let trusted = |bytes: &[u8]| {
-        read_key(bytes, key.fingerprint).map_err(|source| Error::Key { url: shown(&url), source })
+    let url = |text: &String| {
+        Url::parse(text).map_err(|_| Error::Uri { uri: text.clone(), list: "[sources]".to_owned() })
+    };
+    let urls: Vec<Url> = key.urls.iter().map(url).collect::<Result<_>>()?;
+    let first = urls.first().map(shown).unwrap_or_default();
+    let trusted = |bytes: &[u8], url: String| {
+        read_key(bytes, key.fingerprint).map_err(|source| Error::Key { url, source })
     };
     if let Some(bytes) = fetcher.pinned(&name, LARGEST)? {
-        return trusted(&bytes);
+        return trusted(&bytes, first);
     }
-    let kept = fetcher.cache.evidence().join(format!("{}.key", Digest::of(shown(&url).as_bytes())));
-    let agent = fetcher.agent(Access::anonymous(&PURPOSE))?;
-    let bytes = match &agent {
-        Some(agent) => {
-            let document = agent.document(&url, LARGEST, "a key").map_err(base::Error::from)?;
-            document.ok_or_else(|| Error::KeyGone { url: shown(&url) })?
-        }
-        None => read_small(&kept, LARGEST)
-            .map_err(|_| base::Error::Offline { name: shown(&url), dir: fetcher.cache.dir().to_owned() })?,
+    let kept = fetcher.cache.evidence().join(format!("{}.key", Digest::of(first.as_bytes())));
+    let Some(agent) = fetcher.agent(Access::anonymous(&PURPOSE))? else {
+        let bytes = read_small(&kept, LARGEST)
+            .map_err(|_| base::Error::Offline { name: first.clone(), dir: fetcher.cache.dir().to_owned() })?;
+        let text = trusted(&bytes, first)?;
+        fetcher.note(&name, &bytes)?;
+        return Ok(text);
     };
-    let text = trusted(&bytes)?;
-    fetcher.note(&name, &bytes)?;
-    if agent.is_some() {
-        atomic::write_whole(&kept, &bytes).map_err(|e| base::Error::io("writing", &kept, e))?;
+    let now = seconds(SystemTime::now());
+    let mut fault = None;
+    for (place, url) in urls.iter().enumerate() {
+        let fetched = || -> Result<(Vec<u8>, String)> {
+            let document = agent.document(url, LARGEST, "a key").map_err(base::Error::from)?;
+            let bytes = document.ok_or_else(|| Error::KeyGone { url: shown(url) })?;
+            let text = trusted(&bytes, shown(url))?;
+            Ok((bytes, text))
+        };
+        match fetched() {
+            // one that has expired is taken where no other place has a newer copy; it is refused when it is used
+            Ok((bytes, text)) if place + 1 == urls.len() || !has_expired(&text, now) => {
+                fetcher.note(&name, &bytes)?;
+                atomic::write_whole(&kept, &bytes).map_err(|e| base::Error::io("writing", &kept, e))?;
+                return Ok(text);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                fault.get_or_insert(error);
+            }
+        }
     }
-    Ok(text)
+    Err(fault.unwrap_or(Error::KeyGone { url: first }))
+}
+
+/// Whether the key is none that still signs at `now`.
+fn has_expired(armoured: &str, now: i64) -> bool {
+    let Ok(keyring) = Keyring::parse(armoured.as_bytes()) else { return true };
+    keyring.ends().iter().any(|(_, end)| *end <= now)
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 fn joined(one: Option<Keyring>, other: Option<Keyring>) -> Option<Keyring> {

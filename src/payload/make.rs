@@ -38,22 +38,20 @@ pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> 
         let images = images::groups(request, role, packages.kubeadm)?;
         all.push(Choice { role, packages, images });
     }
-    let wanted = || all.iter().filter(move |choice| request.roles.contains(&choice.role));
     let mut files = BTreeMap::new();
-    for Choice { role, packages: chosen, images } in wanted() {
+    for Choice { role, packages: chosen, images } in &all {
         let names: Vec<&Reference> = images.iter().flat_map(|group| &group.names).collect();
         let everywhere: Vec<&Chosen> = all.iter().map(|choice| &choice.packages).collect();
         files.insert(*role, packages.files(chosen, &everywhere, &names)?);
     }
     // looked up once, whoever gets them
-    let names =
-        wanted().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
+    let names = all.iter().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
     let names: Vec<Reference> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let mirrors = &request.cluster.sources.registry_mirrors;
     let found = oci::pull(fetcher, mirrors, request.credentials, &names)?;
 
     let mut parts = BTreeMap::new();
-    for Choice { role, packages, images: groups } in wanted() {
+    for Choice { role, packages, images: groups } in &all {
         let mut files = files.remove(role).unwrap_or_default();
         let mut images = Vec::new();
         for group in groups {

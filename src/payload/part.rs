@@ -16,7 +16,7 @@ use crate::oci::{Archive, Image};
 #[derive(Debug)]
 pub struct Payload {
     pub(super) parts: BTreeMap<Role, Part>,
-    /// What the nodes of all roles install, also of those that were not asked for, by name.
+    /// What the nodes of all roles install, by name.
     pub(super) packages: BTreeMap<String, Install>,
 }
 
@@ -55,13 +55,13 @@ pub(super) enum Content {
 }
 
 impl Payload {
-    /// What the nodes of this role get; `None` where no node of it was asked for.
+    /// What the nodes of this role get; `None` where the cluster has no such node.
     #[must_use]
     pub fn part(&self, role: Role) -> Option<&Part> {
         self.parts.get(&role)
     }
 
-    /// What the nodes of all roles install, also of those that were not asked for, by name.
+    /// What the nodes of all roles install, by name.
     pub fn packages(&self) -> impl Iterator<Item = &Install> {
         self.packages.values()
     }

@@ -1,6 +1,6 @@
 //! What a payload is made for.
 
-use crate::cluster::{Cluster, Node, Role, Software};
+use crate::cluster::{Cluster, Node, Software};
 use crate::oci::Credentials;
 use crate::opened::Opened;
 use crate::recipe::Recipe;
@@ -13,8 +13,6 @@ pub struct Request<'a> {
     pub software: &'a Software,
     /// Its nodes with their recipes. Those of one role get the same.
     pub nodes: &'a [(&'a Node, &'a Recipe)],
-    /// The roles whose nodes get it. What is common to all roles does not depend on that.
-    pub roles: &'a [Role],
     /// The base that the recipes are for.
     pub base: &'a Opened,
     /// Who the user is at registries.

@@ -1,10 +1,12 @@
 //! Why a project cannot be opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cluster::{self, KubernetesVersion};
 use crate::error::{Classified, ErrorClass};
-use crate::identity::{self, Fixed};
+use crate::identity::snapshot::STORE_COPY;
+use crate::identity::{self, Fixed, SnapshotError};
+use crate::io::shell_word;
 use crate::recipe::{self, ExtrasError};
 
 /// Why a project cannot be opened.
@@ -69,6 +71,31 @@ pub enum Error {
         /// Where the secrets are.
         state: PathBuf,
     },
+    /// A copy of etcd is of another Kubernetes than the one asked for.
+    #[error(
+        "kubernetes.version: it is {asked}, and the copy of etcd is of {copied}: leave it out or set it to \"1.{}\", \
+         and upgrade the cluster once it runs", copied.minor
+    )]
+    OtherVersion {
+        /// What is asked for.
+        asked: KubernetesVersion,
+        /// What the copy was made under.
+        copied: KubernetesVersion,
+    },
+    /// A cluster is to be restored whose secrets are not here.
+    #[error(
+        "there is no {}, without which no copy of etcd can be restored: put it back from a copy{}", state.display(),
+        from_backup(copy, state)
+    )]
+    NothingToRestore {
+        /// Where the secrets would be.
+        state: PathBuf,
+        /// The copy of etcd.
+        copy: PathBuf,
+    },
+    /// The copy of etcd cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The description is not one that can be built.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
@@ -89,6 +116,17 @@ pub enum Error {
     Clock,
 }
 
+/// How to put the secrets back that `pibake backup` put beside the copy.
+fn from_backup(copy: &Path, state: &Path) -> String {
+    let around = if copy.is_dir() { Some(copy) } else { copy.parent() };
+    match around.map(|dir| dir.join(STORE_COPY)).filter(|dir| dir.is_dir()) {
+        Some(own) => {
+            format!(", such as the one in the backup: cp -a {} {}", shell_word(&own), shell_word(state))
+        }
+        None => String::new(),
+    }
+}
+
 impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
@@ -96,7 +134,9 @@ impl Classified for Error {
                 ErrorClass::Usage
             }
             Self::Here(source) => ErrorClass::of_io(source),
-            Self::Fixed { .. } | Self::Skew { .. } => ErrorClass::Configuration,
+            Self::Fixed { .. } | Self::Skew { .. } | Self::OtherVersion { .. } => ErrorClass::Configuration,
+            Self::NothingToRestore { .. } => ErrorClass::Usage,
+            Self::Snapshot(error) => error.class(),
             Self::Cluster(error) => error.class(),
             Self::Identity(error) => error.class(),
             Self::Extras(error) => error.class(),

@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cluster::{Cluster, KubernetesVersion, Node, Overrides, Platform, Secret, Software};
-use crate::identity::{self, Fixed, Identity, Made, Store, kubelet_may_lag};
+use crate::cluster::{Cluster, KubernetesVersion, Node, OutOfSupport, Overrides, Platform, Secret, Software};
+use crate::identity::{self, Fixed, Identity, Made, Snapshot, Store, kubelet_may_lag};
 use crate::io::folder::keeps_modes;
 use crate::io::{Surrounding, Waiting};
 use crate::recipe::{self, Extras, Recipe};
@@ -36,6 +36,7 @@ pub struct Project {
     clock: i64,
     build_time: i64,
     begins_anew: bool,
+    snapshot: Option<Snapshot>,
 }
 
 impl Project {
@@ -48,7 +49,7 @@ impl Project {
         let build_time = source_date_epoch()?.unwrap_or(clock);
         let store = Store::new(&place.state).of_description(place.name());
         let is_resized = overrides.nodes.is_some();
-        Ok(Self { cluster, store, clock, build_time, place, is_resized, begins_anew: false })
+        Ok(Self { cluster, store, clock, build_time, place, is_resized, begins_anew: false, snapshot: None })
     }
 
     /// The same, where the control plane's card is asked for by name: with it the cluster begins anew, since
@@ -57,6 +58,22 @@ impl Project {
     pub fn begin_anew(mut self) -> Self {
         self.begins_anew = true;
         self
+    }
+
+    /// The same, where the control plane's card goes on with the copy of etcd at `path`: an archive, or a folder that
+    /// `pibake backup` made.
+    pub fn restoring(mut self, path: &Path) -> Result<Self, Error> {
+        let missing =
+            || Error::NothingToRestore { state: self.store.dir().to_owned(), copy: path.to_owned() };
+        let identity = self.existing_identity()?.ok_or_else(missing)?;
+        self.snapshot = Some(Snapshot::read(path, &identity, self.store.dir())?);
+        Ok(self)
+    }
+
+    /// The copy of etcd that the control plane's card goes on with.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
     }
 
     /// The setting that a cluster which begins anew has otherwise than its cards that are there.
@@ -120,13 +137,14 @@ impl Project {
     /// What is to change on each node's card, over an image of `platform`; makes the secrets
     /// where there are none yet.
     pub fn recipes(&self, platform: &Platform) -> Result<Recipes, Error> {
-        let extras = Extras::load(&self.cluster)?;
+        let extras = Extras { snapshot: self.snapshot.clone(), ..Extras::load(&self.cluster)? };
         // A description that cannot be built is refused before anything is made.
         let (cluster, software) = self.settled(platform)?;
         let identity = self.identity()?;
         let made = Made::of(&cluster, platform, &software, self.clock);
         let is_other = |old: &Made| {
-            self.begins_anew && (old.changed(&cluster).is_some() || old.kubernetes != made.kubernetes)
+            (self.begins_anew || self.snapshot.is_some())
+                && (old.changed(&cluster).is_some() || old.kubernetes != made.kubernetes)
         };
         if identity.made.as_ref().is_none_or(is_other) {
             self.store.record(&made)?;
@@ -141,6 +159,12 @@ impl Project {
         let (cluster, _) = self.settled(platform)?;
         let identity = self.existing_identity()?;
         Ok(recipe::preview(&cluster, identity.as_ref(), node, platform, &extras)?)
+    }
+
+    /// What of the cards over an image of `platform` is out of support.
+    pub fn out_of_support(&self, platform: &Platform) -> Result<Option<OutOfSupport>, Error> {
+        // Of what is written, which can be changed, and not of what a running cluster was made with.
+        Ok(self.cluster.out_of_support(platform, &self.software(platform)?, self.clock))
     }
 
     /// What runs on every card over an image of `platform`.
@@ -161,6 +185,16 @@ impl Project {
         let state = || self.store.dir().to_owned();
         if let Some(fixed) = made.changed(&cluster).filter(|_| !self.begins_anew) {
             return Err(Error::Fixed { fixed, state: state() });
+        }
+        if let Some(snapshot) = &self.snapshot {
+            let copied = snapshot.kubernetes;
+            let settled = cluster.kubernetes.version.or(made.version()).filter(|v| v.minor == copied.minor);
+            if let Some(asked) = cluster.kubernetes.version.filter(|_| settled.is_none()) {
+                return Err(Error::OtherVersion { asked, copied });
+            }
+            cluster.kubernetes.version = settled.or(Some(KubernetesVersion::minor(copied.minor)));
+            let software = software(&cluster)?;
+            return Ok((cluster, software));
         }
         let Some(server) = made.version() else {
             let software = software(&cluster)?;
@@ -248,7 +282,11 @@ fn source_date_epoch() -> Result<Option<i64>, Error> {
     }
 }
 
-fn clock() -> Result<i64, Error> {
+/// What this machine's clock says, in seconds since 1970.
+///
+/// # Errors
+/// [`Error::Clock`]
+pub fn clock() -> Result<i64, Error> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Clock)?;
     i64::try_from(since.as_secs()).map_err(|_| Error::Clock)
 }

@@ -4,7 +4,8 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::types::KeyDetails;
 use serde::Serialize;
 
-use crate::cluster::{AptSource, Fingerprint, Platform, Software, Sources, defaults};
+use crate::cluster::platform::NEWEST_KUBERNETES;
+use crate::cluster::{AptSource, Cluster, ContainerdSource, Fingerprint, Platform, Software, defaults};
 use crate::error::{Classified, ErrorClass};
 use crate::node_paths;
 
@@ -16,6 +17,9 @@ pub(super) struct Apt {
     docker: Repository,
     kubernetes: Repository,
     pins: Vec<Pin>,
+    upgrade: &'static str,
+    /// Whether Docker's repository is one of the sources.
+    has_docker: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,11 +48,9 @@ pub(super) fn kubernetes_packages() -> Vec<&'static str> {
     KUBERNETES_PACKAGES.into_iter().chain([CRI_TOOLS]).collect()
 }
 
-/// The package with containerd and runc in it.
-pub(super) const CONTAINERD_PACKAGE: &str = "containerd.io";
-
 /// Where the packages of nodes on `platform` come from.
-pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -> Apt {
+pub(super) fn apt(cluster: &Cluster, platform: &Platform, software: &Software) -> Apt {
+    let Cluster { sources, upgrade, .. } = cluster;
     let prefix = |version: String, patch: Option<u16>| match patch {
         Some(_) => format!("{version}-"),
         None => format!("{version}."),
@@ -56,6 +58,8 @@ pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -
     let kubernetes = prefix(software.kubernetes.to_string(), software.kubernetes.patch);
     let containerd = prefix(software.containerd.to_string(), software.containerd.patch);
     Apt {
+        upgrade: upgrade.as_str(),
+        has_docker: software.containerd_from == ContainerdSource::Docker,
         ubuntu_mirror: Some(sources.ubuntu.clone()).filter(|url| url != defaults::UBUNTU),
         docker: Repository { url: sources.docker.url.clone(), suite: Some(platform.codename.to_owned()) },
         kubernetes: Repository {
@@ -67,7 +71,7 @@ pub(super) fn apt(sources: &Sources, platform: &Platform, software: &Software) -
             // Its patch releases are its own, and a repository may hold no such line of it: a pin to
             // what is not there does nothing.
             Pin { packages: vec![CRI_TOOLS], version: format!("1.{}.", software.kubernetes.minor) },
-            Pin { packages: vec![CONTAINERD_PACKAGE], version: containerd },
+            Pin { packages: vec![software.containerd_from.package()], version: containerd },
         ],
     }
 }
@@ -82,21 +86,33 @@ fn with_minor(url: &str, minor: u16) -> String {
 pub struct KeySource {
     /// The file that apt on the node has it in.
     pub keyring: &'static str,
-    /// Where it is fetched from.
-    pub url: String,
+    /// Where it is fetched from, in this order until one has it and it has not expired.
+    pub urls: Vec<String>,
     /// The one primary key that is trusted.
     pub fingerprint: Fingerprint,
 }
 
-/// Where the keys of Docker's repository and of Kubernetes' are got, in this order.
+/// Where the keys of the repositories are got that nodes with `software` install from besides their distribution's:
+/// of Kubernetes' and, where containerd comes from there, of Docker's.
 #[must_use]
-pub fn key_sources(sources: &Sources, software: &Software) -> [KeySource; 2] {
-    let of = |keyring, source: &AptSource| KeySource {
-        keyring,
-        url: with_minor(&source.key_url, software.kubernetes.minor),
-        fingerprint: source.fingerprint,
-    };
-    [of(node_paths::DOCKER_KEYRING, &sources.docker), of(node_paths::KUBERNETES_KEYRING, &sources.kubernetes)]
+pub fn key_sources(sources: &Sources, software: &Software) -> Vec<KeySource> {
+    let minor = software.kubernetes.minor;
+    let of = |keyring, source: &AptSource, urls| KeySource { keyring, urls, fingerprint: source.fingerprint };
+    let (docker, kubernetes) = (&sources.docker, &sources.kubernetes);
+    let mut found = vec![of(node_paths::KUBERNETES_KEYRING, kubernetes, key_urls(&kubernetes.key_url, minor))];
+    if software.containerd_from == ContainerdSource::Docker {
+        found.push(of(node_paths::DOCKER_KEYRING, docker, vec![docker.key_url.clone()]));
+    }
+    found
+}
+
+/// Where a node that has `minor` looks for the key of the Kubernetes repository, in this order: where its own packages
+/// are and, as the key there may stay expired after it was prolonged (so it did in November 2024), where those of the
+/// newest minor version are.
+fn key_urls(url: &str, minor: u16) -> Vec<String> {
+    let mut urls = vec![with_minor(url, minor), with_minor(url, NEWEST_KUBERNETES.max(minor))];
+    urls.dedup();
+    urls
 }
 
 /// Which key an image carries for a repository.
@@ -158,4 +174,23 @@ pub fn read_key(bytes: &[u8], wanted: Fingerprint) -> Result<String, KeyError> {
         return Err(KeyError::OtherKey { found: hex::encode_upper(found.as_bytes()), wanted });
     }
     key.to_armored_string(Default::default()).map_err(KeyError::NoKey)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_looked_for_where_the_packages_are_and_where_the_newest_ones_are() {
+        let newest = |text: &str| text.replace("NEWEST", &NEWEST_KUBERNETES.to_string());
+        let urls = |url: &str, minor| key_urls(url, minor).join(" ");
+        assert_eq!(urls("https://h/v{minor}/k", 31), newest("https://h/v1.31/k https://h/v1.NEWEST/k"));
+        assert_eq!(urls("https://h/v{minor}/k", NEWEST_KUBERNETES), newest("https://h/v1.NEWEST/k"));
+        // One that is newer than pibake is the newest that there is.
+        assert_eq!(
+            urls("https://h/v{minor}/k", NEWEST_KUBERNETES + 3),
+            format!("https://h/v1.{}/k", NEWEST_KUBERNETES + 3)
+        );
+        assert_eq!(urls("http://mirror/key", 31), "http://mirror/key");
+    }
 }

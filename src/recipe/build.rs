@@ -38,7 +38,7 @@ pub fn recipe(
     platform: &Platform,
     extras: &Extras,
 ) -> Result<Recipe, Error> {
-    let secrets = CardSecrets::of(cluster, identity, node);
+    let secrets = CardSecrets::of(cluster, identity, node)?;
     let scanner = secrets.scanner(cluster);
     build(cluster, &secrets, &scanner, node, platform, extras, None)
 }
@@ -56,7 +56,7 @@ pub fn preview(
     let (secrets, id) = match identity {
         Some(identity) => {
             let baked = recipe(cluster, identity, node, platform, extras)?;
-            (CardSecrets::of(cluster, identity, node), instance_id(node, &baked.changes))
+            (CardSecrets::of(cluster, identity, node)?, instance_id(node, &baked.changes))
         }
         None => (CardSecrets::unknown(cluster, node), format!("pibake-{}-{MASK}", node.name)),
     };
@@ -84,7 +84,7 @@ fn build(
     };
     let mut changes = Changes::new();
     renderer.add_overlays(&mut changes)?;
-    renderer.add_certificates(&mut changes)?;
+    renderer.add_keys(&mut changes)?;
     renderer.add_command_line(&mut changes)?;
     renderer.check_extra(&changes)?;
     // Last: the id hangs on all the rest.
@@ -172,11 +172,10 @@ impl Renderer<'_> {
         Ok(())
     }
 
-    /// The cluster's CA. Its key goes to the control plane alone.
-    fn add_certificates(&self, changes: &mut Changes) -> Result<(), Error> {
-        if !self.from.node.is_control_plane() {
-            return Ok(());
-        }
+    /// The node's SSH host key, where the user has none for it; what a worker joins with again; and the cluster's CA. Its
+    /// key goes to the control plane
+    /// alone, as do the key of encrypted copies of etcd and the copy that it begins with.
+    fn add_keys(&self, changes: &mut Changes) -> Result<(), Error> {
         let secrets = self.from.secrets;
         let mut place = |path: &str, content: &str, mode, secrecy| -> Result<(), Error> {
             let content = secrets.mask(content.to_owned()).into_bytes();
@@ -184,8 +183,34 @@ impl Renderer<'_> {
             changes.insert((Volume::Root, ImagePath::new(path)?), action);
             Ok(())
         };
+        if let Some(pair) = &secrets.host_key {
+            place(node_paths::HOST_KEY, pair.private.reveal(), 0o600, self.secret())?;
+            place(node_paths::HOST_PUBLIC_KEY, &format!("{}\n", pair.public), 0o644, Secrecy::Public)?;
+        }
+        if let Some(conf) = &secrets.join_conf {
+            place(node_paths::JOIN_CONF, conf.reveal(), 0o600, self.secret())?;
+        }
+        if !self.from.node.is_control_plane() {
+            return Ok(());
+        }
         place(node_paths::CA_CERTIFICATE, &secrets.ca_certificate, 0o644, Secrecy::Public)?;
-        place(node_paths::CA_KEY, secrets.ca_key.reveal(), 0o600, self.secret())
+        place(node_paths::CA_KEY, secrets.ca_key.reveal(), 0o600, self.secret())?;
+        if let Some(key) = &secrets.backup_key {
+            place(node_paths::BACKUP_KEY, &format!("{}\n", key.reveal()), 0o600, self.secret())?;
+        }
+        for manifest in &self.extras.manifests {
+            // It may have a Secret in it, which pibake cannot tell from other objects' data.
+            let content = manifest.text.clone().into_bytes();
+            let action = Action::Write { content, access: Access::root(0o600), secrecy: Secrecy::Secret };
+            let path = format!("{}/{}", node_paths::MANIFESTS, manifest.name);
+            changes.insert((Volume::Root, ImagePath::new(path)?), action);
+        }
+        if let Some(snapshot) = &self.extras.snapshot {
+            let content = snapshot.archive.to_vec();
+            let action = Action::Write { content, access: Access::root(0o600), secrecy: Secrecy::Secret };
+            changes.insert((Volume::Root, ImagePath::new(node_paths::RESTORED_COPY)?), action);
+        }
+        Ok(())
     }
 
     /// The kernel's command line: the image's, or one of the user's own, with what pibake adds.
@@ -363,7 +388,12 @@ fn is_command_line(volume: Volume, path: &ImagePath) -> bool {
 /// The link that systemd knows an enabled unit by, unless the user has put something there.
 fn enable(changes: &mut Changes, unit: &ImagePath) -> Result<(), Error> {
     let name = unit.file_name().unwrap_or_default();
-    let link = ImagePath::new(format!("{UNITS}multi-user.target.wants/{name}"))?;
+    let target = match name.rsplit_once('.') {
+        Some((_, "timer")) => "timers",
+        Some((_, "socket")) => "sockets",
+        _ => "multi-user",
+    };
+    let link = ImagePath::new(format!("{UNITS}{target}.target.wants/{name}"))?;
     changes.entry((Volume::Root, link)).or_insert_with(|| Action::Symlink { target: unit.to_string() });
     Ok(())
 }

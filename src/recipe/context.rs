@@ -175,7 +175,7 @@ impl Context {
                 password_hash: secrets.password_hash.clone(),
                 chpasswd_users: platform.chpasswd_users,
             },
-            apt: apt::apt(&cluster.sources, platform, software),
+            apt: apt::apt(cluster, platform, software),
             proxy: proxy::settings(cluster, secrets),
             ntp: cluster.sources.ntp.clone(),
             containerd: Containerd {

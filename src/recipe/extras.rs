@@ -4,10 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::apt::{KeyError, read_key};
+use super::manifests::{self, Manifest, ManifestError};
 use super::overlays::{OverlayError, Overlays};
 use super::user_data::CloudConfig;
 use crate::cluster::{AptSource, Cluster};
 use crate::error::{Classified, ErrorClass};
+use crate::identity::Snapshot;
 use crate::io::read_small;
 
 /// What a recipe is made of besides the cluster and its identity.
@@ -21,6 +23,10 @@ pub struct Extras {
     pub docker_key: Option<String>,
     /// The key of the repository with Kubernetes, likewise.
     pub kubernetes_key: Option<String>,
+    /// The user's manifests, which node-1 applies once.
+    pub manifests: Vec<Manifest>,
+    /// The copy of etcd that the control plane's card begins with, where it is not an empty database.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// Why the user's own files cannot go into recipes.
@@ -29,6 +35,9 @@ pub enum ExtrasError {
     /// The overlays.
     #[error(transparent)]
     Overlays(#[from] OverlayError),
+    /// The user's manifests.
+    #[error(transparent)]
+    Manifests(#[from] ManifestError),
     /// A file cannot be read.
     #[error("reading {}, which {key} names", path.display())]
     Read {
@@ -65,6 +74,7 @@ impl Classified for ExtrasError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Overlays(error) => error.class(),
+            Self::Manifests(error) => error.class(),
             Self::Key { source, .. } => source.class(),
             Self::Read { .. } | Self::Encoding { .. } => ErrorClass::Configuration,
         }
@@ -74,7 +84,14 @@ impl Classified for ExtrasError {
 impl Default for Extras {
     /// Nothing of the user's.
     fn default() -> Self {
-        Self { overlays: Overlays::built_in(), user_data: None, docker_key: None, kubernetes_key: None }
+        Self {
+            overlays: Overlays::built_in(),
+            user_data: None,
+            docker_key: None,
+            kubernetes_key: None,
+            manifests: Vec::new(),
+            snapshot: None,
+        }
     }
 }
 
@@ -93,6 +110,8 @@ impl Extras {
             user_data,
             docker_key: apt_key("sources.docker.key-file", &sources.docker)?,
             kubernetes_key: apt_key("sources.kubernetes.key-file", &sources.kubernetes)?,
+            manifests: manifests::load(cluster)?,
+            snapshot: None,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Access;
 use super::inputs::Inputs;
+use crate::cluster::{ContainerdSource, NetworkPlugin};
 
 /// What the manifest says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +30,14 @@ pub(super) enum When {
     Password,
     /// All, where time servers are named.
     Ntp,
+    /// All, where containerd comes from Docker's repository.
+    Docker,
     /// All, where containerd does not put what it pulls onto the disk by itself.
     UnsyncedPulls,
     /// All, where containerd reads the folder certs.d.
     CertsFolder,
+    /// All, where flannel makes the pod network.
+    Flannel,
 }
 
 impl When {
@@ -44,7 +49,9 @@ impl When {
             Self::Proxy => from.cluster.sources.proxy.is_some(),
             Self::Password => from.secrets.password_hash.is_some(),
             Self::Ntp => !from.cluster.sources.ntp.is_empty(),
+            Self::Docker => from.software.containerd_from == ContainerdSource::Docker,
             Self::UnsyncedPulls => !from.software.containerd.syncs_pulls(),
+            Self::Flannel => from.cluster.kubernetes.plugin == NetworkPlugin::Flannel,
             Self::CertsFolder => from.software.containerd.reads_config_path(),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::apt::{self, CONTAINERD_PACKAGE};
+use super::apt::{self, KeySource};
 use super::inputs::Inputs;
 use super::packages;
 use super::secrets::reveal;
@@ -22,7 +22,6 @@ pub(super) struct Setting {
 pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     let Inputs { cluster, node, control_plane, software, secrets, .. } = from;
     let gateway = cluster.network.gateway().filter(|_| node.is_control_plane());
-    let [docker, kubernetes] = apt::key_sources(&cluster.sources, software);
     let base = packages::base(software.kubernetes.minor, gateway.is_some());
     let mut settings = vec![
         ("NODE_NAME", node.name.to_string()),
@@ -35,16 +34,25 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         ("CONTROL_PLANE", format!("{}:{api_port}", control_plane.address)),
         ("LOGIN_USER", cluster.access.user.clone()),
         ("BASE_PACKAGES", base.join(" ")),
-        ("CONTAINERD_PACKAGES", CONTAINERD_PACKAGE.to_owned()),
+        ("CONTAINERD_PACKAGES", software.containerd_from.package().to_owned()),
         ("KUBERNETES_PACKAGES", apt::kubernetes_packages().join(" ")),
+        ("UPGRADE", cluster.upgrade.as_str().to_owned()),
+        ("BAKED_CLUSTER", cluster.name.clone()),
+        ("BAKED_CA_HASH", secrets.ca_hash.clone()),
+        ("BAKED_KUBERNETES", software.kubernetes.to_string()),
+        ("BAKED_CONTAINERD", software.containerd.to_string()),
+        ("BAKED_BY", env!("CARGO_PKG_VERSION").to_owned()),
         ("CERTIFICATES_FROM", secrets.certificates_from.to_string()),
-        ("DOCKER_KEYRING", docker.keyring.to_owned()),
-        ("DOCKER_KEY_URL", docker.url),
-        ("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()),
-        ("KUBERNETES_KEYRING", kubernetes.keyring.to_owned()),
-        ("KUBERNETES_KEY_URL", kubernetes.url),
-        ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.to_string()),
     ];
+    for KeySource { keyring, urls, fingerprint } in apt::key_sources(&cluster.sources, software) {
+        let [file, url, trusted] = match keyring {
+            node_paths::DOCKER_KEYRING => ["DOCKER_KEYRING", "DOCKER_KEY_URL", "DOCKER_KEY_FINGERPRINT"],
+            _ => ["KUBERNETES_KEYRING", "KUBERNETES_KEY_URL", "KUBERNETES_KEY_FINGERPRINT"],
+        };
+        settings.push((file, keyring.to_owned()));
+        settings.push((url, urls.join(" ")));
+        settings.push((trusted, fingerprint.to_string()));
+    }
     if let Some(gateway) = gateway {
         settings.push(("GATEWAY", "yes".to_owned()));
         settings.push(("UPLINK_INTERFACE", gateway.uplink.interface.clone()));

@@ -12,18 +12,13 @@ const CONTROL_PLANE_TIMEOUT: &str = "20m0s";
 /// How long one `kubeadm join` looks for the control plane. First boot starts it again after.
 const DISCOVERY_TIMEOUT: &str = "30m0s";
 
+/// How long kubeadm's certificates are good for where that can be said (v1beta4): three years. They are renewed
+/// long before; this is for a cluster that lies in a drawer, and for one whose renewal has failed unseen. As
+/// hours, which is what `lib/kubernetes` reads.
+const CERTIFICATE_VALIDITY: &str = "26280h0m0s";
+
 /// Where containerd listens.
 const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
-
-/// kubeadm's configuration API: v1beta3 came with 1.22 and v1beta4 with 1.31; each is the newest
-/// that its versions read.
-fn api(version: KubernetesVersion) -> &'static str {
-    match version.minor {
-        0..=21 => "v1beta2",
-        22..=30 => "v1beta3",
-        _ => "v1beta4",
-    }
-}
 
 /// A command line argument of a component.
 #[derive(Debug, Serialize)]
@@ -40,6 +35,8 @@ pub(super) struct Kubeadm {
     arguments_as_list: bool,
     /// v1beta4 has all timeouts in one place.
     timeouts_apart: bool,
+    /// Of the certificates that kubeadm makes, where it takes one.
+    certificate_validity: Option<&'static str>,
     version: String,
     cri_socket: &'static str,
     control_plane_timeout: &'static str,
@@ -55,7 +52,7 @@ pub(super) struct Kubeadm {
 pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
     let Inputs { node, cluster, .. } = from;
     let version = from.software.kubernetes;
-    let api = api(version);
+    let api = version.kubeadm_api();
     let newest_form = api == "v1beta4";
     let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node.address.to_string() }];
     if !node.labels.is_empty() {
@@ -67,6 +64,7 @@ pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
         api,
         arguments_as_list: newest_form,
         timeouts_apart: newest_form,
+        certificate_validity: newest_form.then_some(CERTIFICATE_VALIDITY),
         version: image_version(version),
         cri_socket: CRI_SOCKET,
         control_plane_timeout: CONTROL_PLANE_TIMEOUT,
@@ -91,21 +89,6 @@ fn image_version(version: KubernetesVersion) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_version_gets_the_newest_form_that_it_reads() {
-        for (minor, form) in [
-            (20, "v1beta2"),
-            (21, "v1beta2"),
-            (22, "v1beta3"),
-            (24, "v1beta3"),
-            (30, "v1beta3"),
-            (31, "v1beta4"),
-            (36, "v1beta4"),
-        ] {
-            assert_eq!(api(KubernetesVersion::minor(minor)), form, "1.{minor}");
-        }
-    }
 
     /// Who waits for a control plane waits equally long everywhere.
     #[test]

@@ -13,6 +13,7 @@ mod inputs;
 mod instance_id;
 mod kernel;
 mod kubeadm;
+mod manifests;
 mod netplan;
 mod overlays;
 mod packages;
@@ -29,6 +30,7 @@ mod yaml;
 pub use apt::{KeyError, KeySource, key_sources, read_key};
 pub use build::{preview, recipe};
 pub use extras::{Extras, ExtrasError};
+pub use manifests::{Manifest, ManifestError};
 pub use overlays::{MAX_OVERLAY_BYTES, OverlayError, Overlays};
 pub use packages::packages;
 pub use user_data::{CloudConfig, ExtraError};
@@ -83,6 +85,9 @@ pub enum Error {
     /// The user's cloud-init settings do not go with pibake's.
     #[error(transparent)]
     UserData(#[from] ExtraError),
+    /// A node's host key cannot be made.
+    #[error(transparent)]
+    HostKey(#[from] crate::identity::Error),
     /// A name makes a path that no image can hold.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
@@ -98,6 +103,7 @@ impl Classified for Error {
             | Self::CommandLine { .. } => ErrorClass::Configuration,
             Self::Software(error) => error.class(),
             Self::UserData(error) => error.class(),
+            Self::HostKey(error) => error.class(),
             Self::Path(error) => error.class(),
         }
     }

@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::apt::{CONTAINERD_PACKAGE, kubernetes_packages};
-use crate::cluster::platform::{NEWEST_KUBERNETES, OLDEST_KUBERNETES};
+use super::apt::kubernetes_packages;
+use crate::cluster::platform::OLDEST_KUBERNETES;
 use crate::cluster::{Cluster, Node, Software};
 
 /// A package, and who asks for it.
@@ -17,7 +17,7 @@ struct Needed {
 }
 
 const fn always(package: &'static str) -> Needed {
-    Needed { package, minors: OLDEST_KUBERNETES..=NEWEST_KUBERNETES, gateway: false }
+    Needed { package, minors: OLDEST_KUBERNETES..=u16::MAX, gateway: false }
 }
 
 const fn preflight(package: &'static str, last: u16) -> Needed {
@@ -66,16 +66,17 @@ pub(super) fn base(minor: u16, is_gateway: bool) -> Vec<&'static str> {
 pub fn packages(cluster: &Cluster, node: &Node, software: &Software) -> Vec<&'static str> {
     let is_gateway = node.is_control_plane() && cluster.network.gateway().is_some();
     let base = base(software.kubernetes.minor, is_gateway);
-    base.into_iter().chain([CONTAINERD_PACKAGE]).chain(kubernetes_packages()).collect()
+    base.into_iter().chain([software.containerd_from.package()]).chain(kubernetes_packages()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::platform::NEWEST_KUBERNETES;
 
     #[test]
     fn each_kubeadm_finds_what_its_preflight_looks_for() {
-        for minor in OLDEST_KUBERNETES..=NEWEST_KUBERNETES {
+        for minor in OLDEST_KUBERNETES..=NEWEST_KUBERNETES + 1 {
             for is_gateway in [false, true] {
                 let has = base(minor, is_gateway);
                 let wants = |package: &str, last: u16| {
@@ -86,7 +87,7 @@ mod tests {
                 wants("ebtables", 31);
                 wants("ethtool", 32);
                 wants("iptables", 32);
-                wants("iproute2", 37);
+                wants("iproute2", u16::MAX);
                 assert_eq!(has.contains(&"isc-dhcp-server"), is_gateway);
                 assert!(!is_gateway || has.contains(&"iptables"));
                 let mut once = has.clone();

@@ -4,7 +4,7 @@ use serde::Serializer;
 
 use super::secret_scanner::SecretScanner;
 use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, ProxyUrl, Secret, WifiKey};
-use crate::identity::{Identity, wifi_psk};
+use crate::identity::{self, HostKeys, Identity, SshKeyPair, wifi_psk};
 
 /// What stands in a preview where a secret stands on the card.
 pub(super) const MASK: &str = "********";
@@ -49,6 +49,12 @@ pub(super) struct CardSecrets {
     /// Seconds since 1970: before that the CA's certificate is not valid yet.
     pub(super) certificates_from: i64,
     pub(super) ssh_keys: Vec<String>,
+    /// The node's own.
+    pub(super) host_key: Option<SshKeyPair>,
+    /// What this worker joins with where its token is not accepted.
+    pub(super) join_conf: Option<Secret>,
+    /// What the control plane encrypts copies of etcd with.
+    pub(super) backup_key: Option<Secret>,
     pub(super) password_hash: Option<Secret>,
     pub(super) wifi_psk: Option<Secret>,
     /// The radio network's passphrase, of which the key above is made. Baked only where WPA3 needs it.
@@ -105,11 +111,12 @@ fn bootstrap_tokens(cluster: &Cluster, identity: &Identity) -> Vec<(String, Secr
 }
 
 impl CardSecrets {
-    pub(super) fn of(cluster: &Cluster, identity: &Identity, node: &Node) -> Self {
+    pub(super) fn of(cluster: &Cluster, identity: &Identity, node: &Node) -> Result<Self, identity::Error> {
         let token = identity.tokens.of(node.number).filter(|_| !node.is_control_plane()).cloned();
         let of_others =
             if node.is_control_plane() { bootstrap_tokens(cluster, identity) } else { Vec::new() };
-        Self {
+        let host_key = identity.host_keys.as_ref().map(|keys| keys.of(node.number, node.name.as_str()));
+        Ok(Self {
             token,
             bootstrap_tokens: of_others,
             ca_hash: identity.ca_hash.clone(),
@@ -117,12 +124,19 @@ impl CardSecrets {
             ca_key: identity.ca_key.clone(),
             certificates_from: identity.not_before,
             ssh_keys: identity.authorized_keys(&cluster.access),
+            host_key: host_key.transpose()?,
+            join_conf: identity.join_conf(cluster, node),
+            backup_key: identity
+                .host_keys
+                .as_ref()
+                .filter(|_| node.is_control_plane())
+                .map(HostKeys::backup_key),
             password_hash: identity.password_hash(&cluster.access),
             wifi_psk: cluster.network.wifi().and_then(wifi_psk),
             wifi_passphrase: wifi_passphrase(cluster),
             masked: false,
             proxy_replaced: false,
-        }
+        })
     }
 
     /// What a cluster shows of itself before its secrets are made.
@@ -144,6 +158,12 @@ impl CardSecrets {
             ca_key: empty(),
             certificates_from: 0,
             ssh_keys,
+            host_key: Some(SshKeyPair {
+                public: "(a key that the first build makes)".to_owned(),
+                private: empty(),
+            }),
+            join_conf: None,
+            backup_key: node.is_control_plane().then(empty),
             password_hash: cluster.access.password.as_ref().map(|password| match password {
                 Password::Hash(hash) => hash.clone(),
                 Password::Plain(_) => empty(),
@@ -166,6 +186,12 @@ impl CardSecrets {
                 .map(|(name, _)| (name.clone(), placeholder()))
                 .collect(),
             ca_key: Secret::new(format!("{PLACEHOLDER}\n")),
+            host_key: self.host_key.as_ref().map(|pair| SshKeyPair {
+                public: pair.public.clone(),
+                private: Secret::new(format!("{PLACEHOLDER}\n")),
+            }),
+            join_conf: self.join_conf.as_ref().map(|_| Secret::new(format!("{PLACEHOLDER}\n"))),
+            backup_key: self.backup_key.as_ref().map(|_| placeholder()),
             password_hash: self.password_hash.as_ref().map(|_| placeholder()),
             wifi_psk: self.wifi_psk.as_ref().map(|_| placeholder()),
             wifi_passphrase: self.wifi_passphrase.as_ref().map(|_| placeholder()),
@@ -218,8 +244,11 @@ impl CardSecrets {
     pub(super) fn scanner(&self, cluster: &Cluster) -> SecretScanner {
         let proxies = cluster.sources.proxy.iter().flat_map(|proxy| [&proxy.http, &proxy.https]).flatten();
         let proxies = proxies.filter_map(ProxyUrl::credentials);
-        let key = self.ca_key.reveal().lines().filter(|line| !line.starts_with("-----"));
-        let single = [&self.token, &self.password_hash, &self.wifi_psk].into_iter().flatten();
+        let keys =
+            [Some(&self.ca_key), self.host_key.as_ref().map(|pair| &pair.private)].into_iter().flatten();
+        let key = keys.flat_map(|key| key.reveal().lines()).filter(|line| !line.starts_with("-----"));
+        let single =
+            [&self.token, &self.password_hash, &self.wifi_psk, &self.backup_key].into_iter().flatten();
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
         SecretScanner::new(single.chain(tokens).chain(proxies).map(Secret::reveal).chain(key))
     }

@@ -1,5 +1,6 @@
 //! A recipe in words: what changes where, and a file's text, with nothing secret in either.
 
+use super::overlays::purpose;
 use super::{Action, Change, Recipe, Secrecy, Volume};
 use crate::image_path::ImagePath;
 use crate::node_paths;
@@ -19,6 +20,8 @@ pub struct Line {
     pub size: Option<u64>,
     /// It holds a secret, and is masked when shown.
     pub secret: bool,
+    /// What it is for; `None` for a file of the user's.
+    pub why: Option<&'static str>,
 }
 
 impl Volume {
@@ -48,7 +51,25 @@ pub fn line(change: &Change) -> Line {
     };
     // FAT has no modes to set.
     let mode = mode.filter(|_| change.volume == Volume::Root);
-    Line { volume: change.volume, path: change.path.clone(), what, mode, size, secret }
+    Line { volume: change.volume, path: change.path.clone(), what, mode, size, secret, why: why(change) }
+}
+
+/// What a change is for, where pibake makes it on its own account.
+fn why(change: &Change) -> Option<&'static str> {
+    let path = change.path.as_str();
+    match (&change.action, path) {
+        (Action::KernelArguments { .. }, _) => Some("what Kubernetes needs of the kernel"),
+        (Action::Symlink { .. }, _) if path.contains("/timers.target.wants/") => {
+            Some("the timer runs from the start")
+        }
+        (Action::Symlink { .. }, _) if path.contains(".target.wants/") => Some("the unit is started at boot"),
+        (_, node_paths::CA_CERTIFICATE) => Some("the cluster's CA, made with the cluster"),
+        (_, node_paths::CA_KEY) => Some("the key of the cluster's CA"),
+        (_, node_paths::HOST_KEY | node_paths::HOST_PUBLIC_KEY) => {
+            Some("the host key that .pibake/known_hosts knows")
+        }
+        _ => purpose(change.volume, path),
+    }
 }
 
 fn arguments(action: &Action) -> String {

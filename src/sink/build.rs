@@ -73,7 +73,7 @@ struct Run<'a> {
     build: &'a Build,
     source: &'a Source,
     bake: &'a Bake<'a>,
-    step: &'a dyn Step,
+    progress: &'a dyn Progress,
 }
 
 impl Build {
@@ -155,18 +155,12 @@ impl Build {
             && early.len() < self.nodes.len()
             && image::can_clone(source.file(), &self.dir).map_err(write_fault)?;
         // All nodes' patches are about as large as the first one's.
-        let patch = self.patch(first, bake, source.len())?;
+        let patch = self.patch(first, bake)?;
         let patch_bytes = patch.ranges().total();
         let copies = self.nodes.len() - early.len();
         room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
 
-        let what = match self.nodes.len() {
-            1 => format!("writing {first}"),
-            n => format!("writing {n} images"),
-        };
-        let total = source.data().total().saturating_mul(self.nodes.len() as u64);
-        let step = progress.begin(&what, Some(total));
-        let run = Run { build: &self, source: &source, bake, step: &*step };
+        let run = Run { build: &self, source: &source, bake, progress };
         let mut written = Vec::with_capacity(self.nodes.len());
         let mut first_patch = Some(patch);
         let mut early = early.into_iter().map(Feed::Early).peekable();
@@ -184,7 +178,6 @@ impl Build {
             let group = self.nodes.iter().skip(written.len()).zip(feeds);
             written.extend(run.group(group.collect(), image, first_patch.take())?);
         }
-        step.finish();
         Ok(written)
     }
 
@@ -211,14 +204,8 @@ impl Build {
         Ok(())
     }
 
-    fn patch(&self, node: &str, bake: &Bake<'_>, len: u64) -> Result<Patch, Error> {
-        let patch =
-            bake(node).map_err(|failure| Error::Bake { node: node.to_owned(), source: failure.into() })?;
-        let end = patch.ranges().iter().last().map_or(0, |range| range.end);
-        if end > len {
-            return Err(Error::Outside { node: node.to_owned(), end, len });
-        }
-        Ok(patch)
+    fn patch(&self, node: &str, bake: &Bake<'_>) -> Result<Patch, Error> {
+        bake(node).map_err(|failure| Error::Bake { node: node.to_owned(), source: failure.into() })
     }
 }
 
@@ -272,47 +259,52 @@ impl Run<'_> {
 
     fn node(&self, node: &str, feed: Feed, patch: Option<Patch>) -> Result<Written, Error> {
         let Build { dir, format, cancel, .. } = self.build;
-        let (source, len) = (self.source, self.source.len());
+        let source = self.source;
         let path = dir.join(format.file_name(node));
         let fault = |source| Error::Write { path: path.clone(), source };
         let patch = match patch {
             Some(patch) => patch,
-            None => self.build.patch(node, self.bake, len)?,
+            None => self.build.patch(node, self.bake)?,
         };
+        let len = patch.image_len(source.len());
         cancel.check()?;
+        let total = source.data().total();
+        let step = self.progress.begin(&format!("writing {}", path.display()), Some(total));
+        let step = &*step;
         let temp = || AtomicFile::within(dir, format.file_name(node)).map_err(fault);
         let file = match (feed, format) {
             (Feed::Early(image), _) => {
-                self.step.advance(source.data().total());
-                image.keep(&patch).map_err(fault)?
+                step.advance(total);
+                image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Clone, _) => {
                 let image = Image::cloned(temp()?, source.file()).map_err(fault)?;
                 let image = image.ok_or_else(|| fault(io::ErrorKind::Unsupported.into()))?;
-                self.step.advance(source.data().total());
-                image.keep(&patch).map_err(fault)?
+                step.advance(total);
+                image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Stream(mut stream), Format::Raw) => {
                 let mut image = Image::new(temp()?);
-                image.set_len(len).map_err(fault)?;
+                image.set_len(source.len()).map_err(fault)?;
                 copy::drain(&mut stream, cancel, |chunk| {
-                    self.step.advance(chunk.covered());
+                    step.advance(chunk.covered());
                     image.chunk(chunk).map_err(fault)
                 })?;
-                image.keep(&patch).map_err(fault)?
+                image.keep(&patch, len).map_err(fault)?
             }
             (Feed::Stream(stream), Format::Qcow2) => {
                 let mut image = Qcow2::new(temp()?, len);
-                self.merge(stream, &patch, &mut image, &fault)?;
+                self.merge(stream, &patch, &mut image, step, &fault)?;
                 image.keep().map_err(fault)?
             }
             (Feed::Stream(stream), Format::Zst | Format::Xz) => {
                 let threads = thread::available_parallelism().map_or(1, |n| n.get() as u32);
                 let mut image = Compressed::new(temp()?, *format, len, threads).map_err(fault)?;
-                self.merge(stream, &patch, &mut image, &fault)?;
+                self.merge(stream, &patch, &mut image, step, &fault)?;
                 image.keep().map_err(fault)?
             }
         };
+        step.finish();
         let found = file.metadata().map_err(fault)?;
         // st_blocks counts units of 512 bytes, whatever the file system's block is (stat(2)).
         let stored = found.blocks() * 512;
@@ -324,11 +316,12 @@ impl Run<'_> {
         mut stream: Subscriber,
         patch: &Patch,
         to: &mut dyn Sequential,
+        step: &dyn Step,
         fault: &dyn Fn(io::Error) -> Error,
     ) -> Result<(), Error> {
-        let mut merge = Merge::new(patch, self.source.len());
+        let mut merge = Merge::new(patch, patch.image_len(self.source.len()));
         copy::drain(&mut stream, &self.build.cancel, |chunk| {
-            self.step.advance(chunk.covered());
+            step.advance(chunk.covered());
             merge.chunk(chunk, to).map_err(fault)
         })?;
         merge.finish(to).map_err(fault)

@@ -18,16 +18,15 @@ use crate::io::folder::parent;
 /// path it should be.
 ///
 /// # Errors
-/// [`Error::Read`] and [`Error::Write`]; [`Error::Outside`] where the patch reaches past `len`.
+/// [`Error::Read`] and [`Error::Write`]; [`Error::Outside`] where the image is longer than `len`.
 pub fn card_overlay(path: &Path, len: u64, backing: &Path, patch: Patch) -> Result<File, Error> {
     let read_fault = |source| Error::Read { path: backing.to_owned(), source };
     let write_fault = |source| Error::Write { path: path.to_owned(), source };
     let base = crate::disk::FileDevice::open(backing).map_err(read_fault)?;
-    let image_len = base.len();
+    let image_len = patch.image_len(base.len());
     let ranges = patch.ranges();
-    let end = ranges.iter().last().map_or(0, |range| range.end);
-    if end > len {
-        return Err(Error::Outside { node: path.display().to_string(), end, len });
+    if image_len > len {
+        return Err(Error::Outside { path: path.to_owned(), image: image_len, len });
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("card.qcow2");
     let temp = AtomicFile::within(parent(path), name).map_err(write_fault)?;

@@ -77,14 +77,14 @@ pub enum Error {
         /// Why, in the words of whoever bakes.
         source: Cause,
     },
-    /// A patch reaches past the end of the base.
-    #[error("the patch of {node} reaches byte {end}, past the base's {len} bytes")]
+    /// An image is larger than the card that is made for it.
+    #[error("the image for {path} has {image} bytes, and the card is to have {len}")]
     Outside {
-        /// The node's name.
-        node: String,
-        /// Where the patch ends.
-        end: u64,
-        /// Where the base ends.
+        /// The card's file.
+        path: PathBuf,
+        /// Bytes of the image.
+        image: u64,
+        /// Bytes of the card.
         len: u64,
     },
     /// The base cannot be read.

@@ -39,8 +39,10 @@ impl Image {
         self.temp.file().set_len(len)
     }
 
-    /// Writes what the patch changes and puts the image under its final name, durably.
-    pub(super) fn keep(mut self, patch: &Patch) -> io::Result<File> {
+    /// Makes it `len` bytes long, which the base's bytes are never more than, writes what the patch changes and puts
+    /// the image under its final name, durably.
+    pub(super) fn keep(mut self, patch: &Patch, len: u64) -> io::Result<File> {
+        self.set_len(len)?;
         let mut bytes = vec![0; RUN as usize];
         for run in patch.ranges().iter().flat_map(|range| cut(range, RUN)) {
             let part = &mut bytes[..(run.end - run.start) as usize];

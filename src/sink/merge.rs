@@ -34,7 +34,7 @@ pub(super) struct Merge<'p> {
 }
 
 impl<'p> Merge<'p> {
-    /// Puts `patch` over a base of `len` bytes.
+    /// Puts `patch` over a base, for an image of `len` bytes: as long as the base, or longer.
     pub(super) fn new(patch: &'p Patch, len: u64) -> Self {
         let grains: Box<dyn Iterator<Item = u64>> = Box::new(grains(&patch.ranges()));
         Self { patch, grains: grains.peekable(), grain: AlignedBuf::zeroed(GRAIN as usize), len }
@@ -45,19 +45,24 @@ impl<'p> Merge<'p> {
         for (offset, bytes) in chunk.extents() {
             self.pass_before(offset, to)?;
             let end = offset + bytes.len() as u64;
+            // a base that ends within a grain may go on in it
+            let whole = if end < self.len { end - end % GRAIN } else { end };
             let part = |from: u64, until: u64| &bytes[(from - offset) as usize..(until - offset) as usize];
             let mut at = offset;
-            while let Some(grain) = self.next_grain().filter(|grain| *grain < end) {
+            while at < end {
+                let grain = self.next_grain().map_or(whole, |grain| grain.min(whole));
                 if grain > at {
                     to.run(at, part(at, grain))?;
                 }
+                if grain == end {
+                    break;
+                }
                 at = (grain + GRAIN).min(end);
                 let base = part(grain, at);
+                let len = GRAIN.min(self.len - grain) as usize;
                 self.grain[..base.len()].copy_from_slice(base);
-                self.pass_grain(grain, base.len(), to)?;
-            }
-            if at < end {
-                to.run(at, part(at, end))?;
+                self.grain[base.len()..len].fill(0);
+                self.pass_grain(grain, len, to)?;
             }
         }
         Ok(())

@@ -1,83 +1,145 @@
-//! Progress bars, for a terminal.
+//! Progress on a terminal: a line for each step under way, drawn again as it goes on, and one that stays when it ends.
 
-use std::time::Duration;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
+use super::label::labelled;
+use super::meter::Meter;
+use super::row::Screen;
 use super::{visible, visible_line};
 use crate::progress::{Progress, Step};
 
-/// Draws one bar for each step under way, on stderr.
-#[derive(Debug, Default)]
+/// How often lines are drawn again where nothing happens, so that a stall is seen.
+const TICK: Duration = Duration::from_millis(200);
+/// What is taken for the width where the terminal does not tell it.
+const WIDTH: usize = 80;
+
+/// Draws a line for each step under way, on stderr.
+#[derive(Debug)]
 pub struct Bars {
     all: MultiProgress,
+    begun: Instant,
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Bars {
     /// Nothing is drawn until the first step begins.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { all: MultiProgress::default(), begun: Instant::now() }
     }
 }
 
-fn style(known: bool) -> ProgressStyle {
-    let template = match known {
-        true => {
-            "{msg:36!} {wide_bar} {binary_bytes:>10}/{binary_total_bytes:10} {binary_bytes_per_sec:>12} {eta:>4} left"
-        }
-        false => "{msg:36!} {spinner} {binary_bytes:>10} {binary_bytes_per_sec:>12}",
-    };
-    // A template that does not parse costs the layout, never the work.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// The terminal as it is now; its window may be drawn larger at any time.
+fn screen() -> Screen {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(WIDTH);
+    Screen { width, is_unicode: is_unicode(|name| std::env::var(name).ok()) }
+}
+
+/// Whether characters are UTF-8, as the first of these variables that is set says (POSIX, XBD 8.2).
+fn is_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));
+    set.is_some_and(|locale| locale.to_uppercase().replace('-', "").contains("UTF8"))
 }
 
 impl Progress for Bars {
     fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn Step> {
-        let bar = match total {
-            Some(n) => ProgressBar::new(n),
-            None => ProgressBar::no_length(),
+        let step = Arc::new(Shared {
+            what: visible_line(what).into_owned(),
+            begun: self.begun,
+            meter: Mutex::new(Meter::new(total, self.begun.elapsed())),
+        });
+        let drawn = Arc::clone(&step);
+        let row = move |_: &ProgressState, out: &mut dyn Write| {
+            // a line that is not drawn costs nothing but itself
+            let _ = out.write_str(&drawn.row());
         };
-        let bar = self.all.add(bar);
-        bar.set_style(style(total.is_some()));
-        bar.set_message(visible_line(what).into_owned());
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Box::new(Bar(bar))
+        // "{row}" always parses, and the default is a line, too
+        let style = ProgressStyle::with_template("{row}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        // indicatif asks for a length; what is drawn is the meter's
+        let bar = self.all.add(ProgressBar::new(1)).with_style(style.with_key("row", row));
+        bar.enable_steady_tick(TICK);
+        Box::new(Bar { bar, all: self.all.clone(), step, ended: AtomicBool::new(false) })
     }
 
     fn note(&self, text: &str) {
         // Drawn above the bars; where the terminal cannot be written to there is no one to tell.
         let _ = self.all.println(visible(text));
     }
+
+    fn warn(&self, text: &str) {
+        let _ = self.all.println(labelled(&visible(text)));
+    }
+
+    fn fail(&self, text: &str) {
+        self.warn(text);
+    }
 }
 
-struct Bar(ProgressBar);
+/// A step, as its line is drawn from.
+struct Shared {
+    what: String,
+    begun: Instant,
+    meter: Mutex<Meter>,
+}
+
+impl Shared {
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn row(&self) -> String {
+        screen().row(&self.what, &self.meter(), self.begun.elapsed())
+    }
+}
+
+struct Bar {
+    bar: ProgressBar,
+    all: MultiProgress,
+    step: Arc<Shared>,
+    ended: AtomicBool,
+}
+
+impl Bar {
+    /// Takes the line away and leaves one that stays, once.
+    fn end(&self, is_done: bool) {
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let line = screen().ended(&self.step.what, &self.step.meter(), self.step.begun.elapsed(), is_done);
+        self.bar.finish_and_clear();
+        let _ = self.all.println(line);
+    }
+}
 
 impl Step for Bar {
     fn advance(&self, n: u64) {
-        self.0.inc(n);
+        self.step.meter().advance(n, self.step.begun.elapsed());
     }
     fn set_position(&self, n: u64) {
-        self.0.set_position(n);
-        // what was there before says nothing of the rate
-        self.0.reset_eta();
+        self.step.meter().set_position(n, self.step.begun.elapsed());
     }
     fn set_total(&self, total: u64) {
-        if self.0.length().is_none() {
-            self.0.set_style(style(true));
-        }
-        self.0.set_length(total);
+        self.step.meter().total = Some(total);
     }
     fn finish(&self) {
-        self.0.finish();
+        self.end(true);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if !self.0.is_finished() {
-            self.0.abandon();
-        }
+        self.end(false);
     }
 }
 
@@ -86,14 +148,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_template_parses() {
-        for known in [true, false] {
-            ProgressBar::hidden().set_style(style(known));
+    fn characters_are_what_the_locale_says() {
+        for (set, expected) in [
+            (&[("LANG", "de_DE.UTF-8")][..], true),
+            (&[("LANG", "C.utf8")], true),
+            (&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")], false),
+            (&[("LANG", "C"), ("LC_CTYPE", "C.UTF-8"), ("LC_ALL", "")], true),
+            (&[], false),
+        ] {
+            let variable = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            assert_eq!(is_unicode(variable), expected, "{set:?}");
         }
-        let bars = Bars { all: MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden()) };
-        let step = bars.begin("reading", None);
-        step.set_total(10);
-        step.advance(4);
-        step.finish();
     }
 }

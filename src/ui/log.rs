@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,12 +17,17 @@ struct Notes(Arc<dyn Progress>);
 struct Event {
     progress: Arc<dyn Progress>,
     text: Vec<u8>,
+    is_warning: bool,
 }
 
 impl<'a> MakeWriter<'a> for Notes {
     type Writer = Event;
     fn make_writer(&'a self) -> Event {
-        Event { progress: Arc::clone(&self.0), text: Vec::new() }
+        Event { progress: Arc::clone(&self.0), text: Vec::new(), is_warning: false }
+    }
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Event {
+        let is_warning = *event.level() <= Level::WARN;
+        Event { progress: Arc::clone(&self.0), text: Vec::new(), is_warning }
     }
 }
 
@@ -39,7 +45,7 @@ impl Drop for Event {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
         for line in text.lines() {
-            self.progress.note(line);
+            if self.is_warning { self.progress.warn(line) } else { self.progress.note(line) }
         }
     }
 }

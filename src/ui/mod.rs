@@ -2,8 +2,12 @@
 
 mod bars;
 mod duration;
+pub(crate) mod events;
+mod label;
 mod lines;
 mod log;
+mod meter;
+mod row;
 mod table;
 mod visible;
 
@@ -18,19 +22,55 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use crate::error::{Doing, Failure};
-use crate::progress::{Progress, Silent};
+use crate::progress::{Progress, Silent, Step};
 
-/// Where long work reports to, on stderr: bars where that is a terminal, elsewhere plain lines, nothing where it is
-/// to be quiet.
+/// How long work is shown on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Bars where that is a terminal that can draw them, plain lines elsewhere.
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// A JSON object a line, in this version of the form.
+    Json(u32),
+    /// Not at all, but for warnings.
+    Off,
+}
+
+/// Where long work reports to.
 #[must_use]
-pub fn progress(quiet: bool) -> Arc<dyn Progress> {
-    if quiet {
-        Arc::new(Silent)
-    } else if io::stderr().is_terminal() {
-        Arc::new(Bars::new())
-    } else {
-        Arc::new(Lines::new())
+pub fn progress(shown: Shown) -> Arc<dyn Progress> {
+    // a terminal that cannot move its cursor
+    let is_dumb = || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    match shown {
+        Shown::Auto if io::stderr().is_terminal() && !is_dumb() => Arc::new(Bars::new()),
+        Shown::Auto | Shown::Plain => Arc::new(Lines::new()),
+        Shown::Json(version) => Arc::new(events::Events::new(version)),
+        Shown::Off => Arc::new(WarningsOnly),
     }
+}
+
+/// A [`Progress`] of which nothing but warnings is told.
+struct WarningsOnly;
+
+impl Progress for WarningsOnly {
+    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
+        Box::new(Silent)
+    }
+    fn note(&self, _text: &str) {}
+    fn warn(&self, text: &str) {
+        complain(text);
+    }
+    fn fail(&self, text: &str) {
+        complain(text);
+    }
+}
+
+/// Says `text` on stderr, its label in colour. What a terminal would obey in it is shown: names and texts off cards,
+/// from servers and out of files are in it.
+fn complain(text: &str) {
+    // Whoever closed stderr does not want to hear.
+    let _ = writeln!(io::stderr(), "{}", label::labelled(&visible(text)));
 }
 
 /// Prints a result, with an end of line where it has none.

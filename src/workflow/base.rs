@@ -77,6 +77,7 @@ impl Wanted {
         }
         let options = Options {
             mirror: image.mirror.clone(),
+            old_mirror: image.old_mirror.clone(),
             sha256,
             insecure: request.insecure,
             offline: request.offline || matches!(request.store, Store::From(_)),
@@ -151,6 +152,11 @@ impl Wanted {
             Spec::Path(path) if Opened::open(path).is_ok() => Some(path),
             _ => None,
         }
+    }
+
+    /// Where what is fetched is kept.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// For what else is fetched, in the same way.

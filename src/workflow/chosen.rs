@@ -1,8 +1,10 @@
 //! The nodes of a description that cards are made for.
 
+use std::path::Path;
+
 use super::described::Described;
 use super::prepared::Prepared;
-use super::{Error, NodeSelector, Notice, Wanted, Warning, founding, system};
+use super::{Error, NodeSelector, Notice, Wanted, Warning, ends, founding, system};
 use crate::base::ImageObserver;
 use crate::cluster::{Node, Platform};
 use crate::project::{Project, Recipes};
@@ -15,6 +17,8 @@ pub struct Chosen {
     chosen: Vec<usize>,
     /// Whether the first recipes make a new cluster; told, and false, after that.
     begins: bool,
+    /// Whether the control plane was named, whose card has an empty cluster on it.
+    begins_anew: bool,
     /// What was made before the base was there, since the description states the platform.
     early: Option<(Platform, Recipes)>,
 }
@@ -39,9 +43,29 @@ impl Described {
         if begins_anew && let Some(fixed) = project.changed()? {
             control.warn(Warning::BeginsAnew(fixed));
         }
-        let mut chosen = Chosen { described: Self { project, control }, chosen, begins: false, early: None };
+        let mut chosen =
+            Chosen { described: Self { project, control }, chosen, begins: false, begins_anew, early: None };
         chosen.begins = founding::begins(chosen.project(), &chosen.nodes(), new_cluster)?;
         Ok(chosen)
+    }
+
+    /// Chooses the control plane, whose card is to go on with the copy of etcd at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Project`] where it is not a whole copy of this cluster.
+    pub fn restore(self, path: &Path) -> Result<Chosen, Error> {
+        let Self { project, control } = self;
+        let project = project.restoring(path)?;
+        let nodes = project.cluster.nodes.iter();
+        let chosen = nodes.enumerate().filter(|(_, node)| node.is_control_plane()).map(|(place, _)| place);
+        let chosen = chosen.collect();
+        Ok(Chosen {
+            described: Self { project, control },
+            chosen,
+            begins: false,
+            begins_anew: false,
+            early: None,
+        })
     }
 }
 
@@ -56,6 +80,18 @@ impl Chosen {
     #[must_use]
     pub fn nodes(&self) -> Vec<&Node> {
         self.described.nodes_at(&self.chosen)
+    }
+
+    /// Says what is lost where the card of a control plane that may be in use is made again.
+    ///
+    /// # Errors
+    /// [`Error::Project`]
+    pub fn warn_of_loss(&self) -> Result<(), Error> {
+        let made = self.project().existing_identity()?.is_some_and(|identity| identity.made.is_some());
+        if self.begins_anew && made {
+            self.described.control.warn(Warning::Empties);
+        }
+        Ok(())
     }
 
     /// Refuses what cannot be built, as far as that is known without the base image. Where the description
@@ -96,14 +132,19 @@ impl Chosen {
         prepared.preload(wanted)
     }
 
-    /// Makes all nodes' recipes, and says so where a cluster begins with them.
+    /// Makes all nodes' recipes, and says so where a cluster begins with them, and of what is in them where its time
+    /// is over, or soon.
     fn recipes(&mut self, platform: &Platform) -> Result<Recipes, Error> {
-        let project = &self.described.project;
+        self.described.warn_of_support(platform)?;
+        let (project, control) = (&self.described.project, &self.described.control);
         let recipes = project.recipes(platform)?;
+        let keys = ends::keys(&project.cluster, recipes.values(), project.now());
+        let authority = ends::authority(&project.identity()?, project.now());
+        keys.into_iter().chain(authority).for_each(|warning| control.warn(warning));
         if std::mem::take(&mut self.begins) {
             let state = project.store().dir();
             let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
-            self.described.control.tell(&Notice::Created { cluster: project.cluster.name.clone(), state });
+            control.tell(&Notice::Created { cluster: project.cluster.name.clone(), state });
         }
         Ok(recipes)
     }

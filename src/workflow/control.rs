@@ -27,6 +27,12 @@ impl Control {
         self.progress.as_ref()
     }
 
+    /// The same, to be kept for longer.
+    #[must_use]
+    pub fn shared_progress(&self) -> Arc<dyn Progress> {
+        Arc::clone(&self.progress)
+    }
+
     /// What ends the run.
     #[must_use]
     pub fn cancel(&self) -> &CancelToken {
@@ -47,7 +53,7 @@ impl Control {
 
     /// Tells what is probably not meant, and keeps it.
     pub fn warn(&self, warning: Warning) {
-        self.tell(&Notice::Warning(warning.clone()));
+        self.progress.warn(&Notice::Warning(warning.clone()).to_string());
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
     }
 

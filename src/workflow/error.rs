@@ -8,6 +8,7 @@ use crate::cluster::Problem;
 use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
+use crate::io::nearest;
 use crate::{bake, base, opened, payload, project};
 
 /// Why nodes cannot be made.
@@ -70,7 +71,7 @@ pub enum Error {
     #[error(transparent)]
     Login(#[from] Problem),
     /// A node was named that the cluster does not have.
-    #[error("there is no node {asked}; the cluster has {}", names.join(", "))]
+    #[error("there is no node {asked}; {}", those_there(asked, names))]
     NoSuchNode {
         /// As it was named.
         asked: String,
@@ -81,7 +82,7 @@ pub enum Error {
     #[error(
         "there is no {}, so there is no cluster yet that {} could join: run this in the cluster's folder, or put \
          .pibake back from a copy; for a new cluster build the control plane as well, or add --new-cluster",
-        state.display(), names.join(", ")
+        state.display(), listed(names)
     )]
     NoCluster {
         /// Where its secrets would be.
@@ -202,6 +203,55 @@ impl Classified for Unexamined {
             Self::Opened(error) => error.class(),
             Self::Unknown(error) => error.class(),
             Self::Path(error) => error.class(),
+        }
+    }
+}
+
+/// So many names are read at a glance.
+const LISTED: usize = 8;
+
+/// What to say to somebody who asked for a node that is none of `names`.
+fn those_there(asked: &str, names: &[String]) -> String {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let parts: Vec<&str> = asked.split([',', '-', ' ']).collect();
+    if let [first, second, ..] = parts.as_slice()
+        && parts.iter().all(|part| is_number(part))
+    {
+        return format!("name each node by itself: --node {first} --node {second}");
+    }
+    let meant = nearest(asked, names.iter().map(String::as_str));
+    let hint = meant.map_or_else(String::new, |name| format!("did you mean {name}? "));
+    format!("{hint}the cluster has {}", listed(names))
+}
+
+/// Names of nodes, and of many the first and the last.
+fn listed(names: &[String]) -> String {
+    match names {
+        [first, second, .., last] if names.len() > LISTED => {
+            format!("{} nodes, {first}, {second}, … {last}", names.len())
+        }
+        names => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_for_no_node_is_told_what_is_there_in_one_line() {
+        let names: Vec<String> = (1..=100).map(|n| format!("node-{n}")).collect();
+        let all = "the cluster has 100 nodes, node-1, node-2, … node-100";
+        for (asked, said) in [
+            ("1-3", "name each node by itself: --node 1 --node 3"),
+            ("1,2,3", "name each node by itself: --node 1 --node 2"),
+            ("101", all),
+            ("node-0", all),
+            ("nod-7", &format!("did you mean node-7? {all}")),
+            ("Node7", &format!("did you mean node-7? {all}")),
+            ("x-y", all),
+        ] {
+            assert_eq!(those_there(asked, &names), said, "{asked}");
         }
     }
 }

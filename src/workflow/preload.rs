@@ -1,11 +1,11 @@
 //! What nodes get besides their recipes: fetched, and laid into the base once for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::{Control, Error};
-use crate::bake::{Clock, LargeFile, Shared, needed};
+use crate::bake::{self, Clock, LargeFile, Shared, Size};
 use crate::base::{self, Base, Cache, Fetcher};
 use crate::cluster::{Node, Role, Software};
 use crate::io::CancelToken;
@@ -18,19 +18,18 @@ use crate::project::{Project, Recipes};
 /// Bytes of blocks that change besides those of the files themselves: bitmaps, inodes, directories.
 const TABLES: u64 = 16 << 20;
 /// The largest block of the file systems on a card.
-pub(super) const BLOCK: u64 = 4096;
+const BLOCK: u64 = 4096;
 
 /// The raw base image at `path`, to be looked into.
 pub(super) fn open(path: &Path) -> Result<Opened, Error> {
     Opened::open(path).map_err(|source| Error::Examining { image: path.to_owned(), source: source.into() })
 }
 
-/// What the nodes of these roles need besides their recipes.
+/// What the nodes need besides their recipes.
 pub(super) fn fetch<'p>(
     project: &'p Project,
     software: &Software,
     recipes: &'p Recipes,
-    roles: &[Role],
     base: &Opened,
     fetcher: &Fetcher<'_>,
 ) -> Result<Payload, Error> {
@@ -38,47 +37,71 @@ pub(super) fn fetch<'p>(
     let recipe = |node: &'p Node| Some((node, recipes.get(node.name.as_str())?));
     let nodes: Vec<_> = project.cluster.nodes.iter().filter_map(recipe).collect();
     let cluster = &project.cluster;
-    let request = Request { cluster, software, nodes: &nodes, roles, base, credentials: &credentials };
+    let request = Request { cluster, software, nodes: &nodes, base, credentials: &credentials };
     Ok(payload::payload(&request, fetcher)?)
 }
 
-/// Lays it into the base, once for the nodes of each role; what all roles get is laid there once for all.
-pub(super) fn lay(
-    payload: &Payload,
-    base: &Base,
-    cache: &Cache,
-    clock: &'static Clock,
-    control: &Control,
-) -> Result<BTreeMap<Role, Shared>, Error> {
-    let split: Vec<(Role, Vec<&PayloadFile>, Vec<&PayloadFile>)> = payload
-        .parts()
-        .map(|(role, part)| {
-            let (common, own) = part.files.iter().partition(|file| file.is_common);
-            (role, common, own)
-        })
-        .collect();
-    let Some((_, common, _)) = split.first() else { return Ok(BTreeMap::new()) };
-    let all = common.iter().chain(split.iter().flat_map(|(_, _, own)| own));
-    let what = "laying packages and container images into the image";
-    let step = control.progress().begin(what, Some(all.map(|file| file.size()).sum()));
-    let lay = |below: &Shared, files: &[&PayloadFile]| -> Result<Shared, Error> {
-        if files.is_empty() {
-            return Ok(below.clone());
-        }
-        let files: Vec<LargeFile<'_>> =
-            files.iter().map(|file| large(file, cache, &*step, control.cancel())).collect();
-        let store = cache.scratch(needed(files.iter().map(|file| file.len), BLOCK) + TABLES)?;
-        let laid = Shared::lay(base.device()?, below, &files, store, clock);
-        laid.map_err(|fault| match control.cancel().is_cancelled() {
-            true => base::Error::Cancelled.into(),
-            false => fault.into(),
-        })
-    };
-    let common = lay(&Shared::default(), common)?;
-    let each = split.iter().map(|(role, _, own)| Ok((*role, lay(&common, own)?)));
-    let shared = each.collect::<Result<_, Error>>()?;
-    step.finish();
-    Ok(shared)
+/// Bytes that the nodes of this role need free for it.
+pub(super) fn needed(payload: &Payload, role: Role) -> u64 {
+    let files = payload.part(role).map_or(&[][..], |part| part.files.as_slice());
+    bake::needed(files.iter().map(PayloadFile::size), BLOCK)
+}
+
+/// How large an image of `size` must be that there is room for it in the images of all roles, which are of one size.
+pub(super) fn size(size: Size, payload: &Payload) -> Size {
+    let free = payload.parts().map(|(role, _)| needed(payload, role)).max().unwrap_or_default();
+    Size { free: size.free.max(free), ..size }
+}
+
+/// What is laid into the base.
+pub(super) struct Laying<'a> {
+    pub payload: &'a Payload,
+    /// Of the images that become of it.
+    pub size: Size,
+    pub base: &'a Base,
+    pub cache: &'a Cache,
+    pub clock: &'static Clock,
+}
+
+impl Laying<'_> {
+    /// Lays it there once for the nodes of each of these roles; what all roles get is laid there once for all, and
+    /// with room for the rest.
+    pub(super) fn lay(
+        &self,
+        roles: &BTreeSet<Role>,
+        control: &Control,
+    ) -> Result<BTreeMap<Role, Shared>, Error> {
+        let parts: Vec<_> = self.payload.parts().filter(|(role, _)| roles.contains(role)).collect();
+        let Some((_, first)) = parts.first() else { return Ok(BTreeMap::new()) };
+        let common: Vec<&PayloadFile> = first.files.iter().filter(|file| file.is_common).collect();
+        let own: Vec<(Role, Vec<&PayloadFile>)> = parts
+            .iter()
+            .map(|(role, part)| (*role, part.files.iter().filter(|file| !file.is_common).collect()))
+            .collect();
+        let all = common.iter().chain(own.iter().flat_map(|(_, files)| files));
+        let what = "laying packages and container images into the image";
+        let step = control.progress().begin(what, Some(all.map(|file| file.size()).sum()));
+        let lay = |below: &Shared, size: Size, files: &[&PayloadFile]| -> Result<Shared, Error> {
+            let lens = files.iter().map(|file| file.size());
+            let store = self.cache.scratch(bake::needed(lens, BLOCK) + TABLES)?;
+            let files: Vec<LargeFile<'_>> =
+                files.iter().map(|file| large(file, self.cache, &*step, control.cancel())).collect();
+            let laid = Shared::lay(self.base.device()?, below, size, &files, store, self.clock);
+            laid.map_err(|fault| match control.cancel().is_cancelled() {
+                true => base::Error::Cancelled.into(),
+                false => fault.into(),
+            })
+        };
+        let common = lay(&Shared::default(), self.size, &common)?;
+        let rest = Size { free: 0, ..self.size };
+        let each = own.iter().map(|(role, files)| match files.as_slice() {
+            [] => Ok((*role, common.clone())),
+            files => Ok((*role, lay(&common, rest, files)?)),
+        });
+        let shared = each.collect::<Result<_, Error>>()?;
+        step.finish();
+        Ok(shared)
+    }
 }
 
 fn large<'a>(

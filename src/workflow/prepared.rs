@@ -1,9 +1,10 @@
 //! Nodes that can be baked: the base is here, and each has its recipe.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::described::Described;
-use super::{Error, Wanted, Warning, preload};
+use super::preload::{self, Laying};
+use super::{Error, Wanted, Warning};
 use crate::bake::{self, Clock, Proof, Shared};
 use crate::base::Base;
 use crate::cluster::{Node, Platform, Role, Software};
@@ -27,7 +28,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Refuses a base that belongs to a cluster, before anything is written, and tells of one that was in use.
+    /// Refuses a base that belongs to a cluster or is too large, before anything is written, and tells of one that
+    /// was in use.
     pub(super) fn new(
         described: Described,
         chosen: Vec<usize>,
@@ -39,6 +41,8 @@ impl Prepared {
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
         let shared = BTreeMap::new();
         let prepared = Self { described, chosen, base, software, recipes, shared, clock };
+        // once, and not of every node
+        bake::room(prepared.base.device()?, prepared.described.size())?;
         if let Some(recipe) = prepared.recipes.values().next() {
             let before = bake::preparations(prepared.base.device()?, recipe)?;
             let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();
@@ -52,17 +56,17 @@ impl Prepared {
 
     /// Fetches what is preloaded, where the description wants that, and lays it into the base.
     pub(super) fn preload(mut self, wanted: &Wanted) -> Result<Self, Error> {
-        let project = &self.described.project;
-        if !project.cluster.image.preload {
+        if !self.described.project.cluster.image.preload {
             return Ok(self);
         }
-        let roles: BTreeSet<Role> = self.nodes().iter().map(|node| node.role).collect();
-        let roles: Vec<Role> = roles.into_iter().collect();
-        let fetcher = wanted.fetcher(&self.described.control);
-        let base = preload::open(self.base.path())?;
-        let payload = preload::fetch(project, &self.software, &self.recipes, &roles, &base, &fetcher)?;
-        wanted.settle(&self.base, Some(&payload), &self.described.control)?;
-        self.shared = preload::lay(&payload, &self.base, fetcher.cache, self.clock, &self.described.control)?;
+        // of all roles, so that a card is the same whichever others are made with it
+        let payload = self.described.fetch(wanted, self.base.path())?;
+        let control = &self.described.control;
+        wanted.settle(&self.base, Some(&payload), control)?;
+        let roles = self.nodes().into_iter().map(|node| node.role).collect();
+        let size = preload::size(self.described.size(), &payload);
+        let laying = Laying { payload: &payload, size, base: &self.base, cache: wanted.cache(), clock: self.clock };
+        self.shared = laying.lay(&roles, control)?;
         Ok(self)
     }
 
@@ -101,7 +105,7 @@ impl Prepared {
         let role = self.nodes().into_iter().find(|n| n.name.as_str() == node).map(|node| node.role);
         let nothing = Shared::default();
         let shared = role.and_then(|role| self.shared.get(&role)).unwrap_or(&nothing);
-        Ok(bake::bake(self.base.device()?, shared, recipe, self.clock)?)
+        Ok(bake::bake(self.base.device()?, shared, recipe, self.described.size(), self.clock)?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

@@ -1,17 +1,16 @@
 //! What would be baked, as far as that is known with what is here: nothing is downloaded, and nothing is made.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BaseRequest, Described, Error, Wanted, preload, system};
-use crate::bake::{self, Preparation};
+use super::{BaseRequest, Described, Error, Wanted, ends, preload, system};
+use crate::bake::{self, Preparation, Room, Size};
 use crate::base;
 use crate::catalog::Spec;
 use crate::cluster::{Node, Platform, Role, Software};
-use crate::disk::{FileDevice, ReadAt};
+use crate::disk::FileDevice;
 use crate::opened::Opened;
-use crate::payload::{Payload, PayloadFile};
+use crate::payload::Payload;
 use crate::project::{self, Recipes};
 use crate::recipe::Recipe;
 
@@ -29,16 +28,15 @@ pub struct Preview {
 pub struct Preload {
     /// What the nodes of each role get.
     pub payload: Payload,
-    /// Bytes that the root file system of the base has free.
-    pub free: u64,
+    /// How large the images become with it, and what is free in them before it is there.
+    pub room: Room,
 }
 
 impl Preload {
-    /// Bytes that the nodes of this role need free in the base.
+    /// Bytes that the nodes of this role need free for it.
     #[must_use]
     pub fn needed(&self, role: Role) -> u64 {
-        let files = self.payload.part(role).map_or(&[][..], |part| part.files.as_slice());
-        bake::needed(files.iter().map(PayloadFile::size), preload::BLOCK)
+        preload::needed(&self.payload, role)
     }
 }
 
@@ -48,8 +46,7 @@ impl Described {
     /// # Errors
     /// What keeps the nodes from being baked.
     pub fn preload(&self) -> Result<Option<Preload>, Error> {
-        let project = &self.project;
-        if !project.cluster.image.preload {
+        if !self.project.cluster.image.preload {
             return Ok(None);
         }
         let wanted = self.wanted()?;
@@ -59,8 +56,8 @@ impl Described {
         };
         match self.fetch(&wanted, &path) {
             Ok(payload) => {
-                let device: Arc<dyn ReadAt> = open(&path)?;
-                Ok(Some(Preload { payload, free: bake::free(&device)? }))
+                let room = bake::room(open(&path)?, preload::size(self.size(), &payload))?;
+                Ok(Some(Preload { payload, room }))
             }
             Err(Error::Payload(fault)) if fault.is_offline() => Ok(None),
             Err(fault) => Err(fault),
@@ -75,10 +72,8 @@ impl Described {
         let nodes = &project.cluster.nodes;
         let recipe = |node: &Node| Ok((node.name.to_string(), project.preview(node, &platform)?));
         let recipes: Recipes = nodes.iter().map(recipe).collect::<Result<_, project::Error>>()?;
-        let roles: BTreeSet<Role> = nodes.iter().map(|node| node.role).collect();
-        let roles: Vec<Role> = roles.into_iter().collect();
         let base = preload::open(path)?;
-        preload::fetch(project, &software, &recipes, &roles, &base, &wanted.fetcher(&self.control))
+        preload::fetch(project, &software, &recipes, &base, &wanted.fetcher(&self.control))
     }
 
     /// What would be baked for `node`.
@@ -89,6 +84,9 @@ impl Described {
     pub fn preview(&self, node: &Node) -> Result<Preview, Error> {
         let (platform, base) = self.platform()?;
         let recipe = self.project.preview(node, &platform)?;
+        self.warn_of_support(&platform)?;
+        let (cluster, now) = (&self.project.cluster, self.project.now());
+        ends::keys(cluster, [&recipe], now).into_iter().for_each(|warning| self.control.warn(warning));
         let before = match base {
             Some(base) => bake::preparations(open(&base)?, &recipe)?,
             None => Vec::new(),
@@ -102,15 +100,10 @@ impl Described {
     /// [`Error::Project`] where the versions asked for do not go with the platform.
     pub fn software(&self) -> Result<Option<Software>, Error> {
         let cluster = &self.project.cluster;
-        let is_here = match &cluster.base.image {
-            Spec::Sample => true,
-            Spec::Path(path) => Opened::open(path).is_ok(),
-            Spec::Release(_) | Spec::Url(_) => false,
-        };
         let platform = match cluster.stated_platform() {
             Some(platform) => platform,
             // A cache that cannot be used is none of this question's business.
-            None if is_here => match self.platform() {
+            None if self.is_base_here() => match self.platform() {
                 Ok((platform, _)) => platform,
                 Err(error) => {
                     tracing::info!("what {} holds is not known: {error}", cluster.base.image);
@@ -119,7 +112,39 @@ impl Described {
             },
             None => return Ok(None),
         };
-        Ok(Some(self.project.software(&platform)?))
+        let software = self.project.software(&platform)?;
+        self.warn_of_support(&platform)?;
+        Ok(Some(software))
+    }
+
+    /// How large the images become and what there is room for in them, where that is known without fetching or
+    /// unpacking anything large.
+    ///
+    /// # Errors
+    /// [`Error::Bake`] where they cannot be as large as they were asked for.
+    pub fn room(&self) -> Result<Option<Room>, Error> {
+        if !self.is_base_here() {
+            return Ok(None);
+        }
+        let size = self.size();
+        let path = self.wanted().and_then(|wanted| self.base_path(&wanted));
+        match path.and_then(|path| Ok(bake::room(open(&path)?, size)?)) {
+            Ok(room) => Ok(Some(room)),
+            // What is wrong with the base alone is said where something is made of it.
+            Err(error) if size == Size::default() || !matches!(error, Error::Bake(_)) => {
+                tracing::info!("what {} has room for is not known: {error}", self.project.cluster.base.image);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_base_here(&self) -> bool {
+        match &self.project.cluster.base.image {
+            Spec::Sample => true,
+            Spec::Path(path) => Opened::open(path).is_ok(),
+            Spec::Release(_) | Spec::Url(_) => false,
+        }
     }
 
     /// What system the nodes will run, and the raw base image where it had to be looked at. A packed image says

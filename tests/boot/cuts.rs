@@ -78,7 +78,7 @@ fn wait_for_dpkg(ssh: &Ssh, text: &str) {
 fn read_card(cluster: &Cluster) -> String {
     let card = cluster.card("node-1", "cards");
     let path = card.to_str().unwrap();
-    let logs = cluster.output(&["logs", path]);
+    let logs = cluster.output(&["logs", "--raw", path]);
     assert!(logs.contains("] containerd: working\n"), "{logs}");
     assert!(logs.contains("\nstate=working\n") && logs.contains("\nname=containerd\n"), "{logs}");
     assert!(logs.contains("\nstarts=1\n"), "{logs}");

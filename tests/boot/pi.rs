@@ -70,7 +70,7 @@ pub fn a_pi_alone_waits_for_its_uplink() {
     pi.wait_until_off();
 
     let card = cluster.card("node-1", "pi");
-    let logs = cluster.output(&["logs", card.to_str().unwrap()]);
+    let logs = cluster.output(&["logs", "--raw", card.to_str().unwrap()]);
     assert!(logs.contains("==> /var/log/pibake/first-boot.log <=="), "{logs}");
     assert!(logs.contains("network: waiting: there is no interface eth1"), "{logs}");
     // it may have been switched off while it waited or while it looked again

@@ -6,7 +6,7 @@ use crate::repository::{CONTAINERD, KUBERNETES};
 use crate::ssh::Ssh;
 
 /// Every stage of node-1 and of the others, as far as these nodes have them.
-const CONTROL_PLANE: [&str; 17] = [
+const CONTROL_PLANE: [&str; 18] = [
     "cloud-init",
     "disk",
     "network",
@@ -24,6 +24,7 @@ const CONTROL_PLANE: [&str; 17] = [
     "kubectl",
     "ready",
     "tidy",
+    "upgrade",
 ];
 const WORKER: [&str; 11] = [
     "cloud-init",
@@ -70,8 +71,11 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
     let status = &answers["status"];
     assert!(status.contains("\nstate=done\n"), "{status}");
     let stages: Vec<_> = status.lines().filter_map(|line| line.strip_prefix("step=")).collect();
-    let expected: Vec<&str> =
-        if is_control_plane { CONTROL_PLANE.to_vec() } else { WORKER.into_iter().chain(["tidy"]).collect() };
+    let expected: Vec<&str> = if is_control_plane {
+        CONTROL_PLANE.to_vec()
+    } else {
+        WORKER.into_iter().chain(["tidy", "upgrade"]).collect()
+    };
     assert_eq!(stages.len(), expected.len(), "{status}");
     for (stage, name) in stages.iter().zip(expected) {
         assert!(stage.contains(&format!(" {name} done ")), "{name}: {status}");
@@ -80,7 +84,7 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
 
     assert!(answers["mirror"].contains(&format!("deb {}/mirror bookworm main", cluster.url())));
     let versions = format!(
-        "containerd.io {CONTAINERD} hi \nkubeadm {KUBERNETES} hi \nkubectl {KUBERNETES} hi \nkubelet {KUBERNETES} hi"
+        "containerd.io {CONTAINERD} ii \nkubeadm {KUBERNETES} hi \nkubectl {KUBERNETES} hi \nkubelet {KUBERNETES} hi"
     );
     assert_eq!(&answers["packages"], versions);
     // configuration files are marked `c`, and one of them is baked; a reset removes kubelet's empty ones
@@ -89,7 +93,7 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
         .filter(|line| !line.contains(" c /etc/") && !line.contains(".kubelet-keep"))
         .collect();
     assert!(damaged.is_empty(), "{damaged:?}");
-    assert_eq!(&answers["held"], "containerd.io\ncri-tools\nkubeadm\nkubectl\nkubelet");
+    assert_eq!(&answers["held"], "cri-tools\nkubeadm\nkubectl\nkubelet");
     assert_eq!(&answers["containerd"], "active\nenabled");
     cluster.assert_baked(node, "/etc/containerd/config.toml", &answers["containerd file"]);
     assert!(answers["containerd view"].contains("SystemdCgroup = true"), "{}", &answers["containerd view"]);

@@ -4,10 +4,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use pibake::base::ImageObserver;
-use pibake::disk::{FileDevice, Overlay, Patch, WriteAt};
+use pibake::disk::{Extended, FileDevice, Overlay, Patch, WriteAt};
 use pibake::io::CancelToken;
 use pibake::io::chunk::{CHUNK, Chunk};
 use pibake::io::pool::BufferPool;
@@ -42,7 +41,12 @@ pub fn stream(observer: &mut dyn ImageObserver, bytes: &[u8], len_hint: Option<u
 
 /// The patch that these writes (offset, bytes) leave over `base`.
 pub fn patch(base: &Path, writes: &[(u64, Vec<u8>)]) -> Patch {
-    let overlay = Overlay::new(Arc::new(FileDevice::open(base).unwrap()));
+    longer_patch(base, 0, writes)
+}
+
+/// The same of an image that is `len` bytes long, where `base` is not longer anyway.
+pub fn longer_patch(base: &Path, len: u64, writes: &[(u64, Vec<u8>)]) -> Patch {
+    let overlay = Overlay::new(Extended::new(FileDevice::open(base).unwrap(), len));
     for (offset, bytes) in writes {
         overlay.write_at(*offset, bytes).unwrap();
     }
@@ -63,7 +67,13 @@ pub fn writes(node: &str, len: u64) -> Vec<(u64, Vec<u8>)> {
 
 /// What an image must hold.
 pub fn expected(base: &Path, writes: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    longer_expected(base, 0, writes)
+}
+
+/// What an image must hold that is `len` bytes long, where `base` is not longer anyway.
+pub fn longer_expected(base: &Path, len: u64, writes: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = std::fs::read(base).unwrap();
+    bytes.resize(bytes.len().max(len as usize), 0);
     for (offset, data) in writes {
         bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
     }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use pibake::cluster::*;
-use pibake::identity::{Identity, SshKeyPair, Tokens};
+use pibake::identity::{HostKeys, Identity, Joining, SshKeyPair, Tokens};
 use pibake::recipe::{Action, Error, Extras, Recipe, Volume, recipe};
 
 /// The key of the radio network.
@@ -45,6 +45,8 @@ pub fn identity() -> Identity {
             public: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJtest somebody@somewhere".to_owned(),
             private: Secret::new(""),
         }),
+        joining: Joining::default(),
+        host_keys: HostKeys::read(&"5e".repeat(32)),
         salt: Secret::new("salt"),
         made: None,
     }

@@ -240,6 +240,7 @@ fn whole_fat_file_systems() {
 fn whole_cards() {
     survives_changes(100, seeds::cards().len(), whole::card);
     survives_changes(100, seeds::cards().len(), whole::base_image);
+    survives_changes(200, seeds::cards().len(), whole::growth);
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 16] = [
+const TARGETS: [(&str, Target); 17] = [
     ("base_image", whole::base_image),
     ("card", whole::card),
     ("card_text", text::card_text),
@@ -288,6 +289,7 @@ const TARGETS: [(&str, Target); 16] = [
     ("ext4_superblock", whole::ext4_superblock),
     ("fat", whole::fat),
     ("fat_editor", whole::fat_editor),
+    ("growth", whole::growth),
     ("packages", checks::packages),
     ("partition_table", whole::partition_table),
     ("registry", checks::registry),

@@ -1,4 +1,5 @@
 //! What tests give as a device.
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::fs::{File, OpenOptions};
 use std::io;

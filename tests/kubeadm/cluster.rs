@@ -9,7 +9,7 @@ use crate::machine::{Machine, Project, Segment};
 use crate::made::{Made, flags};
 
 /// The baked stages, as first boot runs them.
-const CONTROL_PLANE: &str = "/pibake/stage /pibake/stages/65-control-plane act";
+pub const CONTROL_PLANE: &str = "/pibake/stage /pibake/stages/65-control-plane act";
 const JOIN: &str = "/pibake/stage /pibake/stages/65-join act";
 
 /// `kubeadm init --dry-run` says what it would do. Without the baked CA: of this kubeadm, what
@@ -169,4 +169,43 @@ pub fn refusals() {
     }
     second.put("/etc/pibake/kubeadm.yaml", &baked, 0o600);
     segment.run(&second, JOIN).well();
+}
+
+/// A new card of a node whose token is gone from the cluster.
+pub fn joins_by_certificate() {
+    let description = &DESCRIPTIONS[0];
+    let (worker, address) = description.worker.unwrap();
+    let project = Project::new(description);
+    let first = project.machine(description.control_plane.0);
+    let second = project.machine(worker);
+    let mut segment = Segment::new();
+    segment.address(description.control_plane.1);
+    segment.address(address);
+    segment.run(&first, CONTROL_PLANE).well();
+    let token = token_of(&project, description);
+    let baked = second.read("/etc/pibake/kubeadm.yaml");
+    let unknown = if token.starts_with("unused") { "others" } else { "unused" };
+    second.put("/etc/pibake/kubeadm.yaml", &baked.replace(&token[..6], unknown), 0o600);
+    let said = segment.run(&second, JOIN).well();
+    assert!(said.contains("by the certificate that is on it"), "{said}");
+    assert!(said.contains("This node has joined the cluster:"), "{said}");
+    assert_eq!(second.read("/etc/kubernetes/pki/ca.crt"), first.read("/etc/kubernetes/pki/ca.crt"));
+    assert_eq!(second.read("/var/lib/kubelet/config.yaml"), first.read("/var/lib/kubelet/config.yaml"));
+    let env = second.read("/var/lib/kubelet/kubeadm-flags.env");
+    assert_eq!(env.trim_end(), flags(address, description.labels));
+    // What kubelet asks for its own certificate with is that node's, and nobody else's.
+    let config = &documents(&second.read("/etc/kubernetes/kubelet.conf"))[0];
+    let data = config["users"][0]["user"]["client-certificate-data"].as_str().unwrap();
+    let mut subject = support::tool("sh", "dash");
+    subject.args([
+        "-c",
+        "printf %s \"$1\" | base64 -d | openssl x509 -noout -subject -nameopt RFC2253",
+        "sh",
+        data,
+    ]);
+    let subject = support::run(&mut subject);
+    assert!(
+        subject.contains(&format!("CN=system:node:{worker}")) && subject.contains("O=system:nodes"),
+        "{subject}"
+    );
 }

@@ -9,7 +9,8 @@ use crate::machine::{Project, Segment};
 
 /// What first boot does before it calls kubeadm on the control plane, by its own baked library;
 /// afterwards `$config` is what kubeadm gets.
-pub const SETTLE: &str = ". /pibake/lib/base\n. /pibake/lib/kubernetes\nprepare\nconfig=$(settle_version)\n";
+pub const SETTLE: &str =
+    "here=/pibake\n. /pibake/lib/base\n. /pibake/lib/kubernetes\nprepare\nconfig=$(settle_version)\n";
 
 /// How many nodes can be added to a cluster before its control plane must be told of their tokens.
 const SPARE_TOKENS: usize = 16;

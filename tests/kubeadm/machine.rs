@@ -11,7 +11,8 @@ use pibake::cluster::{Cluster, KubeadmImages, Overrides, Platform};
 use support::{run, tool};
 
 /// Programs of this machine that kubeadm, and what stands beside it, may find in PATH.
-const PROGRAMS: [(&str, &str); 32] = [
+const PROGRAMS: [(&str, &str); 41] = [
+    ("awk", "mawk"),
     ("base64", "coreutils"),
     ("cat", "coreutils"),
     ("chmod", "coreutils"),
@@ -22,13 +23,18 @@ const PROGRAMS: [(&str, &str); 32] = [
     ("cut", "coreutils"),
     ("date", "coreutils"),
     ("dirname", "coreutils"),
+    ("etcdctl", "etcd-client"),
     ("find", "findutils"),
+    ("flock", "util-linux"),
     ("grep", "grep"),
+    ("gzip", "gzip"),
     ("head", "coreutils"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("kubectl", "kubernetes-client"),
+    ("ln", "coreutils"),
     ("mkdir", "coreutils"),
+    ("mktemp", "coreutils"),
     ("mount", "mount"),
     ("mv", "coreutils"),
     ("nsenter", "util-linux"),
@@ -39,7 +45,10 @@ const PROGRAMS: [(&str, &str); 32] = [
     ("sha256sum", "coreutils"),
     ("sleep", "coreutils"),
     ("sort", "coreutils"),
+    ("stat", "coreutils"),
     ("sync", "coreutils"),
+    ("tail", "coreutils"),
+    ("tar", "tar"),
     ("tc", "iproute2"),
     ("touch", "coreutils"),
     ("tr", "coreutils"),
@@ -47,10 +56,11 @@ const PROGRAMS: [(&str, &str); 32] = [
 ];
 
 /// And those that stand in for what no test has.
-const STANDINS: [&str; 5] = ["api.py", "crictl", "kubeadm", "kubelet", "systemctl"];
+const STANDINS: [&str; 7] = ["api.py", "crictl", "ctr", "kubeadm", "kubelet", "systemctl", "timedatectl"];
 
-/// The pieces of first boot that call kubeadm.
-const PIECES: [&str; 4] = ["stage", "lib/base", "lib/node-env", "lib/kubernetes"];
+/// The pieces of first boot, and of what comes after, that call kubeadm.
+const PIECES: [&str; 7] =
+    ["stage", "certificates", "lib/base", "lib/clock", "lib/node-env", "lib/kubernetes", "lib/renewal"];
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubeadm")
@@ -117,7 +127,7 @@ impl Project {
         plan["nodes"].as_array().unwrap().clone()
     }
 
-    fn pibake(&self) -> Command {
+    pub fn pibake(&self) -> Command {
         let dir = self.dir.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
         command.current_dir(dir).env("XDG_CACHE_HOME", dir.join("cache"));
@@ -140,6 +150,10 @@ impl Project {
         if config.contains("InitConfiguration") {
             files.extend(["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key"]);
             stage = "stages/65-control-plane";
+            let library = self.baked(node, "/usr/lib/pibake/lib/restore");
+            machine.put("/pibake/lib/restore", &library, 0o755);
+        } else {
+            files.push("/etc/pibake/join.conf");
         }
         for path in files {
             machine.put(path, &self.baked(node, path), 0o600);

@@ -10,6 +10,8 @@ mod configuration;
 mod descriptions;
 mod machine;
 mod made;
+mod renewal;
+mod restore;
 
 use descriptions::{DESCRIPTIONS, Description};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -27,6 +29,14 @@ fn main() {
     }
     trials.push(trial("kubeadm_begins_anew_under_the_same_authority", cluster::anew));
     trials.push(trial("kubeadm_does_not_join_what_is_not_the_cluster", cluster::refusals));
+    trials.push(trial(
+        "kubeadm_joins_by_a_certificate_where_the_token_was_used",
+        cluster::joins_by_certificate,
+    ));
+    trials.push(trial("kubeadm_renews_what_ends_soon", renewal::renews));
+    trials.push(trial("kubeadm_s_new_certificates_are_taken_back", renewal::goes_back));
+    trials.push(trial("kubeadm_makes_a_kubelet_that_was_off_another_certificate", renewal::kubelet));
+    trials.push(trial("kubeadm_goes_on_with_a_copy_of_etcd", restore::goes_on));
     libtest_mimic::run(&args, trials).exit();
 }
 

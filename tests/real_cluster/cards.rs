@@ -13,11 +13,6 @@ pub fn a_card_that_is_made_again_joins(real: &mut Real) {
     remove_used_tokens(real);
     real.cut(&["node-2"]);
     real.take_a_new_card("node-2");
-    real.switch_on("node-2");
-    real.second.as_mut().unwrap().wait_for("Run pibake token new node-2, then write the card again");
-    real.cut(&["node-2"]);
-    real.take_a_new_token("node-2");
-    real.take_a_new_card("node-2");
     real.begin();
     real.switch_on("node-2");
     real.wait_until_ready(&boots);

@@ -9,10 +9,14 @@ use libtest_mimic::{Arguments, Trial};
 mod base;
 #[path = "../it/bases.rs"]
 mod bases;
+mod deb;
 mod disk;
 #[path = "../it/fixture.rs"]
 mod fixture;
 mod flash;
+mod grown;
+#[path = "../it/grow/variants.rs"]
+mod grown_variants;
 mod images;
 mod loops;
 mod main_job;
@@ -20,8 +24,11 @@ mod mirrors;
 mod netns;
 mod opened;
 mod sink;
+mod ssh;
 mod sudo;
 mod variants;
+#[path = "../it/writable.rs"]
+mod writable;
 
 fn main() {
     let args = Arguments::from_args();
@@ -31,16 +38,20 @@ fn main() {
     }
     let trials = [
         base::trials(),
+        deb::trials(),
         flash::trials(),
+        grown::trials(),
         images::trials(),
         main_job::trials(),
         mirrors::trials(),
         netns::trials(),
         sink::trials(),
+        ssh::trials(),
         sudo::trials(),
         variants::trials(),
     ];
-    let trials: Vec<Trial> = trials.into_iter().flatten().map(|t| t.with_ignored_flag(!is_root)).collect();
+    let trials: Vec<Trial> =
+        trials.into_iter().flatten().map(|t| if is_root { t } else { t.with_ignored_flag(true) }).collect();
     libtest_mimic::run(&args, trials).exit();
 }
 

@@ -91,8 +91,14 @@ fn the_kernel_sees_what_was_planned() {
         trees.push((boot, root));
     }
     // the workers differ in what names them, and in nothing else
-    let expected_root: BTreeSet<&str> =
-        ["/etc/hostname", "/etc/pibake/kubeadm.yaml", "/etc/pibake/node.env"].into();
+    let expected_root: BTreeSet<&str> = [
+        "/etc/hostname",
+        "/etc/pibake/kubeadm.yaml",
+        "/etc/pibake/node.env",
+        "/etc/ssh/ssh_host_ed25519_key",
+        "/etc/ssh/ssh_host_ed25519_key.pub",
+    ]
+    .into();
     let expected_boot: BTreeSet<&str> = ["/meta-data", "/user-data"].into();
     for (boot, root) in &trees[2..] {
         assert_eq!(differing(&trees[1].0, boot), expected_boot);

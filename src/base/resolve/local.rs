@@ -27,7 +27,7 @@ impl Task<'_, '_> {
             None => {
                 let len_hint = decode::xz_raw_len(&mut Cursor::new(SAMPLE)).ok().flatten();
                 let expected = Some(digest);
-                let work = Work { key, name, len_hint, image: None, packed_len: None, expected };
+                let work = Work { key, name, len_hint, hint: None, packed_len: None, expected };
                 self.produce(&work, &mut Bytes(SAMPLE))?
             }
         };
@@ -87,8 +87,7 @@ impl Task<'_, '_> {
         let packed_len = Some(stamp.len);
         limit::check(len_hint, limit::limit(None, packed_len, self.options)).map_err(undecodable)?;
         space::check(&self.cache.images(), len_hint.unwrap_or(stamp.len))?;
-        let work =
-            Work { key, name: &name, len_hint, image: None, packed_len, expected: expected.or(digest) };
+        let work = Work { key, name: &name, len_hint, hint: None, packed_len, expected: expected.or(digest) };
         let found = self.produce(&work, &mut file)?;
         self.cache.memos().remember(&path, stamp, found.digest, before);
         Ok(named(found, name, None, trust))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::{StatusCode, Url};
 
 use crate::base::{Error, Options};
-use crate::catalog::{Image, shown};
+use crate::catalog::{Release, shown};
 use crate::http::{self, Agent, file_name, is_web_page};
 
 /// A directory's listing is read up to this size.
@@ -13,11 +13,40 @@ const LARGEST_LISTING: u64 = 1 << 20;
 /// So many names are told.
 const MOST_NAMES: usize = 8;
 
-/// The error for `url`, the address of a release's image, where the server says that there is no such
-/// file. Looks into the listings of its folders, if the server shows any.
-pub(crate) fn no_such_release(agent: &Agent<'_>, url: &Url, image: &Image, options: &Options) -> Error {
+/// The error for a release whose image is at `url` (or its folder) nowhere; `newer` is what took its place.
+pub(crate) fn no_such_release(
+    agent: &Agent<'_>,
+    url: &Url,
+    release: Release,
+    options: &Options,
+    newer: Option<Release>,
+) -> Error {
+    let there = newer.map(|newer| format!("{newer} took its place"));
+    no_release(url, release, options, there.unwrap_or_else(|| in_its_place(agent, url)))
+}
+
+/// The error for a release that the list beside `url` has, and its server has not.
+pub(crate) fn half_a_release(agent: &Agent<'_>, url: &Url, release: Release, options: &Options) -> Error {
+    let there = in_its_place(agent, url);
+    let there =
+        format!("the SHA256SUMS beside it lists it, so the server is incomplete or being updated; {there}");
+    no_release(url, release, options, there)
+}
+
+fn no_release(url: &Url, release: Release, options: &Options, there: String) -> Error {
+    let server = match &options.mirror {
+        Some(mirror) => {
+            format!("the mirror {}", Url::parse(mirror).map_or_else(|_| mirror.clone(), |u| shown(&u)))
+        }
+        None => "Ubuntu's server".to_owned(),
+    };
+    Error::NoRelease { release: release.to_string(), server, url: shown(url), there }
+}
+
+/// What the listings of the folders around `url` show, if the server shows any.
+fn in_its_place(agent: &Agent<'_>, url: &Url) -> String {
     let above = |levels: &str| url.join(levels).ok();
-    let there = above("./")
+    above("./")
         .and_then(|folder| listed(agent, &folder))
         .map(|names| names.into_iter().filter(|name| name.ends_with(".img.xz")).collect::<Vec<_>>())
         .filter(|names| !names.is_empty())
@@ -29,18 +58,7 @@ pub(crate) fn no_such_release(agent: &Agent<'_>, url: &Url, image: &Image, optio
             let names: Vec<_> = names.into_iter().filter(is_release).collect();
             (!names.is_empty()).then(|| format!("it has {}", some(&names)))
         })
-        .unwrap_or_else(|| "it shows no listing of what it has".to_owned());
-    Error::NoRelease {
-        release: image.release,
-        server: match &options.mirror {
-            Some(mirror) => {
-                format!("the mirror {}", Url::parse(mirror).map_or_else(|_| mirror.clone(), |u| shown(&u)))
-            }
-            None => "Ubuntu's server".to_owned(),
-        },
-        url: shown(url),
-        there,
-    }
+        .unwrap_or_else(|| "it shows no listing of what it has".to_owned())
 }
 
 /// Whether a failure means that the server has no such file.

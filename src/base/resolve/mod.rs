@@ -3,6 +3,7 @@
 mod files;
 mod local;
 mod missing;
+mod release;
 mod remote;
 mod source;
 mod task;
@@ -14,7 +15,6 @@ pub(crate) use files::Wanted;
 use super::cache::Cache;
 use super::decode::ImageObserver;
 use super::{Base, Options, Result, Spec};
-use crate::catalog::shown;
 use crate::progress::Progress;
 use task::Task;
 
@@ -39,8 +39,8 @@ impl Cache {
         let obtained = match spec {
             Spec::Sample => task.sample(),
             Spec::Path(path) => task.local(path),
-            Spec::Release(image) => task.release(image),
-            Spec::Url(url) => task.remote(url, shown(url), None),
+            Spec::Release(release) => task.release(*release),
+            Spec::Url(url) => task.address(url),
         };
         self.hand_over()?;
         obtained

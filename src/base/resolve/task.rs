@@ -5,7 +5,7 @@ use crate::base::cache::{Cache, Checked, Found};
 use crate::base::decode::pipeline::{self, Job, Outcome, Source, Stop};
 use crate::base::decode::{ImageObserver, limit};
 use crate::base::{Base, Digest, Error, Options, PURPOSE, Result, Trust};
-use crate::catalog::Image;
+use crate::catalog::{Release, Series};
 use crate::http::{Access, Agent, space};
 use crate::io::atomic::remove_remnants;
 use crate::io::{AtomicFile, FileLock, Folder, Stamp};
@@ -23,17 +23,16 @@ pub(crate) struct Work<'a> {
     pub(crate) key: String,
     pub(crate) name: &'a str,
     pub(crate) len_hint: Option<u64>,
-    /// The release, if the catalog knows it.
-    pub(crate) image: Option<&'a Image>,
+    /// What is known of this image.
+    pub(crate) hint: Option<&'static Series>,
     /// Size of the packed file, where it is known.
     pub(crate) packed_len: Option<u64>,
     pub(crate) expected: Option<Digest>,
 }
 
 /// What was found or made, under the name that it was asked for by.
-pub(crate) fn named(found: Found, name: String, release: Option<&str>, trust: Trust) -> Base {
+pub(crate) fn named(found: Found, name: String, release: Option<Release>, trust: Trust) -> Base {
     let Found { path, stamp, checked, digest, packed_len } = found;
-    let release = release.map(str::to_owned);
     Base { name, release, len: stamp.len, packed_len, digest, trust, checked, path, stamp }
 }
 
@@ -83,7 +82,7 @@ impl Task<'_, '_> {
             file: image.file(),
             path: &path,
             len_hint: work.len_hint,
-            limit: limit::limit(work.image, work.packed_len, self.options),
+            limit: limit::limit(work.hint, work.packed_len, self.options),
             expected: work.expected,
             cancel: &self.options.cancel,
         };

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use reqwest::Url;
 
 use super::{Keyring, SignatureError, Sums, Trust};
-use crate::base::cache::{files, memo};
+use crate::base::cache::{Cache, files, memo};
 use crate::base::{Digest, Error, Options, PURPOSE, Result};
 use crate::catalog::shown;
 use crate::http::{self, Agent, file_name};
@@ -26,6 +26,12 @@ impl Expected {
     pub(crate) const NOTHING: Self = Self { digest: None, trust: Trust::Nothing };
 }
 
+/// A list of digests that is believed.
+pub(crate) struct Listed {
+    pub(crate) sums: Sums,
+    trust: Trust,
+}
+
 /// A list of digests and its signature, as they were fetched. What is kept in the cache is these, not
 /// what was concluded from them: they are checked again each time.
 pub(crate) struct Evidence {
@@ -33,14 +39,36 @@ pub(crate) struct Evidence {
     signature: Option<Vec<u8>>,
 }
 
+impl Evidence {
+    /// What is kept in `dir` under this key.
+    fn read(dir: &Path, key: &str) -> Option<Self> {
+        let (sums, signature) = paths(dir, key);
+        Some(Self { sums: Some(files::read_whole(&sums)?), signature: files::read_whole(&signature) })
+    }
+
+    /// All that earlier runs kept in the cache.
+    pub(crate) fn all(cache: &Cache) -> impl Iterator<Item = Self> {
+        let dir = cache.evidence();
+        let names = cache.names("evidence").into_iter();
+        names.filter_map(move |name| Self::read(&dir, name.strip_suffix(SUMS)?))
+    }
+}
+
+/// What the names of kept lists end in.
+const SUMS: &str = ".sums";
+
+fn paths(dir: &Path, key: &str) -> (PathBuf, PathBuf) {
+    (dir.join(format!("{key}{SUMS}")), dir.join(format!("{key}.gpg")))
+}
+
 /// No list of digests or signature comes near these sizes.
 const LARGEST_SUMS: u64 = 1 << 20;
 const LARGEST_SIGNATURE: u64 = 64 << 10;
 
-/// The image at an address, and what may be believed of it.
+/// The image or the folder of images at an address, and what may be believed of it.
 pub(crate) struct Verifier<'a> {
     url: &'a Url,
-    /// An address of the catalog's: only a signature will do.
+    /// A release of Ubuntu's: only a signature will do.
     pub(crate) known: bool,
     options: &'a Options,
     progress: &'a dyn Progress,
@@ -69,6 +97,11 @@ impl<'a> Verifier<'a> {
         Ok(Self { url, known, options, progress, sums, signature })
     }
 
+    /// The address of the list, for people.
+    pub(crate) fn name(&self) -> String {
+        shown(&self.sums)
+    }
+
     pub(crate) fn fetch(&self, agent: &Agent<'_>) -> Result<Evidence> {
         let sums = self.small(agent, &self.sums, LARGEST_SUMS, "a list of digests")?;
         let signature = match &sums {
@@ -95,15 +128,16 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// The evidence that an earlier run kept in `dir`.
+    /// The evidence that an earlier run kept in `dir` of this address.
     pub(crate) fn kept(&self, dir: &Path) -> Option<Evidence> {
-        let (sums, signature) = self.files(dir);
-        Some(Evidence { sums: Some(files::read_whole(&sums)?), signature: files::read_whole(&signature) })
+        Evidence::read(dir, &memo::url_key(&self.sums))
     }
 
     pub(crate) fn keep(&self, dir: &Path, evidence: &Evidence) -> Result<()> {
-        let (sums, signature) = self.files(dir);
         let Some(bytes) = &evidence.sums else { return Ok(()) };
+        // A list of releases is replaced by that of the next ones, and proves what is in the cache for ever.
+        let key = if self.known { Digest::of(bytes).to_string() } else { memo::url_key(&self.sums) };
+        let (sums, signature) = paths(dir, &key);
         // an old signature never meets a new list for longer than this takes, and then does not fit
         match &evidence.signature {
             Some(bytes) => files::write_whole(&signature, bytes)?,
@@ -112,17 +146,33 @@ impl<'a> Verifier<'a> {
         files::write_whole(&sums, bytes)
     }
 
-    fn files(&self, dir: &Path) -> (PathBuf, PathBuf) {
-        let key = memo::url_key(&self.sums);
-        (dir.join(format!("{key}.sums")), dir.join(format!("{key}.gpg")))
+    /// What the evidence proves of the image at this address.
+    pub(crate) fn verify(&self, evidence: &Evidence) -> Result<Expected> {
+        match self.read(evidence)? {
+            Some(list) => self.expected(&list, &file_name(self.url)),
+            None => Ok(Expected::NOTHING),
+        }
     }
 
-    /// What the evidence proves.
+    /// What a list that is believed says of `file`.
+    pub(crate) fn expected(&self, list: &Listed, file: &str) -> Result<Expected> {
+        match list.sums.get(file) {
+            digest @ Some(_) => Ok(Expected { digest, trust: list.trust.clone() }),
+            None if self.options.insecure => Ok(Expected::NOTHING),
+            None => Err(Error::NotListed {
+                sums: shown(&self.sums),
+                file: file.to_owned(),
+                listed: list.sums.images(),
+            }),
+        }
+    }
+
+    /// The list, if it may be believed; `None` where there is none, and the user accepts that.
     ///
     /// A signature is asked for where the catalog or a keyring promises one. Without one, a list that
     /// came over HTTPS shows at least that the image is what the server's owner put there; over plain
     /// HTTP anybody on the way can change both alike, so it shows nothing.
-    pub(crate) fn verify(&self, evidence: &Evidence) -> Result<Expected> {
+    pub(crate) fn read(&self, evidence: &Evidence) -> Result<Option<Listed>> {
         let insecure = self.options.insecure;
         let Some(sums) = &evidence.sums else {
             return self.unproven("there is no SHA256SUMS beside it");
@@ -146,24 +196,19 @@ impl<'a> Verifier<'a> {
             None if https => Trust::Listed,
             None => return self.unproven("SHA256SUMS beside it is not signed and came over plain http"),
         };
-        let file = file_name(self.url);
-        let listed = match Sums::parse(sums) {
-            Ok(sums) => match sums.get(&file) {
-                digest @ Some(_) => return Ok(Expected { digest, trust }),
-                None => sums.images(),
-            },
+        match Sums::parse(sums) {
+            Ok(sums) => Ok(Some(Listed { sums, trust })),
             Err(source) if insecure => {
                 self.progress.note(&format!("ignoring {list}: {source}"));
-                Vec::new()
+                Ok(None)
             }
-            Err(source) => return Err(Error::Sums { url: list, source }),
-        };
-        if insecure { Ok(Expected::NOTHING) } else { Err(Error::NotListed { sums: list, file, listed }) }
+            Err(source) => Err(Error::Sums { url: list, source }),
+        }
     }
 
-    fn unproven(&self, reason: &str) -> Result<Expected> {
+    fn unproven(&self, reason: &str) -> Result<Option<Listed>> {
         if self.options.insecure {
-            return Ok(Expected::NOTHING);
+            return Ok(None);
         }
         Err(Error::Untrusted { url: shown(self.url), reason: reason.to_owned() })
     }

@@ -80,6 +80,13 @@ impl<'a> Candidate<'a> {
 
     /// Checks the primary key and returns the self-signature that governs it.
     fn check_primary(&self, now: i64) -> Result<&'a Signature, SignatureError> {
+        let newest = self.governing()?;
+        check_expiry(&self.primary_fingerprint(), self.primary_end(newest), now)?;
+        Ok(newest)
+    }
+
+    /// The self-signature that governs the primary key.
+    fn governing(&self) -> Result<&'a Signature, SignatureError> {
         let certificate = self.certificate;
         let key = &certificate.primary_key;
         let details = &certificate.details;
@@ -96,15 +103,32 @@ impl<'a> Candidate<'a> {
             // the newest word of the owner about a name decides
             valid.max_by_key(|s| s.created()).filter(|s| s.typ() != Some(SignatureType::CertRevocation))
         });
-        let newest = direct.chain(named).max_by_key(|s| s.created()).ok_or_else(|| {
+        direct.chain(named).max_by_key(|s| s.created()).ok_or_else(|| {
             SignatureError::KeyUnfit(self.primary_fingerprint(), "no name on it is signed by itself")
-        })?;
-        let created = i64::from(certificate.created_at().as_secs());
-        self.check_expiry(&self.primary_fingerprint(), created, newest, now)?;
-        Ok(newest)
+        })
+    }
+
+    fn primary_end(&self, governing: &Signature) -> Option<i64> {
+        end(self.certificate.created_at().as_secs(), governing)
+    }
+
+    /// When this key ends, in seconds since 1970, though it may sign until then: `Err` where it may not, `Ok(None)`
+    /// where it has no end.
+    pub(crate) fn end(&self) -> Result<Option<i64>, SignatureError> {
+        self.check_fit(i64::MIN)?;
+        let primary = self.primary_end(self.governing()?);
+        let Some(subkey) = self.subkey else { return Ok(primary) };
+        let own = end(subkey.key.created_at().as_secs(), self.binding(subkey)?);
+        Ok([primary, own].into_iter().flatten().min())
     }
 
     fn check_subkey(&self, subkey: &SignedPublicSubKey, now: i64) -> Result<(), SignatureError> {
+        let end = end(subkey.key.created_at().as_secs(), self.binding(subkey)?);
+        check_expiry(&self.fingerprint(), end, now)
+    }
+
+    /// The signature by which the primary key vouches for a subkey that may sign.
+    fn binding(&self, subkey: &'a SignedPublicSubKey) -> Result<&'a Signature, SignatureError> {
         let primary = &self.certificate.primary_key;
         let unfit = |why| SignatureError::KeyUnfit(self.fingerprint(), why);
         let valid: Vec<&Signature> = subkey
@@ -130,22 +154,20 @@ impl<'a> Candidate<'a> {
         if !agrees {
             return Err(unfit("it does not vouch for its primary key"));
         }
-        let created = i64::from(subkey.key.created_at().as_secs());
-        self.check_expiry(&self.fingerprint(), created, binding, now)
+        Ok(binding)
     }
+}
 
-    fn check_expiry(
-        &self,
-        key: &str,
-        created: i64,
-        self_signature: &Signature,
-        now: i64,
-    ) -> Result<(), SignatureError> {
-        let lasts = self_signature.key_expiration_time().map_or(0, |d| i64::from(d.as_secs()));
-        if lasts > 0 && created + lasts <= now {
-            return Err(SignatureError::KeyExpired { key: key.to_owned(), on: date(created + lasts) });
-        }
-        Ok(())
+/// When a key made at `created` ends by this signature of its owner's; zero means never (RFC 9580, 5.2.3.13).
+fn end(created: u32, governing: &Signature) -> Option<i64> {
+    let lasts = governing.key_expiration_time().map_or(0, |d| i64::from(d.as_secs()));
+    (lasts > 0).then(|| i64::from(created) + lasts)
+}
+
+fn check_expiry(key: &str, end: Option<i64>, now: i64) -> Result<(), SignatureError> {
+    match end {
+        Some(end) if end <= now => Err(SignatureError::KeyExpired { key: key.to_owned(), on: date(end) }),
+        _ => Ok(()),
     }
 }
 

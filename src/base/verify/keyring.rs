@@ -6,6 +6,7 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::types::KeyDetails;
 
 use super::error::SignatureError;
+use super::key::Candidate;
 use crate::base::Error;
 use crate::io::read_small;
 
@@ -89,6 +90,18 @@ impl Keyring {
     #[must_use]
     pub fn fingerprints(&self) -> Vec<String> {
         self.keys.iter().map(|k| k.fingerprint().to_string()).collect()
+    }
+
+    /// The keys that end, each with its fingerprint (hexadecimal, lower case) and its last second, since 1970. A key
+    /// lasts as long as the last of its parts that may sign; one that is revoked, or never may, is none of these.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(String, i64)> {
+        let last = |key: &SignedPublicKey| {
+            let ends: Vec<_> = Candidate::all(key).filter_map(|part| part.end().ok()).collect();
+            let end = ends.iter().copied().collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            Some((key.fingerprint().to_string(), end))
+        };
+        self.keys.iter().filter_map(last).collect()
     }
 
     pub(crate) fn keys(&self) -> &[SignedPublicKey] {

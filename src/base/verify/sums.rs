@@ -1,6 +1,7 @@
 //! Lists of digests as `sha256sum` writes them.
 
 use crate::base::Digest;
+use crate::catalog::Release;
 use crate::error::{Classified, ErrorClass};
 use crate::http::is_web_page;
 
@@ -77,6 +78,14 @@ impl Sums {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Digest> {
         self.0.iter().find(|(known, _)| known.strip_prefix("./").unwrap_or(known) == name).map(|(_, d)| *d)
+    }
+
+    /// The releases of a series whose images for Pis are listed, with their digests.
+    pub(crate) fn releases(&self, series: Release) -> impl Iterator<Item = (Release, Digest)> {
+        self.0.iter().filter_map(move |(name, digest)| {
+            let release = Release::of_file(name.strip_prefix("./").unwrap_or(name))?;
+            (release.series() == series).then_some((release, *digest))
+        })
     }
 
     /// The names of some images that are listed, for people.

@@ -2,7 +2,6 @@
 
 mod arguments;
 mod prepare;
-mod scratch;
 mod terminal;
 mod view;
 
@@ -30,13 +29,17 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     };
     let sources = match &prepared {
         Some(prepared) => Source::of_nodes(prepared)?,
-        None => arguments.images.iter().map(|path| Source::of_image(path)).collect::<Result<_, Failure>>()?,
+        None => arguments
+            .images
+            .iter()
+            .map(|path| Source::of_image(path, &bench, session))
+            .collect::<Result<_, Failure>>()?,
     };
     check_names(&sources)?;
     let cabling = prepare::cabling(arguments, &sources)?;
     let mut machines: Vec<(String, Setup)> = Vec::with_capacity(sources.len());
     for (index, (source, adapters)) in sources.iter().zip(cabling).enumerate() {
-        let setup = bench.set_up(index, source, adapters, arguments)?;
+        let setup = bench.set_up(index, source, adapters, arguments, &session.control)?;
         machines.push((source.name.clone(), setup));
     }
     let Some(qemu) = qemu else { return print(arguments, &machines, session) };

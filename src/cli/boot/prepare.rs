@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::arguments::Arguments;
-use super::scratch::{Scratch, private_dir};
 use crate::base::Cache;
+use crate::cli::named::check_there;
 use crate::cli::session::Session;
 use crate::cluster::Node;
 use crate::disk::{FileDevice, Patch, Patched, cut};
@@ -21,7 +21,7 @@ use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
 use crate::opened::Opened;
 use crate::sink::card_overlay;
-use crate::workflow::{Control, Prepared};
+use crate::workflow::{Control, Prepared, Scratch, Warning, image, private_dir};
 
 /// First half of the Ethernet addresses of the Pi 4 (Raspberry Pi Trading's).
 const PI: [u8; 3] = [0xdc, 0xa6, 0x32];
@@ -31,6 +31,8 @@ const UPLINK: [u8; 3] = [0x02, 0x70, 0x69];
 /// Name of the file that says which image a kept card was created from.
 const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
+/// Name of the file with what the kernel of a kept card is started with.
+const COMMAND_LINE: &str = "cmdline.txt";
 
 /// Bytes that are hashed at once.
 const PIECE: u64 = 1 << 20;
@@ -48,20 +50,48 @@ pub(super) struct Source {
     pub name: String,
     guest: Guest,
     files: BootFiles,
-    /// A raw image that is not changed.
+    /// A raw image that is not changed: the one that was named, what that unpacks to, or the base.
     backing: PathBuf,
     patch: Patch,
     len: u64,
     mac: Option<Mac>,
+    origin: Origin,
+}
+
+/// Which image a card is created from.
+struct Origin {
+    /// What its blocks refer to.
+    backing: String,
+    /// What differs from that.
+    changes: String,
+}
+
+impl Origin {
+    fn of(named: &Path, len: u64, patch: &Patch) -> io::Result<Self> {
+        let found = std::fs::metadata(named)?;
+        let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut hasher = Sha256::new();
+        let mut bytes = vec![0; PIECE as usize];
+        for range in patch.ranges().iter().flat_map(|range| cut(range, PIECE)) {
+            let part = &mut bytes[..(range.end - range.start) as usize];
+            patch.apply(range.start, part)?;
+            hasher.update(range.start.to_be_bytes());
+            hasher.update(part);
+        }
+        let backing = format!("{}\nsize {len}\nmodified {}\n", named.display(), modified.as_nanos());
+        Ok(Self { backing, changes: format!("changes {}\n", hex::encode(hasher.finalize())) })
+    }
 }
 
 impl Source {
-    /// An image in a file.
-    pub(super) fn of_image(path: &Path) -> Result<Self, Failure> {
+    /// An image in a file, which is unpacked on the bench where it is not raw.
+    pub(super) fn of_image(path: &Path, bench: &Bench, session: &Session) -> Result<Self, Failure> {
         let booting = || format!("booting {}", path.display());
-        let backing = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
+        check_there(path, session).doing(booting)?;
+        let named = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
+        let backing = image::raw_within(&named, &bench.dir, &session.control).doing(booting)?;
         let image = Opened::open(&backing).doing(booting)?;
-        let source = Self::read(&image, backing, Patch::default(), None).doing(booting)?;
+        let source = Self::read(&image, (named, backing), Patch::default(), None).doing(booting)?;
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name: source.guest.name.clone().unwrap_or_else(stem), ..source })
     }
@@ -74,39 +104,30 @@ impl Source {
             let backing = std::fs::canonicalize(prepared.base().path()).doing(booting)?;
             let device = FileDevice::open(&backing).doing(booting)?;
             let image = Opened::of(Arc::new(Patched::new(device, patch.clone())))?;
-            let source = Self::read(&image, backing, patch, node.mac.map(|mac| mac.0)).doing(booting)?;
+            let source = Self::read(&image, (backing.clone(), backing), patch, node.mac.map(|mac| mac.0))
+                .doing(booting)?;
             Ok(Self { name: node.name.to_string(), ..source })
         };
         prepared.nodes().into_iter().map(source).collect()
     }
 
-    fn read(image: &Opened, backing: PathBuf, patch: Patch, mac: Option<Mac>) -> Result<Self, Failure> {
+    fn read(
+        image: &Opened,
+        (named, backing): (PathBuf, PathBuf),
+        patch: Patch,
+        mac: Option<Mac>,
+    ) -> Result<Self, Failure> {
         let files = BootFiles::read(image)?;
         let guest = Guest::read(image)?;
-        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac })
+        let examining = || format!("examining {}", named.display());
+        let origin = Origin::of(&named, image.len, &patch).doing(examining)?;
+        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac, origin })
     }
 
     /// Its Ethernet address on the cluster's network: its own where that is known, else one that
     /// follows from its name, so that it is the same every time.
     fn mac(&self) -> Mac {
         self.mac.unwrap_or_else(|| address(PI, &self.name))
-    }
-
-    /// Which image a card that is created now is created from.
-    fn origin(&self) -> io::Result<String> {
-        let found = std::fs::metadata(&self.backing)?;
-        let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut hasher = Sha256::new();
-        let mut bytes = vec![0; PIECE as usize];
-        for range in self.patch.ranges().iter().flat_map(|range| cut(range, PIECE)) {
-            let part = &mut bytes[..(range.end - range.start) as usize];
-            self.patch.apply(range.start, part)?;
-            hasher.update(range.start.to_be_bytes());
-            hasher.update(part);
-        }
-        let (path, len) = (self.backing.display(), self.len);
-        let changes = hex::encode(hasher.finalize());
-        Ok(format!("{path}\nsize {len}\nmodified {}\nchanges {changes}\n", modified.as_nanos()))
     }
 }
 
@@ -116,6 +137,18 @@ fn address(head: [u8; 3], name: &str) -> Mac {
     mac[..3].copy_from_slice(&head);
     mac[3..].copy_from_slice(&digest[..3]);
     mac
+}
+
+/// A card that an earlier run kept.
+enum Kept {
+    /// It was created from what would be created now.
+    Same,
+    /// It was created from the same image with other changes, as a card that was written before the description
+    /// changed.
+    Older {
+        /// What its kernel is started with.
+        cmdline: String,
+    },
 }
 
 /// What the adapters of a machine are plugged into, before the sockets have their names.
@@ -201,6 +234,35 @@ impl Bench {
         Ok(Self { dir, sockets, segment: segment.map(Path::to_owned), throw_away })
     }
 
+    /// The card of `source` that is in its folder already, if any.
+    ///
+    /// # Errors
+    /// Where its blocks refer to another image: what is in it would be a mixture of two.
+    fn kept(&self, source: &Source) -> Result<Option<Kept>, Failure> {
+        let dir = self.dir.join(&source.name);
+        let card = dir.join(CARD);
+        if !card.exists() {
+            return Ok(None);
+        }
+        let Origin { backing, changes } = &source.origin;
+        let before = std::fs::read_to_string(dir.join(ORIGIN)).unwrap_or_default();
+        match before.strip_prefix(backing) {
+            Some(same) if same == *changes => Ok(Some(Kept::Same)),
+            Some(_) => {
+                let line = dir.join(COMMAND_LINE);
+                let cmdline =
+                    std::fs::read_to_string(&line).doing(|| format!("reading {}", line.display()))?;
+                Ok(Some(Kept::Older { cmdline }))
+            }
+            None => Err(Failure::refused(format!(
+                "{} was created from a different image than {} is now: remove {} to start over",
+                card.display(),
+                source.name,
+                dir.display()
+            ))),
+        }
+    }
+
     /// The machine for `source`; nothing is written yet.
     pub(super) fn set_up(
         &self,
@@ -208,8 +270,16 @@ impl Bench {
         source: &Source,
         adapters: Vec<(Mac, Plug)>,
         arguments: &Arguments,
+        control: &Control,
     ) -> Result<Setup, Failure> {
         let dir = self.dir.join(&source.name);
+        let cmdline = match self.kept(source)? {
+            Some(Kept::Older { cmdline }) => {
+                control.warn(Warning::KeptCard { node: source.name.clone(), dir: dir.clone() });
+                cmdline
+            }
+            Some(Kept::Same) | None => source.files.cmdline.clone(),
+        };
         let file = |name: &str| dir.join(name);
         let machine = arguments.machine;
         let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
@@ -232,7 +302,7 @@ impl Bench {
                 card: file(CARD),
                 console: self.sockets.path().join(format!("console-{index}")),
             },
-            cmdline: source.files.cmdline.clone(),
+            cmdline,
             adapters: plugged.collect(),
             throw_away: self.throw_away.is_some(),
             processors: processors(),
@@ -245,30 +315,27 @@ impl Bench {
         let dir = self.dir.join(&source.name);
         private_dir(&dir)?;
         let files = &setup.files;
-        write(&files.kernel, &source.files.kernel)?;
+        let kept = self.kept(source)?;
+        // What an older card was started with stays with it.
+        let put = |path: &Path, bytes: &[u8]| match kept {
+            Some(Kept::Older { .. }) if path.exists() => Ok(()),
+            _ => write(path, bytes),
+        };
+        put(&files.kernel, &source.files.kernel)?;
         if let Some((path, initrd)) = files.initrd.as_ref().zip(source.files.initrd.as_ref()) {
-            write(path, initrd)?;
+            put(path, initrd)?;
         }
         if let Some(path) = &files.device_tree {
-            write(path, &source.files.raspi4b_device_tree()?)?;
+            put(path, &source.files.raspi4b_device_tree()?)?;
         }
-        let (origin, now) =
-            (dir.join(ORIGIN), source.origin().doing(|| format!("examining {}", source.backing.display()))?);
-        if files.card.exists() {
-            let before = std::fs::read_to_string(&origin).unwrap_or_default();
-            if before != now {
-                return Err(Failure::refused(format!(
-                    "{} was created from a different image than {} is now: remove {} to start over",
-                    files.card.display(),
-                    source.name,
-                    dir.display()
-                )));
-            }
+        if kept.is_some() {
             return Ok(());
         }
+        write(&dir.join(COMMAND_LINE), source.files.cmdline.as_bytes())?;
         let len = Machine::card_len(source.len)
             .ok_or_else(|| Failure::usage(format!("the image of {} is larger than any card", source.name)))?;
-        write(&origin, now.as_bytes())?;
+        let Origin { backing, changes } = &source.origin;
+        write(&dir.join(ORIGIN), format!("{backing}{changes}").as_bytes())?;
         card_overlay(&files.card, len, &source.backing, source.patch.clone())?;
         Ok(())
     }

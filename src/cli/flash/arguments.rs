@@ -4,24 +4,30 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::cli::description::NodeFlags;
 use crate::workflow::NodeSelector;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Everything on the cards is lost. docs/flashing.md tells what keeps other drives safe."
+    long_about = "Write nodes straight to SD cards.\n\nEverything on the cards is lost. A drive in use is never written, \
+                  you are asked about each by something that is read off it, and what was written is read back past \
+                  every cache. docs/flashing.md says what keeps other drives safe.",
+    after_help = "Examples:\n  \
+                  pibake flash /dev/sdX=1 /dev/sdY=2                        node-1 and node-2, at the same time\n  \
+                  pibake flash /dev/sdX --node node-3                       one card\n  \
+                  pibake flash /dev/sdX --image images/node-1.img.zst       an image that was built before"
 )]
 pub(crate) struct Arguments {
-    /// The drives of the cards: /dev/sdX with --node N, or several as /dev/sdX=N
-    #[arg(required = true, value_name = "DEVICE[=N]")]
+    /// The cards' drives: /dev/sdX with --node N, or several as /dev/sdX=N
+    #[arg(required = true, value_name = "DEVICE[=N]", value_hint = ValueHint::FilePath)]
     pub(super) devices: Vec<Asked>,
     /// The node to write, by number or name; with one DEVICE
     #[arg(long, value_name = "N", conflicts_with = "image")]
     pub(super) node: Option<NodeSelector>,
     /// Write this image of a node, made by pibake build, instead of baking one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) image: Option<PathBuf>,
     /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
     #[arg(long)]
@@ -29,20 +35,20 @@ pub(crate) struct Arguments {
     /// Unmount what a desktop mounted from the cards under /media or /run/media
     #[arg(long)]
     pub(super) unmount: bool,
-    /// Write also to drives that do not look like cards; never to one in use
-    #[arg(long)]
+    /// Also write to drives that do not look like cards; never to one in use
+    #[arg(long, help_heading = "Advanced")]
     pub(super) allow_fixed: bool,
-    /// Write every byte of the image, also what its file systems call free
-    #[arg(long)]
+    /// Write every byte of the image, including what its file systems call free
+    #[arg(long, help_heading = "Advanced")]
     pub(super) full: bool,
     /// Discard or zero the whole card first
-    #[arg(long)]
+    #[arg(long, help_heading = "Advanced")]
     pub(super) wipe: bool,
-    /// Do not read back what was written, but for the first MiB
-    #[arg(long)]
+    /// Do not read back what was written, except the first MiB
+    #[arg(long, help_heading = "Advanced")]
     pub(super) no_verify: bool,
     /// Do not power off the card readers when done
-    #[arg(long)]
+    #[arg(long, help_heading = "Advanced")]
     pub(super) no_eject: bool,
     #[command(flatten)]
     pub(super) flags: NodeFlags,

@@ -40,7 +40,7 @@ fn describe(held: &Held, needed: &Option<u64>) -> String {
     let drive = &held.drive;
     let named = if held.asked == drive.path { String::new() } else { format!(" ({})", held.asked.display()) };
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "not told".into());
-    let needed = needed.map_or(String::new(), |n| format!(" ({} are written)", human_bytes(n)));
+    let needed = needed.map_or(String::new(), |n| format!(" (the image has {})", human_bytes(n)));
     format!(
         "{}{named} becomes {}. Everything on it is lost:\n  model    {}\n  serial   {}\n  size     {}, \
          {} bytes{needed}\n  content  {}\n{}",

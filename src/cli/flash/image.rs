@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use crate::disk::{Patch, ReadAt};
 use crate::error::{Doing, ErrorClass, Failure};
+use crate::firmware;
 use crate::image_path::ImagePath;
 use crate::io::Stamp;
 use crate::node_paths;
-use crate::opened::Opened;
+use crate::opened::{self, Opened};
 use crate::sink::card::Content;
+use crate::workflow::Control;
+use crate::workflow::image::{self, Raw};
 
 /// What every node has that pibake baked; a card without it would come up with the stock password.
 const MARK: &str = node_paths::NODE_ENV;
-/// What is read back from the card and compared.
-const COMPARED: [&str; 6] = [
+/// What is read back from the card and compared, beside the kernel's command line, wherever that is.
+const COMPARED: [&str; 5] = [
     MARK,
     node_paths::HOSTNAME,
     node_paths::KUBEADM,
-    "/boot/firmware/cmdline.txt",
     "/boot/firmware/user-data",
     "/boot/firmware/network-config",
 ];
@@ -26,9 +28,12 @@ const COMPARED: [&str; 6] = [
 /// More than any of them has that pibake baked.
 const COMPARED_MAX: u64 = 1 << 20;
 
-/// A raw image of a node.
+/// An image of a node.
 pub(super) struct Image {
+    /// As it was named.
     path: PathBuf,
+    /// Its bytes.
+    raw: Raw,
     len: u64,
     node: String,
     files: Vec<(ImagePath, Vec<u8>)>,
@@ -36,10 +41,11 @@ pub(super) struct Image {
 }
 
 /// Opens the image of a node.
-pub(super) fn open(path: &Path) -> Result<Image, Failure> {
+pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
     let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
-    let image = Opened::open(path).doing(opening)?;
+    let raw = image::raw(path, control).doing(opening)?;
+    let image = Opened::open(raw.path()).doing(opening)?;
     let mut files = Vec::new();
     for name in COMPARED {
         let name = ImagePath::new(name)?;
@@ -59,7 +65,22 @@ pub(super) fn open(path: &Path) -> Result<Image, Failure> {
         )));
     }
     let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
-    Ok(Image { path: path.to_owned(), len: image.len, node, files, seen })
+    for line in command_lines(&image).doing(opening)? {
+        let name = ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?;
+        if let Some(content) = read(&image, &name).doing(opening)? {
+            files.push((name, content));
+        }
+    }
+    Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
+}
+
+/// The files on the boot partition that the firmware may take the kernel's command line from.
+fn command_lines(image: &Opened) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
+    firmware::command_lines(&|path| {
+        let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
+        // what is no path is no file
+        path.map_or(Ok(None), |path| read(image, &path))
+    })
 }
 
 fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
@@ -67,8 +88,9 @@ fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::open
 }
 
 impl Image {
+    /// The raw file that its bytes are in.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.raw.path()
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -104,5 +126,52 @@ impl Image {
                 }
             };
         Content { patch: Patch::default(), proof: Box::new(proof), still: Box::new(still) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use support::images::{Spec, put};
+    use support::{run, tool};
+
+    use super::*;
+    use crate::disk::FileDevice;
+
+    /// A node's image with a kernel's command line below `prefix`, and config.txt as it says so.
+    fn node(dir: &Path, prefix: &str, line: &str) -> PathBuf {
+        fs::create_dir(dir).unwrap();
+        let root = dir.join("root");
+        put(&root.join("etc/pibake/node.env"), "NODE_NAME='node-2'\n");
+        put(&root.join("etc/hostname"), "node-2\n");
+        let (image, _) = Spec { ext4_mib: 16, ..Spec::default() }.make_from(dir, &root);
+        put(&dir.join("config.txt"), &format!("os_prefix={prefix}\n[tryboot]\nos_prefix=new/\n"));
+        put(&dir.join("cmdline.txt"), line);
+        let place = format!("{}@@1M", image.display());
+        run(tool("mdel", "mtools").args(["-i", &place, "::cmdline.txt"]));
+        if !prefix.is_empty() {
+            run(tool("mmd", "mtools").args(["-i", &place, &format!("::{}", prefix.trim_end_matches('/'))]));
+        }
+        run(tool("mcopy", "mtools").args(["-o", "-i", &place]).arg(dir.join("config.txt")).arg("::"));
+        let target = format!("::{prefix}cmdline.txt");
+        run(tool("mcopy", "mtools").args(["-i", &place]).arg(dir.join("cmdline.txt")).arg(target));
+        image
+    }
+
+    #[test]
+    fn the_command_line_is_compared_wherever_the_firmware_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (number, prefix) in ["", "current/"].into_iter().enumerate() {
+            let make =
+                |name: &str, line: &str| node(&dir.path().join(format!("{name}{number}")), prefix, line);
+            let (image, other) = (make("a", "quiet\n"), make("b", "splash\n"));
+            let opened = open(&image, &Control::default()).unwrap();
+            assert_eq!(opened.name(), "node-2");
+            let prove = |card: &Path| (opened.content().proof)(Arc::new(FileDevice::open(card).unwrap()));
+            assert!(prove(&image).is_ok());
+            let told = prove(&other).unwrap_err().to_string();
+            assert!(told.contains(&format!("/boot/firmware/{prefix}cmdline.txt")), "{told}");
+        }
     }
 }

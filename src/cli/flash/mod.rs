@@ -10,6 +10,8 @@ mod whose;
 
 use std::sync::Arc;
 
+use super::named::check_there;
+use super::next::{self, Reach};
 use super::session::Session;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
@@ -22,8 +24,12 @@ use targets::{Choice, Held, Job};
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let control = &session.control;
+    targets::check_there(&arguments.devices)?;
     let job = match &arguments.image {
-        Some(path) => Job::Image(image::open(path)?),
+        Some(path) => {
+            check_there(path, session).doing(|| format!("opening the image {}", path.display()))?;
+            Job::Image(Box::new(image::open(path, &session.control)?))
+        }
         None => Job::Nodes(Box::new(chosen(arguments, session)?)),
     };
     let machine = Machine::this();
@@ -42,19 +48,29 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     session.listen()?;
     let options = Options { verify: !arguments.no_verify, full: arguments.full, wipe: arguments.wipe };
     let flash = Flash::new(held.iter().map(Held::target).collect(), options, control.cancel());
+    let reach = match &job {
+        Job::Nodes(chosen) => Reach::of(chosen.project(), &chosen.nodes()),
+        Job::Image(_) => None,
+    };
     let mut outcomes = match job {
         Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), session.progress()),
         Job::Nodes(chosen) => nodes(flash, *chosen, arguments, session)?,
     };
     outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
     let off = leave(&machine, held, &outcomes, arguments.no_eject);
-    report::report(&outcomes, &off, session)
+    report::report(&outcomes, &off, session)?;
+    if let Some(reach) = reach {
+        next::tell(&reach.after_flash(), session);
+    }
+    Ok(())
 }
 
 /// The nodes that the cards are to become.
 fn chosen(arguments: &Arguments, session: &Session) -> Result<Chosen, Failure> {
     let asked = arguments.devices.iter().map(|asked| targets::selector(asked, arguments).cloned());
-    arguments.flags.choose(&asked.collect::<Result<Vec<_>, Failure>>()?, session)
+    let chosen = arguments.flags.choose(&asked.collect::<Result<Vec<_>, Failure>>()?, session)?;
+    chosen.warn_of_loss()?;
+    Ok(chosen)
 }
 
 fn nodes(

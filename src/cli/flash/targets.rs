@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,11 @@ use std::time::Duration;
 use super::arguments::{Arguments, Asked};
 use super::image::Image;
 use super::whose::whose;
+use crate::cluster::ImageSize;
 use crate::drives::linux::{Found, Machine, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Doing, Failure};
+use crate::io::shell_word;
 use crate::sink::card::{DriveCard, Target};
 use crate::workflow::{Chosen, Control, NodeSelector, Warning};
 
@@ -26,14 +27,14 @@ const PATIENCE: u32 = 8;
 /// What is written.
 pub(super) enum Job {
     Nodes(Box<Chosen>),
-    Image(Image),
+    Image(Box<Image>),
 }
 
 impl Job {
     /// Bytes that a card must have, where that is known already.
     pub(super) fn needed(&self) -> Option<u64> {
         match self {
-            Self::Nodes(_) => None,
+            Self::Nodes(chosen) => chosen.project().cluster.image.size.map(ImageSize::bytes),
             Self::Image(image) => Some(image.len()),
         }
     }
@@ -165,12 +166,15 @@ impl Choice<'_> {
             found = self.find(path)?;
         }
         let shown = path.display();
+        if matches!(found, Found::Missing) {
+            return Err(Failure::usage(format!("{shown} does not exist; pibake drives lists the drives")));
+        }
         Err(Failure::refused(match found {
             Found::Drive(drive, _) => return self.permitted(path, *drive),
             Found::Partition { drive } => {
                 format!("{shown} is a partition: a card is written as a whole, {}", drive.display())
             }
-            Found::Missing => format!("{shown} does not exist; pibake drives lists what does"),
+            Found::Missing => format!("{shown} has gone away"),
             Found::Other(what) => {
                 format!("{shown} is {what}, not a drive; images are written by pibake build")
             }
@@ -200,6 +204,23 @@ impl Choice<'_> {
     }
 }
 
+/// Refuses devices that are not there, before anything is asked about them.
+pub(super) fn check_there(devices: &[Asked]) -> Result<(), Failure> {
+    let missing = |path: &Path| {
+        std::fs::metadata(path)
+            .is_err_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    };
+    let Some(Asked { path, .. }) = devices.iter().find(|asked| missing(&asked.path)) else { return Ok(()) };
+    let shown = path.display();
+    Err(Failure::usage(match path.components().count() {
+        1 => format!(
+            "there is no drive {shown} in this folder: name a card's drive and its node as in /dev/sdX={shown}; pibake \
+             drives lists the drives"
+        ),
+        _ => format!("{shown} does not exist; pibake drives lists the drives"),
+    }))
+}
+
 /// The node that a card is to become, as it was typed.
 pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
     match (&asked.node, &arguments.node) {
@@ -224,7 +245,7 @@ fn open(drive: &Drive) -> Result<DriveCard, Failure> {
             "{shown} is held by another program or by the kernel: close what uses it"
         )),
         io::ErrorKind::PermissionDenied => {
-            Failure::of_io(e, format!("opening {shown} for writing; {}", who_may(path)))
+            Failure::of_io(e, format!("{} may not write to {shown}; {}", user(), again()))
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             Failure::refused(format!("{shown} is read-only (the lock switch of an SD card?)"))
@@ -233,26 +254,33 @@ fn open(drive: &Drive) -> Result<DriveCard, Failure> {
     })
 }
 
-/// Who may write to the drive at `path`, and how to become one of them.
-fn who_may(path: &Path) -> String {
-    let rule = "or a udev rule with TAG+=\"uaccess\" gives it to whoever sits at the screen";
-    let group = std::fs::metadata(path).ok().filter(|m| m.mode() & 0o020 != 0).and_then(|m| group(m.gid()));
-    match group {
-        Some(group) => format!(
-            "members of the group {group} may: sudo usermod -aG {group} \"$USER\", then log in again; {rule}"
-        ),
-        None => format!("root may; {rule}"),
-    }
+/// Who this program runs as.
+fn user() -> String {
+    std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "this user".to_owned())
 }
 
-fn group(id: u32) -> Option<String> {
-    let text = std::fs::read_to_string("/etc/group").ok()?;
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
-    })
+/// What to type so that the drive may be written: the same, as root. sudo looks for programs in places of its own,
+/// so this one is named by its path. What is made belongs to the user all the same.
+fn again() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "pibake".into());
+    let words = std::env::args_os().skip(1).map(|word| shell_word(Path::new(&word)));
+    let kept: Vec<&str> = PASSED_ON
+        .into_iter()
+        .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        .collect();
+    let keep = if kept.is_empty() { String::new() } else { format!("--preserve-env={} ", kept.join(",")) };
+    let words: Vec<String> = words.collect();
+    format!("type: sudo {keep}{} {}", shell_word(&program), words.join(" "))
 }
+
+/// What a run as root needs of the user's environment, and sudo takes away.
+const PASSED_ON: [&str; 5] = [
+    "PIBAKE_WIFI_PASSWORD",
+    "PIBAKE_LOGIN_PASSWORD",
+    "PIBAKE_PROXY_PASSWORD",
+    "XDG_CACHE_HOME",
+    "SOURCE_DATE_EPOCH",
+];
 
 #[cfg(test)]
 mod tests {

@@ -3,18 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::cli::baked::baked;
+use crate::cli::json::Baked;
 use crate::identity::Identity;
 use crate::opened::Opened;
 
-/// Where pibake writes who a node is, and where the certificate of its cluster is: baked for node-1,
-/// and put there by `kubeadm join` on the others.
-const NODE: &str = "/etc/pibake/node.env";
+/// Where the certificate of a node's cluster is: baked for node-1, and put there by `kubeadm join` on the others.
 const AUTHORITY: &str = "/etc/kubernetes/pki/ca.crt";
 /// What a node that has not joined yet knows the authority by.
 const KUBEADM: &str = "/etc/pibake/kubeadm.yaml";
-/// The line of [`NODE`] with the name.
-const NAME: &str = "NODE_NAME=";
-
 /// Longest file that is read of a card, in bytes.
 const LONGEST: u64 = 1 << 20;
 /// Longest name of a node that is shown.
@@ -29,13 +26,18 @@ pub(super) fn whose(path: &Path, ours: Option<&Identity>) -> Option<String> {
 
 fn look(path: &Path, ours: Option<&Identity>) -> Option<String> {
     let card = Opened::open(path).ok()?;
-    let node = text(&card, NODE)?;
-    let name = node.lines().find_map(|line| line.strip_prefix(NAME))?.trim().trim_matches(['\'', '"']);
+    let Baked { node: name, ca_hash, .. } = baked(&card).ok()??;
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let name = if is_name && (1..=NAME_MAX).contains(&name.len()) { name } else { "a node" };
+    let name = if is_name && (1..=NAME_MAX).contains(&name.len()) { name.as_str() } else { "a node" };
     let Some(ours) = ours else { return Some(format!("{name} of a cluster")) };
-    let same = text(&card, AUTHORITY).is_some_and(|pem| pem.trim() == ours.ca_certificate.trim())
-        || text(&card, KUBEADM).is_some_and(|yaml| yaml.contains(&ours.ca_hash));
+    // cards of older versions do not say it themselves
+    let same = ca_hash.map_or_else(
+        || {
+            text(&card, AUTHORITY).is_some_and(|pem| pem.trim() == ours.ca_certificate.trim())
+                || text(&card, KUBEADM).is_some_and(|yaml| yaml.contains(&ours.ca_hash))
+        },
+        |hash| hash == ours.ca_hash,
+    );
     Some(match same {
         true => format!("{name} of this cluster ({})", ours.cluster),
         false => format!("{name} of another cluster"),

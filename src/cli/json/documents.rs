@@ -19,15 +19,17 @@ pub(crate) struct Initialized {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub base: Base,
+    pub image: PlannedImage,
     pub software: Option<Versions>,
     pub nodes: Vec<Member>,
     pub preload: Option<Preload>,
+    pub internet: Internet,
+    pub login: Login,
 }
 
 /// What is baked in so that nodes need not fetch it. No node is there as long as that is not known.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Preload {
-    pub free_bytes: Option<u64>,
     pub nodes: Vec<Preloaded>,
 }
 
@@ -40,6 +42,34 @@ pub(crate) struct Preloaded {
     pub images: usize,
     pub image_bytes: u64,
     pub needed_bytes: u64,
+}
+
+/// How the nodes get to the internet, and what is open from there.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Internet {
+    pub by: String,
+    pub interface: String,
+    pub ssid: Option<String>,
+    pub address: Option<String>,
+    pub open: Vec<String>,
+}
+
+/// Who may log in.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Login {
+    pub user: String,
+    pub ssh_keys: u64,
+    pub made_key: Option<String>,
+    pub made_key_base64: Option<String>,
+    pub password: bool,
+    pub ssh_password: bool,
+}
+
+/// What each node's image will be like, as far as that is known.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PlannedImage {
+    pub bytes: Option<u64>,
+    pub free_bytes: Option<u64>,
 }
 
 /// The image that nodes are made of.
@@ -103,6 +133,7 @@ pub(crate) struct PlannedChange {
     pub mode: Option<String>,
     pub bytes: Option<u64>,
     pub secret: bool,
+    pub why: Option<String>,
 }
 
 /// `pibake plan --node N PATH`
@@ -179,9 +210,24 @@ pub(crate) struct Card {
 /// `pibake inspect IMAGE`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Inspected {
+    pub baked: Option<Baked>,
     pub scheme: String,
     pub bytes: u64,
     pub partitions: Vec<Partition>,
+}
+
+/// The node that an image is of, as it says itself.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Baked {
+    pub node: String,
+    pub role: Option<String>,
+    pub address: Option<String>,
+    pub cluster: Option<String>,
+    pub ca_hash: Option<String>,
+    pub kubernetes: Option<String>,
+    pub containerd: Option<String>,
+    pub pibake: Option<String>,
+    pub built: Option<String>,
 }
 
 /// A partition of an image.
@@ -225,7 +271,31 @@ pub(crate) struct Printed {
 /// `pibake logs`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Logs {
+    pub summary: String,
+    pub status: Option<FirstBootStatus>,
     pub logs: Vec<Log>,
+}
+
+/// Where the first boot stood when the power went.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FirstBootStatus {
+    pub node: String,
+    pub role: Option<String>,
+    pub state: String,
+    pub starts: Option<u64>,
+    pub attempt: Option<u64>,
+    pub updated: Option<String>,
+    pub message: Option<String>,
+    pub steps: Vec<StageStatus>,
+}
+
+/// A stage of the first boot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StageStatus {
+    pub number: u64,
+    pub stage: String,
+    pub state: String,
+    pub ended: Option<String>,
 }
 
 /// What the first boot wrote.
@@ -313,6 +383,84 @@ pub(crate) struct TokenChanged {
     pub token_id: String,
     pub done: bool,
     pub commands: Vec<String>,
+}
+
+/// `pibake kubeconfig`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Kubeconfig {
+    pub context: String,
+    pub server: String,
+    pub tls_server_name: Option<String>,
+    pub text: Option<String>,
+    pub merged: bool,
+}
+
+/// `pibake status`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// How a node is.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct NodeStatus {
+    pub node: String,
+    pub role: String,
+    pub address: String,
+    pub reached: bool,
+    pub first_boot: Option<FirstBoot>,
+    pub ready: Option<bool>,
+    pub kubelet: Option<String>,
+    pub certificates: Option<Certificates>,
+    pub card: Option<CardStatus>,
+    pub read_only: Option<bool>,
+    pub disk_bytes: Option<u64>,
+    pub disk_free_bytes: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    pub memory_available_bytes: Option<u64>,
+    pub advice: Vec<String>,
+}
+
+/// Where a first boot stands.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FirstBoot {
+    pub state: String,
+    pub stage: String,
+    pub message: String,
+}
+
+/// How a node's certificates are.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Certificates {
+    pub state: String,
+    pub message: String,
+    pub first: Option<String>,
+    pub ends: Option<String>,
+}
+
+/// How a node's card is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CardStatus {
+    pub state: String,
+    pub errors: u64,
+    pub message: String,
+}
+
+/// `pibake backup`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct BackedUp {
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub etcd_bytes: u64,
+}
+
+/// `pibake remove`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Removed {
+    pub node: String,
+    pub drained: bool,
+    pub reset: bool,
+    pub advice: Vec<String>,
 }
 
 /// `pibake completions`

@@ -26,7 +26,7 @@ use crate::error::{DoingAs, ErrorClass, Failure, causes};
 use crate::workflow;
 
 /// The form of the documents. It changes when a field is removed or means something else; not for one more.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// A document as it is printed.
 #[derive(Serialize)]
@@ -60,11 +60,17 @@ impl From<&workflow::Warning> for Warning {
             workflow::Warning::Project(project::Warning::Readable { .. }) => "readable-secret",
             workflow::Warning::Project(project::Warning::Cluster(warning)) => match warning {
                 cluster::Warning::NoRadio { .. } => "no-wifi",
+                cluster::Warning::UnknownKubernetes { .. } => "unknown-kubernetes",
                 cluster::Warning::NoCountry => "no-wifi-country",
                 cluster::Warning::Overlap { .. } => "network-overlap",
             },
+            workflow::Warning::OutOfSupport(_) => "out-of-support",
+            workflow::Warning::KeyEnds { .. } => "key-expires",
+            workflow::Warning::AuthorityEnds { .. } => "ca-expires",
             workflow::Warning::BeginsAnew(_) => "cluster-starts-over",
+            workflow::Warning::Empties => "cluster-emptied",
             workflow::Warning::BaseInUse { .. } => "used-base-image",
+            workflow::Warning::KeptCard { .. } => "kept-card",
             workflow::Warning::OthersImage { .. } => "other-cluster-image",
             workflow::Warning::NoModes { .. } => "no-file-modes",
             workflow::Warning::LargeSectors { .. } => "large-sectors",

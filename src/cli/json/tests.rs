@@ -190,6 +190,18 @@ fn check<T: Serialize + DeserializeOwned>(heading: &str) {
     assert_eq!(serde_json::to_value(Document { common, own: &own }).unwrap(), example, "{heading}");
 }
 
+/// The same for the lines of `--progress json`.
+fn check_progress() {
+    use crate::ui::events::Event;
+
+    let text = section("Progress");
+    assert_eq!(differences(&fields_of::<Event>(), &described(text)), [""; 0]);
+    let (_, example) = text.split_once("```json\n").unwrap();
+    let example: Value = serde_json::from_str(example.split("```").next().unwrap()).unwrap();
+    let event: Event = serde_json::from_value(example.clone()).unwrap();
+    assert_eq!(serde_json::to_value(event).unwrap(), example);
+}
+
 #[test]
 fn every_field_is_described_and_every_description_is_of_a_field() {
     let common = PAGE.split("\n## ").next().unwrap();
@@ -212,9 +224,14 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Vendored>("`vendor`");
     check::<Tokens>("`token list`");
     check::<TokenChanged>("`token new`, `token revoke`");
+    check::<Kubeconfig>("`kubeconfig`");
+    check::<Status>("`status`");
+    check::<BackedUp>("`backup`");
+    check::<Removed>("`remove`");
     check::<Completions>("`completions`");
+    check_progress();
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 19);
+    assert_eq!(PAGE.matches("\n## `").count(), 23);
 }
 
 #[test]

@@ -6,12 +6,14 @@ mod networks;
 use std::collections::BTreeMap;
 
 use super::problem::Problem;
-use super::{Cluster, Node, Role, plan};
+use super::{Cluster, Node, Role, plan, platform};
+use crate::catalog::Spec;
 
 /// Everything that does not go together, in no order that matters.
 pub(super) fn problems(cluster: &Cluster) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut report = |key: &str, message: String| found.push(cluster.origins.problem(key, message));
+    base(cluster, &mut report);
     roles(&cluster.nodes, &mut report);
     addresses(cluster, &mut report);
     duplicates(&cluster.nodes, &mut report);
@@ -21,6 +23,20 @@ pub(super) fn problems(cluster: &Cluster) -> Vec<Problem> {
     connectivity::ports(cluster, &mut report);
     connectivity::routers(cluster, &mut report);
     found
+}
+
+/// What an image is may be seen in it; that of a release is large, and is not fetched to be refused then.
+fn base(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
+    if let Spec::Release(release) = cluster.base.image
+        && cluster.stated_platform().is_none()
+    {
+        let message = format!(
+            "Ubuntu {release} is unknown to this version of pibake, which knows {}: take one of these, or set \
+             base.platform to the one that it is most like",
+            platform::names()
+        );
+        report("base.image", message);
+    }
 }
 
 fn roles(nodes: &[Node], report: &mut impl FnMut(&str, String)) {

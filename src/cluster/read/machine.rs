@@ -8,7 +8,7 @@ use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    Access, BaseImage, Image, Password, Platform, authorized_key, check, defaults, login, platform,
+    Access, BaseImage, Image, Password, Platform, Upgrade, authorized_key, check, defaults, login, platform,
 };
 use crate::io::read_small;
 use crate::registry::{self, Reference};
@@ -40,6 +40,7 @@ pub(super) fn access(
     let hash = table.read("password-hash", |t| check::password_hash(t).map(Password::Hash));
     let ssh_password = table.flag("ssh-password", false);
     let token_ttl = table.read("token-ttl", str::parse);
+    let admin_ttl = table.read("admin-ttl", str::parse);
     table.finish();
     let is_set = |key: &str| document.is_set(&format!("access.{key}"));
     if is_set("password") && is_set("password-hash") {
@@ -54,6 +55,7 @@ pub(super) fn access(
         password: password.or(hash),
         ssh_password,
         token_ttl: token_ttl.unwrap_or(defaults::TOKEN_TTL),
+        admin_ttl: admin_ttl.unwrap_or(defaults::ADMIN_TTL),
     }
 }
 
@@ -83,6 +85,7 @@ pub(super) fn base(
     let mut table = root.table("base");
     let image = table.read("image", |text| base_image(dir, text.trim()));
     let mirror = table.read("mirror", |t| check::web_address(t, &[]));
+    let old_mirror = table.read("old-mirror", |t| check::web_address(t, &[]));
     let sha256 = table.read("sha256", check::sha256);
     let keyring = table.text("keyring").and_then(|f| existing(f, dir, false));
     let platform = table.read("platform", |text| {
@@ -103,7 +106,7 @@ pub(super) fn base(
     };
     // the digest is that of the image which stands beside it, not of another one named by a flag
     let sha256 = sha256.filter(|_| image == described);
-    BaseImage { image, mirror, sha256, keyring, platform, kernel_arguments }
+    BaseImage { image, mirror, old_mirror, sha256, keyring, platform, kernel_arguments }
 }
 
 /// A path goes from the description's directory, all else stays as it is.
@@ -115,13 +118,25 @@ fn base_image(dir: &Path, text: &str) -> Result<Spec, InvalidSpec> {
     }
 }
 
+pub(super) fn upgrade(root: &mut Table<'_, '_>) -> Upgrade {
+    let mut table = root.table("system");
+    let choices = [Upgrade::Security, Upgrade::All, Upgrade::None].map(|choice| (choice.as_str(), choice));
+    let upgrade = table.choose("upgrade", &choices).unwrap_or_default();
+    table.finish();
+    upgrade
+}
+
 pub(super) fn image(root: &mut Table<'_, '_>, document: &Document<'_>, overrides: &Overrides) -> Image {
     let mut table = root.table("image");
+    let size = table.read("size", str::parse);
     let described = table.flag("preload", false);
     let preload_images = table.read_each("preload-images", |text| {
         registry::image(text)?.parse::<Reference>().map_err(|fault| fault.to_string())
     });
     table.finish();
+    if overrides.image_size.is_some() {
+        document.flag("image.size", "--image-size");
+    }
     let preload = described || overrides.preload;
     let is_set = |key: &str| document.is_set(&format!("image.{key}"));
     if is_set("preload-images") && !is_set("preload") && !preload {
@@ -130,7 +145,7 @@ pub(super) fn image(root: &mut Table<'_, '_>, document: &Document<'_>, overrides
     if overrides.preload {
         document.flag("image.preload", "--preload");
     }
-    Image { preload, preload_images }
+    Image { size: overrides.image_size.or(size), preload, preload_images }
 }
 
 pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {

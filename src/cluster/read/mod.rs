@@ -45,7 +45,9 @@ impl Cluster {
         // What one part says is compared with the others only once each is sound by itself.
         match consistency::problems(&cluster) {
             problems if problems.is_empty() => Ok(cluster),
-            problems => Err(Error::Invalid(problems)),
+            problems => {
+                Err(Error::Invalid(problems.into_iter().map(|problem| problem.shown_in(text)).collect()))
+            }
         }
     }
 }
@@ -59,7 +61,17 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {
     let message = "is not UTF-8: save the file in that encoding. A radio network whose name is not UTF-8 \
                    cannot be described: rename it";
     let origin = Origin::File { file: path.display().to_string(), line, column };
-    Error::Invalid(vec![Problem { origin, key: String::new(), message: message.to_owned() }])
+    Error::Invalid(vec![Problem { origin, key: String::new(), message: message.to_owned(), excerpt: None }])
+}
+
+/// The keys of each table that reading `text` asks for.
+#[cfg(test)]
+pub(super) fn known_keys(
+    text: &str,
+) -> std::collections::BTreeMap<String, std::collections::BTreeSet<String>> {
+    let document = Document::new("pibake.toml", text);
+    read(&document, Path::new(""), &Overrides::default());
+    document.known_keys()
 }
 
 fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
@@ -69,10 +81,11 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let addresses = network::addresses(&mut root, document);
     let nodes = nodes::nodes(&mut root, document, overrides, &addresses);
     let network = network::network(addresses, document, &nodes, dir, &overrides.passwords);
-    let kubernetes = software::kubernetes(&mut root, nodes.len());
+    let kubernetes = software::kubernetes(&mut root, document, dir, nodes.len());
     let access = machine::access(&mut root, document, dir, &overrides.passwords);
     let sources = software::sources(&mut root, dir, &overrides.passwords);
     let base = machine::base(&mut root, document, dir, overrides);
+    let upgrade = machine::upgrade(&mut root);
     let image = machine::image(&mut root, document, overrides);
     let overlays = machine::overlays(&mut root, dir);
     let cloud_init_extra = machine::cloud_init_extra(&mut root, dir);
@@ -86,6 +99,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
         access,
         sources,
         base,
+        upgrade,
         image,
         overlays,
         cloud_init_extra,

@@ -4,26 +4,45 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::passwords::{self, Passwords};
-use super::values::existing;
-use crate::cluster::toml::Table;
+use super::values::{existing, path};
+use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    AptSource, Cgroup, Fingerprint, Flannel, ImageLayout, Kubernetes, Proxy, ProxyUrl, Sources, check,
-    defaults, software,
+    AptSource, Cgroup, ContainerdSource, Fingerprint, Flannel, ImageLayout, Kubernetes, NetworkPlugin, Proxy,
+    ProxyUrl, Sources, check, defaults, minors, software,
 };
 use crate::registry;
 
-pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
+pub(super) fn kubernetes(
+    root: &mut Table<'_, '_>,
+    document: &Document<'_>,
+    dir: &Path,
+    nodes: usize,
+) -> Kubernetes {
     let mut table = root.table("kubernetes");
-    let version = table.read("version", |text| software::check_kubernetes(text.parse()?));
+    let version = table.read("version", |text| minors::check(text.parse()?));
     let pods = table.read("pods", check::network);
     let services = table.read("services", check::network);
     let containerd = table.read("containerd", |text| {
         let form = |_| "must be a version such as \"1.7\" or \"2.1\"".to_owned();
         software::check_containerd(text.parse().map_err(form)?)
     });
+    let sources = [ContainerdSource::Distribution, ContainerdSource::Docker].map(|s| (s.as_str(), s));
+    let containerd_from = table.choose("containerd-from", &sources);
     let pause_image = table.read("pause-image", registry::image);
     let cgroup = table.choose("cgroup", &[("v1", Cgroup::V1), ("v2", Cgroup::V2)]);
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
+    let manifests = table.read_each("manifests", |text| {
+        let path = path(dir, text);
+        match std::fs::metadata(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(format!("reading {}: {error}", path.display())),
+        }
+    });
+    let mut network = table.table("network");
+    let plugin =
+        network.choose("plugin", &[("flannel", NetworkPlugin::Flannel), ("none", NetworkPlugin::None)]);
+    let plugin = plugin.unwrap_or(NetworkPlugin::Flannel);
+    network.finish();
     let mut flannel = table.table("flannel");
     let mut image =
         |key, default: &str| flannel.read(key, registry::image).unwrap_or_else(|| default.to_owned());
@@ -33,15 +52,23 @@ pub(super) fn kubernetes(root: &mut Table<'_, '_>, nodes: usize) -> Kubernetes {
     };
     flannel.finish();
     table.finish();
+    for key in ["kubernetes.flannel.image", "kubernetes.flannel.cni-plugin-image"] {
+        if plugin == NetworkPlugin::None && document.is_set(key) {
+            document.report(key, "does nothing without flannel, and kubernetes.network.plugin is \"none\"");
+        }
+    }
     Kubernetes {
         version,
         pods: pods.unwrap_or(defaults::PODS),
         services: services.unwrap_or(defaults::SERVICES),
         containerd,
+        containerd_from,
         pause_image,
         cgroup,
         schedule_on_control_plane,
+        plugin,
         flannel: images,
+        manifests,
     }
 }
 

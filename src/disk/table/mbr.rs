@@ -38,6 +38,52 @@ pub(super) fn is_protective(sector: &[u8; SECTOR as usize]) -> bool {
     entries(sector).any(|(_, entry)| entry.kind == PROTECTIVE)
 }
 
+/// Whether other entries are used beside the one that says that a GPT follows.
+pub(super) fn is_hybrid(sector: &[u8; SECTOR as usize]) -> bool {
+    entries(sector).any(|(_, entry)| entry.kind != PROTECTIVE && entry.kind != UNUSED)
+}
+
+/// Whether an entry stands for the partitions that lie in it, for DOS, Windows or Linux.
+pub(super) fn is_extended(sector: &[u8; SECTOR as usize], number: u32) -> bool {
+    entries(sector).any(|(n, entry)| n == number && [0x05, 0x0f, 0x85].contains(&entry.kind))
+}
+
+/// Makes the partition of entry `number` end before sector `end`, or as far as 32 bits reach; it never
+/// becomes shorter. Returns where it ends.
+pub(super) fn set_end(sector: &mut [u8; SECTOR as usize], number: u32, end: u64) -> u64 {
+    let Some((_, Entry { first, sectors, .. })) = entries(sector).find(|(n, _)| *n == number) else {
+        return end;
+    };
+    let wanted = end.saturating_sub(first.into());
+    let sectors = u32::try_from(wanted).unwrap_or(u32::MAX).max(sectors);
+    let end = u64::from(first) + u64::from(sectors);
+    let raw = &mut sector[ENTRIES + ENTRY_LEN * (number as usize - 1)..][..ENTRY_LEN];
+    raw[5..8].copy_from_slice(&by_cylinder(end - 1));
+    raw[12..16].copy_from_slice(&sectors.to_le_bytes());
+    end
+}
+
+/// Makes the entry that says that a GPT follows cover a disk of this many sectors.
+pub(super) fn set_protected(sector: &mut [u8; SECTOR as usize], sectors: u64) {
+    let found = entries(sector).find(|(_, entry)| entry.kind == PROTECTIVE).map(|(number, _)| number);
+    if let Some(number) = found {
+        set_end(sector, number, sectors);
+    }
+}
+
+/// A sector by cylinder, head and sector, on the disk of 255 heads and 63 sectors that sfdisk takes for
+/// granted; those beyond its 1024 cylinders are all the same.
+fn by_cylinder(sector: u64) -> [u8; 3] {
+    let (track, cylinder) = (sector / 63, sector / 63 / 255);
+    match u16::try_from(cylinder) {
+        Ok(cylinder) if cylinder < 1024 => {
+            let [low, high] = cylinder.to_le_bytes();
+            [(track % 255) as u8, (sector % 63 + 1) as u8 | high << 6, low]
+        }
+        _ => [0xfe, 0xff, 0xff],
+    }
+}
+
 /// The partitions of the table in `sector`, whose signature has been checked. Logical partitions,
 /// which lie in chains within an extended one, are left out: no Pi image has any. An entry is used
 /// if it has a type and at least one sector; Linux, too, makes no partition of one without sectors.
@@ -63,4 +109,36 @@ pub(super) fn read(sector: &[u8; SECTOR as usize]) -> Result<Vec<Partition>, Tab
         },
     });
     Ok(partitions.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sectors_by_cylinder_are_those_of_sfdisk() {
+        for (sector, bytes) in [
+            (0, [0, 1, 0]),
+            (63, [1, 1, 0]),
+            // the second MiB, where sfdisk puts a first partition
+            (2048, [32, 33, 0]),
+            (255 * 63 * 256, [0, 0x41, 0]),
+            (255 * 63 * 1024 - 1, [254, 0xff, 0xff]),
+            (255 * 63 * 1024, [0xfe, 0xff, 0xff]),
+            (u64::from(u32::MAX), [0xfe, 0xff, 0xff]),
+        ] {
+            assert_eq!(by_cylinder(sector), bytes, "sector {sector}");
+        }
+    }
+
+    #[test]
+    fn an_entry_ends_where_it_is_told_and_never_earlier() {
+        let mut sector = [0; SECTOR as usize];
+        sector[446 + 16 + 4] = 0x83;
+        sector[446 + 16 + 8..446 + 16 + 16].copy_from_slice(&[0, 8, 0, 0, 0, 8, 0, 0]);
+        assert_eq!(set_end(&mut sector, 2, 100), 4096);
+        assert_eq!(set_end(&mut sector, 2, 10_000), 10_000);
+        assert_eq!(sector[446 + 16 + 12..446 + 16 + 16], (10_000_u32 - 2048).to_le_bytes());
+        assert_eq!(set_end(&mut sector, 2, 1 << 40), 2048 + u64::from(u32::MAX));
+    }
 }

@@ -1,8 +1,11 @@
 //! Partition tables: MBR and GPT.
 
+mod enlarge;
 mod gpt;
 mod mbr;
 mod read;
+
+pub use enlarge::enlarge;
 
 use std::io;
 use std::ops::Range;
@@ -63,6 +66,17 @@ pub enum TableError {
     /// Reading the table failed.
     #[error("reading the partition table")]
     Read(#[source] io::Error),
+    /// Writing the table failed.
+    #[error("writing the partition table")]
+    Write(#[source] io::Error),
+    /// A partition cannot be made larger.
+    #[error("partition {number} cannot be made larger: {why}")]
+    Fixed {
+        /// The partition.
+        number: u32,
+        /// What stands against it.
+        why: String,
+    },
     /// Neither an MBR nor a GPT is there.
     #[error("there is no partition table: this is not the image of a whole card")]
     None,
@@ -99,7 +113,8 @@ pub enum TableError {
 impl Classified for TableError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Read(source) => ErrorClass::of_io(source),
+            Self::Read(source) | Self::Write(source) => ErrorClass::of_io(source),
+            Self::Fixed { .. } => ErrorClass::Refused,
             Self::None => ErrorClass::Usage,
             Self::Damaged { .. } | Self::Outside { .. } | Self::Overlap { .. } => ErrorClass::Damaged,
         }

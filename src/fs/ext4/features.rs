@@ -90,6 +90,8 @@ pub(super) type Feature = (Word, u32);
 
 /// There is a journal.
 pub(super) const HAS_JOURNAL: Feature = (Compat, 0x4);
+/// An inode owns the blocks that are kept back for descriptors.
+pub(super) const RESIZE_INODE: Feature = (Compat, 0x10);
 /// Two groups, which the superblock names, have backups.
 pub(super) const SPARSE_SUPER2: Feature = (Compat, 0x200);
 /// The journal holds changes that were never written back.
@@ -100,6 +102,8 @@ pub(super) const JOURNAL_DEV: Feature = (Incompat, 0x8);
 pub(super) const META_BG: Feature = (Incompat, 0x10);
 /// Numbers of blocks have 64 bits.
 pub(super) const WIDE: Feature = (Incompat, 0x80);
+/// Several groups have their tables together.
+pub(super) const FLEX_BG: Feature = (Incompat, 0x200);
 /// The superblock keeps what checksums begin with.
 pub(super) const CSUM_SEED: Feature = (Incompat, 0x2000);
 /// Groups that are powers of 3, 5 and 7 have backups.
@@ -115,6 +119,7 @@ pub(super) const ORPHAN_PRESENT: Feature = (RoCompat, 0x10000);
 
 /// The three words of a superblock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Features {
     pub compat: u32,
     pub incompat: u32,

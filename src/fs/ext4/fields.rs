@@ -9,7 +9,7 @@ use crate::io::le;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     at: usize,
-    /// Bytes: 2 or 4.
+    /// Bytes: 1, 2 or 4.
     len: usize,
     high: Option<usize>,
 }
@@ -27,11 +27,28 @@ pub(super) const fn halves(at: usize, high: usize, len: usize) -> Field {
 impl Field {
     /// What it says in `raw`; what does not reach that far has zeros there.
     pub(super) fn get(self, raw: &[u8], wide: bool) -> u64 {
-        let part = |at| match self.len {
+        let part = |at: usize| match self.len {
+            1 => raw.get(at).copied().map(u64::from),
             2 => le::u16(raw, at).map(u64::from),
             _ => le::u32(raw, at).map(u64::from),
         };
         let high = self.high.filter(|_| wide).and_then(part).unwrap_or(0);
         high << (8 * self.len) | part(self.at).unwrap_or(0)
+    }
+
+    /// Makes it say `value` in `raw`. Of a number that is wider than the field the rest is lost, which is right
+    /// for a checksum and for nothing else.
+    pub(super) fn put(self, raw: &mut [u8], wide: bool, value: u64) {
+        let bytes = value.to_le_bytes();
+        let (low, high) = bytes.split_at(self.len);
+        let mut part = |at: usize, bytes: &[u8]| {
+            if let Some(place) = raw.get_mut(at..at + self.len) {
+                place.copy_from_slice(bytes);
+            }
+        };
+        part(self.at, low);
+        if let Some(at) = self.high.filter(|_| wide) {
+            part(at, &high[..self.len]);
+        }
     }
 }

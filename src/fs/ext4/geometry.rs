@@ -1,24 +1,19 @@
 //! Where the parts of an ext4 file system lie: what its superblock and group descriptors say.
 
 use super::super::Error;
+use super::descriptor::{
+    BLOCK_BITMAP, BLOCK_UNINIT, FLAGS, INODE_BITMAP, INODE_TABLE, INODE_UNINIT, INODE_ZEROED,
+};
 use super::features::{self, Feature};
-use super::fields::{Field, field, halves};
+use super::fields::Field;
 use super::superblock::Superblock;
 use crate::disk::ReadAt;
-
-// `group_descr.rst`
-const BLOCK_BITMAP: Field = halves(0x0, 0x20, 4);
-const INODE_BITMAP: Field = halves(0x4, 0x24, 4);
-const INODE_TABLE: Field = halves(0x8, 0x28, 4);
-const FLAGS: Field = field(0x12, 2);
-
-/// A group whose bitmap was never written: of its blocks only those of its own tables are used.
-const BLOCK_UNINIT: u64 = 0x2;
 
 /// mke2fs makes no smaller groups; of smaller ones there could be more descriptors than memory holds.
 const FEWEST_PER_GROUP: u64 = 256;
 
 /// An ext4 file system whose superblock says where the parts of its groups are.
+#[derive(Clone)]
 pub(super) struct Geometry {
     pub(super) superblock: Superblock,
     /// How many groups there are.
@@ -33,7 +28,11 @@ pub(super) struct Group {
     pub(super) block_bitmap: u64,
     pub(super) inode_bitmap: u64,
     pub(super) inode_table: u64,
-    pub(super) uninitialised: bool,
+    /// Of its blocks only those of its own tables are used, whatever lies where its bitmap would be.
+    pub(super) unwritten_bitmap: bool,
+    /// None of its inodes was ever used, and anything may lie where its table is: the kernel clears that after
+    /// the first mount.
+    pub(super) unwritten_table: bool,
 }
 
 impl Geometry {
@@ -70,8 +69,13 @@ impl Geometry {
         self.superblock.features.has(feature)
     }
 
-    /// What the descriptors of all groups say; they lie from the block after the superblock on.
-    pub(super) fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
+    /// Whether descriptors have checksums, and so flags that say what was never written.
+    pub(super) fn has_checksums(&self) -> bool {
+        self.has(features::GDT_CSUM) || self.has(features::METADATA_CSUM)
+    }
+
+    /// The descriptors of all groups, from the block after the superblock on.
+    pub(super) fn descriptors(&self, device: &dyn ReadAt) -> Result<Vec<u8>, Error> {
         let Superblock { block_size, first_block, descriptor_size, .. } = self.superblock;
         let (at, len) = ((first_block + 1) * block_size, self.groups * descriptor_size);
         if at.checked_add(len).is_none_or(|end| end > device.len()) {
@@ -79,29 +83,56 @@ impl Geometry {
         }
         let mut raw = vec![0; len as usize];
         device.read_at(at, &mut raw).map_err(|e| Error::io("reading the ext4 group descriptors", e))?;
+        Ok(raw)
+    }
+
+    /// What the descriptors of all groups say.
+    pub(super) fn group_list(&self, device: &dyn ReadAt) -> Result<Vec<Group>, Error> {
+        let (wide, has_flags) = (self.has(features::WIDE), self.has_checksums());
         let group = |raw: &[u8]| {
-            let get = |field: Field| field.get(raw, self.has(features::WIDE));
+            let get = |field: Field| field.get(raw, wide);
+            let flags = if has_flags { get(FLAGS) } else { 0 };
             Group {
                 block_bitmap: get(BLOCK_BITMAP),
                 inode_bitmap: get(INODE_BITMAP),
                 inode_table: get(INODE_TABLE),
-                uninitialised: get(FLAGS) & BLOCK_UNINIT != 0,
+                unwritten_bitmap: flags & BLOCK_UNINIT != 0,
+                unwritten_table: flags & (INODE_UNINIT | INODE_ZEROED) == INODE_UNINIT,
             }
         };
-        Ok(raw.chunks_exact(descriptor_size as usize).map(group).collect())
+        let descriptors = self.descriptors(device)?;
+        Ok(descriptors.chunks_exact(self.superblock.descriptor_size as usize).map(group).collect())
+    }
+
+    /// Whether a group holds the superblock and the descriptors, or a copy of them.
+    pub(super) fn has_head(&self, group: u64) -> bool {
+        group == 0
+            || match () {
+                () if self.has(features::SPARSE_SUPER2) => self.superblock.backup_groups.contains(&group),
+                // groups 0, 1 and powers of 3, 5 and 7
+                () if self.has(features::SPARSE_SUPER) => [3, 5, 7].iter().any(|base| is_power(group, *base)),
+                () => true,
+            }
     }
 
     /// Blocks at the start of a group that hold the superblock, the descriptors and the room for more.
     pub(super) fn head_blocks(&self, group: u64) -> u64 {
-        let Superblock { block_size, descriptor_size, reserved, backup_groups, .. } = self.superblock;
-        let has_backup = group == 0
-            || match () {
-                () if self.has(features::SPARSE_SUPER2) => backup_groups.contains(&group),
-                // groups 0, 1 and powers of 3, 5 and 7
-                () if self.has(features::SPARSE_SUPER) => [3, 5, 7].iter().any(|base| is_power(group, *base)),
-                () => true,
-            };
-        if has_backup { 1 + (self.groups * descriptor_size).div_ceil(block_size) + reserved } else { 0 }
+        if self.has_head(group) { 1 + self.descriptor_blocks() + self.superblock.reserved } else { 0 }
+    }
+
+    /// Blocks that the descriptors of all groups take.
+    pub(super) fn descriptor_blocks(&self) -> u64 {
+        (self.groups * self.superblock.descriptor_size).div_ceil(self.superblock.block_size)
+    }
+
+    /// The first block of a group.
+    pub(super) fn start(&self, group: u64) -> u64 {
+        self.superblock.first_block + group * self.superblock.blocks_per_group
+    }
+
+    /// How many blocks a group has: the last one may be shorter.
+    pub(super) fn size(&self, group: u64) -> u64 {
+        self.superblock.blocks_per_group.min(self.superblock.blocks - self.start(group))
     }
 
     /// Blocks that the inodes of a group take.

@@ -1,16 +1,19 @@
 //! ext4, edited by the crate `rust-fs-ext4`.
 
+mod descriptor;
 mod device;
 mod editor;
 mod features;
 mod fields;
 mod geometry;
+mod grow;
 mod retimed;
 mod superblock;
 mod times;
 mod used;
 mod view;
 
+pub use grow::{Grown, grow};
 pub use superblock::Superblock;
 pub use times::Time;
 pub use used::used;

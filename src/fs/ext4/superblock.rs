@@ -12,35 +12,35 @@ use super::times;
 use crate::disk::ReadAt;
 
 /// Where the superblock begins, whatever the block size.
-const OFFSET: u64 = 1024;
-const LEN: usize = 1024;
+pub(super) const OFFSET: u64 = 1024;
+pub(super) const LEN: usize = 1024;
 const EXT: u64 = 0xef53;
-const STATE_VALID: u64 = 1;
+pub(super) const STATE_VALID: u64 = 1;
 const STATE_ERRORS: u64 = 2;
 const STATE_ORPHANS: u64 = 4;
 // `super.rst`
-const BLOCKS: Field = halves(0x4, 0x150, 4);
-const FREE_BLOCKS: Field = halves(0xc, 0x158, 4);
+pub(super) const BLOCKS: Field = halves(0x4, 0x150, 4);
+pub(super) const FREE_BLOCKS: Field = halves(0xc, 0x158, 4);
 const FIRST_BLOCK: Field = field(0x14, 4);
 /// The block size is 1 KiB, doubled as often.
 const BLOCK_SHIFT: Field = field(0x18, 4);
 const BLOCKS_PER_GROUP: Field = field(0x20, 4);
 const INODES_PER_GROUP: Field = field(0x28, 4);
 const MAGIC: Field = field(0x38, 2);
-const STATE: Field = field(0x3a, 2);
+pub(super) const STATE: Field = field(0x3a, 2);
 const REVISION: Field = field(0x4c, 4);
 const INODE_SIZE: Field = field(0x58, 2);
 const COMPAT: Field = field(0x5c, 4);
 const INCOMPAT: Field = field(0x60, 4);
 const RO_COMPAT: Field = field(0x64, 4);
 /// Blocks behind the descriptors that are kept for more of them.
-const RESERVED_FOR_DESCRIPTORS: Field = field(0xce, 2);
+pub(super) const RESERVED_FOR_DESCRIPTORS: Field = field(0xce, 2);
 const JOURNAL_INODE: Field = field(0xe0, 4);
 const LAST_ORPHAN: Field = field(0xe8, 4);
 const DESCRIPTOR_SIZE: Field = field(0xfe, 2);
-const BACKUP_GROUPS: [Field; 2] = [field(0x24c, 4), field(0x250, 4)];
+pub(super) const BACKUP_GROUPS: [Field; 2] = [field(0x24c, 4), field(0x250, 4)];
 const CHECKSUM_SEED: Field = field(0x270, 4);
-const UUID: Range<usize> = 0x68..0x78;
+pub(super) const UUID: Range<usize> = 0x68..0x78;
 const LABEL: Range<usize> = 0x78..0x88;
 
 /// The upper half of an inode's checksum is in its bytes 0x82 and 0x83.
@@ -48,6 +48,7 @@ const SMALLEST_WITH_CHECKSUM: u64 = 0x84;
 
 /// What a superblock says of its file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub struct Superblock {
     /// The volume label, up to the first NUL.
     pub label: String,
@@ -77,18 +78,30 @@ pub struct Superblock {
     journal_inode: u64,
 }
 
+fn absent(why: &str) -> Error {
+    Error::NotThere { wanted: "ext4", why: why.to_owned() }
+}
+
+/// The bytes of the superblock in `device`, whatever they are.
+///
+/// # Errors
+/// [`Error::NotThere`] where it is too small for one.
+pub(super) fn raw(device: &dyn ReadAt) -> Result<[u8; LEN], Error> {
+    if device.len() < OFFSET + LEN as u64 {
+        return Err(absent("the partition is smaller than a superblock"));
+    }
+    let mut raw = [0; LEN];
+    device.read_at(OFFSET, &mut raw).map_err(|e| Error::io("reading the ext4 superblock", e))?;
+    Ok(raw)
+}
+
 impl Superblock {
     /// Reads the superblock of the file system in `device`.
     ///
     /// # Errors
     /// [`Error::NotThere`] if there is none.
     pub fn read(device: &dyn ReadAt) -> Result<Self, Error> {
-        let absent = |why: &str| Error::NotThere { wanted: "ext4", why: why.to_owned() };
-        if device.len() < OFFSET + LEN as u64 {
-            return Err(absent("the partition is smaller than a superblock"));
-        }
-        let mut raw = [0; LEN];
-        device.read_at(OFFSET, &mut raw).map_err(|e| Error::io("reading the ext4 superblock", e))?;
+        let raw = raw(device)?;
         let bits = |field: Field| field.get(&raw, false) as u32;
         let features =
             Features { compat: bits(COMPAT), incompat: bits(INCOMPAT), ro_compat: bits(RO_COMPAT) };

@@ -1,13 +1,12 @@
 //! Which blocks of an ext4 file system hold something, by its own bitmaps.
 
 use super::super::Error;
-use super::features;
 use super::geometry::{Geometry, damaged};
 use super::superblock::Superblock;
 use crate::disk::{Ranges, ReadAt};
 
 /// The bytes of the file system in `device` that are in use: everything but what its bitmaps call
-/// free. What lies behind the end of the file system is left out.
+/// free, and inode tables that nobody has written yet. What lies behind the end of the file system is left out.
 ///
 /// # Errors
 /// [`Error::NotThere`] where there is none; [`Error::NotClean`] where a journal is pending, for then
@@ -15,13 +14,13 @@ use crate::disk::{Ranges, ReadAt};
 /// stands for something else than a block; [`Error::Corrupt`] for what contradicts itself.
 pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
     let geometry = Geometry::read(device)?;
-    let Superblock { first_block, block_size, blocks, blocks_per_group, .. } = geometry.superblock;
-    let has_checksums = geometry.has(features::GDT_CSUM) || geometry.has(features::METADATA_CSUM);
+    let Superblock { first_block, block_size, blocks, .. } = geometry.superblock;
     let mut used = Ranges::new();
     // with blocks of 1 KiB, block 0 belongs to no group
     used.insert(0..first_block * block_size);
     let mut bitmap = vec![0; block_size as usize];
     let mut tables = Vec::new();
+    let mut unwritten = Ranges::new();
     for (number, group) in (0..geometry.groups).zip(geometry.group_list(device)?) {
         for (start, count) in [
             (group.block_bitmap, 1),
@@ -33,9 +32,12 @@ pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
             }
             tables.push(geometry.bytes(start, start + count));
         }
-        let start = first_block + number * blocks_per_group;
-        let count = blocks_per_group.min(blocks - start);
-        if group.uninitialised && has_checksums {
+        if group.unwritten_table {
+            let end = group.inode_table + geometry.inode_table_blocks();
+            unwritten.insert(geometry.bytes(group.inode_table, end));
+        }
+        let (start, count) = (geometry.start(number), geometry.size(number));
+        if group.unwritten_bitmap {
             let own = geometry.head_blocks(number).min(count);
             tables.push(geometry.bytes(start, start + own));
             continue;
@@ -48,7 +50,7 @@ pub fn used(device: &dyn ReadAt) -> Result<Ranges, Error> {
     }
     // the tables are marked in the bitmaps as well; of groups without bitmaps, only here
     tables.into_iter().for_each(|range| used.insert(range));
-    Ok(used)
+    Ok(used.without(&unwritten))
 }
 
 /// Runs of set bits among the first `count`.

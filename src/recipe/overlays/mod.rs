@@ -2,6 +2,7 @@
 //! take the place of pibake's or come on top.
 
 mod error;
+mod purposes;
 mod rules;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub use self::error::{MAX_OVERLAY_BYTES, OverlayError};
+pub(super) use self::purposes::purpose;
 use self::rules::{baked_mode, fat_name, reserved};
 use super::file_policy::{FilePolicy, When};
 use super::{Access, Volume};
@@ -29,6 +31,8 @@ struct BuiltIn {
     content: &'static [u8],
     template: bool,
     policy: FilePolicy,
+    /// What it is for, in words.
+    why: &'static str,
 }
 
 include!(concat!(env!("OUT_DIR"), "/built_in.rs"));

@@ -13,8 +13,13 @@ pub(super) fn reserved(volume: Volume, place: &ImagePath) -> Option<&'static str
         "pibake writes it; settings of your own go into the file that [cloud-init] extra names";
     const CA: &str = "pibake makes the cluster's CA and keeps it in .pibake, and the admin kubeconfig and the workers \
                       trust that one: what ca.crt and ca.key in .pibake hold is baked";
+    const HOST_KEY: &str = "pibake makes each node's host key, which .pibake/known_hosts knows: a key of another kind \
+                            can lie beside it";
+    const MADE: &str = "pibake makes it of what is in .pibake";
     let path = place.as_str();
     match volume {
+        Volume::Root if path == node_paths::HOST_KEY || path == node_paths::HOST_PUBLIC_KEY => Some(HOST_KEY),
+        Volume::Root if path == node_paths::BACKUP_KEY || path == node_paths::JOIN_CONF => Some(MADE),
         Volume::Root if path == node_paths::CA_CERTIFICATE || path == node_paths::CA_KEY => Some(CA),
         Volume::Root
             if path.strip_prefix(node_paths::BOOT_MOUNT).is_some_and(|rest| rest.starts_with('/')) =>

@@ -20,6 +20,7 @@ const NETWORK: &str = "the network is described in [network]";
 const MODULES: &str =
     "pibake needs the modules that the image runs; use runcmd or bootcmd for steps of your own";
 const SOURCE: &str = "the card itself is where a node's settings come from";
+const HOST_KEYS: &str = "a node has the one host key that pibake knows, so that the first login asks nothing";
 const DEFAULT_USER: &str =
     "it is for the image's own user, which pibake does not make: use [access], or an entry of `users`";
 
@@ -51,10 +52,10 @@ const KEYS: &[(&str, Test, &str)] = &[
     (
         "ssh_keys",
         ALWAYS,
-        "host keys on the boot partition could be read by anyone: a node makes its own, or put them into an overlay, \
-         common/etc/ssh/, with mode 0600",
+        "host keys on the boot partition could be read by anyone; a node has the one that pibake knows",
     ),
-    ("ssh_deletekeys", OFF, "nodes made of one image would share their host keys"),
+    ("ssh_deletekeys", ALWAYS, HOST_KEYS),
+    ("ssh_genkeytypes", ALWAYS, HOST_KEYS),
     ("cloud_init_modules", ALWAYS, MODULES),
     ("cloud_config_modules", ALWAYS, MODULES),
     ("cloud_final_modules", ALWAYS, MODULES),

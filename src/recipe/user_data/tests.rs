@@ -72,7 +72,9 @@ fn what_pibake_decides_is_refused_in_every_spelling_and_named() {
         ("x: &x {passwd: y}\nusers: [{<<: *x, name: a}]", 1, "passwd"),
         ("<<: {hostname: x}", 1, "hostname"),
         ("system_info: {default_user: {name: x}}", 1, "[access]"),
-        ("ssh_keys: {rsa_private: x}", 1, "overlay"),
+        ("ssh_keys: {rsa_private: x}", 1, "pibake knows"),
+        ("ssh_deletekeys: true", 1, "pibake knows"),
+        ("ssh-genkeytypes: [rsa]", 1, "pibake knows"),
         ("cloud_init_modules: []", 1, "modules"),
         ("growpart: {mode: off}", 1, "must grow"),
         ("growpart: {mode: 'off'}", 1, "must grow"),
@@ -94,7 +96,6 @@ fn what_pibake_decides_is_refused_in_every_spelling_and_named() {
         "power_state: {mode: reboot}",
         "resize_rootfs: noblock",
         "bootcmd: [x]\nruncmd: [y]",
-        "ssh_deletekeys: true",
     ] {
         assert!(merged(extra).is_ok(), "{extra}: {:?}", merged(extra));
     }

@@ -103,11 +103,7 @@ impl Job<'_> {
         if let Some(fault) = card.fault.take() {
             return Err(fault);
         }
-        let needed = self.source.len().next_multiple_of(card.card().sector());
-        if card.card().len() < needed {
-            let (card, size) = (card.target.card_name.clone(), card.card().len());
-            return Err(Error::TooSmall { card, size, needed });
-        }
+        card.check_holds(self.source.len())?;
         card.check()?;
         // what cannot be baked leaves a card that was not begun as it was
         let node = card.target.node.clone();
@@ -116,6 +112,7 @@ impl Job<'_> {
             card: card.target.card_name.clone(),
             source: failure.into(),
         })?;
+        card.check_holds(patch.image_len(self.source.len()))?;
         let path = self.source.path();
         let base =
             FileDevice::open(path).map_err(|e| Error::Base { path: path.to_owned(), source: e.into() })?;

@@ -37,8 +37,8 @@ impl Plan {
         card: &CardWriter,
     ) -> Result<Self, Error> {
         let (node, full) = (&card.target.node, card.options.full);
-        let len = source.len();
         let image: Arc<dyn ReadAt> = Arc::new(Patched::new(base, patch.clone()));
+        let len = image.len();
         let blocks = patch.ranges();
         let mut stored = source.data().clone();
         blocks.iter().for_each(|range| stored.insert(range));

@@ -78,14 +78,20 @@ impl CardWriter {
         GONE.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) || !self.card().is_there()
     }
 
+    /// Refuses an image of `len` bytes that the card has no room for.
+    pub(super) fn check_holds(&self, len: u64) -> Result<(), Error> {
+        let (size, needed) = (self.card().len(), len.next_multiple_of(self.card().sector()));
+        if size < needed {
+            return Err(Error::TooSmall { card: self.target.card_name.clone(), size, needed });
+        }
+        Ok(())
+    }
+
     /// Takes away what boots and what others might recognise, and asks the card for its true size.
     pub(super) fn begin(&mut self, progress: &dyn Progress) -> Result<(), Error> {
         self.check()?;
+        self.check_holds(4 * HEAD)?;
         let len = self.card().len();
-        if len < 4 * HEAD {
-            let card = self.target.card_name.clone();
-            return Err(Error::TooSmall { card, size: len, needed: 4 * HEAD });
-        }
         self.head = Head::Unknown;
         self.zero(0..HEAD)?;
         self.card().sync().map_err(self.io("writing", 0))?;

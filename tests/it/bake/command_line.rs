@@ -67,3 +67,46 @@ fn what_leads_nowhere_is_refused() {
     let long = "x".repeat(2040);
     assert!(baked(&[("cmdline.txt", long.as_bytes())], vec![], "x").is_err());
 }
+
+/// config.txt of Ubuntu 26.04, as far as it matters here.
+const RESOLUTE: &[u8] = b"[all]\nkernel=vmlinuz\nos_prefix=current/\n[tryboot]\nos_prefix=new/\n";
+
+#[test]
+fn an_upgrade_that_was_not_started_yet_is_refused() {
+    let base: [(&str, &[u8]); 2] = [("config.txt", RESOLUTE), ("current/cmdline.txt", b"a\n")];
+    let wanted = "current/cmdline.txt";
+    assert_eq!(baked(&base, vec![], wanted).unwrap(), "a cgroup_memory=1\n");
+    // What was tried and kept, and what was kept before it, are no trials.
+    let old = [&base[..], &[("old/vmlinuz", b"x"), ("old/cmdline.txt", b"b\n")]].concat();
+    assert_eq!(baked(&old, vec![], wanted).unwrap(), "a cgroup_memory=1\n");
+    // Whatever of it is there: power may have been cut while it was written.
+    for file in ["new/vmlinuz", "new/cmdline.txt", "NEW/overlays.tmp"] {
+        let pending = [&base[..], &[(file, b"x\n")]].concat();
+        let error = baked(&pending, vec![], wanted).unwrap_err();
+        assert!(
+            matches!(&error, Error::PendingTrial { folder } if folder.as_str() == "/new"),
+            "{file}: {error:?}"
+        );
+    }
+    // The same folder is nothing where no trial boot looks into it.
+    let own: [(&str, &[u8]); 2] = [("cmdline.txt", b"c\n"), ("new/vmlinuz", b"x")];
+    assert_eq!(baked(&own, vec![], "cmdline.txt").unwrap(), "c cgroup_memory=1\n");
+    // And a configuration of its own for trials counts, too.
+    let apart: [(&str, &[u8]); 3] =
+        [("cmdline.txt", b"c\n"), ("tryboot.txt", b"os_prefix=try/\n"), ("try/vmlinuz", b"x")];
+    assert!(matches!(baked(&apart, vec![], "cmdline.txt"), Err(Error::PendingTrial { .. })));
+}
+
+#[test]
+fn a_trial_folder_that_is_empty_is_no_upgrade() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, places) = Spec { ext4_mib: 16, ..Spec::default() }.make(dir.path());
+    let fat = dir.path().join("fat");
+    images::extract(&image, places.boot, &fat);
+    put(&fat, "config.txt", RESOLUTE, dir.path());
+    run(tool("mmd", "mtools").arg("-i").arg(&fat).arg("::new"));
+    images::splice(&fat, &image, places.boot.0);
+    let arguments = Action::KernelArguments { line: None, set: vec!["a=1".parse().unwrap()], unset: vec![] };
+    let changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
+    assert!(bake(device(&image), &Recipe { node: "node-1".into(), changes }, CLOCK).is_ok());
+}

@@ -4,8 +4,8 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pibake::bake::{Error, LargeFile, Proof, Shared};
-use pibake::disk::{Patch, Patched, ReadAt};
+use pibake::bake::{Error, LargeFile, Proof, Shared, Size, needed, room};
+use pibake::disk::{FileDevice, Patch, Patched, ReadAt, partitions};
 use pibake::error::{Classified, ErrorClass, one_line};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Recipe, Volume};
@@ -23,11 +23,16 @@ fn large<'a>(path: &str, content: &'a [u8]) -> LargeFile<'a> {
 }
 
 fn lay(base: &Path, below: &Shared, files: &[LargeFile<'_>]) -> Result<Shared, Error> {
-    Shared::lay(device(base), below, files, tempfile::tempfile().unwrap(), CLOCK)
+    lay_in(base, below, Size::default(), files)
+}
+
+/// The same in an image of this size.
+fn lay_in(base: &Path, below: &Shared, size: Size, files: &[LargeFile<'_>]) -> Result<Shared, Error> {
+    Shared::lay(device(base), below, size, files, tempfile::tempfile().unwrap(), CLOCK)
 }
 
 fn bake(base: &Path, shared: &Shared, recipe: &Recipe) -> (Patch, Proof) {
-    pibake::bake::bake(device(base), shared, recipe, CLOCK).unwrap()
+    pibake::bake::bake(device(base), shared, recipe, Size::default(), CLOCK).unwrap()
 }
 
 /// What debugfs reads of a file in the image.
@@ -90,6 +95,43 @@ fn what_is_shared_is_on_every_node_under_its_own_changes() {
     assert!(mismatch.path.starts_with("/etc/hosts") || mismatch.path.starts_with(FOLDER), "{mismatch}");
 }
 
+/// Where there is too little room the image becomes larger once, for what all nodes have and for what is laid over it.
+#[test]
+fn an_image_grows_for_what_is_laid_into_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (base, places) = Spec::default().make(dir.path());
+    let contents = [noise::bytes(1, 70 << 20), noise::bytes(2, 30 << 20)];
+    let free = needed(contents.iter().map(|content| content.len() as u64), 4096);
+    let planned = room(device(&base), Size { image: None, free }).unwrap();
+    assert!(planned.image > std::fs::metadata(&base).unwrap().len());
+    let [common, own] = ["common", "own"].map(|name| format!("{FOLDER}/{name}"));
+    // also where nothing is common, and where the size was asked for
+    for (size, is_shared) in [
+        (Size { image: None, free }, true),
+        (Size { image: None, free }, false),
+        (Size { image: Some(1 << 30), free }, true),
+    ] {
+        let first = [large(&common, &contents[0])];
+        let rest = [large(&own, &contents[1])];
+        let below = lay_in(&base, &Shared::default(), size, if is_shared { &first } else { &[] }).unwrap();
+        let shared = lay_in(&base, &below, Size { free: 0, ..size }, &rest).unwrap();
+        let asked = Size { free: 0, ..size };
+        let (patch, proof) =
+            pibake::bake::bake(device(&base), &shared, &recipe(), asked, CLOCK).unwrap();
+        let image = dir.path().join("node.img");
+        write_out(&base, &patch, &image);
+        let len = std::fs::metadata(&image).unwrap().len();
+        assert_eq!(len, size.image.unwrap_or(planned.image));
+        let (_, found) = partitions(&FileDevice::open(&image).unwrap()).unwrap();
+        let grown = Places { root: (found[1].offset, found[1].len), ..places };
+        assert!(grown.root.1 > places.root.1);
+        images::assert_clean(&image, grown);
+        proof.check(&device(&image)).unwrap();
+        assert!(content(&image, grown, &own) == contents[1]);
+        assert!(!is_shared || content(&image, grown, &common) == contents[0]);
+    }
+}
+
 /// How many small files there are before half of them go: 48 MiB of 64.
 const FILES: usize = 6000;
 
@@ -122,7 +164,7 @@ fn fragmented(dir: &Path) -> (PathBuf, Places) {
 fn a_file_system_whose_free_space_is_in_pieces_is_filled_or_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (base, places) = fragmented(dir.path());
-    let free = pibake::bake::free(&device(&base)).unwrap();
+    let free = room(device(&base), Size::default()).unwrap().free;
     // what is asked to stay free
     let most = free - (16 << 20) - (1 << 20);
     for len in [most / 2, most] {
@@ -176,17 +218,13 @@ fn what_cannot_be_laid_is_said() {
             "laying /var/lib/pibake/payload/x into the image: it was changed meanwhile"
         );
     }
-    let len = 60 << 20;
+    let len = std::fs::metadata(&base).unwrap().len();
     let open = Box::new(|| -> io::Result<Box<dyn Read>> { panic!("it is not read") });
-    let file = LargeFile { path: ImagePath::new(&path).unwrap(), len, open };
-    let error = lay(&base, &Shared::default(), &[file]).unwrap_err();
-    let (free, needed) = match &error {
-        Error::NoRoom { free, needed } => (*free, *needed),
-        error => panic!("{}", one_line(error)),
-    };
-    assert_eq!(free, pibake::bake::free(&device(&base)).unwrap());
-    assert_eq!(needed, pibake::bake::needed([len].into_iter(), 4096));
-    assert_eq!(error.class(), ErrorClass::NoSpace);
+    let file = LargeFile { path: ImagePath::new(&path).unwrap(), len: 60 << 20, open };
+    let size = Size { image: Some(len), free: needed([60 << 20].into_iter(), 4096) };
+    let error = lay_in(&base, &Shared::default(), size, &[file]).unwrap_err();
+    assert!(matches!(error, Error::NoRoom { image, .. } if image == len), "{}", one_line(&error));
+    assert_eq!(error.class(), ErrorClass::Configuration);
 
     let file = [large("/etc/hostname/x", b"x")];
     let error = lay(&base, &Shared::default(), &file).unwrap_err();
@@ -204,6 +242,6 @@ fn a_base_that_was_a_node_is_refused_all_the_same() {
     images::put(&root.join("var/lib/pibake/first-boot/complete"), "now\n");
     let (base, _) = Spec::default().make_from(dir.path(), &root);
     let shared = lay(&base, &Shared::default(), &[large(&format!("{FOLDER}/x"), b"x")]).unwrap();
-    let error = pibake::bake::bake(device(&base), &shared, &recipe(), CLOCK).unwrap_err();
+    let error = pibake::bake::bake(device(&base), &shared, &recipe(), Size::default(), CLOCK).unwrap_err();
     assert!(matches!(error, Error::Used(_)), "{}", one_line(&error));
 }

@@ -88,6 +88,16 @@ impl Lab {
         place
     }
 
+    /// Moves what is loaded to where Ubuntu 26.04 has it.
+    pub fn as_resolute(&self, image: &Path) {
+        let place = format!("{}@@1M", image.display());
+        run(tool("mmd", "mtools").args(["-i", &place, "::current"]));
+        for name in ["vmlinuz", "initrd.img", "bcm2711-rpi-4-b.dtb", "cmdline.txt"] {
+            run(tool("mmove", "mtools").args(["-i", &place, &format!("::{name}"), "::current/"]));
+        }
+        self.put_bytes(image, b"[all]\nos_prefix=current/\n[tryboot]\nos_prefix=new/\n", "config.txt");
+    }
+
     /// Takes a file out of the boot partition.
     pub fn delete(&self, image: &Path, name: &str) {
         let image = format!("{}@@1M", image.display());

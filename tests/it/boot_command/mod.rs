@@ -115,6 +115,36 @@ fn cards_are_kept_and_gone_on_with_and_never_over_something_else() {
     boot().assert().code(4).stderr(contains("was created from a different image").and(contains("remove")));
 }
 
+/// As a card that is in a Pi: what is changed in pibake.toml, or by `pibake token new`, is for the next one.
+#[test]
+fn a_card_stays_as_it_was_written_when_the_description_changes() {
+    let lab = Lab::new();
+    let image = lab.image("base");
+    let describe = |more: &str| {
+        let text = format!("[base]\nimage = \"./base.img\"\nplatform = \"20.04\"\n{more}");
+        std::fs::write(lab.path("pibake.toml"), text).unwrap();
+    };
+    let boot = || {
+        let mut command = lab.boot("login");
+        command.args(["--node", "1", "--until", "login:", "--timeout", PATIENCE, "--keep", "kept"]);
+        command
+    };
+    describe("kernel-arguments = [\"first\"]\n");
+    boot().assert().success().stderr(contains("kept as it was").not());
+    let written =
+        |name: &str| std::fs::metadata(lab.path("kept/node-1").join(name)).unwrap().modified().unwrap();
+    let before = ["card.qcow2", "kernel"].map(written);
+    describe("kernel-arguments = [\"second\"]\n");
+    boot().assert().success().stderr(contains("node-1's card is kept as it was written"));
+    assert_eq!(["card.qcow2", "kernel"].map(written), before);
+    boot().arg("--print").assert().success().stdout(contains("first").and(contains("second").not()));
+    std::fs::remove_dir_all(lab.path("kept/node-1")).unwrap();
+    boot().assert().success().stderr(contains("kept as it was").not());
+    boot().arg("--print").assert().success().stdout(contains("second"));
+    lab.put_bytes(&image, b"another initrd", "initrd.img");
+    boot().assert().code(4).stderr(contains("was created from a different image"));
+}
+
 #[test]
 fn the_command_line_is_shown_without_an_emulator_and_without_writing() {
     let lab = Lab::new();
@@ -128,4 +158,29 @@ fn the_command_line_is_shown_without_an_emulator_and_without_writing() {
         .stdout(contains("/none/qemu -M raspi4b").and(contains("console=ttyAMA0,115200")));
     assert!(!lab.path("kept/a").exists());
     assert!(image.exists());
+}
+
+/// What a build compressed is unpacked for the run, or beside the card that is kept, once.
+#[test]
+fn images_that_are_not_raw_are_booted_too() {
+    let lab = Lab::new();
+    let image = lab.image("a");
+    let (packed, qcow2) = (lab.path("a.img.zst"), lab.path("a.qcow2"));
+    support::run(support::tool("zstd", "zstd").arg("-qk").arg(&image).arg("-o").arg(&packed));
+    let convert = ["convert", "-f", "raw", "-O", "qcow2"];
+    support::run(support::tool("qemu-img", "qemu-utils").args(convert).arg(&image).arg(&qcow2));
+    for image in [&packed, &qcow2] {
+        let before = std::fs::read(image).unwrap();
+        let boot = || {
+            let mut command = lab.boot("login");
+            command.arg(image).args(["--until", "^node login:$", "--timeout", PATIENCE]);
+            command
+        };
+        boot().assert().success().stdout(contains("Booting Linux")).stderr(contains("unpacking"));
+        assert_eq!(std::fs::read_dir(lab.path("cache/pibake/boot")).unwrap().count(), 0, "something is left");
+        boot().args(["--keep", "kept"]).assert().success().stderr(contains("unpacking"));
+        boot().args(["--keep", "kept"]).assert().success().stderr(contains("unpacking").not());
+        std::fs::remove_dir_all(lab.path("kept")).unwrap();
+        assert!(std::fs::read(image).unwrap() == before, "the image was changed");
+    }
 }

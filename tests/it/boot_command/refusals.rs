@@ -69,6 +69,28 @@ fn what_cannot_be_booted_is_said_before_anything_is_started() {
 }
 
 #[test]
+fn a_kernel_is_found_where_config_txt_has_it() {
+    let lab = Lab::new();
+    let image = lab.image("a");
+    lab.as_resolute(&image);
+    let boot = || {
+        let mut command = lab.boot("login");
+        command.arg(&image).args(["--until", "login:", "--timeout", PATIENCE]);
+        command
+    };
+    boot().assert().success();
+    // One that is not there is looked for without the prefix, as the firmware does.
+    lab.delete(&image, "current/vmlinuz");
+    boot().assert().code(1).stderr(contains("the image has no /boot/firmware/vmlinuz"));
+    lab.put(&image, &lab.path("a parts/kernel.gz"), "current/vmlinuz");
+    lab.delete(&image, "current/cmdline.txt");
+    boot().assert().code(1).stderr(contains("the image has no /boot/firmware/current/cmdline.txt"));
+    lab.put_bytes(&image, b"root=LABEL=writable\n", "current/cmdline.txt");
+    lab.delete(&image, "current/bcm2711-rpi-4-b.dtb");
+    boot().assert().code(1).stderr(contains("the image has no /boot/firmware/current/bcm2711-rpi-4-b.dtb"));
+}
+
+#[test]
 fn an_emulator_that_is_missing_old_or_none_is_said_with_where_to_get_one() {
     let lab = Lab::new();
     let image = lab.image("a");

@@ -62,6 +62,73 @@ fn four_nodes_of_the_sample() {
     assert!(check.unwrap().status.success());
 }
 
+/// The bytes of the image in every format, as its own program unpacks them.
+fn unpacked(image: &Path, to: &Path) {
+    use support::{run, tool};
+    match image.extension().and_then(|e| e.to_str()).unwrap() {
+        "qcow2" => {
+            run(tool("qemu-img", "qemu-utils").args(["convert", "-O", "raw"]).args([image, to]));
+        }
+        "zst" => drop(run(tool("zstd", "zstd").args(["-qdf", "--sparse", "-o"]).args([to, image]))),
+        "xz" => {
+            let out = File::create(to).unwrap();
+            assert!(tool("xz", "xz-utils").arg("-dc").arg(image).stdout(out).status().unwrap().success());
+        }
+        _ => drop(run(std::process::Command::new("cp").args([image, to]))),
+    }
+}
+
+#[test]
+fn an_image_is_as_large_as_it_is_asked_to_be_in_every_format() {
+    const GIB: u64 = 1 << 30;
+    let dir = tempfile::tempdir().unwrap();
+    let description = dir.path().join("pibake.toml");
+    std::fs::write(&description, "nodes = 2\nbase.image = \"sample\"\nimage.size = \"1G\"\n").unwrap();
+    pibake(dir.path(), &["plan"]).success().stdout(contains("images   1.0 GiB each, of which 7"));
+    let [first, other] = ["first", "other"].map(|name| dir.path().join(name));
+    for (format, extension) in [("raw", "img"), ("qcow2", "qcow2"), ("zst", "img.zst"), ("xz", "img.xz")] {
+        pibake(dir.path(), &["build", "--node", "1", "--format", format])
+            .success()
+            .stdout(contains("1.0 GiB"));
+        let image = dir.path().join(format!("images/node-1.{extension}"));
+        let file = std::fs::metadata(&image).unwrap();
+        let stored = std::os::unix::fs::MetadataExt::blocks(&file) * 512;
+        assert!(stored < 60 << 20, "{format} takes {stored} bytes");
+        unpacked(&image, if format == "raw" { &first } else { &other });
+        if format == "raw" {
+            assert_eq!(file.len(), GIB);
+            images::assert_clean(&first, places(&first));
+            let (_, root) = (places(&first).boot, places(&first).root);
+            assert!(root.0 + root.1 > GIB - 40 * 512, "{root:?}");
+        } else {
+            let same = std::process::Command::new("cmp").args([&first, &other]).status().unwrap();
+            assert!(same.success(), "{format} holds other bytes");
+        }
+    }
+    pibake(dir.path(), &["inspect", "images/node-1.img", "/etc/hostname"]).success().stdout("node-1\n");
+    // the flag goes before the description
+    pibake(dir.path(), &["build", "--node", "2", "--image-size", "2048M"])
+        .success()
+        .stdout(contains("2.0 GiB"));
+    assert_eq!(std::fs::metadata(dir.path().join("images/node-2.img")).unwrap().len(), 2 * GIB);
+    for (size, said) in [
+        ("100M", "image.size: the image is to have 104857600 bytes (100.0 MiB), and the base image has"),
+        ("200G", "cannot be made 214"),
+        ("8", "must be a whole number with a unit"),
+        ("3T", "must not be more than 2T"),
+    ] {
+        for command in [&["build", "--node", "2"][..], &["plan"]] {
+            let arguments = [command, &["--image-size", size]].concat();
+            pibake(dir.path(), &arguments).code(2).stderr(contains(said));
+        }
+    }
+    std::fs::write(&description, "base.image = \"sample\"\n[image]\nsize = \"8 X\"\n").unwrap();
+    pibake(dir.path(), &["build"])
+        .code(2)
+        .stderr(contains("pibake.toml:3:8: image.size: must be a whole number"));
+    assert_eq!(std::fs::metadata(dir.path().join("images/node-2.img")).unwrap().len(), 2 * GIB);
+}
+
 #[test]
 fn what_cannot_be_built_leaves_no_image() {
     let dir = tempfile::tempdir().unwrap();

@@ -38,10 +38,12 @@ fn what_cannot_be_shown_is_said_in_words() {
     pibake(&["inspect", "/none"], &image).code(2).stderr(contains("/none: no such file or directory"));
     pibake(&["inspect", "etc"], &image).code(2).stderr(contains("it must start with '/'"));
     pibake(&["logs"], &image).code(1).stderr(contains("has no log of a first boot"));
-    pibake(&["inspect"], Path::new("/none")).code(2).stderr(contains("opening /none"));
+    pibake(&["inspect"], Path::new("/none")).code(2).stderr(contains("/none does not exist"));
     let packed = dir.path().join("base.img.xz");
     std::fs::write(&packed, b"\xfd7zXZ\0\0\0").unwrap();
-    pibake(&["inspect"], &packed).code(2).stderr(contains("unpack it first, with xz -dk"));
+    pibake(&["inspect"], &packed).code(1).stderr(contains("unpacking"));
+    std::fs::write(&packed, b"BZh91AY&SY").unwrap();
+    pibake(&["inspect"], &packed).code(2).stderr(contains("unpack it first, with bunzip2"));
     let garbage = dir.path().join("garbage");
     std::fs::write(&garbage, vec![7; 4096]).unwrap();
     pibake(&["inspect"], &garbage).code(2).stderr(contains("there is no partition table"));
@@ -55,6 +57,69 @@ fn logs_are_read_off_a_card() {
     images::put(&root.join("var/log/pibake/status"), "done\n");
     let (image, _) = Spec::default().make_from(dir.path(), &root);
     pibake(&["logs"], &image).success().stdout(contains("stage 1 of 12")).stdout(contains("done"));
+    let status = "format=1\nnode=node-2\nrole=worker\nstarts=1\nstate=waiting\nstage=2\nstages=3\nname=join\n\
+                  attempt=1\nupdated=2026-11-23T10:07:12Z\nmessage=no answer\n\
+                  step=1 disk done 2026-11-23T10:01:20Z\nstep=2 join waiting\nstep=3 ready pending\n";
+    let dir = tempfile::tempdir().unwrap();
+    images::put(&root.join("var/log/pibake/status"), status);
+    let (image, _) = Spec::default().make_from(dir.path(), &root);
+    let said = pibake(&["logs"], &image).success().get_output().stdout.clone();
+    let said = String::from_utf8(said).unwrap();
+    let sentence = "node-2 waited in the stage join (2 of 3) when it was switched off (2026-11-23T10:07:12Z): no answer\n";
+    assert!(
+        said.starts_with(sentence)
+            && !said.contains("stage 1 of 12")
+            && said.contains("2026-11-23T10:01:20Z"),
+        "{said}"
+    );
+    pibake(&["logs", "--raw"], &image)
+        .success()
+        .stdout(contains("stage 1 of 12"))
+        .stdout(contains("step=2 join waiting"));
+}
+
+/// Every form that a build writes, and what people make of one, is looked into like the raw image.
+#[test]
+fn images_in_every_form_are_looked_into() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = |arguments: &[&str]| {
+        let mut command = Command::cargo_bin("pibake").unwrap();
+        command.current_dir(dir.path()).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        command.env("SOURCE_DATE_EPOCH", "1700000000").args(arguments).assert()
+    };
+    let out = |arguments: &[&str]| {
+        String::from_utf8(desk(arguments).success().get_output().stdout.clone()).unwrap()
+    };
+    for format in ["raw", "qcow2", "zst", "xz"] {
+        desk(&["build", "--base", "sample", "--node", "1", "--format", format]).success();
+    }
+    support::run(support::tool("gzip", "gzip").arg("-k").arg(dir.path().join("images/node-1.img")));
+    let whole = out(&["inspect", "images/node-1.img"]);
+    for words in [
+        "node-1 of the cluster \"kubernetes\", control-plane, 10.0.0.1",
+        "Kubernetes 1.",
+        "sha256:",
+        "2023-11-14T22:13:20Z by pibake 0.",
+    ] {
+        assert!(whole.contains(words), "{words} is not in {whole}");
+    }
+    let ca = std::fs::read_to_string(dir.path().join(".pibake/ca.crt")).unwrap();
+    for name in ["node-1.img", "node-1.qcow2", "node-1.img.zst", "node-1.img.xz", "node-1.img.gz"] {
+        let image = format!("images/{name}");
+        assert_eq!(out(&["inspect", &image]), whole, "{name}");
+        assert_eq!(out(&["inspect", &image, "/etc/kubernetes/pki/ca.crt"]), ca, "{name}");
+        desk(&["logs", &image]).code(1).stderr(contains("node-1 was never booted from it"));
+    }
+    let left = std::fs::read_dir(dir.path().join("cache/pibake/unpacked")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).filter(|name| name != "lock").collect();
+    assert!(left.is_empty(), "{left:?}");
+    let whole = std::fs::read(dir.path().join("images/node-1.img.zst")).unwrap();
+    std::fs::write(dir.path().join("cut.img.zst"), &whole[..whole.len() / 2]).unwrap();
+    desk(&["inspect", "cut.img.zst"]).code(1).stderr(contains("unpacking cut.img.zst"));
+    // of what pibake did not bake it says so
+    let other = tempfile::tempdir().unwrap();
+    let (image, _) = Spec::default().make(other.path());
+    pibake(&["inspect"], &image).success().stdout(contains("pibake did not bake it"));
 }
 
 #[test]
@@ -106,7 +171,9 @@ fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
         String::from_utf8(output.stdout).unwrap()
     };
     let is_clean = |text: &str| !text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
-    let logs = run(&["logs"]);
+    let short = run(&["logs"]);
+    assert!(is_clean(&short) && short.starts_with("the node is ready"), "{short}");
+    let logs = run(&["logs", "--raw"]);
     assert!(logs.contains("bytes are left out]") && logs.contains("the end"), "the end is missing");
     assert!(logs.contains(r"message=\x1b]0;owned\x07\x9b2J\u{202e}\r!"));
     let shown: String = logs.replace(r"\x00", "");

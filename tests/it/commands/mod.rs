@@ -2,10 +2,12 @@
 
 mod build;
 mod build_interrupted;
+mod documented;
 mod exit_codes;
 mod inspect;
 mod json;
 mod plan;
+mod terminal;
 mod tokens;
 mod workflow;
 mod wrong_turns;

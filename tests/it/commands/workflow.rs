@@ -101,14 +101,14 @@ fn an_image_beside_the_description_is_found_from_anywhere() {
     let elsewhere = dir.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     // a name without a slash or an image's ending, which only the file that is there makes a path
-    std::fs::write(dir.path().join("focal"), "no image").unwrap();
-    std::fs::write(dir.path().join("pibake.toml"), "[base]\nimage = \"focal\"\n").unwrap();
+    std::fs::write(dir.path().join("mine"), "no image").unwrap();
+    std::fs::write(dir.path().join("pibake.toml"), "[base]\nimage = \"mine\"\n").unwrap();
     for from in [dir.path(), &elsewhere] {
         let output = pibake(from, &["plan", "--json"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && text.contains("focal"), "{}", said(&output));
+        assert!(output.status.success() && text.contains("mine"), "{}", said(&output));
     }
-    std::fs::remove_file(dir.path().join("focal")).unwrap();
+    std::fs::remove_file(dir.path().join("mine")).unwrap();
     let output = pibake(&elsewhere, &["plan"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("pibake.toml:2:9: base.image: "), "{}", said(&output));

@@ -8,7 +8,7 @@ use super::node::{Node, Role};
 const INIT: &str = "kubeadm init --config /run/pibake/kubeadm.yaml --skip-token-print";
 
 /// Calls `test` with each of `items`, a few at a time.
-fn each<T: Sync>(items: &[T], test: impl Fn(&T) + Sync) {
+pub(super) fn each<T: Sync>(items: &[T], test: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get());
     std::thread::scope(|scope| {
@@ -23,7 +23,7 @@ fn each<T: Sync>(items: &[T], test: impl Fn(&T) + Sync) {
 }
 
 /// Without repetitions, in the order of their first appearance.
-fn distinct(lines: Vec<String>) -> Vec<String> {
+pub(super) fn distinct(lines: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     lines.into_iter().filter(|line| seen.insert(line.clone())).collect()
 }
@@ -46,7 +46,7 @@ fn undisturbed(role: Role) -> Node {
     node
 }
 
-fn assert_same(cut: &Node, whole: &Node, when: &str) {
+pub(super) fn assert_same(cut: &Node, whole: &Node, when: &str) {
     let (cut_disk, whole_disk) = (cut.disk(), whole.disk());
     for (name, text) in &whole_disk {
         assert_eq!(cut_disk.get(name), Some(text), "{name} after {when}\n{}", cut.output());
@@ -59,7 +59,7 @@ fn assert_same(cut: &Node, whole: &Node, when: &str) {
 /// is being cut off between what stands around it. Of the stages that do nothing but wait, it is
 /// the only point there is. What is done at one stroke is cut off before, and, at the start of
 /// what follows, after.
-fn worth_a_cut(point: &str) -> bool {
+pub(super) fn worth_a_cut(point: &str) -> bool {
     let waiting = [
         "df ",
         "ip -4 -o addr show dev eth0 ",

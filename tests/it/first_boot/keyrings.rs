@@ -36,6 +36,27 @@ fn key(name: &str, made: &str, expires: &str) -> Key {
     Key { armoured, fingerprint: fingerprint.trim_end_matches(':').to_owned() }
 }
 
+/// One key as it was, expired, and as its owner prolonged it: the same fingerprint.
+fn prolonged(name: &str) -> (Key, Key) {
+    let home = tempfile::tempdir().unwrap();
+    let gpg = |arguments: &[&str]| {
+        let mut gpg = support::tool("gpg", "gnupg");
+        gpg.args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "", "--homedir"]);
+        support::run(gpg.arg(home.path()).args(arguments))
+    };
+    let at = |time, rest: &[&str]| gpg(&[&["--faked-system-time", time], rest].concat());
+    at("20200101T000000", &["--quick-gen-key", name, "ed25519", "sign", "1d"]);
+    let listing = gpg(&["--with-colons", "--list-keys"]);
+    let fingerprint = listing.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap();
+    let fingerprint = fingerprint.trim_end_matches(':').to_owned();
+    let exported = || Key { armoured: gpg(&["--armor", "--export"]), fingerprint: fingerprint.clone() };
+    let old = exported();
+    at("20200101T120000", &["--quick-set-expire", &fingerprint, "never"]);
+    let new = exported();
+    stop_agent(home.path());
+    (old, new)
+}
+
 fn stop_agent(home: &Path) {
     support::run(support::tool("gpgconf", "gnupg").arg("--homedir").arg(home).args(["--kill", "all"]));
 }
@@ -87,10 +108,8 @@ fn a_missing_key_is_fetched_alone() {
 }
 
 #[test]
-fn a_key_that_has_run_out_is_fetched_anew() {
-    let (old, new) = (key("repository", "20200101T000000", "1d"), lasting("repository"));
-    // The same key prolonged has the same fingerprint, which gpg cannot make here in one step:
-    // the node is told to trust the new one and finds the old one baked.
+fn an_expired_key_is_fetched_again() {
+    let (old, new) = prolonged("repository");
     let node = node(&new.fingerprint);
     node.put(KEYRING, &old.armoured);
     node.state("served/Release.key", &new.armoured);
@@ -104,7 +123,54 @@ fn a_key_that_is_served_after_its_end_is_refused() {
     let node = node(&old.fingerprint);
     node.put(KEYRING, &old.armoured);
     node.state("served/Release.key", &old.armoured);
-    assert_refused(&node, "has run out or is revoked");
+    assert_refused(&node, "has expired or was revoked");
+}
+
+/// The address of an old minor version may keep a key that has expired, or be gone.
+fn node_of_old_minor(fingerprint: &str) -> Node {
+    let node = node(fingerprint);
+    let env = node.read("etc/pibake/node.env").replace(
+        "https://mirror.test/Release.key",
+        "https://mirror.test/v1.31/Release.key https://mirror.test/v1.37/Release.key",
+    );
+    node.put("etc/pibake/node.env", &env);
+    node
+}
+
+#[test]
+fn an_expired_key_is_fetched_where_the_newest_packages_are() {
+    let (old, new) = prolonged("repository");
+    assert_eq!(old.fingerprint, new.fingerprint);
+    let node = node_of_old_minor(&new.fingerprint);
+    node.put(KEYRING, &old.armoured);
+    node.state("served/v1.31/Release.key", &old.armoured);
+    node.state("served/v1.37/Release.key", &new.armoured);
+    node.complete(&[]);
+    assert_eq!(fetches(&node), 2);
+
+    // Its own minor version's address is gone: all the same.
+    let node = node_of_old_minor(&new.fingerprint);
+    node.put(KEYRING, &old.armoured);
+    node.state("served/v1.37/Release.key", &new.armoured);
+    node.complete(&[]);
+
+    // And it is enough where that has the prolonged one.
+    let node = node_of_old_minor(&new.fingerprint);
+    node.put(KEYRING, &old.armoured);
+    node.state("served/v1.31/Release.key", &new.armoured);
+    node.complete(&[]);
+    assert_eq!(fetches(&node), 1);
+}
+
+#[test]
+fn another_key_is_refused_wherever_it_lies() {
+    let ((old, _), other) = (prolonged("repository"), lasting("somebody else"));
+    let node = node_of_old_minor(&old.fingerprint);
+    node.put(KEYRING, &old.armoured);
+    node.state("served/v1.31/Release.key", &old.armoured);
+    node.state("served/v1.37/Release.key", &other.armoured);
+    assert_refused(&node, "https://mirror.test/v1.37/Release.key does not hold the key");
+    assert_eq!(node.read(KEYRING), old.armoured);
 }
 
 #[test]

@@ -231,3 +231,66 @@ fn what_answers_in_the_control_planes_place_is_said() {
         assert_eq!(calls_of_kubeadm(&node), [JOIN]);
     }
 }
+
+/// The kubeconfig that is baked beside the token.
+fn join_conf(pem: &str) -> String {
+    let mut encode = support::tool("sh", "dash");
+    let both = support::run(encode.args(["-c", "printf %s \"$1\" | base64 -w 0", "sh", pem]));
+    format!("users:\n- user:\n    client-certificate-data: \"{both}\"\n    client-key-data: \"{both}\"\n")
+}
+
+const BLOCK: &str = "  bootstrapToken:\n    apiServerEndpoint: \"kubernetes:6443\"\n    token: abcdef.0123456789abcdef\n    \
+                     caCertHashes: [PIN]\n";
+
+/// A new card of a node that was part of the cluster, whose token was therefore used.
+fn new_card(certificate: &str, signatures: &str) -> Node {
+    let node = Node::new(Role::Worker);
+    let block = BLOCK.replace("PIN", &format!("\"{}\"", pki::cluster().pin));
+    node.put(
+        "etc/pibake/kubeadm.yaml",
+        &format!("discovery:\n{block}  timeout: \"1h\"\nnodeRegistration:\n  name: node-2\n"),
+    );
+    node.put("etc/pibake/join.conf", &join_conf(certificate));
+    node.state("answers/cluster-info", &cluster_info(pki::cluster(), signatures));
+    node
+}
+
+#[test]
+fn a_new_card_takes_the_place_of_the_old_one_without_a_token() {
+    let again = JOIN.replace("/etc/pibake/kubeadm.yaml", "/run/pibake/kubeadm-join.yaml");
+    // Other nodes' tokens are accepted, or nobody's any more.
+    for signatures in [KNOWN.replace("abcdef", "bcdefg"), String::new()] {
+        let node = new_card(&pki::cluster().node, &signatures);
+        assert_eq!(calls_of_kubeadm(&node), [again.as_str()]);
+        let given = "discovery:\n  file:\n    kubeConfigPath: \"/etc/pibake/join.conf\"\n  timeout: \"1h\"\nnodeRegistration:\n  name: node-2\n";
+        assert_eq!(node.read_state("joined-with"), given);
+        assert!(!node.exists("etc/pibake/join.conf"), "it is gone with the other secrets");
+    }
+    // A token that is accepted comes first.
+    let node = new_card(&pki::cluster().node, KNOWN);
+    assert_eq!(calls_of_kubeadm(&node), [JOIN]);
+    assert!(!node.exists("etc/pibake/join.conf"));
+}
+
+#[test]
+fn a_new_card_survives_a_power_cut_while_it_joins() {
+    let again = JOIN.replace("/etc/pibake/kubeadm.yaml", "/run/pibake/kubeadm-join.yaml");
+    for point in
+        ["start", "discovered", "bootstrap begun", "certificate requested", "certificate signed", "end"]
+    {
+        let node = new_card(&pki::cluster().node, "");
+        node.cut_off(&format!("{again} @{point}"), &[]);
+        node.complete(&[]);
+        assert_eq!(node.read_state("joins"), "joined\n", "{point}");
+        assert_eq!(node.read(PEM), pki::cluster().node.trim_end(), "{point}");
+    }
+}
+
+#[test]
+fn a_card_whose_certificate_has_ended_says_so() {
+    let node = new_card(&pki::cluster().expired, &KNOWN.replace("abcdef", "bcdefg"));
+    let mut running = node.start(&[]);
+    let status = node.await_status(&mut running, &["name=join", "state=waiting"]);
+    assert!(status.contains("The card's certificate has ended, too"), "{status}");
+    assert!(!node.calls().iter().any(|call| call.starts_with("kubeadm join")));
+}

@@ -2,12 +2,15 @@
 
 mod cuts;
 mod keyrings;
+mod manifests;
 mod members;
-mod node;
+pub(crate) mod node;
 mod pki;
 mod preloaded;
 mod reasons;
+mod restore;
 mod scripts;
+mod upgrade;
 
 use node::{Node, Role};
 

@@ -52,7 +52,12 @@ const COMMANDS: &[&str] = &[
     "sysctl",
     "systemctl",
     "timedatectl",
+    "unattended-upgrade",
 ];
+
+/// What a copy of etcd brings to the control plane's folder of certificates.
+pub const COPIED: [&str; 6] =
+    ["sa.pub", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key"];
 
 /// Longer than any run on the busiest machine: a run that takes it hangs.
 const HANGS: Duration = Duration::from_secs(300);
@@ -149,6 +154,22 @@ impl Node {
 
     fn program(&self, name: &str, text: &str) {
         support::put_program(&self.path("bin").join(name), text);
+    }
+
+    /// The copy of etcd that `pibake restore` bakes, of a database that is `database`.
+    pub fn put_copy(&self, database: &str) {
+        let copy = self.path("copy");
+        put(&copy.join("about"), "format=1\n");
+        put(&copy.join("etcd.db"), database);
+        for file in COPIED {
+            put(&copy.join("pki").join(file), &format!("{file} of the copy"));
+        }
+        let archive = self.root().join("var/lib/pibake/restore.tar.gz");
+        fs::create_dir_all(archive.parent().unwrap()).unwrap();
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(&copy).arg("-czf").arg(archive).args(["about", "etcd.db", "pki"]);
+        assert!(tar.status().unwrap().success());
+        fs::remove_dir_all(copy).unwrap();
     }
 
     /// From now on this command is the recorder, too.

@@ -9,7 +9,7 @@ use super::{assert_tidy, deeds};
 const PAYLOAD: &str = "var/lib/pibake/payload";
 
 /// As kubeadm lists them (`recorder.sh`), and one more: those that every node has, and those of the control plane.
-const ANY_NODE: &str = "registry.k8s.io/pause:3.10.1\nflannel:v1";
+const ANY_NODE: &str = "registry.k8s.io/pause:3.10.1\nregistry.k8s.io/coredns/coredns:v1.12.1\nflannel:v1";
 const CONTROL_PLANE: &str = "registry.k8s.io/kube-apiserver:v1.34.2\nregistry.k8s.io/etcd:3.6.5-0";
 
 /// Nothing of the world outside is in reach: no uplink, no time server, no keys.

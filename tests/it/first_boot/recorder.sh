@@ -243,7 +243,8 @@ preflight() {
 		faults="$faults	[ERROR Port-10250]: Port 10250 is in use
 "
 	fi
-	if [ "$what" = init ] && [ -n "$(ls -A "$root/var/lib/etcd" 2>/dev/null)" ]; then
+	if [ "$what" = init ] && [ -n "$(ls -A "$root/var/lib/etcd" 2>/dev/null)" ] &&
+		[ "${line%"--ignore-preflight-errors DirAvailable--var-lib-etcd"*}" = "$line" ]; then
 		faults="$faults	[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty
 "
 	fi
@@ -257,6 +258,12 @@ kubeadm_init() {
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
 	preflight init /etc/kubernetes/manifests/kube-apiserver.yaml /etc/kubernetes/manifests/etcd.yaml
 	[ "$(cat "$STATE/baked-key")" = "$(cat "$root/etc/kubernetes/pki/ca.key")" ] || die "the CA is not the baked one"
+	# It would make keys and authorities that nobody in a restored database knows.
+	if [ -e "$root/var/lib/etcd/member/restored" ]; then
+		for file in sa.pub sa.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key; do
+			[ "$(cat "$root/etc/kubernetes/pki/$file")" = "$file of the copy" ] || die "$file is not the copy's"
+		done
+	fi
 	# What is there already it takes, and what is damaged it does not get over.
 	for file in pki/apiserver.crt admin.conf kubelet.conf; do
 		[ ! -e "$root/etc/kubernetes/$file" ] || [ -s "$root/etc/kubernetes/$file" ] ||
@@ -290,9 +297,65 @@ kubeadm_init() {
 	echo "kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef"
 }
 
+# containerd's own client, of a containerd that runs. Which images are in an archive, the archive says here. An image's
+# files are there once it was pulled or imported; a mount does not outlive the power, what containerd knows of it does.
+ctr_() {
+	has active/containerd || die 'ctr: failed to dial "/run/containerd/containerd.sock": connect: no such file'
+	for last; do :; done
+	imported=$root/var/lib/containerd/imported
+	case $* in
+	"--namespace k8s.io images import "*)
+		[ -s "$last" ] || die "ctr: unrecognized image format"
+		others=$(grep -vxF -f "$last" "$imported" 2>/dev/null || :)
+		write_file /var/lib/containerd/imported "$others"
+		at "import begun"
+		write_file /var/lib/containerd/imported "${others:+$others
+}$(cat "$last")
+"
+		;;
+	"--namespace k8s.io images ls -q") cat "$imported" 2>/dev/null || : ;;
+	"--namespace k8s.io images mount registry.k8s.io/etcd:3.6.5-0 "*)
+		[ -s "$root/var/lib/containerd/images" ] || grep -qxF "$5" "$imported" || die "ctr: image \"$5\": not found"
+		! has mounted || die "ctr: snapshot \"$last\": already exists"
+		put mounted
+		at "mounted"
+		mkdir -p "$last/usr/local/bin"
+		ln -sf "${0%/*}/recorder" "$last/usr/local/bin/etcdutl"
+		;;
+	"--namespace k8s.io images unmount --rm "*)
+		rm -rf "${last:?}/usr" "$STATE/mounted"
+		;;
+	*) die "unknown: ctr $*" ;;
+	esac
+}
+
+# etcd's, of 3.6: refuses a folder that is there, and what is not whole.
+etcdutl_() {
+	[ "$1 $2" = "snapshot restore" ] || die "unknown: etcdutl $*"
+	if [ "$3" = --help ]; then
+		echo "      --bump-revision uint    How much to increase the latest revision after restore"
+		return
+	fi
+	case $line in
+	*" --name node-1 --initial-cluster node-1=https://10.0.0.1:2380 --initial-advertise-peer-urls https://10.0.0.1:2380 --bump-revision 1000000000 --mark-compacted") ;;
+	*) die "Error: unknown flags: $*" ;;
+	esac
+	[ "$(cat "$3")" = "copy of etcd" ] || die "Error: expected sha256 [1], got [2]"
+	[ ! -e "$5" ] || die "Error: data-dir \"$5\" not empty or could not be read"
+	mkdir -p "$5/member"
+	: >"$5/member/db"
+	at "database begun"
+	echo "from the copy" >"$5/member/restored"
+	# The cluster that it is of was born long ago.
+	: >"$5/member/born"
+}
+
 kubeadm_join() {
 	[ -s "$root/etc/pibake/kubeadm.yaml" ] || die "cannot read the configuration"
 	preflight join /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt
+	if [ "${line%kubeadm-join.yaml*}" != "$line" ]; then
+		cp "$root/run/pibake/kubeadm-join.yaml" "$STATE/joined-with"
+	fi
 	has control-plane-up || fail_kubeadm "preflight: couldn't validate the identity of the API Server: connection refused"
 	kubelet_start
 }
@@ -363,6 +426,14 @@ kubectl_() {
 	fi
 	case $* in
 	*configmap/kubeadm-config*) [ -e "$root/var/lib/etcd/member/addons" ] || die "not found" ;;
+	*"apply --server-side --force-conflicts --filename"*)
+		for last; do :; done
+		if grep -q "^kind: Custom$" "$last" && [ ! -e "$root/var/lib/etcd/member/defined" ]; then
+			die 'error: resource mapping not found for name: "x" namespace: "" from "": no matches for kind "Custom"'
+		fi
+		if grep -q "^kind: CustomResourceDefinition$" "$last"; then put_file /var/lib/etcd/member/defined ""; fi
+		put_file "/var/lib/etcd/member/applied-${last##*/}" ""
+		;;
 	*"apply --filename"*) put_file /var/lib/etcd/member/flannel "" ;;
 	*"get --filename"*) [ -e "$root/var/lib/etcd/member/flannel" ] || die "not found" ;;
 	*type==*status*) echo True ;;
@@ -405,7 +476,11 @@ curl_() {
 			printf 403
 		fi
 		;;
-	*) cp "$STATE/served/${url##*/}" "$output" || die "curl: (22) The requested URL returned error: 404" 22 ;;
+	*)
+		served=${url#*://}
+		[ -e "$STATE/served/${served#*/}" ] || served=${url##*/}
+		cp "$STATE/served/${served#*/}" "$output" || die "curl: (22) The requested URL returned error: 404" 22
+		;;
 	esac
 }
 
@@ -440,7 +515,7 @@ apt-mark)
 systemctl) systemctl_ "$@" ;;
 curl) curl_ "$@" ;;
 timedatectl) if has clock; then echo yes; else echo no; fi ;;
-chronyc | modprobe | growpart | resize2fs | cloud-init) [ "$name" != chronyc ] || exit 1 ;;
+chronyc | modprobe | growpart | resize2fs | cloud-init | unattended-upgrade) [ "$name" != chronyc ] || exit 1 ;;
 findmnt) echo /dev/mmcblk0p2 ;;
 df)
 	echo Avail
@@ -471,8 +546,7 @@ kubeadm)
 	case $* in
 	"version --output short") echo v1.34.2 ;;
 	"config images list "*)
-		settled "$last"
-		printf 'registry.k8s.io/%s\n' kube-apiserver:v1.34.2 etcd:3.6.5-0 pause:3.10.1
+		printf 'registry.k8s.io/%s\n' kube-apiserver:v1.34.2 coredns/coredns:v1.12.1 pause:3.10.1 etcd:3.6.5-0
 		;;
 	"config images pull "*)
 		settled "$last"
@@ -489,24 +563,8 @@ kubeadm)
 	esac
 	;;
 kubectl) kubectl_ "$@" ;;
-# containerd's own client, of a containerd that runs. Which images are in an archive, the archive says here.
-ctr)
-	has active/containerd || die 'ctr: failed to dial "/run/containerd/containerd.sock": connect: no such file'
-	for last; do :; done
-	case $* in
-	"--namespace k8s.io images import "*)
-		[ -s "$last" ] || die "ctr: unrecognized image format"
-		others=$(grep -vxF -f "$last" "$root/var/lib/containerd/imported" 2>/dev/null || :)
-		write_file /var/lib/containerd/imported "$others"
-		at "import begun"
-		write_file /var/lib/containerd/imported "${others:+$others
-}$(cat "$last")
-"
-		;;
-	"--namespace k8s.io images ls -q") cat "$root/var/lib/containerd/imported" 2>/dev/null || : ;;
-	*) die "unknown: ctr $*" ;;
-	esac
-	;;
+ctr) ctr_ "$@" ;;
+etcdutl) etcdutl_ "$@" ;;
 # A clock that tests may set: the machine's own is not the scratch node's.
 date)
 	case $* in

@@ -24,11 +24,13 @@ fn scripts() -> Vec<PathBuf> {
 
 #[test]
 fn shellcheck_has_nothing_to_say() {
-    let lib = overlays().join("common/usr/lib/pibake");
     // Pieces of one program: what one sets another reads, which only `set -u` sees, in every run.
     let mut shellcheck = support::tool("shellcheck", "shellcheck");
-    shellcheck.args(["--shell=sh", "--external-sources", "--exclude=SC2154,SC2034", "--source-path"]);
-    support::run(shellcheck.arg(lib).args(scripts()));
+    shellcheck.args(["--shell=sh", "--external-sources", "--exclude=SC2154,SC2034"]);
+    for layer in ["common", "control-plane"] {
+        shellcheck.arg("--source-path").arg(overlays().join(layer).join("usr/lib/pibake"));
+    }
+    support::run(shellcheck.args(scripts()));
 }
 
 /// dash is Ubuntu's sh; the others see that nothing of its own is leaned on.
@@ -42,9 +44,13 @@ fn every_shell_can_read_them() {
 }
 
 #[test]
-fn systemd_accepts_the_unit() {
-    let unit = overlays().join("common/etc/systemd/system/pibake-first-boot.service");
+fn systemd_accepts_the_units() {
+    let units = overlays().join("common/etc/systemd/system");
     let mut verify = support::tool("systemd-analyze", "systemd");
-    let out = verify.args(["verify", "--man=no"]).arg(unit).output().unwrap();
+    verify.args(["verify", "--man=no"]);
+    for unit in ["pibake-first-boot.service", "pibake-certificates.service", "pibake-certificates.timer"] {
+        verify.arg(units.join(unit));
+    }
+    let out = verify.output().unwrap();
     assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
 }

@@ -38,7 +38,7 @@ fn ext4_with(dir: &Path, size: u64, features: &str, options: &[&str]) -> PathBuf
     image
 }
 
-/// The bytes that dumpe2fs does not call free.
+/// The bytes that dumpe2fs does not call free, without the inode tables that were never written.
 fn by_dumpe2fs(image: &Path) -> Ranges {
     let text = run(tool("dumpe2fs", "e2fsprogs").arg(image));
     let field = |name: &str| -> u64 {
@@ -52,6 +52,19 @@ fn by_dumpe2fs(image: &Path) -> Ranges {
         for range in line.split(", ").filter(|r| !r.trim().is_empty()) {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             let (first, last): (u64, u64) = (first.trim().parse().unwrap(), last.trim().parse().unwrap());
+            free.insert(first * block..(last + 1) * block);
+        }
+    }
+    // one line of the superblock's begins with the same word
+    let groups = text.split("\nGroup ").filter(|group| group.starts_with(|c: char| c.is_ascii_digit()));
+    for group in groups {
+        let place =
+            |line: &str| line.trim_start().strip_prefix("Inode table at ")?.split(' ').next()?.parse().ok();
+        let table: Option<String> = group.lines().find_map(place);
+        let (first, last) = table.as_deref().unwrap().split_once('-').unwrap();
+        let flags = group.lines().next().unwrap();
+        if flags.contains("INODE_UNINIT") && !flags.contains("ITABLE_ZEROED") {
+            let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
             free.insert(first * block..(last + 1) * block);
         }
     }

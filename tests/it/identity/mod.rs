@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pibake::cluster::{Cluster, Overrides, Secret, Security, Wifi, WifiKey};
+use pibake::cluster::{Cluster, Overrides, Secret, Security, Ttl, Wifi, WifiKey};
 use pibake::identity::{Identity, Store, wifi_psk};
 use proptest::prelude::*;
 
@@ -281,10 +281,37 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn tokens_have_the_form_that_kubeadm_takes(_ in 0..32) {
-        let identity = Identity::make("x", now()).unwrap();
+        let identity = Identity::make("x", now(), Ttl::NEVER).unwrap();
         let token = identity.tokens.of(250).unwrap().reveal();
         let (id, secret) = token.split_once('.').unwrap();
         let good = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         prop_assert!(id.len() == 6 && secret.len() == 16 && good(id) && good(secret), "{}", token);
     }
+}
+
+#[test]
+fn each_node_has_a_host_key_that_stays() {
+    let kept = kept("nodes = 3");
+    let keys = kept.identity.host_keys.as_ref().unwrap();
+    let pairs: Vec<_> = (1..=3).map(|number| keys.of(number, "node").unwrap()).collect();
+    assert!(pairs[0] != pairs[1] && pairs[1] != pairs[2]);
+    let again = kept.store.open(&cluster("nodes = 3"), now()).unwrap();
+    assert_eq!(
+        again.host_keys.unwrap().of(2, "node").unwrap(),
+        pairs[1],
+        "byte by byte: images are reproducible"
+    );
+    let known = std::fs::read_to_string(kept.file("known_hosts")).unwrap();
+    assert_eq!(known.lines().count(), 3);
+    for name in ["node-2", "node-2.cluster.home", "10.0.0.2"] {
+        let mut keygen = support::tool("ssh-keygen", "openssh-client");
+        let found = support::run(keygen.args(["-F", name, "-f"]).arg(kept.file("known_hosts")));
+        let key = pairs[1].public.split(' ').nth(1).unwrap();
+        assert!(found.contains(key), "{name}: {found}");
+    }
+    // A cluster that an older pibake made gets them with its next build.
+    std::fs::remove_file(kept.file("host_keys")).unwrap();
+    assert_eq!(kept.store.peek(&cluster("nodes = 3"), now()).unwrap().unwrap().host_keys, None);
+    let new = kept.store.open(&cluster("nodes = 3"), now()).unwrap();
+    assert_ne!(new.host_keys.unwrap().of(2, "node").unwrap(), pairs[1]);
 }

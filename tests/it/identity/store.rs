@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pibake::cluster::{Cluster, Overrides};
-use pibake::identity::Store;
+use pibake::identity::{Identity, Store};
 
 /// The files that an identity is not whole without.
 const NEEDED: [&str; 7] = ["identity.toml", "ca.crt", "ca.key", "admin.crt", "admin.key", "token", "salt"];
@@ -83,8 +83,12 @@ fn what_is_made_is_closed_to_others_and_stays() {
             "admin.key",
             "ca.crt",
             "ca.key",
+            "host_keys",
             "identity.toml",
+            "joining",
+            "known_hosts",
             "salt",
+            "ssh_config",
             "ssh_key",
             "ssh_key.pub",
             "token"
@@ -96,9 +100,17 @@ fn what_is_made_is_closed_to_others_and_stays() {
     assert_eq!(fs::read_dir(home.dir.path()).unwrap().count(), 1, "nothing is left beside");
     let first = home.store.open(&cluster("nodes = 4"), now()).unwrap();
     let with_a_node_more = home.store.open(&cluster("nodes = 5"), now()).unwrap();
-    assert_eq!(first, with_a_node_more);
-    assert_eq!(contents(home.store.dir()), before);
-    assert_eq!(home.store.peek(&cluster(""), now()).unwrap(), Some(first));
+    // Another node has something to join with, and keeps that.
+    let joining = with_a_node_more.joining.clone();
+    assert_ne!(joining, first.joining);
+    assert_eq!(Identity { joining: first.joining.clone(), ..with_a_node_more }, first);
+    // Who the nodes are follows the description.
+    home.store.open(&cluster(""), now()).unwrap();
+    let mut after = contents(home.store.dir());
+    let mut expected = before;
+    assert_ne!(after.remove("joining"), expected.remove("joining"));
+    assert_eq!(after, expected);
+    assert_eq!(home.store.peek(&cluster(""), now()).unwrap(), Some(Identity { joining, ..first }));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn files_below(dir: &Path) -> BTreeMap<String, u64> {
 #[test]
 fn apt_installs_from_what_is_on_the_images_what_it_would_have_installed_from_the_servers() {
     let mut desk = Desk::new(64);
-    desk.pibake(&["plan"]).success().stdout(contains("preloaded: packages and container images"));
+    desk.pibake(&["plan"]).success().stdout(contains("preload  packages and container images: which they are is known once"));
     assert_eq!(desk.json(&["plan"])["preload"]["nodes"], Value::Array(Vec::new()));
     desk.pibake(&["build"]).success();
 
@@ -78,7 +78,10 @@ fn apt_installs_from_what_is_on_the_images_what_it_would_have_installed_from_the
         let found = files_below(&payload);
         let changes = desk.json(&["plan", "--node", name]);
         let changes = changes["changes"].as_array().unwrap();
-        let told = changes.iter().filter(|change| change["what"].as_str().unwrap().starts_with("preloaded"));
+        let is_preloaded = |change: &&Value| {
+            change["path"].as_str().unwrap().starts_with(PAYLOAD) || change["why"] == "a repository's key"
+        };
+        let told = changes.iter().filter(is_preloaded);
         let told = told.map(|c| (c["path"].as_str().unwrap().to_owned(), c["bytes"].as_u64().unwrap()));
         let (told, keys): (BTreeMap<_, _>, BTreeMap<_, _>) =
             told.partition(|(path, _)| path.starts_with(PAYLOAD));
@@ -116,7 +119,7 @@ fn apt_installs_from_what_is_on_the_images_what_it_would_have_installed_from_the
     desk.pibake(&["plan"])
         .success()
         .stdout(contains("NEED NOT FETCH"))
-        .stdout(contains("the root file system of the base has"));
+        .stdout(contains("container images, below: they need"));
     desk.pibake(&["plan", "--node", "1", &format!("{PAYLOAD}/sources.list")])
         .success()
         .stdout(format!("deb [trusted=yes] file:{PAYLOAD}/packages ./\n"));
@@ -152,14 +155,30 @@ fn a_node_is_the_same_alone_and_with_others_in_every_format_and_without_servers(
 }
 
 #[test]
-fn what_has_no_room_is_refused_with_what_is_missing() {
+fn images_grow_by_what_is_preloaded_unless_their_size_was_asked_for() {
     let desk = Desk::new(16);
-    desk.pibake(&["build"]).code(1).stderr(
-        contains("the root file system of the image has")
-            .and(contains("and packages and container images need"))
-            .and(contains("MiB more")),
+    let len = |path: &str| fs::metadata(desk.path(path)).unwrap().len();
+    let base = len("base/base.img");
+    let size = format!("{}M", base.div_ceil(1 << 20));
+    desk.pibake(&["build", "--image-size", &size]).code(2).stderr(
+        contains("image.size: an image of").and(contains("free for what goes into it, and needs")),
     );
     desk.assert_no_images();
+
+    desk.pibake(&["build"]).success();
+    let planned = desk.json(&["plan"]);
+    let bytes = planned["image"]["bytes"].as_u64().unwrap();
+    assert!(bytes > base, "{planned:#}");
+    let needed = planned["preload"]["nodes"][0]["needed_bytes"].as_u64().unwrap();
+    assert!(planned["image"]["free_bytes"].as_u64().unwrap() >= needed, "{planned:#}");
+    for node in ["node-1", "node-2"] {
+        assert_eq!(len(&format!("images/{node}.img")), bytes);
+        let work = tempfile::tempdir().unwrap();
+        assert!(dump(&desk.path(&format!("images/{node}.img")), work.path()).join("images.tar").exists());
+    }
+    // one that is large enough is as large as that, whatever it holds
+    desk.pibake(&["build", "--image-size", "1G", "-o", "larger"]).success();
+    assert_eq!(len("larger/node-1.img"), 1 << 30);
 }
 
 #[test]
@@ -174,7 +193,7 @@ fn what_cannot_be_had_leaves_no_image() {
     desk.pibake(&["build", "--offline"]).code(1).stderr(contains("--offline"));
     with("preload = true", "preload = false");
     desk.pibake(&["build", "--node", "1", "-o", "plain"]).success();
-    desk.pibake(&["plan", "--node", "1"]).success().stdout(contains("preloaded: ").not());
+    desk.pibake(&["plan", "--node", "1"]).success().stdout(contains(PAYLOAD).not());
     with("preload = true\n", "");
     desk.pibake(&["plan"]).code(2).stderr(contains("image.preload-images").and(contains("--preload")));
     with("preload-images = [", "preload-images = [\"mine/app\", ");

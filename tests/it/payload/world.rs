@@ -200,6 +200,7 @@ impl World {
             "net/flannel:v0.28.9",
             "net/flannel-cni:v1",
             "mine/app:1",
+            "mine/other:1",
         ] {
             self.registry.push(&layout, &image, name, "oci");
         }
@@ -303,7 +304,6 @@ impl World {
             software: &software,
             nodes: &nodes,
             base: &Opened::open(&image).unwrap(),
-            roles: &[Role::ControlPlane, Role::Worker],
             credentials: &Credentials::default(),
         };
         self.with(offline, |fetcher| payload::payload(&request, fetcher))

@@ -89,7 +89,13 @@ fn workers_differ_only_in_who_they_are() {
         .filter(|(a, b)| a != b)
         .map(|(a, _)| a.path.as_str())
         .collect();
-    let who = ["/etc/hostname", "/etc/pibake/kubeadm.yaml", "/etc/pibake/node.env"];
+    let who = [
+        "/etc/hostname",
+        "/etc/pibake/kubeadm.yaml",
+        "/etc/pibake/node.env",
+        "/etc/ssh/ssh_host_ed25519_key",
+        "/etc/ssh/ssh_host_ed25519_key.pub",
+    ];
     assert_eq!(differ, [&["/meta-data", "/user-data"], &who[..]].concat());
 }
 

@@ -8,3 +8,4 @@ mod overlays;
 mod programs;
 mod pyyaml;
 mod rules;
+mod software;

@@ -261,7 +261,9 @@ fn units_are_enabled_unless_the_user_says_otherwise() {
         .collect();
     let nat = ("pibake-nat.service", "/etc/systemd/system/pibake-nat.service");
     let tokens = ("pibake-tokens.service", "/etc/systemd/system/pibake-tokens.service");
-    assert_eq!(links, [("pibake-first-boot.service", "/dev/null"), nat, tokens]);
+    let certificates = ("pibake-certificates.timer", "/etc/systemd/system/pibake-certificates.timer");
+    let snapshot = ("pibake-snapshot.timer", "/etc/systemd/system/pibake-snapshot.timer");
+    assert_eq!(links, [("pibake-first-boot.service", "/dev/null"), nat, tokens, certificates, snapshot]);
 }
 
 #[test]

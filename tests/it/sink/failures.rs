@@ -225,18 +225,6 @@ fn a_node_that_cannot_be_baked_ends_the_build() {
 }
 
 #[test]
-fn a_patch_for_a_longer_base_is_refused() {
-    let work = tempfile::tempdir().unwrap();
-    let [short, long] = ["short", "long"].map(|name| work.path().join(name));
-    sparse_base(&short, MIB, &[(0, 100)]);
-    sparse_base(&long, 2 * MIB, &[(0, 100)]);
-    let build = prepare(&work.path().join("images"), nodes(1)).unwrap();
-    let bake = |_: &str| Ok(patch(&long, &[(2 * MIB - 1, vec![1])]));
-    let error = build.finish(&short, &bake, &Silent).unwrap_err();
-    assert_eq!(said(&error), "the patch of node-1 reaches byte 2097152, past the base's 1048576 bytes");
-}
-
-#[test]
 fn interrupted_before_between_and_within() {
     let work = tempfile::tempdir().unwrap();
     let base = base(work.path());

@@ -13,7 +13,9 @@ use pibake::progress::Silent;
 use pibake::sink::{Build, Format, Written};
 use proptest::prelude::*;
 
-use crate::bases::{expected, hidden, nodes, patch, sparse_base, stream, writes};
+use crate::bases::{
+    expected, hidden, longer_expected, longer_patch, nodes, patch, sparse_base, stream, writes,
+};
 use support::{run, tool};
 
 type Writes = Vec<(u64, Vec<u8>)>;
@@ -257,6 +259,7 @@ proptest! {
         sectors in 1_u64..30_000,
         extents in proptest::collection::vec((0_u64..30_000, 1_usize..700_000), 0..6),
         changes in proptest::collection::vec((0_u64..20_000_000, 1_usize..200_000, any::<u8>()), 0..12),
+        more in prop_oneof![Just(0_u64), 1_u64..300, 0_u64..30_000],
     ) {
         let len = sectors * 512;
         let work = tempfile::tempdir().unwrap();
@@ -266,14 +269,45 @@ proptest! {
         let changes: Writes = changes
             .into_iter()
             .map(|(at, size, byte)| {
-                let at = at % len;
-                (at, vec![byte; size.min((len - at) as usize)])
+                let at = at % (len + more * 512);
+                (at, vec![byte; size.min((len + more * 512 - at) as usize)])
             })
             .collect();
-        let wanted = expected(&base, &changes);
+        let wanted = longer_expected(&base, len + more * 512, &changes);
         for format in Format::ALL {
-            let image = build(&base, work.path(), format, &nodes(1), |_| changes.clone()).remove(0);
+            let patch = |_: &str| Ok(longer_patch(&base, len + more * 512, &changes));
+            let build = Build::prepare(work.path(), format, nodes(1), None, &CancelToken::default()).unwrap();
+            let image = build.finish(&base, &patch, &Silent).unwrap().remove(0);
+            prop_assert_eq!(image.card, wanted.len() as u64);
             prop_assert!(card(&image.path, format) == wanted, "{}", format);
+        }
+    }
+}
+
+/// Also where images are clones of the base, or were begun while it was decoded: nothing is written for what
+/// the base does not have.
+#[test]
+fn an_image_that_is_longer_than_its_base_has_a_hole_there() {
+    let work = tempfile::tempdir().unwrap();
+    let base = work.path().join("base.img");
+    let len = 9 * MIB + 512;
+    sparse_base(&base, len, &[(0, 9 << 20)]);
+    let changes = vec![(len - 100, vec![5; 300]), (40 * MIB, vec![6; 10_000])];
+    for format in Format::ALL {
+        // what is packed is read to its end
+        let longer = if matches!(format, Format::Zst | Format::Xz) { 50 * MIB } else { 16_000 * MIB };
+        for early in [false, true] {
+            let dir = work.path().join("images");
+            let mut build = Build::prepare(&dir, format, nodes(2), None, &CancelToken::default()).unwrap();
+            if let Some(observer) = build.observer(work.path()).filter(|_| early) {
+                stream(observer, &std::fs::read(&base).unwrap(), Some(len));
+            }
+            let made = |_: &str| Ok(longer_patch(&base, longer, &changes));
+            for image in build.finish(&base, &made, &Silent).unwrap() {
+                assert_eq!(image.card, longer);
+                assert!(image.stored < 12 * MIB, "{format} takes {} bytes", image.stored);
+            }
+            std::fs::remove_dir_all(&dir).unwrap();
         }
     }
 }
@@ -296,6 +330,14 @@ fn a_card_overlay_reads_as_the_patched_image_and_zeros_behind_it() {
     assert!(std::fs::read(&base).unwrap() == before, "the image was changed");
     let info = run(tool("qemu-img", "qemu-utils").args(["info", "--output=json"]).arg(&overlay));
     assert!(info.contains(r#""backing-filename-format": "raw""#), "{info}");
-    let error = pibake::sink::card_overlay(&overlay, MIB, &base, patch(&base, &changes)).unwrap_err();
-    assert!(matches!(error, pibake::sink::Error::Outside { .. }), "{error:?}");
+    for (card, image) in [(MIB, 0), (8 * MIB, 8 * MIB + 1)] {
+        let longer = longer_patch(&base, image, &changes);
+        let error = pibake::sink::card_overlay(&overlay, card, &base, longer).unwrap_err();
+        assert!(matches!(error, pibake::sink::Error::Outside { .. }), "{error:?}");
+    }
+    changes.push((7 * MIB, vec![8; 100]));
+    let longer = longer_patch(&base, 7 * MIB + 4096, &changes);
+    pibake::sink::card_overlay(&overlay, 8 * MIB, &base, longer).unwrap();
+    let wanted = longer_expected(&base, 8 * MIB, &changes);
+    assert!(card(&overlay, Format::Qcow2) == wanted, "the longer card differs from what it is made of");
 }

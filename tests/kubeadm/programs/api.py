@@ -1,9 +1,12 @@
 """Stands in for the API server and what works beside it, as far as kubeadm can see them.
 
-    api.py serve      objects that are stored, at the address and under the certificate that
-                      kubeadm's manifest names; clients are known by a certificate of the
-                      cluster's CA, or by a bootstrap token whose Secret is stored
-    api.py healthz    kubelet's own answer on port 10248
+    api.py kube-apiserver  objects that are stored, at the address and under the certificate that
+                           kubeadm's manifest names; clients are known by a certificate of the
+                           cluster's CA, or by a bootstrap token whose Secret is stored. Does not
+                           start where /run/dislikes has another serial number than its certificate
+    api.py healthz         kubelet's own answer on port 10248
+    api.py etcd, kube-controller-manager, kube-scheduler
+                           their answers to probes; they end where a key does not fit its certificate
 
 What is not there: rights of one client and another, checks of objects, and everything that runs.
 """
@@ -14,10 +17,19 @@ import http.server
 import json
 import re
 import ssl
+import subprocess
 import sys
 
 PUBLIC = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 SECRETS = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-"
+# What kubectl looks up before it asks for an object by its kind.
+DISCOVERY = {
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [
+        {"name": "configmaps", "singularName": "", "namespaced": True, "kind": "ConfigMap",
+         "shortNames": ["cm"], "verbs": ["get", "list"]}]},
+}
 STORE = "/var/lib/etcd/objects.json"
 
 
@@ -121,6 +133,8 @@ class Api(Healthy):
         body = self.body() if self.command in ("POST", "PUT", "PATCH") else None
         if self.command == "GET" and path in ("/healthz", "/livez", "/readyz"):
             return self.answer(200, b"ok", "text/plain")
+        if self.command == "GET" and path in DISCOVERY:
+            return self.answer(200, DISCOVERY[path])
         public = self.command == "GET" and path == PUBLIC
         # a token that is sent and wrong is refused everywhere, as by the real one
         if not self.known() and (not public or "Authorization" in self.headers):
@@ -148,12 +162,47 @@ class Api(Healthy):
     do_GET = do_POST = do_PUT = do_PATCH = handle_request
 
 
+def component(name):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if name == "etcd":
+        for pair in "server", "peer":
+            tls.load_cert_chain(f"/etc/kubernetes/pki/etcd/{pair}.crt", f"/etc/kubernetes/pki/etcd/{pair}.key")
+        return Server(("127.0.0.1", 2381), Healthy).serve_forever()
+    short = name.partition("-")[2]
+    with open(f"/etc/kubernetes/{short}.conf") as file:
+        found = dict(re.findall(r"^ *client-(certificate|key)-data: (.*)$", file.read(), re.M))
+    pem = f"/run/{short}.pem"
+    with open(pem, "wb") as file:
+        file.write(base64.b64decode(found["certificate"]) + base64.b64decode(found["key"]))
+    tls.load_cert_chain(pem)
+    server = Server(("127.0.0.1", {"controller-manager": 10257, "scheduler": 10259}[short]), Healthy)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
+
+
+def disliked(certificate):
+    try:
+        with open("/run/dislikes") as file:
+            number = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-serial"],
+                                    capture_output=True, text=True).stdout
+            return number != file.read()
+    except FileNotFoundError:
+        return False
+
+
 def serve():
     name, given = hostname(), flags()
     # What kubelet does: registers its node.
+    try:
+        with open(STORE) as file:
+            Api.objects.update(json.load(file))
+    except FileNotFoundError:
+        pass
     Api.objects["/api/v1/nodes/" + name] = {
         "kind": "Node", "apiVersion": "v1",
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}}
+    if disliked(given["tls-cert-file"]):
+        sys.exit(1)
     address = given["advertise-address"], int(given["secure-port"])
     server = Server(address, Api)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -164,7 +213,9 @@ def serve():
     server.serve_forever()
 
 
-if sys.argv[1] == "serve":
+if sys.argv[1] == "kube-apiserver":
     serve()
+elif sys.argv[1] != "healthz":
+    component(sys.argv[1])
 else:
     Server(("127.0.0.1", 10248), Healthy).serve_forever()

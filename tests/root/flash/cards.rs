@@ -49,6 +49,37 @@ pub fn same_as_build(sector: u32) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The size is asked for, and the card has it or not, before the base is there.
+pub fn larger_than_the_base() -> Result<(), Failed> {
+    let work = Work::new();
+    let asked = ["--base", "sample", "--node", "1", "--image-size", "900M"];
+    let small = Loop::new(work.path(), "small", CARD, 512);
+    failed(&work.flash(&[&small], &[&[small.name()], &asked[..]].concat()), 4, "and the image 943718400");
+    assert!(small.is_as_before());
+    assert!(!work.path().join("cache").exists(), "the base was got for nothing");
+    let [card, again] = ["card", "again"].map(|name| Loop::new(work.path(), name, 950 * MIB, 512));
+    // the first one is begun while the base is decoded, the second comes from the cache
+    for card in [&card, &again] {
+        let out = work.flash(&[card], &[&[card.name()], &asked[..]].concat());
+        succeeded(&out);
+        assert!(said(&out).contains("the image has 900.0 MiB"), "{}", said(&out));
+    }
+    succeeded(&work.run(&[&["build"], &asked[..]].concat(), ""));
+    for card in [&card, &again] {
+        assert_same(card, &work.image("node-1"));
+        let copy = work.path().join("copy");
+        std::fs::copy(&card.file, &copy)?;
+        assert_clean(&copy, places(&copy));
+        assert_eq!(kernel_reads(&work, &copy, "etc/hostname"), "node-1\n");
+        assert!(places(&copy).root.1 > 600 * MIB, "{:?}", places(&copy));
+    }
+    // what the new groups have free is as it was on the card before
+    let before = noise::bytes(950 * MIB, 1 << 20);
+    let same = (400..900).filter(|mib| card.bytes(mib * MIB, 1 << 20) == before).count();
+    assert!(same > 480, "only {same} MiB were left alone");
+    Ok(())
+}
+
 /// The kernel knows the partitions of the new system, and none of the old one, when pibake has ended.
 pub fn partitions_are_read_anew() -> Result<(), Failed> {
     let work = Work::new();
@@ -105,6 +136,25 @@ pub fn an_image() -> Result<(), Failed> {
     let card = Loop::new(work.path(), "card", CARD, 512);
     succeeded(&work.flash(&[&card], &[card.name(), "--image", image.to_str().unwrap()]));
     assert_same(&card, &image);
+    // in each form that a build writes, and that people make of one
+    for (form, package, arguments) in [
+        ("zst", "zstd", &["zstd", "-qk", "IMAGE", "-o", "PACKED"][..]),
+        ("xz", "xz-utils", &["sh", "-c", "xz -0 -T2 <IMAGE >PACKED"]),
+        (
+            "qcow2",
+            "qemu-utils",
+            &["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", "IMAGE", "PACKED"],
+        ),
+    ] {
+        let packed = work.path().join(format!("packed.{form}"));
+        let fill = |word: &&str| {
+            word.replace("IMAGE", image.to_str().unwrap()).replace("PACKED", packed.to_str().unwrap())
+        };
+        run(tool(arguments[0], package).args(arguments[1..].iter().map(fill)));
+        let card = Loop::new(work.path(), form, CARD, 512);
+        succeeded(&work.flash(&[&card], &[card.name(), "--image", packed.to_str().unwrap()]));
+        assert_same(&card, &image);
+    }
     // an image that no node was made of is never written
     let plain = work.path().join("plain.img");
     let cached = std::fs::read_dir(work.path().join("cache/pibake/images"))?;

@@ -11,6 +11,8 @@ pub mod http;
 pub mod images;
 pub mod nginx;
 pub mod noise;
+pub mod pages;
+pub mod pki;
 pub mod plan;
 pub mod standin;
 

@@ -15,7 +15,7 @@ mod early;
 use super::layout::{HEAD, UNIT};
 use super::mock::{Faults, Gate, MockCard};
 use super::*;
-use crate::disk::{FileDevice, Overlay, WriteAt};
+use crate::disk::{Extended, FileDevice, Overlay, WriteAt};
 use crate::error::{Doing, ErrorClass};
 use crate::io::CancelToken;
 use crate::progress::Silent;
@@ -34,6 +34,11 @@ struct Image {
 
 impl Image {
     fn new() -> Self {
+        Self::longer(LEN, &[])
+    }
+
+    /// One that is `len` bytes long, and so may be longer than its base, with something more at these places.
+    fn longer(len: u64, places: &[u64]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = std::fs::File::create(dir.path().join("base.img")).unwrap();
         file.set_len(LEN).unwrap();
@@ -46,14 +51,15 @@ impl Image {
             file.write_all_at(&noise(at, len), at).unwrap();
         }
         let base = dir.path().join("base.img");
-        let base_device = Arc::new(FileDevice::open(&base).unwrap());
+        let base_device = Extended::new(FileDevice::open(&base).unwrap(), len);
         let overlay = Overlay::spilling(base_device, tempfile::tempfile().unwrap());
-        for at in [10, 900_000, 5 * MIB + 7, 7 * MIB, 12 * MIB, LEN - 700] {
+        for at in [10, 900_000, 5 * MIB + 7, 7 * MIB, 12 * MIB, LEN - 700].iter().chain(places).copied() {
             let bytes = if at == 10 { vec![1] } else { noise(at, 600) };
             overlay.write_at(at, &bytes).unwrap();
         }
+        overlay.write_at(458, &((len - MIB) as u32 / 512).to_le_bytes()).unwrap();
         let patch = overlay.freeze().unwrap();
-        let mut bytes = vec![0; LEN as usize];
+        let mut bytes = vec![0; len as usize];
         overlay.read_at(0, &mut bytes).unwrap();
         Self { dir, patch, bytes }
     }
@@ -94,7 +100,7 @@ impl Image {
     }
 
     fn is_on(&self, card: &MockCard) -> bool {
-        card.bytes()[..LEN as usize] == self.bytes
+        card.bytes()[..self.bytes.len()] == self.bytes
     }
 }
 
@@ -117,6 +123,24 @@ fn the_table_is_written_last() {
     assert!(writes[1..writes.len() - 2].iter().all(|w| w.start >= HEAD), "{writes:?}");
     // old superblocks of arrays and the backup of a GPT are at the end, where now only a probe is
     assert!(card.bytes()[(CARD - HEAD) as usize..(CARD - 4096) as usize].iter().all(|b| *b == 0));
+}
+
+#[test]
+fn an_image_may_be_longer_than_its_base() {
+    let image = Image::longer(30 * MIB + 512, &[LEN + 5000, 21 * MIB - 300, 30 * MIB - 88]);
+    for full in [false, true] {
+        let card = MockCard::new(CARD, Faults::default());
+        let options = Options { verify: true, full, wipe: false };
+        let flash = image.flash_with(std::slice::from_ref(&card), &CancelToken::default(), options);
+        let outcome = flash.finish(&image.base(), &|_| Ok(image.content()), &Silent).remove(0);
+        outcome.result.unwrap();
+        assert!(image.is_on(&card) && boots(&card));
+    }
+    // the base would fit
+    let small = MockCard::new(30 * MIB, Faults::default());
+    let needed = 30 * MIB + 512;
+    assert!(matches!(image.run(&small).unwrap_err(), Error::TooSmall { needed: n, .. } if n == needed));
+    assert!(small.writes().is_empty());
 }
 
 #[test]

@@ -5,4 +5,5 @@ mod nginx;
 mod progress;
 mod resume;
 mod retry;
+mod series;
 mod trust;

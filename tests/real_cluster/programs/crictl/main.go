@@ -82,6 +82,9 @@ func (r runtime) command(name string, words []string) error {
 	quiet := flags.Bool("q", false, "IDs alone")
 	all := flags.Bool("a", false, "stopped ones, too")
 	output := flags.String("o", "", "json")
+	timeout := flags.Int64("t", 0, "seconds until what is to be stopped is killed")
+	wanted := labels{}
+	flags.Var(wanted, "label", "key=value, which containers must have")
 	if err := flags.Parse(words); err != nil {
 		return err
 	}
@@ -95,12 +98,12 @@ func (r runtime) command(name string, words []string) error {
 	case name == "pods" && len(arguments) == 0:
 		return r.pods(*quiet)
 	case name == "ps" && len(arguments) == 0:
-		return r.containers(*quiet, *all)
+		return r.containers(*quiet, *all, wanted)
 	case len(arguments) == 0:
 		return fmt.Errorf("unknown command or nothing named: %s", name)
 	default:
 		for _, argument := range arguments {
-			if err := r.one(name, argument); err != nil {
+			if err := r.one(name, argument, *timeout); err != nil {
 				return err
 			}
 		}
@@ -108,7 +111,7 @@ func (r runtime) command(name string, words []string) error {
 	}
 }
 
-func (r runtime) one(name, what string) (err error) {
+func (r runtime) one(name, what string, timeout int64) (err error) {
 	switch name {
 	case "pull":
 		var answer *cri.PullImageResponse
@@ -132,7 +135,7 @@ func (r runtime) one(name, what string) (err error) {
 	case "rmi":
 		_, err = r.RemoveImage(r.context, &cri.RemoveImageRequest{Image: &cri.ImageSpec{Image: what}})
 	case "stop":
-		_, err = r.StopContainer(r.context, &cri.StopContainerRequest{ContainerId: what})
+		_, err = r.StopContainer(r.context, &cri.StopContainerRequest{ContainerId: what, Timeout: timeout})
 	case "rm":
 		_, err = r.RemoveContainer(r.context, &cri.RemoveContainerRequest{ContainerId: what})
 	case "stopp":
@@ -194,8 +197,22 @@ func (r runtime) pods(quiet bool) error {
 	return nil
 }
 
-func (r runtime) containers(quiet, all bool) error {
-	filter := &cri.ContainerFilter{}
+// labels that are all to be there.
+type labels map[string]string
+
+func (l labels) String() string { return fmt.Sprint(map[string]string(l)) }
+
+func (l labels) Set(text string) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return fmt.Errorf("%q is not key=value", text)
+	}
+	l[key] = value
+	return nil
+}
+
+func (r runtime) containers(quiet, all bool, wanted labels) error {
+	filter := &cri.ContainerFilter{LabelSelector: wanted}
 	if !all {
 		filter.State = &cri.ContainerStateValue{State: cri.ContainerState_CONTAINER_RUNNING}
 	}

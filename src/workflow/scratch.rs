@@ -1,23 +1,26 @@
-//! Where cards are while they run, if nobody wants to keep them.
+//! Where large files are that nobody wants to keep after the run: cards of an emulator, unpacked images.
 
 use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::Control;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::io::FileLock;
-use crate::workflow::Control;
 
-/// A folder for cards that are thrown away: removed when dropped, or by the next run.
-pub(super) struct Scratch {
+/// A folder that is thrown away: removed when dropped, or by the next run.
+pub struct Scratch {
     dir: TempDir,
     _lock: FileLock,
 }
 
 impl Scratch {
     /// Makes one in the folder `above`, and removes those that killed runs left there.
-    pub(super) fn new(above: &Path, control: &Control) -> Result<Self, Failure> {
-        let making = || format!("making a folder for cards in {}", above.display());
+    ///
+    /// # Errors
+    /// What making it answers, or that the run was cancelled while it waited for another one.
+    pub fn new(above: &Path, control: &Control) -> Result<Self, Failure> {
+        let making = || format!("making a folder in {}", above.display());
         private_dir(above).doing(making)?;
         // while it is held nobody else makes a folder, so one without a holder is a remnant
         let waits = || {
@@ -42,13 +45,18 @@ impl Scratch {
         Ok(Self { dir, _lock: lock })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         self.dir.path()
     }
 }
 
 /// Makes a folder that its owner alone may enter: a card holds the cluster's secrets.
-pub(super) fn private_dir(path: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// What making it answers.
+pub fn private_dir(path: &Path) -> Result<(), Failure> {
     let made = crate::io::folder::make_folders(path, 0o700);
     made.doing(|| format!("making the folder {}", path.display()))
 }

@@ -1,0 +1,145 @@
+//! `pibake plan --svg`: the cluster as a picture, for a page or a wall.
+
+use std::fmt::Write;
+
+use crate::cli::json::{Internet, Member};
+use crate::cluster::{Cluster, Node, Role};
+use crate::ui::visible_line;
+
+/// In units of the picture, which are pixels where it is shown at its own size.
+const MARGIN: usize = 24;
+const BOX: (usize, usize) = (190, 76);
+const GAP: (usize, usize) = (26, 34);
+/// Nodes beside each other.
+const COLUMNS: usize = 4;
+/// What fits into a box, in characters: what is longer ends in an ellipsis.
+const FITTING: usize = 24;
+
+const STYLE: &str = "\
+    .page{fill:#fff}.box{fill:#f6f8fa;stroke:#57606a;stroke-width:1.5}.main{fill:#ddf4ff;stroke:#0969da;\
+    stroke-width:1.5}.line{fill:none;stroke:#57606a;stroke-width:1.5}.radio{fill:none;stroke:#0969da;\
+    stroke-width:1.5;stroke-dasharray:4 4}.name{fill:#1f2328;font-weight:600}.small{fill:#59636e;font-size:12px}\
+    .beside{text-anchor:start}text{text-anchor:middle}";
+
+/// The picture. `internet` is how the cluster gets out, as `pibake plan` tells it.
+pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
+    let network = &cluster.network;
+    let is_gateway = network.gateway().is_some();
+    let (at_the_top, below): (Vec<&Node>, Vec<&Node>) =
+        cluster.nodes.iter().partition(|node| is_gateway && node.is_control_plane());
+    let columns = below.len().clamp(1, COLUMNS);
+    // the two boxes at the top, and room for what is written between them
+    let width = (columns * BOX.0 + (columns - 1) * GAP.0).max(3 * BOX.0) + 2 * MARGIN + 20;
+    let rows = below.len().div_ceil(COLUMNS);
+    let bus = MARGIN + BOX.1 + GAP.1 + 20;
+    let first_row = bus + GAP.1;
+    let height = bus + rows * (BOX.1 + GAP.1) + MARGIN;
+
+    let mut picture = Picture { text: String::new() };
+    // the way out
+    let outside = MARGIN + BOX.0 + (width - 2 * MARGIN - 2 * BOX.0);
+    match at_the_top.as_slice() {
+        [] => picture.cell("box", (MARGIN, MARGIN), ["your router", &internet.by, ""]),
+        [node, ..] => picture.node(node, (MARGIN, MARGIN)),
+    }
+    let inner = match (&internet.ssid, is_gateway) {
+        (Some(ssid), _) => format!("WiFi \u{201c}{}\u{201d}", visible_line(ssid)),
+        (None, true) => "second Ethernet adapter".to_owned(),
+        (None, false) => String::new(),
+    };
+    picture.cell("box", (outside, MARGIN), ["internet", &inner, ""]);
+    let y = MARGIN + BOX.1 / 2;
+    let radio = if internet.ssid.is_some() { "radio" } else { "line" };
+    picture.line(radio, &format!("M{} {y}H{outside}", MARGIN + BOX.0));
+    if is_gateway {
+        let middle = (MARGIN + BOX.0 + outside) / 2;
+        let address = internet.address.as_deref().unwrap_or("by DHCP");
+        picture.label("small", (middle, y - 8), &format!("{}, {address}", internet.interface));
+        picture.label("small", (middle, y + 18), &format!("open: {}", internet.open.join(", ")));
+    }
+
+    // the network of the nodes: one line above each row, joined at the left
+    let spine = MARGIN + 6;
+    picture.line("line", &format!("M{} {}V{bus}", MARGIN + BOX.0 / 2, MARGIN + BOX.1));
+    let name = format!("{} on {}", network.subnet, network.interface);
+    picture.label("small beside", (MARGIN + BOX.0 / 2 + 10, bus - 8), &name);
+    let left = |column: usize| MARGIN + 20 + column * (BOX.0 + GAP.0);
+    for (row, nodes) in below.chunks(COLUMNS).enumerate() {
+        let top = first_row + row * (BOX.1 + GAP.1);
+        let line = if row == 0 { bus } else { top - GAP.1 / 2 };
+        let end = left(nodes.len() - 1) + BOX.0 / 2;
+        picture.line("line", &format!("M{spine} {bus}V{line}H{end}"));
+        for (column, node) in nodes.iter().enumerate() {
+            picture.line("line", &format!("M{} {line}V{top}", left(column) + BOX.0 / 2));
+            picture.node(node, (left(column), top));
+        }
+    }
+    let title = escaped(&format!("The cluster {}", cluster.name));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+         font-family=\"system-ui, sans-serif\" font-size=\"14\" role=\"img\">\n<title>{title}</title>\n\
+         <style>{STYLE}</style>\n<rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\n{}</svg>\n",
+        picture.text
+    )
+}
+
+struct Picture {
+    text: String,
+}
+
+impl Picture {
+    fn node(&mut self, node: &Node, at: (usize, usize)) {
+        let Member { node: name, role, address } = Member::from(node);
+        let (class, role) = match node.role {
+            Role::ControlPlane => ("main", "control plane, API server"),
+            Role::Worker => ("box", role.as_str()),
+        };
+        self.cell(class, at, [&name, role, &address]);
+    }
+
+    /// A box with a name in it and up to two lines below that.
+    fn cell(&mut self, class: &str, (x, y): (usize, usize), [name, lines @ ..]: [&str; 3]) {
+        let (width, height) = BOX;
+        let _ = writeln!(
+            self.text,
+            "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>"
+        );
+        let middle = x + width / 2;
+        self.label("name", (middle, y + 26), name);
+        for (line, y) in lines.into_iter().zip([y + 46, y + 63]).filter(|(line, _)| !line.is_empty()) {
+            self.label("small", (middle, y), line);
+        }
+    }
+
+    fn label(&mut self, class: &str, (x, y): (usize, usize), text: &str) {
+        let text = escaped(&fitting(text));
+        let _ = writeln!(self.text, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>");
+    }
+
+    fn line(&mut self, class: &str, path: &str) {
+        let _ = writeln!(self.text, "<path class=\"{class}\" d=\"{path}\"/>");
+    }
+}
+
+fn fitting(text: &str) -> String {
+    if text.chars().count() <= FITTING + 4 {
+        return text.to_owned();
+    }
+    text.chars().take(FITTING + 3).chain(['…']).collect()
+}
+
+/// For XML, which has no way to write control characters and two others.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in visible_line(text).chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

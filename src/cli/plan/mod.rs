@@ -1,0 +1,229 @@
+//! `pibake plan [--node N] [PATH]`
+
+mod changes;
+mod drawing;
+mod preloaded;
+mod wrapped;
+
+use clap::Args;
+
+use self::wrapped::wrapped;
+use super::description::{CardFlags, versions};
+use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
+use super::next;
+use super::session::Session;
+use crate::cluster::{
+    Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing,
+};
+use crate::error::Failure;
+use crate::io::human_bytes;
+use crate::ui::{self, Table, visible_line};
+use crate::workflow::{Described, NodeSelector, Preload, Preview};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it\n  pibake plan --svg > cluster.svg        a picture of the cluster"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    flags: CardFlags,
+    /// Show what changes on this node's card, by number or name
+    #[arg(long, value_name = "N")]
+    node: Option<NodeSelector>,
+    /// Show the text of this file, as the node sees it
+    #[arg(requires = "node")]
+    path: Option<String>,
+    /// Print a picture of the cluster, as SVG
+    #[arg(long, conflicts_with = "node")]
+    svg: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    session.listen()?;
+    let described = arguments.flags.open(session)?;
+    if arguments.svg {
+        if session.is_json() {
+            return Err(Failure::usage(
+                "--svg prints a picture and --json a document: leave one of them out",
+            ));
+        }
+        let cluster = &described.project.cluster;
+        return ui::print(&drawing::svg(cluster, &internet(cluster)));
+    }
+    let preload = described.preload()?;
+    let Some(selector) = &arguments.node else {
+        return page(&described, preload.as_ref(), session);
+    };
+    let node = selector.find(&described.project.cluster)?;
+    let Preview { before, recipe } = described.preview(node)?;
+    let preloaded = preload.as_ref().and_then(|preload| preload.payload.part(node.role));
+    let preloaded = preloaded.map_or(&[][..], |part| part.files.as_slice());
+    match &arguments.path {
+        None => changes::list(&recipe, &before, preloaded, session),
+        Some(path) => changes::file(&recipe, preloaded, path, session),
+    }
+}
+
+fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> Result<(), Failure> {
+    let project = &described.project;
+    let cluster = &project.cluster;
+    let software = described.software()?;
+    let software = software.as_ref();
+    let room = match preload {
+        Some(preload) => Some(preload.room),
+        None => described.room()?,
+    };
+    let base = Base {
+        name: cluster.base.image.to_string(),
+        sha256: cluster.base.sha256.map(|digest| digest.to_string()),
+    };
+    let nodes = cluster.nodes.iter().map(Member::from).collect();
+    let image = PlannedImage {
+        bytes: room.map(|room| room.image).or(cluster.image.size.map(ImageSize::bytes)),
+        free_bytes: room.map(|room| room.free),
+    };
+    let preload = cluster.image.preload.then(|| preloaded::document(&cluster.nodes, preload));
+    let (made_key, made_key_base64) = next::made_key(project).map(json::text).unzip();
+    let access = &cluster.access;
+    let login = Login {
+        user: access.user.clone(),
+        ssh_keys: access.ssh_keys.len() as u64,
+        made_key,
+        made_key_base64: made_key_base64.flatten(),
+        password: access.password.is_some(),
+        ssh_password: access.ssh_password,
+    };
+    let document = Plan {
+        base,
+        image,
+        software: software.map(Versions::from),
+        nodes,
+        preload,
+        internet: internet(cluster),
+        login,
+    };
+    session.result(&document, || {
+        let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
+        for Member { node, role, address } in document.nodes.iter().cloned() {
+            table.row([node, role, address]);
+        }
+        let base = &document.base.name;
+        let versions = software.map(|software| versions(base, software));
+        let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
+        let mut text = table.to_string() + &versions.unwrap_or_else(unknown);
+        let mut row = |name: &str, value: &str| text += &wrapped(&format!("{name:<9}"), &visible_line(value));
+        if let Some(images) = images(&document.image) {
+            row("images", &images);
+        }
+        if let Some(preload) = &document.preload {
+            row("preload", &preloaded::summary(preload));
+        }
+        row("network", &network(cluster));
+        row("internet", &way_out(cluster, &document.internet));
+        row("open", &open(cluster, &document.internet));
+        row("login", &people(&document.login));
+        let warnings = session.control.warnings().len();
+        if warnings > 0 {
+            row("warnings", &format!("{warnings}, above"));
+        }
+        text + &document.preload.as_ref().map_or_else(String::new, preloaded::table)
+    })
+}
+
+/// How large the images become; nothing where that is not known.
+fn images(image: &PlannedImage) -> Option<String> {
+    let bytes = human_bytes(image.bytes?);
+    Some(match image.free_bytes.map(human_bytes) {
+        Some(free) => format!("{bytes} each, of which {free} of the root file system are free"),
+        None => format!("{bytes} each"),
+    })
+}
+
+fn internet(cluster: &Cluster) -> Internet {
+    match &cluster.network.mode {
+        Mode::Lan(lan) => Internet {
+            by: lan.router.to_string(),
+            interface: cluster.network.interface.clone(),
+            ssid: None,
+            address: None,
+            open: vec!["all".to_owned()],
+        },
+        Mode::Gateway(gateway) => {
+            let uplink = &gateway.uplink;
+            let open = uplink.allow.iter().map(|opening| match opening {
+                Opening::Api => "api".to_owned(),
+                Opening::NodePorts => "node-ports".to_owned(),
+                Opening::Port(port, Protocol::Tcp) => format!("{port}/tcp"),
+                Opening::Port(port, Protocol::Udp) => format!("{port}/udp"),
+                Opening::All => "all".to_owned(),
+            });
+            Internet {
+                by: cluster.control_plane().map_or_else(String::new, |node| node.name.to_string()),
+                interface: uplink.interface.clone(),
+                ssid: uplink.wifi.as_ref().map(|wifi| wifi.ssid.clone()),
+                address: match uplink.addressing {
+                    UplinkAddressing::Dhcp => None,
+                    UplinkAddressing::Static { address, .. } => Some(address.to_string()),
+                },
+                open: std::iter::once("ssh".to_owned()).chain(open).collect(),
+            }
+        }
+    }
+}
+
+fn network(cluster: &Cluster) -> String {
+    let network = &cluster.network;
+    let (subnet, interface) = (network.subnet, &network.interface);
+    match &network.mode {
+        Mode::Gateway(_) => {
+            let by = cluster.control_plane().map_or("the control plane", |node| node.name.as_str());
+            format!("{subnet} on {interface}, of the nodes alone: {by} is their DHCP server")
+        }
+        Mode::Lan(lan) => {
+            let from = match lan.addressing {
+                LanAddressing::Static => "each card has its node's address",
+                LanAddressing::Dhcp => "the router gives each node its address",
+            };
+            format!("{subnet} on {interface}, your router's: {from}")
+        }
+    }
+}
+
+fn way_out(cluster: &Cluster, internet: &Internet) -> String {
+    let Internet { by, interface, ssid, address, .. } = internet;
+    if cluster.network.gateway().is_none() {
+        return format!("through your router, {by}");
+    }
+    let port = match ssid {
+        Some(ssid) => format!("its WiFi {interface}, in the network {ssid:?}"),
+        None => format!("its second Ethernet adapter {interface}"),
+    };
+    let address = address.as_ref().map_or_else(|| "by DHCP".to_owned(), Clone::clone);
+    format!("through {by}, by {port}; its address there: {address}")
+}
+
+fn open(cluster: &Cluster, internet: &Internet) -> String {
+    match (&cluster.network.mode, internet.open.as_slice()) {
+        (Mode::Lan(_), _) => "everything on the nodes, to machines of the same network".to_owned(),
+        (Mode::Gateway(_), [_]) => format!("from the internet's side: SSH on {}, nothing else", internet.by),
+        (Mode::Gateway(_), [_, more @ ..]) => {
+            format!("from the internet's side: SSH on {}, and {}", internet.by, more.join(", "))
+        }
+        (Mode::Gateway(_), []) => String::new(),
+    }
+}
+
+fn people(login: &Login) -> String {
+    let Login { user, ssh_keys, made_key, password, ssh_password, .. } = login;
+    let keys = match (made_key, ssh_keys) {
+        (Some(key), _) => format!("with the key that pibake makes, {key}"),
+        (None, 1) => "with your SSH key".to_owned(),
+        (None, n) => format!("with {n} SSH keys of yours"),
+    };
+    let password = match (password, ssh_password) {
+        (false, _) => "no password; sudo asks for none",
+        (true, false) => "a password for the console and sudo",
+        (true, true) => "a password for the console, sudo and SSH",
+    };
+    format!("{user}, {keys}; {password}")
+}

@@ -1,0 +1,96 @@
+//! Images of nodes: where they go, how they are written, and what is said of them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
+
+use super::description::{NodeFlags, versions};
+use super::images::Images;
+use super::json::{self, Built, Image, Member};
+use super::session::Session;
+use crate::base::{ImageObserver, Spec};
+use crate::error::{ErrorClass, Failure};
+use crate::io::human_bytes;
+use crate::sink::{Build, Format, Written};
+use crate::ui::Table;
+use crate::workflow::{Chosen, Prepared};
+
+/// Where images go, and how; shared by every command that makes some.
+#[derive(Debug, Args)]
+pub(super) struct To {
+    /// Output folder; created if missing [default: images, beside the description]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    output: Option<PathBuf>,
+    /// Output format
+    #[arg(long, default_value_t, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>()))]
+    pub(super) format: Format,
+    /// How many images to write at once
+    #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Advanced")]
+    jobs: Option<NonZeroUsize>,
+}
+
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "it must be a whole number, 1 or more".to_owned())
+}
+
+/// Writes the images of these nodes.
+pub(super) fn write(
+    mut chosen: Chosen,
+    to: &To,
+    flags: &NodeFlags,
+    session: &Session,
+) -> Result<(Prepared, Vec<Written>), Failure> {
+    let control = &session.control;
+    let project = chosen.project();
+    let output = to.output.clone().unwrap_or_else(|| project.place.images.clone());
+    let nodes: Vec<String> = chosen.nodes().iter().map(|node| node.name.to_string()).collect();
+    let files: Vec<_> = nodes.iter().map(|node| to.format.file_name(node)).collect();
+    let identity = project.existing_identity()?;
+    let images = Images::check(&output, to.output.is_none(), &files, identity.as_ref(), control)?;
+    let wanted = flags.wanted(&chosen, session)?;
+    chosen.refuse_early()?;
+    let is_new_folder = !output.exists();
+    let mut build = Build::prepare(&output, to.format, nodes, to.jobs, control.cancel())?;
+    let observer = build.observer(wanted.cache_dir()).map(|o| o as &mut dyn ImageObserver);
+    let prepared = chosen.prepare(&wanted, observer)?;
+    // Before the first secret is in it, and not where nothing comes of the build.
+    images.prepare(is_new_folder, control)?;
+    let patch = |node: &str| Ok(prepared.bake(node)?.0);
+    let written = build.finish(prepared.base().path(), &patch, session.progress())?;
+    prepared.finish()?;
+    images.record(&files, &prepared.project().identity()?, control)?;
+    Ok((prepared, written))
+}
+
+/// Nothing boots that is made from the sample.
+pub(super) fn is_sample(prepared: &Prepared) -> bool {
+    prepared.project().cluster.base.image == Spec::Sample
+}
+
+pub(super) fn report(prepared: &Prepared, written: &[Written], session: &Session) -> Result<(), Failure> {
+    let (base, software, nodes) = (prepared.base(), prepared.software(), prepared.nodes());
+    let image = |w: &Written| {
+        let of = nodes.iter().find(|n| n.name.as_str() == w.node).ok_or_else(|| {
+            Failure::new(ErrorClass::Internal, format!("an image of {} was not asked for", w.node))
+        })?;
+        let (path, path_base64) = json::text(&w.path);
+        let Member { node, role, address } = (*of).into();
+        let (bytes, file_bytes, disk_bytes) = (w.card, w.len, w.stored);
+        Ok(Image { node, role, address, path, path_base64, bytes, file_bytes, disk_bytes })
+    };
+    let images = written.iter().map(image).collect::<Result<Vec<_>, Failure>>()?;
+    let document = Built { base: base.into(), software: software.into(), images };
+    session.result(&document, || {
+        let mut table = Table::new(["NODE", "ROLE", "ADDRESS", "IMAGE", "SIZE"]);
+        for Image { node, role, address, path, bytes, .. } in &document.images {
+            table.row([node.clone(), role.clone(), address.clone(), path.clone(), human_bytes(*bytes)]);
+        }
+        let mut text = table.to_string() + &versions(&base.name, software);
+        if is_sample(prepared) {
+            text += "These are made from the built-in sample, which does not boot.\n";
+        }
+        text
+    })
+}

@@ -1,0 +1,66 @@
+//! The kubeconfig that a worker's new card joins with.
+
+use super::admin::{api_url, kubeconfig};
+use super::admin_store::authority;
+use super::{Error, Identity};
+use crate::cluster::{Cluster, Node, Secret};
+
+impl Identity {
+    /// As [`super::Joining::renew`].
+    pub(super) fn renew_joining(&mut self, cluster: &Cluster, now: i64) -> Result<(), Error> {
+        let issuer = authority(self)?;
+        self.joining.renew(cluster, &issuer, now)
+    }
+
+    /// The kubeconfig that a worker's card joins with where its token is not accepted; `None` for a node that has no
+    /// certificate yet.
+    #[must_use]
+    pub fn join_conf(&self, cluster: &Cluster, node: &Node) -> Option<Secret> {
+        let (certificate, key) = self.joining.of(node.number).filter(|_| !node.is_control_plane())?;
+        let url = api_url(&cluster.api_name(), None);
+        let user = format!("system:node:{}", node.name);
+        Some(kubeconfig(cluster, &url, None, &user, &self.ca_certificate, certificate, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Overrides, Ttl};
+    use crate::identity::Joining;
+
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn a_worker_has_one_for_days_and_the_same_until_it_ends_soon() {
+        let parse = |text: &str| {
+            Cluster::parse("pibake.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap()
+        };
+        let cluster = parse("nodes = 3");
+        let mut identity = Identity::make("kubernetes", NOW, Ttl::NEVER).unwrap();
+        let node = |number: usize| &cluster.nodes[number - 1];
+        assert!(identity.join_conf(&cluster, node(2)).is_none());
+        identity.renew_joining(&cluster, NOW).unwrap();
+        let first = identity.joining.clone();
+        assert!(identity.join_conf(&cluster, node(1)).is_none(), "the control plane joins nobody");
+        let conf = identity.join_conf(&cluster, node(2)).unwrap();
+        assert!(
+            conf.reveal().contains("server: \"https://kubernetes.cluster.home:6443\""),
+            "{}",
+            conf.reveal()
+        );
+        assert!(conf.reveal().contains("user: \"system:node:node-2\""));
+        assert_ne!(Some(conf), identity.join_conf(&cluster, node(3)));
+        assert_eq!(Joining::read(first.text().reveal()), Some(first.clone()));
+        for (days, same) in [(0, true), (3, true), (4, false), (8, false), (-1, false)] {
+            identity.joining = first.clone();
+            identity.renew_joining(&cluster, NOW + days * 24 * 60 * 60).unwrap();
+            assert_eq!(identity.joining == first, same, "{days}");
+        }
+        // Never longer than the CA.
+        identity.renew_joining(&cluster, identity.not_after - 60).unwrap();
+        let text = identity.joining.text();
+        let end = format!(" {} ", identity.not_after);
+        assert!(text.reveal().lines().count() == 2 && text.reveal().lines().all(|line| line.contains(&end)));
+    }
+}
