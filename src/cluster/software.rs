@@ -112,7 +112,6 @@ impl Cluster {
         KubeadmImages::of(software.kubernetes.minor, patch, registry, software.coredns_repository.as_deref())
     }
 
-
     /// Which containerd runs `kubernetes` on `platform`, and which package it comes in.
     fn containerd(
         &self,

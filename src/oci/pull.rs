@@ -412,6 +412,14 @@ impl Progress for Quiet<'_> {
     fn note(&self, text: &str) {
         self.0.note(text);
     }
+
+    fn warn(&self, text: &str) {
+        self.0.warn(text);
+    }
+
+    fn fail(&self, text: &str) {
+        self.0.fail(text);
+    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ pub fn payload(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Payload> 
         files.insert(*role, packages.files(chosen, &everywhere, &names)?);
     }
     // looked up once, whoever gets them
-    let names = all.iter().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
+    let names =
+        all.iter().flat_map(|choice| choice.images.iter().flat_map(|group| group.names.iter().cloned()));
     let names: Vec<Reference> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let mirrors = &request.cluster.sources.registry_mirrors;
     let found = oci::pull(fetcher, mirrors, request.credentials, &names)?;

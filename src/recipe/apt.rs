@@ -5,7 +5,9 @@ use pgp::types::KeyDetails;
 use serde::Serialize;
 
 use crate::cluster::platform::NEWEST_KUBERNETES;
-use crate::cluster::{AptSource, Cluster, ContainerdSource, Fingerprint, Platform, Software, defaults};
+use crate::cluster::{
+    AptSource, Cluster, ContainerdSource, Fingerprint, Platform, Software, Sources, defaults,
+};
 use crate::error::{Classified, ErrorClass};
 use crate::node_paths;
 
@@ -99,7 +101,8 @@ pub fn key_sources(sources: &Sources, software: &Software) -> Vec<KeySource> {
     let minor = software.kubernetes.minor;
     let of = |keyring, source: &AptSource, urls| KeySource { keyring, urls, fingerprint: source.fingerprint };
     let (docker, kubernetes) = (&sources.docker, &sources.kubernetes);
-    let mut found = vec![of(node_paths::KUBERNETES_KEYRING, kubernetes, key_urls(&kubernetes.key_url, minor))];
+    let mut found =
+        vec![of(node_paths::KUBERNETES_KEYRING, kubernetes, key_urls(&kubernetes.key_url, minor))];
     if software.containerd_from == ContainerdSource::Docker {
         found.push(of(node_paths::DOCKER_KEYRING, docker, vec![docker.key_url.clone()]));
     }

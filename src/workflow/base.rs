@@ -108,9 +108,12 @@ impl Wanted {
             return Ok(wanted);
         }
         let locking = Locking::open(project, request.locked)?;
-        let digest = locking.base().filter(|_| base.image != Spec::Sample);
-        let options = Options { sha256: wanted.options.sha256.or(digest), ..wanted.options };
-        Ok(Self { options, ledger: locking.ledger(), locking: Some(locking), ..wanted })
+        let mut wanted = Self { ledger: locking.ledger(), ..wanted };
+        if let Some((spec, digest)) = locking.base().filter(|_| base.image != Spec::Sample) {
+            wanted.options.sha256 = wanted.options.sha256.or(Some(digest));
+            wanted.spec = spec;
+        }
+        Ok(Self { locking: Some(locking), ..wanted })
     }
 
     /// The same where all is looked up anew, whatever the lock has.

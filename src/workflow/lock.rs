@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::change::Change;
 use crate::base::{Base, Ledger};
-use crate::catalog::{Digest, Spec};
+use crate::catalog::{Digest, Release, Spec};
 use crate::io::folder::parent;
 use crate::io::{Folder, Owner};
 use crate::payload::Payload;
@@ -86,8 +86,8 @@ fn short(digest: &Digest) -> String {
 #[derive(Debug)]
 pub(super) struct Locking {
     path: PathBuf,
-    /// What the base image is called in it.
-    base: String,
+    /// The base image that the description asks for.
+    asked: Spec,
     /// What was there.
     lock: Option<Lock>,
     /// Nothing else is accepted, and nothing is written.
@@ -101,7 +101,7 @@ impl Locking {
         let lock = read(&path)?;
         match lock {
             None if is_strict => Err(Error::NoLock { path }),
-            lock => Ok(Self { path, base: base_name(project), lock, is_strict }),
+            lock => Ok(Self { path, asked: project.cluster.base.image.clone(), lock, is_strict }),
         }
     }
 
@@ -109,7 +109,7 @@ impl Locking {
     pub(super) fn anew(project: &Project) -> Self {
         let path = place(project);
         let lock = read(&path).ok().flatten();
-        Self { path, base: base_name(project), lock, is_strict: false }
+        Self { path, asked: project.cluster.base.image.clone(), lock, is_strict: false }
     }
 
     /// Where it is.
@@ -117,9 +117,22 @@ impl Locking {
         &self.path
     }
 
-    /// What the base image must have.
-    pub(super) fn base(&self) -> Option<Digest> {
-        self.lock.as_ref()?.base.get(&self.base).copied()
+    /// Which base image it must be, and its digest: of a series the point release that was its newest.
+    pub(super) fn base(&self) -> Option<(Spec, Digest)> {
+        let locked = &self.lock.as_ref()?.base;
+        if let Some(digest) = locked.get(&name_of(&self.asked)) {
+            return Some((self.asked.clone(), *digest));
+        }
+        let Spec::Release(asked) = self.asked else { return None };
+        locked.iter().find_map(|(name, digest)| {
+            let release = Release::parse(name).filter(|r| asked.is_series() && r.series() == asked)?;
+            Some((Spec::Release(release), *digest))
+        })
+    }
+
+    /// What the lock calls a base image that was obtained.
+    fn name(&self, base: &Base) -> String {
+        base.release.map_or_else(|| name_of(&self.asked), |release| release.to_string())
     }
 
     /// What names must stand for.
@@ -139,7 +152,7 @@ impl Locking {
         let old = self.lock.as_ref();
         let mut inputs = old.map(|lock| lock.inputs.clone()).unwrap_or_default();
         inputs.extend(ledger.found());
-        let mut now = Lock::new((&self.base, base), inputs, payload);
+        let mut now = Lock::new((&self.name(base), base), inputs, payload);
         if payload.is_none() {
             now.packages = old.map(|lock| lock.packages.clone()).unwrap_or_default();
         }
@@ -161,7 +174,7 @@ impl Locking {
         ledger: &Ledger,
         payload: Option<&Payload>,
     ) -> Result<Vec<Change>, Error> {
-        let lock = Lock::new((&self.base, base), ledger.found(), payload);
+        let lock = Lock::new((&self.name(base), base), ledger.found(), payload);
         let changes = Lock::changes(self.lock.as_ref(), &lock);
         if self.lock.as_ref() != Some(&lock) {
             self.write(&lock)?;
@@ -187,8 +200,8 @@ fn place(project: &Project) -> PathBuf {
 }
 
 /// What the base image is called, from wherever the program is run.
-fn base_name(project: &Project) -> String {
-    match &project.cluster.base.image {
+fn name_of(image: &Spec) -> String {
+    match image {
         Spec::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         spec => spec.to_string(),
     }
@@ -239,11 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn a_series_is_the_point_release_that_it_was() {
+        let spec = |text: &str| text.parse::<Spec>().unwrap();
+        let locking = |asked: &str| Locking {
+            path: PathBuf::new(),
+            asked: spec(asked),
+            lock: Some(lock(&[], "1.34.1")),
+            is_strict: true,
+        };
+        let locked = Some((spec("20.04.5"), Digest::of(b"base")));
+        assert_eq!(locking("20.04").base(), locked);
+        assert_eq!(locking("20.04.5").base(), locked);
+        for other in ["20.04.4", "22.04", "22.04.5", "sample"] {
+            assert_eq!(locking(other).base(), None, "{other}");
+        }
+    }
+
+    #[test]
     fn it_is_read_as_it_was_written_and_nothing_else_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pibake.lock");
         assert!(read(&path).unwrap().is_none());
-        let locking = Locking { path: path.clone(), base: String::new(), lock: None, is_strict: false };
+        let locking = Locking { path: path.clone(), asked: Spec::Sample, lock: None, is_strict: false };
         let written = lock(&[("the image a:1", "x")], "1.34.1");
         locking.write(&written).unwrap();
         assert_eq!(read(&path).unwrap(), Some(written));

@@ -65,7 +65,8 @@ impl Prepared {
         wanted.settle(&self.base, Some(&payload), control)?;
         let roles = self.nodes().into_iter().map(|node| node.role).collect();
         let size = preload::size(self.described.size(), &payload);
-        let laying = Laying { payload: &payload, size, base: &self.base, cache: wanted.cache(), clock: self.clock };
+        let laying =
+            Laying { payload: &payload, size, base: &self.base, cache: wanted.cache(), clock: self.clock };
         self.shared = laying.lay(&roles, control)?;
         Ok(self)
     }

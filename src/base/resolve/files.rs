@@ -250,6 +250,14 @@ impl Progress for Together<'_> {
     fn note(&self, text: &str) {
         self.notes.note(text);
     }
+
+    fn warn(&self, text: &str) {
+        self.notes.warn(text);
+    }
+
+    fn fail(&self, text: &str) {
+        self.notes.fail(text);
+    }
 }
 
 struct Part(Arc<dyn Step>);

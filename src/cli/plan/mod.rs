@@ -12,9 +12,7 @@ use super::description::{CardFlags, versions};
 use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
 use super::next;
 use super::session::Session;
-use crate::cluster::{
-    Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing,
-};
+use crate::cluster::{Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing};
 use crate::error::Failure;
 use crate::io::human_bytes;
 use crate::ui::{self, Table, visible_line};

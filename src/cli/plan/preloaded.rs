@@ -29,7 +29,8 @@ pub(super) fn summary(preload: &json::Preload) -> String {
         Some(needed) => {
             format!("packages and container images, below: they need {} of what is free", human_bytes(needed))
         }
-        None => "packages and container images: which they are is known once pibake build has fetched them".to_owned(),
+        None => "packages and container images: which they are is known once pibake build has fetched them"
+            .to_owned(),
     }
 }
 

@@ -116,8 +116,7 @@ fn an_image_grows_for_what_is_laid_into_it() {
         let below = lay_in(&base, &Shared::default(), size, if is_shared { &first } else { &[] }).unwrap();
         let shared = lay_in(&base, &below, Size { free: 0, ..size }, &rest).unwrap();
         let asked = Size { free: 0, ..size };
-        let (patch, proof) =
-            pibake::bake::bake(device(&base), &shared, &recipe(), asked, CLOCK).unwrap();
+        let (patch, proof) = pibake::bake::bake(device(&base), &shared, &recipe(), asked, CLOCK).unwrap();
         let image = dir.path().join("node.img");
         write_out(&base, &patch, &image);
         let len = std::fs::metadata(&image).unwrap().len();

@@ -38,6 +38,14 @@ impl Progress for Notes {
     fn note(&self, text: &str) {
         self.0.lock().unwrap().push(text.to_owned());
     }
+
+    fn warn(&self, text: &str) {
+        self.note(text);
+    }
+
+    fn fail(&self, text: &str) {
+        self.note(text);
+    }
 }
 
 impl Machine {

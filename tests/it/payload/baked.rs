@@ -59,7 +59,9 @@ fn files_below(dir: &Path) -> BTreeMap<String, u64> {
 #[test]
 fn apt_installs_from_what_is_on_the_images_what_it_would_have_installed_from_the_servers() {
     let mut desk = Desk::new(64);
-    desk.pibake(&["plan"]).success().stdout(contains("preload  packages and container images: which they are is known once"));
+    desk.pibake(&["plan"])
+        .success()
+        .stdout(contains("preload  packages and container images: which they are is known once"));
     assert_eq!(desk.json(&["plan"])["preload"]["nodes"], Value::Array(Vec::new()));
     desk.pibake(&["build"]).success();
 
@@ -160,9 +162,9 @@ fn images_grow_by_what_is_preloaded_unless_their_size_was_asked_for() {
     let len = |path: &str| fs::metadata(desk.path(path)).unwrap().len();
     let base = len("base/base.img");
     let size = format!("{}M", base.div_ceil(1 << 20));
-    desk.pibake(&["build", "--image-size", &size]).code(2).stderr(
-        contains("image.size: an image of").and(contains("free for what goes into it, and needs")),
-    );
+    desk.pibake(&["build", "--image-size", &size])
+        .code(2)
+        .stderr(contains("image.size: an image of").and(contains("free for what goes into it, and needs")));
     desk.assert_no_images();
 
     desk.pibake(&["build"]).success();
