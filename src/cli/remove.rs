@@ -13,7 +13,7 @@ use crate::workflow::NodeSelector;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The node's pods are moved to other nodes, it is reset and deleted, and its token is revoked. Its entry in \
+    after_help = "Examples:\n  pibake remove --node 3          its pods go to other nodes first\n  pibake remove --node 3 --force  also where a pod cannot be moved\n\nThe node's pods are moved to other nodes, it is reset and deleted, and its token is revoked. Its entry in \
                         pibake.toml stays: a card that is written for it makes it a node again."
 )]
 pub(super) struct Arguments {

@@ -11,7 +11,7 @@ use crate::error::Failure;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Write the image with pibake flash DEVICE --image FILE. Its first boot restores the copy instead of \
+    after_help = "Examples:\n  pibake restore backups/20261126T131227Z          images/node-1.img, which goes on with that copy\n  pibake restore backups/20261126T131227Z -o card  the same, into another folder\n\nWrite the image with pibake flash DEVICE --image FILE. Its first boot restores the copy instead of \
                   beginning an empty cluster, and the other nodes come back by themselves."
 )]
 pub(super) struct Arguments {

@@ -30,6 +30,11 @@ use crate::workflow::NodeSelector;
 const KIND: &str = "bootstrap.kubernetes.io/token";
 const GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 
+/// How long the API server may take to say what is there, and to change it: the second is not given up lightly, for
+/// then it must be done by hand. A Pi whose card is slow has been seen to take more than five seconds.
+const LOOK: &str = "--request-timeout=5s";
+const CHANGE: &str = "--request-timeout=30s";
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "SECURITY.md tells what a token is good for, and what to do when a card was lost.\n\nExamples:\n  \
@@ -193,8 +198,8 @@ fn change(
 
 fn taken(project: &Project) -> Result<Taken, Failure> {
     let selector = format!("type={KIND}");
-    let text =
-        in_cluster(project, &["get", "secrets", "--field-selector", &selector, "--output=json"], None)?;
+    let get = ["get", "secrets", "--field-selector", &selector, "--output=json"];
+    let text = in_cluster(project, LOOK, &get, None)?;
     let list: Value = serde_json::from_str(&text)
         .doing_as(ErrorClass::Failed, || "reading what kubectl says".to_owned())?;
     let field = |item: &Value, name: &str| {
@@ -207,7 +212,7 @@ fn taken(project: &Project) -> Result<Taken, Failure> {
 
 fn delete(project: &Project, id: &str) -> Result<(), Failure> {
     let secret = format!("secret/bootstrap-token-{id}");
-    in_cluster(project, &["delete", "--ignore-not-found", &secret], None).map(drop)
+    in_cluster(project, CHANGE, &["delete", "--ignore-not-found", &secret], None).map(drop)
 }
 
 fn create_token(project: &Project, token: &Secret, description: &str) -> Result<(), Failure> {
@@ -227,14 +232,20 @@ fn create_token(project: &Project, token: &Secret, description: &str) -> Result<
         "apiVersion": "v1", "kind": "Secret", "type": KIND, "stringData": data,
         "metadata": { "name": format!("bootstrap-token-{id}"), "namespace": "kube-system" },
     });
-    in_cluster(project, &["create", "--filename=-"], Some(&manifest.to_string())).map(drop)
+    // What kubectl would check it against is megabytes of schema, which a busy Pi takes long to hand out.
+    let create = ["create", "--validate=false", "--filename=-"];
+    in_cluster(project, CHANGE, &create, Some(&manifest.to_string())).map(drop)
 }
 
 /// Runs kubectl as the cluster's administrator.
-fn in_cluster(project: &Project, arguments: &[&str], input: Option<&str>) -> Result<String, Failure> {
+fn in_cluster(
+    project: &Project,
+    patience: &str,
+    arguments: &[&str],
+    input: Option<&str>,
+) -> Result<String, Failure> {
     let admin = project.store().admin_conf();
     let admin = admin.as_os_str();
-    let common =
-        ["--kubeconfig".as_ref(), admin, "--request-timeout=5s".as_ref(), "--namespace=kube-system".as_ref()];
+    let common = ["--kubeconfig".as_ref(), admin, patience.as_ref(), "--namespace=kube-system".as_ref()];
     kubectl(common.into_iter().chain(arguments.iter().map(AsRef::as_ref)), input)
 }

@@ -68,6 +68,14 @@ fn why(change: &Change) -> Option<&'static str> {
         (_, node_paths::HOST_KEY | node_paths::HOST_PUBLIC_KEY) => {
             Some("the host key that .pibake/known_hosts knows")
         }
+        (_, node_paths::JOIN_CONF) => Some("what it joins with where its token is not accepted any more"),
+        (_, node_paths::BACKUP_KEY) => {
+            Some("what copies of etcd are encrypted with before other nodes get them")
+        }
+        (_, node_paths::RESTORED_COPY) => Some("the copy of etcd that this card begins with"),
+        _ if path.strip_prefix(node_paths::MANIFESTS).is_some_and(|rest| rest.starts_with('/')) => {
+            Some("a manifest of yours, applied once the API answers")
+        }
         _ => purpose(change.volume, path),
     }
 }

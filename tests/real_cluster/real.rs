@@ -128,7 +128,8 @@ impl Real {
     /// Has the node's next card join with a token that was not used before, as the documentation says.
     pub fn take_a_new_token(&mut self, node: &str) {
         self.until("the API server, from outside", |real| real.outside.kubectl(&["get", "nodes"]));
-        self.cluster.output(&["token", "new", node]);
+        let said = self.cluster.output(&["token", "new", node]);
+        assert!(!said.contains("does not know yet"), "{said}");
     }
 
     fn place(&mut self, node: &str) -> &mut Option<Machine> {

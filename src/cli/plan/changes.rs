@@ -23,10 +23,10 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ),
     ("Packages", &["/etc/apt/", "/usr/share/keyrings/"]),
     ("Containers and Kubernetes", &["/etc/containerd/", "/etc/crictl", "/etc/kubernetes/", "/etc/pibake/"]),
-    ("System", &["/etc/cloud/", "/etc/sysctl.d/", "/etc/modules-load.d/"]),
+    ("System", &["/etc/cloud/", "/etc/sysctl.d/", "/etc/modules-load.d/", "/etc/systemd/journald.conf.d/"]),
     ("Units", &["/etc/systemd/"]),
-    ("First boot and upkeep", &["/usr/lib/pibake/"]),
     ("Preloaded", &[PAYLOAD]),
+    ("First boot and upkeep", &["/usr/lib/pibake/", "/var/lib/pibake/"]),
 ];
 const BOOT: &str = "Boot partition";
 const CLEANED: &str = "Cleaned first, for the base was in use";

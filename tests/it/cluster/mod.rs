@@ -69,7 +69,7 @@ fn examples_in_init_are_read() {
     }
     let tables: BTreeSet<&str> =
         INIT.lines().map(|l| l.trim_start_matches("# ")).filter(|l| l.starts_with('[')).collect();
-    assert_eq!(tables.len(), 17, "{tables:?}");
+    assert_eq!(tables.len(), 18, "{tables:?}");
 }
 
 #[test]
