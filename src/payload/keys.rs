@@ -172,7 +172,8 @@ fn has_expired(armoured: &str, now: i64) -> bool {
 }
 
 fn seconds(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn joined(one: Option<Keyring>, other: Option<Keyring>) -> Option<Keyring> {

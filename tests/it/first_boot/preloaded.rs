@@ -82,6 +82,27 @@ fn apt_is_told_of_nothing_but_what_was_baked() {
     assert!(!online.calls().iter().any(|call| call.contains("Dir::") || call.starts_with("ctr ")));
 }
 
+/// Updates are the package servers'; who reaches none of them is complete without.
+#[test]
+fn a_node_without_package_servers_does_not_wait_for_updates() {
+    let node = || {
+        let node = cut_off_from_the_world(Role::Worker);
+        let env = node.read("etc/pibake/node.env");
+        node.put("etc/pibake/node.env", &format!("{env}UPGRADE='security'\n"));
+        node
+    };
+    let upgrades = |node: &Node| node.calls().iter().any(|call| call.starts_with("unattended-upgrade "));
+    let first = node();
+    first.complete(&[]);
+    let update = |call: &String| call.starts_with("apt-get ") && call.ends_with(" update");
+    let update = first.calls().into_iter().rfind(update).unwrap();
+    assert!(!update.contains("Dir::") && upgrades(&first), "{update}");
+
+    let cut_off = node();
+    cut_off.complete(&[("FAIL_AT", &update)]);
+    assert!(!upgrades(&cut_off) && cut_off.status().contains(" upgrade done "), "{}", cut_off.status());
+}
+
 #[test]
 fn images_that_are_missing_are_pulled() {
     let node = cut_off_from_the_world(Role::ControlPlane);
