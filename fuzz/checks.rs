@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use pibake::apt::{Form, Pins, Source, Universe};
 use pibake::base::{Keyring, Sums, xz_raw_len};
 use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
@@ -14,7 +15,9 @@ use pibake::fs::ext4::Superblock;
 use pibake::fs::fat::{Bpb, FatView};
 use pibake::fs::{FileKind, FsRead};
 use pibake::image_path::ImagePath;
+use pibake::oci::{Challenge, Document};
 use pibake::recipe::read_key;
+use pibake::registry::Reference;
 
 use super::patch::{self, Padded};
 
@@ -40,6 +43,50 @@ pub fn sums(data: &[u8]) {
     }
     // a key of an apt repository, which the user fetched
     let _ = read_key(data, DOCKER_FINGERPRINT);
+}
+
+/// What a registry sends: manifests and indices, and how it wants to be logged in at; and names of images.
+pub fn registry(data: &[u8]) {
+    for sent_as in [None, Some("application/vnd.docker.distribution.manifest.v2+json")] {
+        if let Ok((document, media_type)) = Document::parse(data, sent_as) {
+            let is_index = media_type.contains("index") || media_type.contains("list");
+            assert_eq!(matches!(document, Document::Index(_)), is_index);
+        }
+    }
+    let text = String::from_utf8_lossy(data);
+    for challenge in Challenge::parse(&text) {
+        let _ = challenge.get("realm");
+    }
+    if let Ok(name) = text.parse::<Reference>() {
+        // what containerd would list is a name of the same image
+        assert_eq!(name.to_string().parse::<Reference>().as_ref(), Ok(&name));
+    }
+}
+
+/// An index of packages, a base's list of installed ones, preferences, and names that are asked for, with lines of
+/// `%%` between them: whatever is installed then lies in the repository.
+pub fn packages(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut parts = text.split("\n%%\n");
+    let mut next = || parts.next().unwrap_or_default();
+    let root = "http://deb.example.net/debian/";
+    let source = Source { root: root.parse().ok(), suite: "stable".to_owned(), ..Source::default() };
+    let (mut universe, mut pins) = (Universe::new("arm64"), Pins::none());
+    let sound = universe.add_index(next().as_bytes(), source).is_ok()
+        && universe.add_status(next().as_bytes()).is_ok()
+        && pins.add(next().as_bytes()).is_ok();
+    let asked: Vec<&str> = next().split_ascii_whitespace().collect();
+    // what was read before something was refused is never used
+    if let (true, Ok(plan)) = (sound, universe.resolve(&asked, &pins)) {
+        assert!(plan.install.iter().all(|package| package.url.as_str().starts_with(root)));
+    }
+    for form in [Form::Lines, Form::Stanzas] {
+        let listed = form.read(data, "arm64").unwrap_or_default();
+        assert!(listed.iter().all(|source| source.suite.ends_with('/') == source.components.is_empty()));
+    }
+    let keyring = Keyring::ubuntu();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    assert!(keyring.is_ok_and(|keyring| keyring.verify_cleartext(data, now).is_err()));
 }
 
 /// More than any input of these unpacks to without being made for that.

@@ -191,7 +191,7 @@ fn recipe() -> Recipe {
 /// may be refused, but the comparison of what was baked may not fail.
 pub fn base_image(input: &[u8]) {
     let Changed { image, changed } = patched(input, seeds::cards(), mend_card);
-    match bake::bake(Arc::new(image), &recipe(), Size::default(), CLOCK) {
+    match bake::bake(Arc::new(image), &bake::Shared::default(), &recipe(), Size::default(), CLOCK) {
         Ok(_) => {}
         Err(e) => assert!(changed, "a sound image can be baked on: {e:?}"),
     }
@@ -210,7 +210,7 @@ pub fn growth(input: &[u8]) {
         Err(e) => assert!(changed, "a sound image can be made larger: {e:?}"),
     }
     if !changed {
-        let (patch, proof) = bake::bake(Arc::clone(&image), &recipe(), size, CLOCK).expect("a sound image");
+        let (patch, proof) = bake::bake(Arc::clone(&image), &bake::Shared::default(), &recipe(), size, CLOCK).expect("a sound image");
         proof.check(&(Arc::new(Patched::new(image, patch)) as _)).expect("what was baked reads back");
     }
 }

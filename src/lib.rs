@@ -52,6 +52,7 @@
 #[cfg(panic = "abort")]
 compile_error!("pibake needs panic = \"unwind\": it catches panics of file system editors");
 
+pub mod apt;
 pub mod bake;
 pub mod base;
 pub mod catalog;
@@ -63,14 +64,18 @@ pub mod emulator;
 pub mod error;
 pub mod firmware;
 pub mod fs;
+pub mod http;
 pub mod identity;
 pub mod image_path;
 pub mod io;
 pub mod node_paths;
+pub mod oci;
 pub mod opened;
+pub mod payload;
 pub mod progress;
 pub mod project;
 pub mod recipe;
+pub mod registry;
 #[cfg(test)]
 mod rooms;
 pub mod sink;

@@ -44,3 +44,6 @@ pub const MANIFESTS: &str = "/etc/pibake/manifests";
 
 /// The copy of etcd that a card of the control plane begins with (`lib/restore`).
 pub const RESTORED_COPY: &str = "/var/lib/pibake/restore.tar.gz";
+
+/// Where first boot finds packages and images that were baked (`lib/base`).
+pub const PAYLOAD: &str = "/var/lib/pibake/payload";

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pibake::bake::{Clock, Size};
+use pibake::bake::{Clock, Shared, Size};
 use pibake::cluster::{Overrides, Platform};
-use pibake::disk::{FileDevice, ReadAt};
+use pibake::disk::{FileDevice, OVERLAY_BLOCK, ReadAt};
 use pibake::project::Project;
 use pibake::recipe::Recipe;
 
@@ -41,12 +41,16 @@ pub fn bake(work: &Work, report: &mut Report) {
         timed(|| {
             let (patch, _) = pibake::bake::bake(
                 Arc::clone(&device),
+                &Shared::default(),
                 recipe,
                 Size::default(),
                 const { &Clock::new(1_700_000_000) },
             )
             .expect("a bake");
-            assert!(patch.blocks().count() > recipe.changes.len(), "too little was baked");
+            assert!(
+                patch.ranges().total() > OVERLAY_BLOCK as u64 * recipe.changes.len() as u64,
+                "too little was baked"
+            );
         })
     };
     let rounds = work.rounds * TIMES;

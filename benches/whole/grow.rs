@@ -40,8 +40,11 @@ fn ours(image: &Path) {
     let grown = ext4::grow(&overlay, CARD).expect("growth");
     assert!(grown.after > CARD - (128 << 20), "{grown:?}");
     let file: File = OpenOptions::new().write(true).open(image).expect("the copy");
-    for (at, bytes) in overlay.freeze().expect("the blocks").blocks() {
-        file.write_all_at(bytes, at).expect("a block");
+    let patch = overlay.freeze().expect("the blocks");
+    for range in patch.ranges().iter() {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        patch.apply(range.start, &mut bytes).expect("the blocks");
+        file.write_all_at(&bytes, range.start).expect("a run");
     }
     file.sync_all().expect("a synced file");
 }

@@ -1,10 +1,12 @@
 //! Reads back what a bake wrote, through readers that share no code with what writes.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::error::{Error, Mismatch};
 
+use crate::catalog::{Digest, Hasher};
 use crate::disk::{self, Partition, ReadAt};
 use crate::fs::ext4::{Ext4View, Superblock, Time};
 use crate::fs::fat::FatView;
@@ -13,11 +15,18 @@ use crate::fs::{FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Change, Recipe, Volume};
 
+/// The mode of files that several nodes share.
+pub const SHARED_MODE: u16 = 0o644;
+
+const SHARED: Access = Access::root(SHARED_MODE);
+
 /// What must be true of a path when all is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
     /// A regular file.
     File { content: Vec<u8>, access: Access },
+    /// A regular file that is too large to be held in memory; everybody may read it.
+    Large { digest: Digest, len: u64 },
     /// A directory.
     Directory { access: Access },
     /// A symbolic link.
@@ -66,10 +75,10 @@ pub(super) fn check_size(image: &Arc<dyn ReadAt>, layout: &Layout, root_len: u64
 }
 
 /// Compares every path in `expected` with what `image` holds; `now` is when it was written.
-pub(super) fn check(
+pub(super) fn check<'e>(
     image: &Arc<dyn ReadAt>,
     layout: &Layout,
-    expected: &BTreeMap<(Volume, ImagePath), Expected>,
+    expected: impl Iterator<Item = (&'e (Volume, ImagePath), &'e Expected)>,
     now: i64,
 ) -> Result<(), Mismatch> {
     let mismatch = |path: String, e: &dyn std::fmt::Display| Mismatch { path, difference: e.to_string() };
@@ -91,6 +100,40 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Reads the content of the large files among `expected` back.
+pub(super) fn check_contents(
+    image: &Arc<dyn ReadAt>,
+    layout: &Layout,
+    expected: &BTreeMap<(Volume, ImagePath), Expected>,
+) -> Result<(), Mismatch> {
+    let mismatch = |path: &ImagePath, difference: String| Mismatch { path: path.to_string(), difference };
+    let root = layout.root.open(Arc::clone(image)).and_then(Ext4View::open);
+    let root = root.map_err(|e| mismatch(&ImagePath::root(), e.to_string()))?;
+    for ((_, path), expected) in expected {
+        let Expected::Large { digest, .. } = expected else { continue };
+        let mut hasher = Hashing(Hasher::default());
+        root.read(path, &mut hasher).map_err(|e| mismatch(path, e.to_string()))?;
+        let found = hasher.0.finish();
+        if found != *digest {
+            return Err(mismatch(path, format!("its content has the SHA-256 {found}, not {digest}")));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the digest of what is written to it.
+struct Hashing(Hasher);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn check_path(fs: &dyn FsRead, path: &ImagePath, expected: &Expected) -> Result<(), String> {
     let found = match (expected, fs.metadata(path).map_err(|e| e.to_string())?) {
         (Expected::Absent, None) => return Ok(()),
@@ -103,6 +146,12 @@ fn check_path(fs: &dyn FsRead, path: &ImagePath, expected: &Expected) -> Result<
         (Expected::File { content: wanted, access }, FileKind::File) => {
             compare("content", wanted, &content()?)?;
             access
+        }
+        (Expected::Large { len, .. }, FileKind::File) => {
+            if found.len != *len {
+                return Err(format!("it has {} bytes, not {len}", found.len));
+            }
+            &SHARED
         }
         (Expected::Directory { access }, FileKind::Directory) => access,
         (Expected::Symlink { target }, FileKind::Symlink) => {
@@ -120,7 +169,7 @@ fn check_path(fs: &dyn FsRead, path: &ImagePath, expected: &Expected) -> Result<
 
 /// A file has the time at which it was baked, to the nanosecond.
 fn check_time(fs: &Ext4View, path: &ImagePath, expected: &Expected, now: i64) -> Result<(), String> {
-    if !matches!(expected, Expected::File { .. }) {
+    if !matches!(expected, Expected::File { .. } | Expected::Large { .. }) {
         return Ok(());
     }
     let modified = fs.modified(path).map_err(|e| e.to_string())?;

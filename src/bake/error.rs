@@ -59,6 +59,14 @@ pub enum Error {
         /// Bytes needed there.
         needed: u64,
     },
+    /// What is to be laid into the image cannot be read.
+    #[error("laying {path} into the image")]
+    Content {
+        /// The file.
+        path: ImagePath,
+        /// Why not.
+        source: io::Error,
+    },
     /// The base belongs to a cluster already.
     #[error(transparent)]
     Used(#[from] Used),
@@ -91,6 +99,10 @@ impl Classified for Error {
             Self::Table(error) | Self::Enlarging { source: error, .. } => error.class(),
             Self::Smaller { .. } | Self::NoRoom { .. } => ErrorClass::Configuration,
             Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
+            Self::Content { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                ErrorClass::Verification
+            }
+            Self::Content { source, .. } => ErrorClass::of_io(source),
             Self::Used(error) => error.class(),
             Self::CommandLine(error) => error.class(),
             Self::PendingTrial { .. } => ErrorClass::Refused,

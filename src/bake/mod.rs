@@ -2,54 +2,64 @@
 
 mod check;
 mod command_line;
+mod editor;
 mod error;
+mod large_file;
 mod links;
 mod remains;
+mod shared;
 mod size;
 
+pub use check::SHARED_MODE;
 pub use error::{Error, Mismatch, Used};
+pub use large_file::LargeFile;
 pub use remains::Preparation;
+pub use shared::{Shared, needed};
 pub use size::{Room, Size};
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use check::Expected;
+use editor::{ImageEditor, cached, catching};
 use size::Blank;
 
-use crate::disk::{Cached, OVERLAY_BLOCK, Patch, Patched, ReadAt};
-use crate::firmware;
-use crate::fs::ext4::Ext4;
+use crate::disk::{Patch, Patched, ReadAt};
 pub use crate::fs::fat::Clock;
-use crate::fs::fat::Fat;
 use crate::fs::layout::Layout;
-use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
 use crate::image_path::ImagePath;
-use crate::recipe::{Access, Action, Change, Recipe, Volume};
+use crate::recipe::{Action, Change, Recipe, Volume};
 
-/// Applies `recipe` over `base`, made as large as `size` says, and reads back every path that it names, through
-/// other readers. `clock` gives the time of every change.
+/// Applies `recipe` over `base` with what nodes `share`, made as large as `size` says, and reads back every path that it
+/// names, through other readers. A file that is shared stays where the recipe has one at the same path. `clock` gives
+/// the time of every change.
 ///
-/// Gives what changes, and what must be true of whatever the patched image is copied to: a pure function of the
-/// arguments.
+/// Gives what changes over `base`, and what must be true of whatever the patched image is copied to: a pure function of
+/// the arguments.
 ///
 /// # Errors
 /// [`Error`]; [`Error::ReadBack`] is a failed verification, all others come before anything is used.
 pub fn bake(
     base: Arc<dyn ReadAt>,
+    shared: &Shared,
     recipe: &Recipe,
     size: Size,
     clock: &'static Clock,
 ) -> Result<(Patch, Proof), Error> {
     catching(|| {
         let base = cached(base);
-        let (Blank { overlay, layout, root_len, .. }, mut editor) = ImageEditor::open(&base, size, clock)?;
+        let Blank { overlay, layout, root_len, .. } = Blank::new(&shared.over(&base), size)?;
+        let mut editor = ImageEditor::open(&overlay, &layout, 0, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
-        let before = remains::preparations(editor.root.as_ref(), recipe)?;
+        let before = match shared.is_empty() {
+            true => remains::preparations(editor.root.as_ref(), recipe)?,
+            // what is shared is no remainder
+            false => preparations(Arc::clone(&base), recipe)?,
+        };
         // last: which file the firmware reads is said by another one, which may have been changed as well
         let is_arguments = |change: &&Change| matches!(change.action, Action::KernelArguments { .. });
-        let (arguments, others): (Vec<_>, Vec<_>) = recipe.changes.iter().partition(is_arguments);
+        let own = recipe.changes.iter().filter(|change| !shared.has(change));
+        let (arguments, others): (Vec<_>, Vec<_>) = own.partition(is_arguments);
         for change in before.iter().map(|preparation| &preparation.change).chain(others) {
             editor.apply(change)?;
         }
@@ -57,8 +67,9 @@ pub fn bake(
             editor.set_arguments(change)?;
         }
         let expected = editor.finish()?;
-        let patch = overlay.freeze().map_err(Error::Read)?;
-        let proof = Proof { layout, root_len, expected, now: clock.seconds() };
+        let patch = shared.below(&overlay.freeze().map_err(Error::Read)?);
+        let now = clock.seconds();
+        let proof = Proof { layout, root_len, shared: shared.expected(), expected, now };
         proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
         Ok((patch, proof))
     })
@@ -70,49 +81,10 @@ pub fn bake(
 /// [`Error`]; [`Error::Used`] for a base that nothing is baked on.
 pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
     catching(|| {
-        let (_, editor) = ImageEditor::open(&cached(base), Size::default(), const { &Clock::new(0) })?;
+        let Blank { overlay, layout, .. } = Blank::new(&cached(base), Size::default())?;
+        let editor = ImageEditor::open(&overlay, &layout, 0, const { &Clock::new(0) })?;
         remains::preparations(editor.root.as_ref(), recipe)
     })
-}
-
-/// A base whose small pieces are read once.
-fn cached(base: Arc<dyn ReadAt>) -> Arc<dyn ReadAt> {
-    Arc::new(Cached::new(base, OVERLAY_BLOCK))
-}
-
-/// The editors are other people's code over bytes from outside. A panic of theirs leaves the overlay
-/// half changed, and it is thrown away with all else that they touched.
-fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        Err(Error::Panicked(text.to_owned()))
-    })
-}
-
-/// Longest file that the firmware reads settings or arguments from, in bytes.
-const SMALL: u64 = 1 << 20;
-
-/// The content of a file that is small by its nature; `None` if there is none.
-fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
-    let Some(found) = fs.metadata(path)? else { return Ok(None) };
-    if found.kind != FileKind::File {
-        return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
-    }
-    if found.len > SMALL {
-        let why = format!("has {} bytes, and the firmware reads settings from it", found.len);
-        return Err(fs::Error::path(path, why));
-    }
-    fs.content(path).map(Some)
-}
-
-/// Whether there is a folder with anything in it.
-fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
-    let boot = |source| Error::FileSystem { volume: Volume::Boot, source };
-    match fs.metadata(path).map_err(boot)? {
-        Some(found) if found.kind == FileKind::Directory => Ok(!fs.entries(path).map_err(boot)?.is_empty()),
-        _ => Ok(false),
-    }
 }
 
 /// What there is room for in the image that becomes of `base` with `size`. Nothing is written.
@@ -128,193 +100,21 @@ pub fn room(base: Arc<dyn ReadAt>, size: Size) -> Result<Room, Error> {
 pub struct Proof {
     layout: Layout,
     root_len: u64,
+    /// Files that were read back in full when they were laid into the image.
+    shared: Arc<BTreeMap<(Volume, ImagePath), Expected>>,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
     now: i64,
 }
 
 impl Proof {
     /// Reads the partition table and every path back from `image`, the paths through readers that share no code
-    /// with what writes.
+    /// with what writes. Of the files that nodes share, that they are there and of the right length.
     ///
     /// # Errors
     /// The first that is not as it must be.
     pub fn check(&self, image: &Arc<dyn ReadAt>) -> Result<(), Mismatch> {
         check::check_size(image, &self.layout, self.root_len)?;
-        check::check(image, &self.layout, &self.expected, self.now)
-    }
-}
-
-/// The two file systems under way, and what must be true of them at the end.
-struct ImageEditor {
-    boot: Box<dyn FsEdit>,
-    root: Box<dyn FsEdit>,
-    expected: BTreeMap<(Volume, ImagePath), Expected>,
-    /// Directories that were seen or made, and not removed since: most changes share theirs.
-    directories: BTreeSet<(Volume, ImagePath)>,
-    /// Where changes were made, and how the recipe calls the path: two of its paths may be one in an
-    /// image with links.
-    changed: BTreeMap<(Volume, ImagePath), ImagePath>,
-    now: i64,
-}
-
-impl ImageEditor {
-    /// Opens both file systems over `base`, made as large as `size` says, so that neither is edited if the other
-    /// must not be.
-    fn open(base: &Arc<dyn ReadAt>, size: Size, clock: &'static Clock) -> Result<(Blank, Self), Error> {
-        let blank = Blank::new(base, size)?;
-        let Blank { overlay, layout, .. } = &blank;
-        let now = clock.seconds();
-        let on = |volume| move |source| Error::FileSystem { volume, source };
-        let boot = layout.boot.open(Arc::clone(overlay)).and_then(|p| Fat::open(p, clock));
-        let root = layout.root.open(Arc::clone(overlay)).and_then(|p| Ext4::open(p, now));
-        let editor = Self {
-            boot: Box::new(boot.map_err(on(Volume::Boot))?),
-            root: Box::new(root.map_err(on(Volume::Root))?),
-            expected: BTreeMap::new(),
-            directories: BTreeSet::new(),
-            changed: BTreeMap::new(),
-            now,
-        };
-        Ok((blank, editor))
-    }
-
-    fn on(&self, volume: Volume) -> &dyn FsEdit {
-        match volume {
-            Volume::Boot => self.boot.as_ref(),
-            Volume::Root => self.root.as_ref(),
-        }
-    }
-
-    fn attributes(&self, access: Access) -> Attributes {
-        Attributes { mode: access.mode, uid: access.uid, gid: access.gid, mtime: self.now }
-    }
-
-    fn apply(&mut self, change: &Change) -> Result<(), Error> {
-        self.change(change).map_err(|source| Error::FileSystem { volume: change.volume, source })
-    }
-
-    fn change(&mut self, Change { volume, path, action }: &Change) -> Result<(), fs::Error> {
-        let path = &self.place(*volume, path, action)?;
-        if !matches!(action, Action::Remove) {
-            self.make_parents(*volume, path)?;
-        }
-        let fs = self.on(*volume);
-        let expected = match action {
-            Action::Write { content, access, .. } => {
-                fs.write(path, &mut content.as_slice(), self.attributes(*access))?;
-                Expected::File { content: content.clone(), access: *access }
-            }
-            Action::Directory { access } => {
-                let access = match fs.metadata(path)? {
-                    // What uses it relies on its owner and mode.
-                    Some(Metadata { kind: FileKind::Directory, attributes, .. }) => {
-                        attributes.map_or(*access, |a| Access { mode: a.mode, uid: a.uid, gid: a.gid })
-                    }
-                    Some(_) => {
-                        return Err(fs::Error::path(path, "is not a directory, and one is needed there"));
-                    }
-                    None => {
-                        fs.create_dir(path, self.attributes(*access))?;
-                        *access
-                    }
-                };
-                Expected::Directory { access }
-            }
-            Action::Symlink { target } => {
-                fs.symlink(path, target)?;
-                Expected::Symlink { target: target.clone() }
-            }
-            Action::Remove => {
-                fs::remove_all(fs, path)?;
-                let below = format!("{path}/");
-                let stays = |v: &Volume, p: &ImagePath| v != volume || !p.as_str().starts_with(&below);
-                self.expected.retain(|(v, p), _| stays(v, p));
-                self.directories.retain(|(v, p)| stays(v, p) && (v, p) != (volume, path));
-                Expected::Absent
-            }
-            Action::KernelArguments { line, set, unset } => {
-                let text = match line {
-                    Some(line) => line.as_bytes().to_vec(),
-                    None => small_file(fs, path)?
-                        .ok_or_else(|| fs::Error::path(path, "no such file or directory"))?,
-                };
-                let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
-                let access = Access::root(0o644);
-                fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
-                Expected::File { content: line.into_bytes(), access }
-            }
-        };
-        self.expected.insert((*volume, path.clone()), expected);
-        Ok(())
-    }
-
-    /// Edits every file that the firmware may take the kernel's command line from.
-    fn set_arguments(&mut self, change: &Change) -> Result<(), Error> {
-        let named_by_default = change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE);
-        let lines = match change.volume {
-            Volume::Boot if named_by_default => {
-                let boot = self.boot.as_ref();
-                let files = |path: &ImagePath| small_file(boot, path);
-                for folder in firmware::trial_folders(&files)? {
-                    if is_filled(boot, &folder)? {
-                        return Err(Error::PendingTrial { folder });
-                    }
-                }
-                firmware::command_lines(&files)?
-            }
-            _ => vec![change.path.clone()],
-        };
-        lines.into_iter().try_for_each(|path| self.apply(&Change { path, ..change.clone() }))
-    }
-
-    /// Where in this image the recipe's `path` lies.
-    fn place(&mut self, volume: Volume, path: &ImagePath, action: &Action) -> Result<ImagePath, fs::Error> {
-        // FAT has no links.
-        if volume == Volume::Boot {
-            return Ok(path.clone());
-        }
-        let place = match action {
-            Action::Directory { .. } => links::resolve(self.root.as_ref(), path)?,
-            _ => links::resolve_parents(self.root.as_ref(), path)?,
-        };
-        match self.changed.insert((volume, place.clone()), path.clone()) {
-            Some(other) if other != *path => {
-                let why =
-                    format!("is {place} in this image, and so is {other}: only one of them can be baked");
-                Err(fs::Error::path(path, why))
-            }
-            _ => Ok(place),
-        }
-    }
-
-    /// Makes the directories above `path` that are not there.
-    fn make_parents(&mut self, volume: Volume, path: &ImagePath) -> Result<(), fs::Error> {
-        let access = Access::root(0o755);
-        for parent in path.ancestors() {
-            if self.directories.contains(&(volume, parent.clone())) {
-                continue;
-            }
-            let fs = self.on(volume);
-            match fs.metadata(&parent)?.map(|m| m.kind) {
-                Some(FileKind::Directory) => {}
-                Some(_) => {
-                    let why = format!("is not a directory, and {path} is to be put below it");
-                    return Err(fs::Error::path(&parent, why));
-                }
-                None => {
-                    fs.create_dir(&parent, self.attributes(access))?;
-                    self.expected.insert((volume, parent.clone()), Expected::Directory { access });
-                }
-            }
-            self.directories.insert((volume, parent));
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<BTreeMap<(Volume, ImagePath), Expected>, Error> {
-        let on = |volume| move |source| Error::FileSystem { volume, source };
-        self.boot.finish().map_err(on(Volume::Boot))?;
-        self.root.finish().map_err(on(Volume::Root))?;
-        Ok(self.expected)
+        let shared = self.shared.iter().filter(|(place, _)| !self.expected.contains_key(*place));
+        check::check(image, &self.layout, shared.chain(&self.expected), self.now)
     }
 }

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::fetch::advice::{advice, tries, way_on, whose};
 use super::{DecodeError, Digest, InvalidSpec, InvalidSums, SignatureError};
 use crate::error::{Classified, ErrorClass};
+use crate::http;
 use crate::io::{Cancelled, LockError, human_bytes};
 
 /// The result of work on base images.
@@ -79,6 +79,10 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// The network, or the disk that what comes from it is put on.
+    #[error(transparent)]
+    Http(http::Error),
+
     /// Neither `XDG_CACHE_HOME` nor `HOME` says where a cache may be.
     #[error("cannot determine the cache directory: set XDG_CACHE_HOME or HOME to an absolute path")]
     NoCacheDir,
@@ -108,46 +112,6 @@ pub enum Error {
         url: String,
         /// What is there instead.
         there: String,
-    },
-
-    /// An address that answered, but not with what was asked for.
-    #[error("fetching {url}: the {} says {status}{}", whose(*.status), advice(*.status, url))]
-    Status {
-        /// What was asked for.
-        url: String,
-        /// The HTTP status.
-        status: reqwest::StatusCode,
-    },
-
-    /// An address that could not be talked to.
-    #[error("fetching {url}: {reason}{}{}", tries(*.attempts), way_on(url, reason))]
-    Network {
-        /// What was asked for.
-        url: String,
-        /// What went wrong, with its causes.
-        reason: String,
-        /// How many times it was tried.
-        attempts: u32,
-    },
-
-    /// A web page came where a file was expected.
-    #[error(
-        "{url} answered with a web page instead of {expected}: open it in a browser; it is probably this network's login page, or the file was moved"
-    )]
-    WebPage {
-        /// What was asked for.
-        url: String,
-        /// What should have come.
-        expected: &'static str,
-    },
-
-    /// Something that is far larger than it may be.
-    #[error("{url} is larger than {limit} bytes, which no list of digests or signature is")]
-    TooLarge {
-        /// What was asked for.
-        url: String,
-        /// What is accepted.
-        limit: u64,
     },
 
     /// A list of digests that is none.
@@ -252,17 +216,6 @@ pub enum Error {
         source: DecodeError,
     },
 
-    /// The disk is too small, found out before or while writing.
-    #[error("not enough free space in {dir}: {available} available{}; free some, or set XDG_CACHE_HOME to a larger disk", needed.map(|n| format!(", about {} needed", human_bytes(n))).unwrap_or_default(), dir = dir.display(), available = human_bytes(*.available))]
-    NoSpace {
-        /// Where the cache is.
-        dir: PathBuf,
-        /// How many bytes are needed, where it is known.
-        needed: Option<u64>,
-        /// How many bytes are left.
-        available: u64,
-    },
-
     /// Not in the cache, and the network may not be used.
     #[error("{name} is not in the cache {} and --offline forbids to fetch it: run once without, or give a file", dir.display())]
     Offline {
@@ -270,6 +223,27 @@ pub enum Error {
         name: String,
         /// The cache.
         dir: PathBuf,
+    },
+
+    /// The lock does not say what a name stands for.
+    #[error("pibake.lock does not have {name}: run pibake update, or leave --locked out")]
+    NotLocked {
+        /// The name.
+        name: String,
+    },
+
+    /// A name stands for something else than the lock says.
+    #[error(
+        "{name} is another one than in pibake.lock (sha256:{found} instead of {locked}), and the locked one is not in the \
+         cache: run pibake update, or build from a folder that pibake vendor made then"
+    )]
+    Moved {
+        /// The name.
+        name: String,
+        /// What it must stand for.
+        locked: Digest,
+        /// What it stands for now.
+        found: Digest,
     },
 
     /// A local file was written to while it was used.
@@ -320,20 +294,18 @@ impl Classified for Error {
             Self::Lock(error) => error.class(),
             Self::Writable { .. } | Self::NotOurs { .. } => ErrorClass::Refused,
             Self::Decode { source, .. } => source.class(),
-            Self::WebPage { .. }
-            | Self::TooLarge { .. }
-            | Self::Sums { .. }
+            Self::Http(error) => error.class(),
+            Self::Sums { .. }
             | Self::Untrusted { .. }
             | Self::Signature { .. }
             | Self::NotListed { .. }
             | Self::NoPiImage { .. }
             | Self::OtherDigest { .. }
             | Self::WrongDigest { .. }
+            | Self::Moved { .. }
             | Self::Changed { .. } => ErrorClass::Verification,
-            Self::Status { .. } | Self::NoRelease { .. } | Self::Network { .. } | Self::Offline { .. } => {
-                ErrorClass::Network
-            }
-            Self::NoSpace { .. } => ErrorClass::NoSpace,
+            Self::NotLocked { .. } => ErrorClass::Configuration,
+            Self::NoRelease { .. } | Self::Offline { .. } => ErrorClass::Network,
             Self::Cancelled | Self::CancelledDownload { .. } => ErrorClass::Cancelled,
             Self::Worker { .. } => ErrorClass::Internal,
         }
@@ -342,8 +314,17 @@ impl Classified for Error {
 
 impl Error {
     /// Wraps an I/O error with what was being done to `path`.
-    pub(super) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(doing: &str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing: format!("{doing} {}", path.display()), source }
+    }
+}
+
+impl From<http::Error> for Error {
+    fn from(error: http::Error) -> Self {
+        match error {
+            http::Error::Cancelled => Self::Cancelled,
+            other => Self::Http(other),
+        }
     }
 }
 

@@ -8,18 +8,22 @@
 mod cache;
 mod decode;
 mod error;
-mod fetch;
 mod image;
+mod ledger;
 mod options;
 mod resolve;
-mod space;
 mod verify;
 
-pub use cache::{Cache, Checked};
+pub use cache::{Cache, Checked, Stored};
 pub use decode::{DecodeError, Format, ImageObserver, xz_raw_len};
 pub use error::{Error, Result};
 pub use image::Base;
-pub use options::{Options, Patience};
+pub use ledger::Ledger;
+pub use options::Options;
+pub(crate) use options::PURPOSE;
+pub use resolve::Fetcher;
+pub(crate) use resolve::Wanted;
 pub use verify::{InvalidSums, Keyring, SignatureError, Sums, Trust, UBUNTU_CD_IMAGE_KEY};
 
 pub use crate::catalog::{Digest, InvalidSpec, Spec};
+pub use crate::http::Patience;

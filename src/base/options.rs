@@ -1,10 +1,18 @@
 //! What may be asked of obtaining a base image.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::Digest;
+use crate::http::{Patience, Purpose};
 use crate::io::CancelToken;
+
+/// What to say where a base image cannot be fetched.
+pub(crate) static PURPOSE: Purpose = Purpose {
+    what: "the image",
+    check: "the address or the release",
+    mirror: "base.mirror",
+    by_hand: Some("fetch the image by other means and give the file"),
+};
 
 /// How a base image is obtained. The default is what a user without special needs wants.
 #[derive(Debug, Clone, Default)]
@@ -33,19 +41,4 @@ pub struct Options {
     pub patience: Patience,
     /// Ends it. What was downloaded is kept.
     pub cancel: CancelToken,
-}
-
-/// How long a bad network is put up with.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// How many times in a row a request may fail without one byte of progress.
-    pub attempts: u32,
-    /// How long a connection may stay silent.
-    pub stall: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { attempts: 6, stall: Duration::from_secs(30) }
-    }
 }

@@ -38,11 +38,11 @@ impl BaseFlags {
             insecure: self.insecure_base,
             max_raw_len: self.max_base_size.map(|gib| gib << 30),
             offline,
-            thorough: false,
             patience: Patience {
                 attempts: self.network_tries.get(),
                 stall: Duration::from_secs(self.network_timeout),
             },
+            ..BaseRequest::default()
         }
     }
 }

@@ -33,6 +33,8 @@ mod session;
 mod ssh;
 mod status;
 mod token;
+mod update;
+mod vendor;
 mod written;
 
 use std::ffi::OsString;
@@ -78,6 +80,10 @@ enum Command {
     Logs(logs::Arguments),
     /// Run a node or an image in QEMU as a Raspberry Pi 4, with its console here; Ctrl-A X quits
     Boot(boot::Arguments),
+    /// Look up packages and container images again, update pibake.lock, and show what changed
+    Update(update::Arguments),
+    /// Put all that a build needs into one folder, to carry it into a closed network
+    Vendor(vendor::Arguments),
     /// List, renew or revoke the tokens that nodes join with
     Token(token::Arguments),
     /// Print the administrator's kubeconfig, or merge it into kubectl's own
@@ -122,6 +128,8 @@ impl Command {
             Self::Inspect(arguments) => inspect::run(arguments, session),
             Self::Logs(arguments) => logs::run(arguments, session),
             Self::Boot(arguments) => boot::run(arguments, session),
+            Self::Update(arguments) => update::run(arguments, session),
+            Self::Vendor(arguments) => vendor::run(arguments, session),
             Self::Token(arguments) => token::run(arguments, session),
             Self::Kubeconfig(arguments) => kubeconfig::run(arguments, session),
             Self::Ssh(arguments) => ssh::run(arguments, session),

@@ -46,30 +46,30 @@ pub(super) fn repository(
     }
 }
 
+/// What kubeadm of this release asks for, without the tag (the table above). `registry` is its `imageRepository`,
+/// `dns` its `dns.imageRepository`.
+pub(super) fn image(minor: u16, patch: u16, registry: &str, dns: Option<&str>) -> String {
+    // the patch release that took registry.k8s.io as its default
+    let backported = match minor {
+        ..=21 => u16::MAX,
+        22 => 17,
+        23 => 15,
+        24 => 9,
+        _ => 0,
+    };
+    let default = if patch >= backported { UPSTREAM[0] } else { UPSTREAM[1] };
+    let repository = dns.unwrap_or(registry);
+    let is_nested = match (minor, patch) {
+        (..=20, _) => false,
+        (21, 0 | 1) => true,
+        _ => repository == default,
+    };
+    if is_nested { format!("{repository}/coredns/coredns") } else { format!("{repository}/coredns") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What kubeadm asks for, after its own source (the table above). `backported`: the patch release
-    /// of the minor version that took registry.k8s.io as its default.
-    fn asked(minor: u16, patch: u16, image_repository: &str, dns: Option<&str>) -> String {
-        let backported = match minor {
-            ..=21 => u16::MAX,
-            22 => 17,
-            23 => 15,
-            24 => 9,
-            _ => 0,
-        };
-        let default = if patch >= backported { "registry.k8s.io" } else { "k8s.gcr.io" };
-        let mut repository = dns.unwrap_or(image_repository).to_owned();
-        match (minor, patch) {
-            (20, _) => {}
-            (21, 0 | 1) => repository += "/coredns",
-            _ if repository == default => repository += "/coredns",
-            _ => {}
-        }
-        repository + "/coredns"
-    }
 
     #[test]
     fn every_patch_release_asks_for_an_image_that_is_there() {
@@ -98,7 +98,7 @@ mod tests {
                             (20, _) | (_, false) => format!("{registry}/coredns"),
                             _ => format!("{registry}/coredns/coredns"),
                         };
-                        let asked = asked(minor, patch, registry, dns.as_deref());
+                        let asked = image(minor, patch, registry, dns.as_deref());
                         assert_eq!(asked, there, "{version} {registry} {layout:?}");
                     }
                 }

@@ -3,12 +3,17 @@
 use std::str::FromStr;
 
 use crate::error::{Classified, ErrorClass};
+use crate::registry::Reference;
 
 /// What the images are like, whatever they are made from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    /// How large they are; without it as large as the base image.
+    /// How large they are; without it as large as the base image, or as what is preloaded needs.
     pub size: Option<ImageSize>,
+    /// Whether packages and container images are baked in, so that nodes need no network but their own.
+    pub preload: bool,
+    /// Container images that are baked in besides those that the cluster starts with.
+    pub preload_images: Vec<Reference>,
 }
 
 /// The size of an image, in whole blocks of a card: 4096 bytes.

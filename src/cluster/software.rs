@@ -6,7 +6,9 @@ use super::minors::{
 };
 use super::platform::Platform;
 use super::problem::Problem;
-use super::{Cgroup, Cluster, ContainerdSource, ContainerdVersion, KubernetesVersion, coredns, defaults};
+use super::{
+    Cgroup, Cluster, ContainerdSource, ContainerdVersion, KubeadmImages, KubernetesVersion, coredns, defaults,
+};
 
 /// The versions that run on every node, decided for one cluster on one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +103,13 @@ impl Cluster {
                 .clone()
                 .unwrap_or_else(|| format!("{registry}/pause:{}", kubernetes.pause())),
         })
+    }
+
+    /// What kubeadm asks for on the nodes that run `software`, where its package is of this patch release.
+    #[must_use]
+    pub fn kubeadm_images(&self, software: &Software, patch: u16) -> KubeadmImages {
+        let registry = &self.sources.image_registry;
+        KubeadmImages::of(software.kubernetes.minor, patch, registry, software.coredns_repository.as_deref())
     }
 
     /// Which containerd runs `kubernetes` on `platform`, and which package it comes in.

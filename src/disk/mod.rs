@@ -5,6 +5,7 @@ mod extended;
 mod file;
 #[cfg(target_os = "linux")]
 pub mod ioctl;
+mod kept;
 mod limited;
 #[cfg(test)]
 mod mock;
@@ -18,10 +19,11 @@ mod window;
 pub use cached::Cached;
 pub use extended::Extended;
 pub use file::FileDevice;
+pub use kept::OVERLAY_BLOCK;
 pub use limited::Limited;
 #[cfg(test)]
 pub(crate) use mock::MemoryDevice;
-pub use overlay::{OVERLAY_BLOCK, Overlay, Patch, Patched};
+pub use overlay::{Overlay, Patch, Patched};
 pub use qcow2::Qcow2;
 pub use ranges::Ranges;
 pub(crate) use ranges::cut;

@@ -1,27 +1,31 @@
 //! Copy-on-write: the blocks that were changed over a base that never is.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Extended, ReadAt, WriteAt, check_range};
+use super::kept::{Kept, OVERLAY_BLOCK, Spill};
+use super::{Extended, Ranges, ReadAt, WriteAt, check_range};
 
-/// Granularity of an [`Overlay`] in bytes: the block size of ext4 on Ubuntu's images and a page of
-/// the host, so that a changed block is one write.
-pub const OVERLAY_BLOCK: usize = 4096;
-
-type Block = Arc<[u8; OVERLAY_BLOCK]>;
-
-/// A writable device over a read-only base; the changed blocks are held in memory.
+/// A writable device over a read-only base; the changed blocks are held in memory, or in a file.
 pub struct Overlay<D> {
     base: D,
-    blocks: RwLock<BTreeMap<u64, Block>>,
+    changed: RwLock<Changed>,
+}
+
+#[derive(Default)]
+struct Changed {
+    blocks: BTreeMap<u64, Kept>,
+    spill: Option<Spill>,
 }
 
 /// The blocks by which a device differs from its base, sorted, and its length. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    blocks: Arc<[(u64, Block)]>,
+    blocks: Arc<[(u64, Kept)]>,
     /// Length of the device: its last block may be a part of one.
     len: u64,
 }
@@ -62,39 +66,74 @@ fn read_block<D: ReadAt>(device: &D, block: u64) -> io::Result<[u8; OVERLAY_BLOC
     Ok(bytes)
 }
 
-/// Reads from `base`, and over it the blocks that `changed` knows.
-fn read_through<'a, D: ReadAt>(
-    base: &D,
-    changed: impl Fn(u64) -> Option<&'a Block>,
+/// Pieces of a transfer that one read can serve.
+struct Run<'a> {
+    /// What was changed there, from its first block on; `None` where nothing was.
+    source: Option<&'a Kept>,
+    first: Piece,
+    /// Bytes in all of them.
+    len: usize,
+}
+
+impl Run<'_> {
+    fn goes_on_with(&self, block: u64, found: Option<&Kept>) -> bool {
+        match (self.source, found) {
+            (None, None) => true,
+            (Some(first), Some(next)) => first.leads_to(next, block - self.first.block),
+            _ => false,
+        }
+    }
+
+    fn read(
+        self,
+        buf: &mut [u8],
+        unchanged: &mut impl FnMut(usize, &mut [u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Piece { at, within, .. } = self.first;
+        let part = &mut buf[at..at + self.len];
+        match self.source {
+            None => unchanged(at, part),
+            Some(kept) => kept.read(within, part),
+        }
+    }
+}
+
+/// Fills `buf`, the bytes from `offset` on, with the blocks that `changed` knows. `unchanged` fills what lies
+/// between, of which it is told where in `buf` it begins.
+fn read_through<'a>(
+    changed: impl Fn(u64) -> Option<&'a Kept>,
     offset: u64,
     buf: &mut [u8],
+    mut unchanged: impl FnMut(usize, &mut [u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut clean_from = None;
-    let fill =
-        |from: usize, to: usize, buf: &mut [u8]| base.read_at(offset + from as u64, &mut buf[from..to]);
+    let mut run: Option<Run<'_>> = None;
     for piece in pieces(offset, buf.len()) {
-        match changed(piece.block) {
-            None => {
-                clean_from.get_or_insert(piece.at);
-            }
-            Some(block) => {
-                // neighbouring unchanged blocks are one read of the base
-                if let Some(from) = clean_from.take() {
-                    fill(from, piece.at, buf)?;
+        let found = changed(piece.block);
+        match &mut run {
+            Some(run) if run.goes_on_with(piece.block, found) => run.len += piece.len,
+            _ => {
+                let len = piece.len;
+                let next = Run { source: found, first: piece, len };
+                if let Some(done) = run.replace(next) {
+                    done.read(buf, &mut unchanged)?;
                 }
-                buf[piece.at..piece.at + piece.len]
-                    .copy_from_slice(&block[piece.within..piece.within + piece.len]);
             }
         }
     }
-    let end = buf.len();
-    clean_from.map_or(Ok(()), |from| fill(from, end, buf))
+    run.map_or(Ok(()), |run| run.read(buf, &mut unchanged))
 }
 
 impl<D: ReadAt> Overlay<D> {
     /// An overlay without a change.
     pub fn new(base: D) -> Self {
-        Self { base, blocks: RwLock::default() }
+        Self { base, changed: RwLock::default() }
+    }
+
+    /// The same, for more changes than memory should hold: they are kept in `file`, which is empty and nobody
+    /// else's.
+    pub fn spilling(base: D, file: File) -> Self {
+        let changed = Changed { spill: Some(Spill::new(file)), ..Changed::default() };
+        Self { base, changed: RwLock::new(changed) }
     }
 
     /// What was changed. Blocks that were written but are as they were are left out, so that the
@@ -103,14 +142,16 @@ impl<D: ReadAt> Overlay<D> {
     /// # Errors
     /// What reading the base answers.
     pub fn freeze(&self) -> io::Result<Patch> {
-        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = Vec::with_capacity(blocks.len());
-        for (number, block) in blocks.iter() {
-            if read_block(&self.base, *number)? != **block {
-                changed.push((*number, Arc::clone(block)));
+        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
+        let mut blocks = Vec::with_capacity(changed.blocks.len());
+        let mut bytes = [0; OVERLAY_BLOCK];
+        for (number, block) in &changed.blocks {
+            block.read(0, &mut bytes)?;
+            if read_block(&self.base, *number)? != bytes {
+                blocks.push((*number, block.clone()));
             }
         }
-        Ok(Patch { blocks: changed.into(), len: self.base.len() })
+        Ok(Patch { blocks: blocks.into(), len: self.base.len() })
     }
 }
 
@@ -121,26 +162,58 @@ impl<D: ReadAt> ReadAt for Overlay<D> {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         check_range(self.len(), offset, buf.len() as u64)?;
-        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
-        read_through(&self.base, |n| blocks.get(&n), offset, buf)
+        let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
+        let base = |at: usize, part: &mut [u8]| self.base.read_at(offset + at as u64, part);
+        read_through(|n| changed.blocks.get(&n), offset, buf, base)
+    }
+}
+
+impl Changed {
+    /// Keeps whole blocks from this number on, none of which is kept yet where they go to a file.
+    fn keep(&mut self, first: u64, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.spill {
+            Some(spill) => self.blocks.extend((first..).zip(spill.append(bytes)?)),
+            None => {
+                let blocks = bytes.as_chunks().0.iter().map(|block| Kept::Memory(Arc::new(*block)));
+                self.blocks.extend((first..).zip(blocks));
+            }
+        }
+        Ok(())
     }
 }
 
 impl<D: ReadAt> WriteAt for Overlay<D> {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         check_range(self.len(), offset, buf.len() as u64)?;
-        let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
+        // new whole blocks that follow each other are kept at once
+        let mut whole: Option<(u64, Range<usize>)> = None;
         for piece in pieces(offset, buf.len()) {
-            let mut block = match blocks.get(&piece.block) {
-                _ if piece.len == OVERLAY_BLOCK => [0; OVERLAY_BLOCK],
-                Some(block) => **block,
-                None => read_block(&self.base, piece.block)?,
-            };
-            block[piece.within..piece.within + piece.len]
-                .copy_from_slice(&buf[piece.at..piece.at + piece.len]);
-            blocks.insert(piece.block, Arc::new(block));
+            let part = piece.at..piece.at + piece.len;
+            let found = changed.blocks.get(&piece.block);
+            let is_in_file = matches!(found, Some(Kept::File(..)));
+            if piece.len == OVERLAY_BLOCK && !is_in_file {
+                match &mut whole {
+                    Some((_, range)) => range.end = part.end,
+                    None => whole = Some((piece.block, part)),
+                }
+                continue;
+            }
+            if let Some(Kept::File(file, at)) = found {
+                file.write_all_at(&buf[part], at + piece.within as u64)?;
+            } else {
+                let mut block = match found {
+                    Some(Kept::Memory(block)) => **block,
+                    _ => read_block(&self.base, piece.block)?,
+                };
+                block[piece.within..piece.within + piece.len].copy_from_slice(&buf[part]);
+                changed.keep(piece.block, &block)?;
+            }
+            if let Some((first, range)) = whole.take() {
+                changed.keep(first, &buf[range])?;
+            }
         }
-        Ok(())
+        whole.map_or(Ok(()), |(first, range)| changed.keep(first, &buf[range]))
     }
 }
 
@@ -151,16 +224,34 @@ impl Patch {
         self.len.max(base)
     }
 
-    /// The changed blocks by offset in bytes, ascending; the last one is cut to the device's length.
-    pub fn blocks(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.blocks.iter().map(|(number, block)| {
+    /// Which bytes lie in changed blocks.
+    #[must_use]
+    pub fn ranges(&self) -> Ranges {
+        let range = |(number, _): &(u64, Kept)| {
             let offset = number * OVERLAY_BLOCK as u64;
-            let there = (self.len - offset).min(OVERLAY_BLOCK as u64) as usize;
-            (offset, &block[..there])
-        })
+            offset..(offset + OVERLAY_BLOCK as u64).min(self.len)
+        };
+        self.blocks.iter().map(range).collect()
     }
 
-    fn get(&self, number: u64) -> Option<&Block> {
+    /// Puts what is changed over `buf`, the bytes of the base from `offset` on.
+    ///
+    /// # Errors
+    /// What reading the file of an overlay that has one answers.
+    pub fn apply(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        read_through(|n| self.get(n), offset, buf, |_, _| Ok(()))
+    }
+
+    /// This one, made of a base with `below` over it, as a patch of that base.
+    #[must_use]
+    pub fn over(&self, below: &Self) -> Self {
+        let mut blocks: BTreeMap<u64, &Kept> = below.blocks.iter().map(|(n, kept)| (*n, kept)).collect();
+        blocks.extend(self.blocks.iter().map(|(n, kept)| (*n, kept)));
+        let blocks = blocks.into_iter().map(|(n, kept)| (n, kept.clone())).collect();
+        Self { blocks, len: self.len }
+    }
+
+    fn get(&self, number: u64) -> Option<&Kept> {
         let at = self.blocks.binary_search_by_key(&number, |(n, _)| *n).ok()?;
         self.blocks.get(at).map(|(_, block)| block)
     }
@@ -187,7 +278,8 @@ impl<D: ReadAt> ReadAt for Patched<D> {
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         check_range(self.len(), offset, buf.len() as u64)?;
-        read_through(&self.base, |n| self.patch.get(n), offset, buf)
+        let base = |at: usize, part: &mut [u8]| self.base.read_at(offset + at as u64, part);
+        read_through(|n| self.patch.get(n), offset, buf, base)
     }
 }
 
@@ -214,7 +306,7 @@ mod tests {
         let overlay = Overlay::new(base());
         overlay.write_at(10, &[1, 2, 3]).unwrap();
         overlay.write_at(10, &[10, 11, 12]).unwrap();
-        assert_eq!(overlay.freeze().unwrap().blocks().count(), 0);
+        assert!(overlay.freeze().unwrap().ranges().is_empty());
     }
 
     #[test]
@@ -222,8 +314,8 @@ mod tests {
         let overlay = Overlay::new(base());
         overlay.write_at(LEN as u64 - 1, &[255]).unwrap();
         let patch = overlay.freeze().unwrap();
-        let (offset, block) = patch.blocks().next().unwrap();
-        assert_eq!((offset as usize, block.len()), (3 * OVERLAY_BLOCK, 100));
+        let ranges: Vec<_> = patch.ranges().iter().collect();
+        assert_eq!(ranges, [3 * OVERLAY_BLOCK as u64..LEN as u64]);
     }
 
     #[test]
@@ -235,8 +327,9 @@ mod tests {
         overlay.write_at(len - 1, &[9]).unwrap();
         let patch = overlay.freeze().unwrap();
         // zeros behind the base's end change nothing
-        let blocks: Vec<_> = patch.blocks().map(|(at, bytes)| (at, bytes.len())).collect();
-        assert_eq!(blocks, [(3 * OVERLAY_BLOCK as u64, OVERLAY_BLOCK), (5 * OVERLAY_BLOCK as u64, 7)]);
+        let ranges: Vec<_> = patch.ranges().iter().collect();
+        let block = OVERLAY_BLOCK as u64;
+        assert_eq!(ranges, [3 * block..4 * block, 5 * block..len]);
         assert_eq!((patch.image_len(LEN as u64), patch.image_len(1 << 30)), (len, 1 << 30));
         let patched = Patched::new(base(), patch);
         assert!(all(&patched) == all(&overlay) && patched.len() == len);
@@ -251,35 +344,78 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
             assert!(overlay.read_at(offset, &mut vec![0; len]).is_err());
         }
-        assert_eq!(overlay.freeze().unwrap().blocks().count(), 0);
+        assert!(overlay.freeze().unwrap().ranges().is_empty());
         assert!(Window::new(base(), 100, LEN as u64).is_err());
         assert!(Window::new(base(), u64::MAX, 2).is_err());
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        /// An overlay, and its patch over the base, read as a plain copy that got the same writes;
-        /// and the base stays what it was. Half of the writes go through a window.
-        #[test]
-        fn it_reads_as_a_copy_would(writes in proptest::collection::vec(
-            (0..LEN, proptest::collection::vec(any::<u8>(), 0..2 * OVERLAY_BLOCK), any::<bool>()), 0..12
-        )) {
-            let (device, mut copy) = (base(), all(&base()));
-            let overlay = Arc::new(Overlay::new(Arc::clone(&device)));
-            let window = Window::new(Arc::clone(&overlay), 1000, LEN as u64 - 1000).unwrap();
-            for (at, bytes, through_window) in writes {
-                let at = if through_window { at.max(1000) } else { at };
-                let bytes = &bytes[..bytes.len().min(LEN - at)];
-                copy[at..at + bytes.len()].copy_from_slice(bytes);
-                if through_window {
-                    window.write_at(at as u64 - 1000, bytes).unwrap();
-                } else {
-                    overlay.write_at(at as u64, bytes).unwrap();
-                }
+    /// An overlay that keeps its blocks in a file, or in memory.
+    fn overlay_on<D: ReadAt>(device: D, in_file: bool) -> Arc<Overlay<D>> {
+        Arc::new(match in_file {
+            true => Overlay::spilling(device, tempfile::tempfile().unwrap()),
+            false => Overlay::new(device),
+        })
+    }
+
+    type Write = (usize, Vec<u8>, bool);
+
+    /// Makes `writes` on an overlay and on a plain copy. Half of them go through a window.
+    fn write<D: ReadAt>(overlay: &Arc<Overlay<D>>, copy: &mut [u8], writes: &[Write]) {
+        let window = Window::new(Arc::clone(overlay), 1000, LEN as u64 - 1000).unwrap();
+        for (at, bytes, through_window) in writes {
+            let at = if *through_window { (*at).max(1000) } else { *at };
+            let bytes = &bytes[..bytes.len().min(LEN - at)];
+            copy[at..at + bytes.len()].copy_from_slice(bytes);
+            if *through_window {
+                window.write_at(at as u64 - 1000, bytes).unwrap();
+            } else {
+                overlay.write_at(at as u64, bytes).unwrap();
             }
-            prop_assert_eq!(&all(&*overlay), &copy);
-            prop_assert_eq!(&all(&Patched::new(&*device, overlay.freeze().unwrap())), &copy);
+        }
+    }
+
+    fn writes() -> impl Strategy<Value = Vec<Write>> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..3 * OVERLAY_BLOCK);
+        proptest::collection::vec((0..LEN, bytes, any::<bool>()), 0..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        /// An overlay, and its patch over the base, read as a plain copy that got the same writes;
+        /// and the base stays what it was. So does a patch of two overlays, one over the other.
+        #[test]
+        fn it_reads_as_a_copy_would(
+            lower in writes(),
+            upper in writes(),
+            in_file in any::<(bool, bool)>(),
+            part in (0..LEN, 0..LEN),
+        ) {
+            let (device, mut copy) = (base(), all(&base()));
+            let below = overlay_on(Arc::clone(&device), in_file.0);
+            write(&below, &mut copy, &lower);
+            prop_assert_eq!(&all(&*below), &copy);
+            let below = below.freeze().unwrap();
+            let patched = Patched::new(Arc::clone(&device), below.clone());
+            prop_assert_eq!(&all(&patched), &copy);
+
+            let above = overlay_on(patched, in_file.1);
+            write(&above, &mut copy, &upper);
+            prop_assert_eq!(&all(&*above), &copy);
+            let both = above.freeze().unwrap().over(&below);
+            prop_assert_eq!(&all(&Patched::new(&*device, both.clone())), &copy);
+            let part = part.0.min(part.1)..part.0.max(part.1);
+            let mut bytes = all(&*device)[part.clone()].to_vec();
+            both.apply(part.start as u64, &mut bytes).unwrap();
+            prop_assert_eq!(&bytes, &copy[part]);
             prop_assert_eq!(all(&*device), all(&base()));
+
+            // what is in no range is as it was, and ranges end where the device does
+            let (base, mut outside) = (all(&*device), copy.clone());
+            for range in both.ranges().iter() {
+                let range = range.start as usize..range.end as usize;
+                outside[range.clone()].copy_from_slice(&base[range]);
+            }
+            prop_assert_eq!(outside, base);
         }
     }
 }

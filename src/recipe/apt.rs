@@ -5,8 +5,11 @@ use pgp::types::KeyDetails;
 use serde::Serialize;
 
 use crate::cluster::platform::NEWEST_KUBERNETES;
-use crate::cluster::{AptSource, Cluster, ContainerdSource, Fingerprint, Platform, Software, defaults};
+use crate::cluster::{
+    AptSource, Cluster, ContainerdSource, Fingerprint, Platform, Software, Sources, defaults,
+};
 use crate::error::{Classified, ErrorClass};
+use crate::node_paths;
 
 /// What apt's files are made of.
 #[derive(Debug, Serialize)]
@@ -76,14 +79,40 @@ pub(super) fn apt(cluster: &Cluster, platform: &Platform, software: &Software) -
 }
 
 /// Puts the minor version into a URL that has a place for it.
-pub(super) fn with_minor(url: &str, minor: u16) -> String {
+fn with_minor(url: &str, minor: u16) -> String {
     url.replace("{minor}", &format!("1.{minor}"))
+}
+
+/// Where the key of a repository is got that a card does not have, or that has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySource {
+    /// The file that apt on the node has it in.
+    pub keyring: &'static str,
+    /// Where it is fetched from, in this order until one has it and it has not expired.
+    pub urls: Vec<String>,
+    /// The one primary key that is trusted.
+    pub fingerprint: Fingerprint,
+}
+
+/// Where the keys of the repositories are got that nodes with `software` install from besides their distribution's:
+/// of Kubernetes' and, where containerd comes from there, of Docker's.
+#[must_use]
+pub fn key_sources(sources: &Sources, software: &Software) -> Vec<KeySource> {
+    let minor = software.kubernetes.minor;
+    let of = |keyring, source: &AptSource, urls| KeySource { keyring, urls, fingerprint: source.fingerprint };
+    let (docker, kubernetes) = (&sources.docker, &sources.kubernetes);
+    let mut found =
+        vec![of(node_paths::KUBERNETES_KEYRING, kubernetes, key_urls(&kubernetes.key_url, minor))];
+    if software.containerd_from == ContainerdSource::Docker {
+        found.push(of(node_paths::DOCKER_KEYRING, docker, vec![docker.key_url.clone()]));
+    }
+    found
 }
 
 /// Where a node that has `minor` looks for the key of the Kubernetes repository, in this order: where its own packages
 /// are and, as the key there may stay expired after it was prolonged (so it did in November 2024), where those of the
 /// newest minor version are.
-pub(super) fn key_urls(url: &str, minor: u16) -> Vec<String> {
+fn key_urls(url: &str, minor: u16) -> Vec<String> {
     let mut urls = vec![with_minor(url, minor), with_minor(url, NEWEST_KUBERNETES.max(minor))];
     urls.dedup();
     urls

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::apt;
+use super::apt::{self, KeySource};
 use super::inputs::Inputs;
 use super::packages;
 use super::secrets::reveal;
-use crate::cluster::{ContainerdSource, Secret};
+use crate::cluster::Secret;
 use crate::node_paths;
 
 /// One line of node.env.
@@ -22,9 +22,7 @@ pub(super) struct Setting {
 pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     let Inputs { cluster, node, control_plane, software, secrets, .. } = from;
     let gateway = cluster.network.gateway().filter(|_| node.is_control_plane());
-    let (docker, kubernetes) = (&cluster.sources.docker, &cluster.sources.kubernetes);
-    let minor = software.kubernetes.minor;
-    let base = packages::base(minor, gateway.is_some());
+    let base = packages::base(software.kubernetes.minor, gateway.is_some());
     let mut settings = vec![
         ("NODE_NAME", node.name.to_string()),
         ("ROLE", node.role.as_str().to_owned()),
@@ -45,14 +43,15 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         ("BAKED_CONTAINERD", software.containerd.to_string()),
         ("BAKED_BY", env!("CARGO_PKG_VERSION").to_owned()),
         ("CERTIFICATES_FROM", secrets.certificates_from.to_string()),
-        ("KUBERNETES_KEYRING", node_paths::KUBERNETES_KEYRING.to_owned()),
-        ("KUBERNETES_KEY_URL", apt::key_urls(&kubernetes.key_url, minor).join(" ")),
-        ("KUBERNETES_KEY_FINGERPRINT", kubernetes.fingerprint.to_string()),
     ];
-    if software.containerd_from == ContainerdSource::Docker {
-        settings.push(("DOCKER_KEYRING", node_paths::DOCKER_KEYRING.to_owned()));
-        settings.push(("DOCKER_KEY_URL", docker.key_url.clone()));
-        settings.push(("DOCKER_KEY_FINGERPRINT", docker.fingerprint.to_string()));
+    for KeySource { keyring, urls, fingerprint } in apt::key_sources(&cluster.sources, software) {
+        let [file, url, trusted] = match keyring {
+            node_paths::DOCKER_KEYRING => ["DOCKER_KEYRING", "DOCKER_KEY_URL", "DOCKER_KEY_FINGERPRINT"],
+            _ => ["KUBERNETES_KEYRING", "KUBERNETES_KEY_URL", "KUBERNETES_KEY_FINGERPRINT"],
+        };
+        settings.push((file, keyring.to_owned()));
+        settings.push((url, urls.join(" ")));
+        settings.push((trusted, fingerprint.to_string()));
     }
     if let Some(gateway) = gateway {
         settings.push(("GATEWAY", "yes".to_owned()));

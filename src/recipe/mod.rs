@@ -27,11 +27,12 @@ pub mod show;
 mod user_data;
 mod yaml;
 
-pub use apt::{KeyError, read_key};
+pub use apt::{KeyError, KeySource, key_sources, read_key};
 pub use build::{preview, recipe};
 pub use extras::{Extras, ExtrasError};
 pub use manifests::{Manifest, ManifestError};
 pub use overlays::{MAX_OVERLAY_BYTES, OverlayError, Overlays};
+pub use packages::packages;
 pub use user_data::{CloudConfig, ExtraError};
 
 pub use crate::cluster::KernelArgument;

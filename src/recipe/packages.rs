@@ -3,7 +3,9 @@
 
 use std::ops::RangeInclusive;
 
+use super::apt::kubernetes_packages;
 use crate::cluster::platform::OLDEST_KUBERNETES;
+use crate::cluster::{Cluster, Node, Software};
 
 /// A package, and who asks for it.
 struct Needed {
@@ -57,6 +59,14 @@ pub(super) fn base(minor: u16, is_gateway: bool) -> Vec<&'static str> {
         }
     }
     packages
+}
+
+/// All that a node installs by name.
+#[must_use]
+pub fn packages(cluster: &Cluster, node: &Node, software: &Software) -> Vec<&'static str> {
+    let is_gateway = node.is_control_plane() && cluster.network.gateway().is_some();
+    let base = base(software.kubernetes.minor, is_gateway);
+    base.into_iter().chain([software.containerd_from.package()]).chain(kubernetes_packages()).collect()
 }
 
 #[cfg(test)]

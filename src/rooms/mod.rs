@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("image_path", &[]),
     ("node_paths", &[]),
     ("catalog", &[]),
+    ("registry", &["catalog"]),
     ("firmware", &["image_path"]),
     // bytes and file systems: nothing of Pis, clusters or Kubernetes
     ("disk", &["io"]),
@@ -27,16 +28,38 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("drives", &["io", "disk", "fs"]),
     ("opened", &["io", "disk", "fs", "image_path", "node_paths"]),
     // what is asked, what is secret, what changes: nothing of disks
-    ("cluster", &["io", "catalog"]),
+    ("cluster", &["io", "catalog", "registry"]),
     ("identity", &["io", "cluster"]),
-    ("recipe", &["io", "cluster", "identity", "image_path", "node_paths"]),
+    ("recipe", &["io", "registry", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
-    ("base", &["io", "disk", "catalog", "progress"]),
+    ("http", &["io", "catalog", "progress"]),
+    ("base", &["io", "disk", "catalog", "progress", "http"]),
+    ("oci", &["io", "catalog", "registry", "progress", "http", "base"]),
+    ("apt", &["io", "catalog", "http", "base"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "firmware", "opened"]),
+    // what all nodes need besides: of what a base has and a recipe changes
+    (
+        "payload",
+        &[
+            "io",
+            "image_path",
+            "node_paths",
+            "catalog",
+            "registry",
+            "http",
+            "fs",
+            "opened",
+            "cluster",
+            "recipe",
+            "base",
+            "apt",
+            "oci",
+        ],
+    ),
     // the one place where both halves meet
-    ("bake", &["io", "disk", "fs", "image_path", "firmware", "recipe"]),
+    ("bake", &["io", "disk", "fs", "image_path", "catalog", "firmware", "recipe"]),
     // the one way through all of them
     (
         "workflow",
@@ -54,6 +77,8 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "recipe",
             "project",
             "base",
+            "oci",
+            "payload",
             "bake",
         ],
     ),
@@ -79,6 +104,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "base",
             "sink",
             "emulator",
+            "payload",
             "bake",
             "workflow",
             "ui",

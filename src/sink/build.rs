@@ -156,7 +156,7 @@ impl Build {
             && image::can_clone(source.file(), &self.dir).map_err(write_fault)?;
         // All nodes' patches are about as large as the first one's.
         let patch = self.patch(first, bake)?;
-        let patch_bytes = patch.blocks().map(|(_, bytes)| bytes.len() as u64).sum();
+        let patch_bytes = patch.ranges().total();
         let copies = self.nodes.len() - early.len();
         room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
 

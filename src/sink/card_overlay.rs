@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Error;
-use super::merge::Sequential;
+use super::merge::{Sequential, grains};
 use super::qcow2::Qcow2;
 use crate::disk::{Patch, Patched, ReadAt};
 use crate::io::AtomicFile;
@@ -24,17 +24,16 @@ pub fn card_overlay(path: &Path, len: u64, backing: &Path, patch: Patch) -> Resu
     let write_fault = |source| Error::Write { path: path.to_owned(), source };
     let base = crate::disk::FileDevice::open(backing).map_err(read_fault)?;
     let image_len = patch.image_len(base.len());
+    let ranges = patch.ranges();
     if image_len > len {
         return Err(Error::Outside { path: path.to_owned(), image: image_len, len });
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("card.qcow2");
     let temp = AtomicFile::within(parent(path), name).map_err(write_fault)?;
     let mut image = Qcow2::new(temp, len).over(backing.as_os_str().as_bytes()).map_err(write_fault)?;
-    let mut grains: Vec<u64> = patch.blocks().map(|(offset, _)| offset / GRAIN).collect();
-    grains.dedup();
     let device = Patched::new(base, patch);
     let mut grain = vec![0; GRAIN as usize];
-    for offset in grains.into_iter().map(|number| number * GRAIN) {
+    for offset in grains(&ranges) {
         // a cluster hides all of the backing file beneath it, so it must be whole
         let there = image_len.saturating_sub(offset).min(GRAIN) as usize;
         grain.fill(0);

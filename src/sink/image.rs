@@ -6,12 +6,12 @@ use std::io;
 use std::path::Path;
 
 use super::Format;
-use crate::disk::Patch;
+use crate::disk::{Patch, cut};
 use crate::io::AtomicFile;
 use crate::io::chunk::Chunk;
 
 /// Longest write of a patch in bytes.
-const RUN: usize = 1 << 20;
+const RUN: u64 = 1 << 20;
 
 /// A raw image being written.
 pub(super) struct Image {
@@ -43,17 +43,12 @@ impl Image {
     /// the image under its final name, durably.
     pub(super) fn keep(mut self, patch: &Patch, len: u64) -> io::Result<File> {
         self.set_len(len)?;
-        let mut run: Vec<u8> = Vec::new();
-        let mut start = 0;
-        for (offset, bytes) in patch.blocks() {
-            if start + run.len() as u64 != offset || run.len() >= RUN {
-                self.temp.write_cached(start, &run)?;
-                run.clear();
-                start = offset;
-            }
-            run.extend_from_slice(bytes);
+        let mut bytes = vec![0; RUN as usize];
+        for run in patch.ranges().iter().flat_map(|range| cut(range, RUN)) {
+            let part = &mut bytes[..(run.end - run.start) as usize];
+            patch.apply(run.start, part)?;
+            self.temp.write_cached(run.start, part)?;
         }
-        self.temp.write_cached(start, &run)?;
         self.temp.keep()
     }
 }

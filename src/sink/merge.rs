@@ -1,8 +1,9 @@
 //! Base and patch as one ascending stream, for formats that are written from front to back.
 
 use std::io;
+use std::iter::Peekable;
 
-use crate::disk::Patch;
+use crate::disk::{Patch, Ranges};
 use crate::io::chunk::{Chunk, GRAIN};
 use crate::io::{AlignedBuf, is_zero};
 
@@ -13,11 +14,21 @@ pub(super) trait Sequential {
     fn run(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 }
 
+/// The grains that these ranges lie in, by their offsets, ascending.
+pub(super) fn grains(ranges: &Ranges) -> impl Iterator<Item = u64> + use<> {
+    let mut grains: Vec<u64> = ranges
+        .iter()
+        .flat_map(|range| (range.start / GRAIN..range.end.div_ceil(GRAIN)).map(|number| number * GRAIN))
+        .collect();
+    grains.dedup();
+    grains.into_iter()
+}
+
 /// Puts a patch over the chunks that pass.
 pub(super) struct Merge<'p> {
-    rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p>,
-    /// What of the patch comes next.
-    next: Option<(u64, &'p [u8])>,
+    patch: &'p Patch,
+    /// The grains that it changes something in, of those that did not pass yet.
+    grains: Peekable<Box<dyn Iterator<Item = u64>>>,
     grain: AlignedBuf,
     len: u64,
 }
@@ -25,9 +36,8 @@ pub(super) struct Merge<'p> {
 impl<'p> Merge<'p> {
     /// Puts `patch` over a base, for an image of `len` bytes: as long as the base, or longer.
     pub(super) fn new(patch: &'p Patch, len: u64) -> Self {
-        let mut rest: Box<dyn Iterator<Item = (u64, &'p [u8])> + 'p> = Box::new(patch.blocks());
-        let next = rest.next();
-        Self { rest, next, grain: AlignedBuf::zeroed(GRAIN as usize), len }
+        let grains: Box<dyn Iterator<Item = u64>> = Box::new(grains(&patch.ranges()));
+        Self { patch, grains: grains.peekable(), grain: AlignedBuf::zeroed(GRAIN as usize), len }
     }
 
     /// Passes on `chunk`, and what the patch has before it.
@@ -63,8 +73,8 @@ impl<'p> Merge<'p> {
         self.pass_before(self.len, to)
     }
 
-    fn next_grain(&self) -> Option<u64> {
-        self.next.map(|(offset, _)| offset - offset % GRAIN)
+    fn next_grain(&mut self) -> Option<u64> {
+        self.grains.peek().copied()
     }
 
     /// Patches of grains in which the base has nothing.
@@ -77,14 +87,11 @@ impl<'p> Merge<'p> {
         Ok(())
     }
 
+    /// Passes on the next grain, of which the buffer holds what the base has.
     fn pass_grain(&mut self, offset: u64, len: usize, to: &mut dyn Sequential) -> io::Result<()> {
-        let end = offset + len as u64;
-        while let Some((at, bytes)) = self.next.filter(|(at, _)| *at < end) {
-            let n = bytes.len().min((end - at) as usize);
-            let start = (at - offset) as usize;
-            self.grain[start..start + n].copy_from_slice(&bytes[..n]);
-            self.next = if n < bytes.len() { Some((end, &bytes[n..])) } else { self.rest.next() };
-        }
-        if is_zero(&self.grain[..len]) { Ok(()) } else { to.run(offset, &self.grain[..len]) }
+        self.grains.next();
+        let grain = &mut self.grain[..len];
+        self.patch.apply(offset, grain)?;
+        if is_zero(grain) { Ok(()) } else { to.run(offset, grain) }
     }
 }

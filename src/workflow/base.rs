@@ -1,14 +1,17 @@
 //! The base image as it was asked for, and how it is got.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Control, Error};
-use crate::base::{Base, Cache, ImageObserver, Options, Patience};
+use super::lock::Locking;
+use super::{Control, Error, Notice};
+use crate::base::{Base, Cache, Fetcher, ImageObserver, Ledger, Options, Patience};
 use crate::catalog::{Digest, Spec};
 use crate::cluster::BaseImage;
 use crate::opened::Opened;
+use crate::payload::Payload;
+use crate::project::Project;
 
 /// How a base image is got, beside what the description says.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +28,22 @@ pub struct BaseRequest {
     pub thorough: bool,
     /// How long to put up with a bad network.
     pub patience: Patience,
+    /// Accept nothing but what pibake.lock has.
+    pub locked: bool,
+    /// Where it is kept.
+    pub store: Store,
+}
+
+/// Where what is fetched is kept.
+#[derive(Debug, Clone, Default)]
+pub enum Store {
+    /// In the user's cache.
+    #[default]
+    Cache,
+    /// In this folder, from which alone it is taken.
+    From(PathBuf),
+    /// In this folder, which gets what is in the user's cache from there.
+    Into(PathBuf),
 }
 
 impl BaseRequest {
@@ -42,6 +61,8 @@ pub struct Wanted {
     options: Options,
     cache: Cache,
     _scratch: Option<TempDir>,
+    ledger: Ledger,
+    locking: Option<Locking>,
 }
 
 impl Wanted {
@@ -59,15 +80,73 @@ impl Wanted {
             old_mirror: image.old_mirror.clone(),
             sha256,
             insecure: request.insecure,
-            offline: request.offline,
+            offline: request.offline || matches!(request.store, Store::From(_)),
             keyring: image.keyring.clone(),
             thorough: request.thorough,
             max_raw_len: request.max_raw_len,
             patience: request.patience,
             cancel: control.cancel().clone(),
         };
-        let (cache, scratch) = cache_for(&image.image)?;
-        Ok(Self { spec: image.image.clone(), options, cache, _scratch: scratch })
+        let (cache, scratch) = match &request.store {
+            Store::Cache => cache_for(&image.image)?,
+            Store::From(dir) => (vendored(dir)?, None),
+            Store::Into(dir) => (Cache::open(dir)?.copying_from(Cache::open(&Cache::default_dir()?)?), None),
+        };
+        let (ledger, locking) = (Ledger::default(), None);
+        Ok(Self { spec: image.image.clone(), options, cache, _scratch: scratch, ledger, locking })
+    }
+
+    /// The same, held against the lock of the description: where something is preloaded, and where that was asked
+    /// for.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Error::NoLock`], [`Error::ReadingLock`]
+    pub fn locked(project: &Project, request: &BaseRequest, control: &Control) -> Result<Self, Error> {
+        let base = &project.cluster.base;
+        let wanted = Self::new(base, request, control)?;
+        if !project.cluster.image.preload && !request.locked {
+            return Ok(wanted);
+        }
+        let locking = Locking::open(project, request.locked)?;
+        let mut wanted = Self { ledger: locking.ledger(), ..wanted };
+        if let Some((spec, digest)) = locking.base().filter(|_| base.image != Spec::Sample) {
+            wanted.options.sha256 = wanted.options.sha256.or(Some(digest));
+            wanted.spec = spec;
+        }
+        Ok(Self { locking: Some(locking), ..wanted })
+    }
+
+    /// The same where all is looked up anew, whatever the lock has.
+    ///
+    /// # Errors
+    /// As [`Self::locked`]
+    pub(super) fn anew(project: &Project, request: &BaseRequest, control: &Control) -> Result<Self, Error> {
+        let wanted = Self::new(&project.cluster.base, request, control)?;
+        Ok(Self { locking: Some(Locking::anew(project)), ..wanted })
+    }
+
+    /// The lock, where it is heeded.
+    pub(super) fn locking(&self) -> Option<&Locking> {
+        self.locking.as_ref()
+    }
+
+    /// What names were found to stand for.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Holds what was fetched against the lock, where it is heeded, or writes it there.
+    pub(super) fn settle(
+        &self,
+        base: &Base,
+        payload: Option<&Payload>,
+        control: &Control,
+    ) -> Result<(), Error> {
+        let Some(locking) = &self.locking else { return Ok(()) };
+        if locking.settle(base, &self.ledger, payload)? {
+            control.tell(&Notice::Locked(locking.path().to_owned()));
+        }
+        Ok(())
     }
 
     /// The raw image of this machine that was asked for and is used where it lies, where it is one.
@@ -75,6 +154,23 @@ impl Wanted {
         match &self.spec {
             Spec::Path(path) if Opened::open(path).is_ok() => Some(path),
             _ => None,
+        }
+    }
+
+    /// Where what is fetched is kept.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// For what else is fetched, in the same way.
+    pub(super) fn fetcher<'a>(&'a self, control: &'a Control) -> Fetcher<'a> {
+        Fetcher {
+            cache: &self.cache,
+            offline: self.options.offline,
+            patience: self.options.patience,
+            cancel: control.cancel().clone(),
+            progress: control.progress(),
+            ledger: &self.ledger,
         }
     }
 
@@ -91,6 +187,14 @@ impl Wanted {
     /// [`Error::Base`]
     pub fn obtain(&self, control: &Control, observer: Option<&mut dyn ImageObserver>) -> Result<Base, Error> {
         Ok(self.cache.obtain(&self.spec, &self.options, control.progress(), observer)?)
+    }
+}
+
+/// A folder that pibake vendor made.
+fn vendored(dir: &Path) -> Result<Cache, Error> {
+    match dir.join("files").is_dir() {
+        true => Ok(Cache::open(dir)?),
+        false => Err(Error::NotVendored { dir: dir.to_owned() }),
     }
 }
 

@@ -120,12 +120,16 @@ impl Chosen {
     ) -> Result<Prepared, Error> {
         self.refuse_early()?;
         let base = wanted.obtain(&self.described.control, observer)?;
+        if !self.project().cluster.image.preload {
+            wanted.settle(&base, None, &self.described.control)?;
+        }
         let platform = system::of(&self.project().cluster, base.path())?;
         let recipes = match self.early.take() {
             Some((stated, recipes)) if stated == platform => recipes,
             _ => self.recipes(&platform)?,
         };
-        Prepared::new(self.described, self.chosen, base, platform, recipes)
+        let prepared = Prepared::new(self.described, self.chosen, base, platform, recipes)?;
+        prepared.preload(wanted)
     }
 
     /// Makes all nodes' recipes, and says so where a cluster begins with them, and of what is in them where its time

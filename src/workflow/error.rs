@@ -3,12 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::change::Change;
 use crate::cluster::Problem;
 use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
 use crate::io::nearest;
-use crate::{bake, base, opened, project};
+use crate::{bake, base, opened, payload, project};
 
 /// Why nodes cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,50 @@ pub enum Error {
     /// A recipe cannot be applied.
     #[error(transparent)]
     Bake(#[from] bake::Error),
+    /// What is preloaded cannot be had.
+    #[error(transparent)]
+    Payload(#[from] payload::Error),
+    /// Nothing but what is locked was asked for, and there is no lock.
+    #[error("there is no {}, and --locked accepts nothing else: run pibake update, which makes it", path.display())]
+    NoLock {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The lock cannot be read.
+    #[error("reading {}: {reason}; run pibake update to make it again", path.display())]
+    ReadingLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The lock cannot be written.
+    #[error("writing {}", path.display())]
+    WritingLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What would be baked is not what is locked.
+    #[error("{} has something else than would be baked: {}. Run pibake update, or leave --locked out", path.display(), named(changes))]
+    Unlocked {
+        /// The lock.
+        path: PathBuf,
+        /// What differs: before, what is locked; after, what would be baked.
+        changes: Vec<Change>,
+    },
+    /// A folder was named that pibake vendor did not make.
+    #[error("{} was not made by pibake vendor: it has no folder named files", dir.display())]
+    NotVendored {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There is nothing to lock.
+    #[error(
+        "nothing is preloaded, so there is nothing to update: set preload = true in [image], or add --preload"
+    )]
+    NothingToLock,
     /// The image has the login's name in use.
     #[error(transparent)]
     Login(#[from] Problem),
@@ -99,6 +144,21 @@ pub enum Error {
     },
 }
 
+/// So many changes are named.
+const NAMED: usize = 5;
+
+fn named(changes: &[Change]) -> String {
+    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
+    let each = changes.iter().take(NAMED);
+    let each =
+        each.map(|c| format!("{} is {} instead of {}", c.what, or_nothing(&c.after), or_nothing(&c.before)));
+    let mut text = each.collect::<Vec<_>>().join(", ");
+    if changes.len() > NAMED {
+        text += &format!(" and {} more", changes.len() - NAMED);
+    }
+    text
+}
+
 /// Why it is not known what an image holds.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -117,6 +177,11 @@ impl Classified for Error {
             Self::Project(error) => error.class(),
             Self::Base(error) => error.class(),
             Self::Bake(error) => error.class(),
+            Self::Payload(error) => error.class(),
+            Self::NoLock { .. } | Self::ReadingLock { .. } | Self::NothingToLock => ErrorClass::Configuration,
+            Self::NotVendored { .. } => ErrorClass::Usage,
+            Self::WritingLock { source, .. } => ErrorClass::of_io(source),
+            Self::Unlocked { .. } => ErrorClass::Verification,
             Self::Login(error) => error.class(),
             Self::NoSuchNode { .. }
             | Self::NoCluster { .. }

@@ -5,7 +5,8 @@
 //!   .preview(node)     what would be baked, with what is here; nothing is made           (plan)
 //!   .choose(nodes)     Chosen: whose cards are made, and whether with them a new cluster begins
 //!     .refuse_early()  what cannot be built ends here, before anything is downloaded or written
-//!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once
+//!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once; and what is
+//!                      preloaded is fetched, and laid into the base
 //!       .bake(node)    the node's changes over the base, read back
 //!       .finish()      the base is still what it was
 //! ```
@@ -14,14 +15,18 @@
 //! command does with what comes out (files, cards, a virtual machine) is its own.
 
 mod base;
+mod change;
 mod chosen;
 mod control;
 mod described;
 mod ends;
 mod error;
 mod founding;
+mod gather;
 pub mod image;
+mod lock;
 mod own;
+mod preload;
 mod prepared;
 mod preview;
 mod scratch;
@@ -29,14 +34,16 @@ mod select;
 mod system;
 mod warning;
 
-pub use base::{BaseRequest, Wanted};
+pub use base::{BaseRequest, Store, Wanted};
+pub use change::Change;
 pub use chosen::Chosen;
 pub use control::Control;
 pub use described::{Described, project};
 pub use error::{Error, Unexamined};
+pub use gather::{Gathered, Updated};
 pub use own::own;
 pub use prepared::Prepared;
-pub use preview::Preview;
+pub use preview::{Preload, Preview};
 pub use scratch::{Scratch, private_dir};
 pub use select::NodeSelector;
 pub use warning::{Notice, Warning};

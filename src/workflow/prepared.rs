@@ -1,10 +1,13 @@
 //! Nodes that can be baked: the base is here, and each has its recipe.
 
+use std::collections::BTreeMap;
+
 use super::described::Described;
-use super::{Error, Warning};
-use crate::bake::{self, Clock, Proof};
+use super::preload::{self, Laying};
+use super::{Error, Wanted, Warning};
+use crate::bake::{self, Clock, Proof, Shared};
 use crate::base::Base;
-use crate::cluster::{Node, Platform, Software};
+use crate::cluster::{Node, Platform, Role, Software};
 use crate::disk::Patch;
 use crate::project::{Project, Recipes};
 use crate::recipe::Recipe;
@@ -17,6 +20,8 @@ pub struct Prepared {
     base: Base,
     software: Software,
     recipes: Recipes,
+    /// What the nodes of each role have besides their recipes.
+    shared: BTreeMap<Role, Shared>,
     /// The time of every change. An editor wants a clock that lives as long as the program, so this one is never
     /// freed; a run has one.
     clock: &'static Clock,
@@ -34,7 +39,8 @@ impl Prepared {
     ) -> Result<Self, Error> {
         let software = described.project.software(&platform)?;
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
-        let prepared = Self { described, chosen, base, software, recipes, clock };
+        let shared = BTreeMap::new();
+        let prepared = Self { described, chosen, base, software, recipes, shared, clock };
         // once, and not of every node
         bake::room(prepared.base.device()?, prepared.described.size())?;
         if let Some(recipe) = prepared.recipes.values().next() {
@@ -46,6 +52,23 @@ impl Prepared {
             }
         }
         Ok(prepared)
+    }
+
+    /// Fetches what is preloaded, where the description wants that, and lays it into the base.
+    pub(super) fn preload(mut self, wanted: &Wanted) -> Result<Self, Error> {
+        if !self.described.project.cluster.image.preload {
+            return Ok(self);
+        }
+        // of all roles, so that a card is the same whichever others are made with it
+        let payload = self.described.fetch(wanted, self.base.path())?;
+        let control = &self.described.control;
+        wanted.settle(&self.base, Some(&payload), control)?;
+        let roles = self.nodes().into_iter().map(|node| node.role).collect();
+        let size = preload::size(self.described.size(), &payload);
+        let laying =
+            Laying { payload: &payload, size, base: &self.base, cache: wanted.cache(), clock: self.clock };
+        self.shared = laying.lay(&roles, control)?;
+        Ok(self)
     }
 
     /// The description and the secrets beside it.
@@ -80,7 +103,10 @@ impl Prepared {
     pub fn bake(&self, node: &str) -> Result<(Patch, Proof), Error> {
         let recipe = self.recipe(node)?;
         tracing::info!(node, changes = recipe.changes.len(), "baking");
-        Ok(bake::bake(self.base.device()?, recipe, self.described.size(), self.clock)?)
+        let role = self.nodes().into_iter().find(|n| n.name.as_str() == node).map(|node| node.role);
+        let nothing = Shared::default();
+        let shared = role.and_then(|role| self.shared.get(&role)).unwrap_or(&nothing);
+        Ok(bake::bake(self.base.device()?, shared, recipe, self.described.size(), self.clock)?)
     }
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {

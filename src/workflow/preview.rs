@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BaseRequest, Described, Error, Wanted, ends, system};
+use super::{BaseRequest, Described, Error, Wanted, ends, preload, system};
 use crate::bake::{self, Preparation, Room, Size};
 use crate::base;
 use crate::catalog::Spec;
-use crate::cluster::{Node, Platform, Software};
+use crate::cluster::{Node, Platform, Role, Software};
 use crate::disk::FileDevice;
 use crate::opened::Opened;
+use crate::payload::Payload;
+use crate::project::{self, Recipes};
 use crate::recipe::Recipe;
 
 /// What would be baked for one node, every secret masked.
@@ -21,7 +23,59 @@ pub struct Preview {
     pub recipe: Recipe,
 }
 
+/// What would be baked besides the nodes' recipes.
+#[derive(Debug)]
+pub struct Preload {
+    /// What the nodes of each role get.
+    pub payload: Payload,
+    /// How large the images become with it, and what is free in them before it is there.
+    pub room: Room,
+}
+
+impl Preload {
+    /// Bytes that the nodes of this role need free for it.
+    #[must_use]
+    pub fn needed(&self, role: Role) -> u64 {
+        preload::needed(&self.payload, role)
+    }
+}
+
 impl Described {
+    /// What would be preloaded; `None` where nothing is, and where it cannot be told with what is here.
+    ///
+    /// # Errors
+    /// What keeps the nodes from being baked.
+    pub fn preload(&self) -> Result<Option<Preload>, Error> {
+        if !self.project.cluster.image.preload {
+            return Ok(None);
+        }
+        let wanted = self.wanted()?;
+        let path = match self.base_path(&wanted) {
+            Err(Error::NotHere { .. }) => return Ok(None),
+            path => path?,
+        };
+        match self.fetch(&wanted, &path) {
+            Ok(payload) => {
+                let room = bake::room(open(&path)?, preload::size(self.size(), &payload))?;
+                Ok(Some(Preload { payload, room }))
+            }
+            Err(Error::Payload(fault)) if fault.is_offline() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What all nodes need besides their recipes, over the raw base image at `path`.
+    pub(super) fn fetch(&self, wanted: &Wanted, path: &Path) -> Result<Payload, Error> {
+        let project = &self.project;
+        let platform = system::of(&project.cluster, path)?;
+        let software = project.software(&platform)?;
+        let nodes = &project.cluster.nodes;
+        let recipe = |node: &Node| Ok((node.name.to_string(), project.preview(node, &platform)?));
+        let recipes: Recipes = nodes.iter().map(recipe).collect::<Result<_, project::Error>>()?;
+        let base = preload::open(path)?;
+        preload::fetch(project, &software, &recipes, &base, &wanted.fetcher(&self.control))
+    }
+
     /// What would be baked for `node`.
     ///
     /// # Errors
@@ -73,7 +127,8 @@ impl Described {
             return Ok(None);
         }
         let size = self.size();
-        match self.base_path().and_then(|path| Ok(bake::room(open(&path)?, size)?)) {
+        let path = self.wanted().and_then(|wanted| self.base_path(&wanted));
+        match path.and_then(|path| Ok(bake::room(open(&path)?, size)?)) {
             Ok(room) => Ok(Some(room)),
             // What is wrong with the base alone is said where something is made of it.
             Err(error) if size == Size::default() || !matches!(error, Error::Bake(_)) => {
@@ -100,21 +155,24 @@ impl Described {
         if let Some(platform) = cluster.stated_platform().filter(|_| !is_file) {
             return Ok((platform, None));
         }
-        let path = self.base_path()?;
+        let path = self.base_path(&self.wanted()?)?;
         Ok((system::of(cluster, &path)?, Some(path)))
     }
 
+    /// The base image, as far as it is here.
+    fn wanted(&self) -> Result<Wanted, Error> {
+        Wanted::locked(&self.project, &BaseRequest::here(), &self.control)
+    }
+
     /// The raw base image on this machine.
-    fn base_path(&self) -> Result<PathBuf, Error> {
-        let base = &self.project.cluster.base;
-        let wanted = Wanted::new(base, &BaseRequest::here(), &self.control)?;
+    fn base_path(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
         if let Some(path) = wanted.in_place() {
             return Ok(path.to_owned());
         }
         match wanted.obtain(&self.control, None) {
-            Ok(found) => Ok(found.path().to_owned()),
+            Ok(base) => Ok(base.path().to_owned()),
             Err(Error::Base(base::Error::Offline { .. })) => {
-                Err(Error::NotHere { image: base.image.to_string() })
+                Err(Error::NotHere { image: self.project.cluster.base.image.to_string() })
             }
             Err(error) => Err(error),
         }

@@ -19,6 +19,8 @@ pub enum Notice {
         /// Where its secrets are.
         state: PathBuf,
     },
+    /// The lock of a description was written.
+    Locked(PathBuf),
     /// Something is probably not meant.
     Warning(Warning),
 }
@@ -103,6 +105,13 @@ impl fmt::Display for Notice {
                 "created cluster {cluster:?} in {}: keep a copy of it, later cards and kubectl need its keys",
                 state.display()
             ),
+            Self::Locked(path) => {
+                write!(
+                    f,
+                    "{} has the digests of what is preloaded now; pibake update moves it on",
+                    path.display()
+                )
+            }
             Self::Warning(warning) => write!(f, "warning: {warning}"),
         }
     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use support::debian::{pack, packages, release};
 use support::gpg::{Gpg, pipe};
 use support::images::put;
 use support::standin;
@@ -78,25 +79,12 @@ impl Repositories {
     }
 
     fn release(&self, dir: &Path, fields: &[(&str, &str)]) {
-        let mut command = ftparchive(dir);
-        for (name, value) in [("Origin", "test"), ("Label", "test")].iter().chain(fields) {
-            command.args(["-o", &format!("APT::FTPArchive::Release::{name}={value}")]);
-        }
-        let release = run(command.args(["release", "."]));
+        let named = [("Origin", "test"), ("Label", "test")];
+        let release = release(dir, &[&named[..], fields].concat());
         let signed =
             pipe(self.gpg.command().args(["--local-user", "packages", "--clearsign"]), release.as_bytes());
         fs::write(dir.join("InRelease"), signed).unwrap();
     }
-}
-
-fn ftparchive(dir: &Path) -> std::process::Command {
-    let mut command = tool("apt-ftparchive", "apt-utils");
-    command.current_dir(dir);
-    command
-}
-
-fn packages(repository: &Path, pool: &str) -> String {
-    run(ftparchive(repository).args(["packages", pool]))
 }
 
 /// Debian's own packages, all but containerd.
@@ -132,13 +120,6 @@ fn containerd(pool: &Path, version: &str) {
     let changed: Vec<String> = changed.collect();
     fs::write(tree.join("DEBIAN/control"), changed.join("\n") + "\n").unwrap();
     pack(&tree, pool);
-}
-
-fn pack(tree: &Path, pool: &Path) {
-    run(tool("dpkg-deb", "dpkg")
-        .args(["--root-owner-group", "-Zgzip", "-z1", "--build"])
-        .arg(tree)
-        .arg(pool));
 }
 
 /// Where a file lands, what it is made of, and its mode.

@@ -4,6 +4,7 @@
 //! They run side by side in one process. So none changes what belongs to the process: environment, working
 //! directory, umask, limits, signals. What must, does so in a process of its own: most run `pibake` itself.
 
+mod apt;
 mod bake;
 mod base;
 mod bases;
@@ -17,8 +18,10 @@ mod fs;
 mod grow;
 mod identity;
 mod life;
+mod oci;
 mod outside_bytes;
 mod packaging;
+mod payload;
 mod recipe;
 mod sink;
 mod writable;

@@ -122,6 +122,18 @@ fn lists_signatures_and_keyrings() {
     survives(300, &[list, signature.clone(), key, [both, signature].concat()], checks::sums);
 }
 
+#[test]
+fn manifests_challenges_and_names_of_images() {
+    let seeds =
+        ["manifest", "index", "challenge", "name"].map(|name| file(&format!("fuzz/corpus/registry/{name}")));
+    survives(300, &seeds, checks::registry);
+}
+
+#[test]
+fn lists_of_packages() {
+    survives(1000, &[file("fuzz/corpus/packages/sound")], checks::packages);
+}
+
 fn xz(data: &[u8]) -> Vec<u8> {
     let stream = liblzma::stream::MtStreamBuilder::new().threads(1).preset(0).block_size(4096).encoder();
     let mut out = liblzma::write::XzEncoder::new_stream(Vec::new(), stream.unwrap());
@@ -265,7 +277,7 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 15] = [
+const TARGETS: [(&str, Target); 17] = [
     ("base_image", whole::base_image),
     ("card", whole::card),
     ("card_text", text::card_text),
@@ -278,7 +290,9 @@ const TARGETS: [(&str, Target); 15] = [
     ("fat", whole::fat),
     ("fat_editor", whole::fat_editor),
     ("growth", whole::growth),
+    ("packages", checks::packages),
     ("partition_table", whole::partition_table),
+    ("registry", checks::registry),
     ("sums", checks::sums),
     ("xz_index", checks::xz_index_mended),
 ];

@@ -51,6 +51,12 @@ pub fn read_as_meant(description: &Description) {
         let image = format!("{}/{name}:{}", description.registry, version.trim_end());
         assert!(images.contains(&image.as_str()), "{images:?}");
     }
+    // All of them are known without asking it.
+    let patch = version.trim_end().rsplit('.').next().unwrap().parse().unwrap();
+    let known = project.kubeadm_images(patch);
+    let known: BTreeSet<&str> =
+        known.control_plane.iter().chain(&known.any_node).map(String::as_str).collect();
+    assert_eq!(images.iter().copied().collect::<BTreeSet<_>>(), known);
     // The pause image that containerd is told is kubeadm's own.
     let containerd: toml::Table =
         project.baked(description.control_plane.0, "/etc/containerd/config.toml").parse().unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::descriptions::{Description, REPOSITORY};
+use pibake::cluster::{Cluster, KubeadmImages, Overrides, Platform};
 use support::{run, tool};
 
 /// Programs of this machine that kubeadm, and what stands beside it, may find in PATH.
@@ -88,6 +89,15 @@ pub struct Project {
 }
 
 impl Project {
+    /// What pibake takes kubeadm of this patch release to ask for.
+    pub fn kubeadm_images(&self, patch: u16) -> KubeadmImages {
+        let file = self.dir.path().join("pibake.toml");
+        let cluster = Cluster::read(Some(&file), &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
+        // the sample's
+        let software = cluster.software(&Platform::named("20.04").unwrap()).unwrap();
+        cluster.kubeadm_images(&software, patch)
+    }
+
     pub fn new(description: &Description) -> Self {
         let project = Self { dir: tempfile::tempdir().unwrap() };
         let text = format!("{}\n{REPOSITORY}", description.text);

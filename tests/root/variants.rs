@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
-use pibake::bake::{Clock, Size, bake};
+use pibake::bake::{Clock, Shared, Size, bake};
 use pibake::disk::{FileDevice, ReadAt};
 use pibake::io::CancelToken;
 use pibake::progress::Silent;
@@ -113,7 +113,7 @@ impl Variant {
                 .unwrap();
         let bake = |_: &str| {
             let device: Arc<dyn ReadAt> = Arc::new(FileDevice::open(&self.base).unwrap());
-            Ok(bake(device, recipe, Size::default(), CLOCK)?.0)
+            Ok(bake(device, &Shared::default(), recipe, Size::default(), CLOCK)?.0)
         };
         let written = build.finish(&self.base, &bake, &Silent).unwrap_or_else(|e| panic!("{e}: {e:?}"));
         written[0].path.clone()

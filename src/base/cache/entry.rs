@@ -54,13 +54,7 @@ impl Files {
 
     /// Makes the whole file `temporary` the image. Everything that was there before goes first.
     pub(crate) fn commit(&self, temporary: AtomicFile, source: &str, outcome: &Outcome) -> Result<Entry> {
-        self.discard()?;
-        let io = |e| Error::io("finishing", &self.image, e);
-        // nobody writes to it by mistake
-        temporary.file().set_permissions(Permissions::from_mode(0o444)).map_err(io)?;
-        let image = temporary.keep_as(self.image.file_name().unwrap_or_default()).map_err(io)?;
-        // after the last change of mode and name: both move the time of change
-        let stamp = Stamp::of(&image).map_err(io)?;
+        let stamp = self.finish(temporary)?;
         let entry = Entry {
             version: VERSION,
             source: source.to_owned(),
@@ -72,6 +66,28 @@ impl Files {
         };
         self.save(&entry)?;
         Ok(entry)
+    }
+
+    /// Makes the whole file `temporary` the image, which is a copy of that which `entry` vouches for. It is read in
+    /// full.
+    pub(crate) fn adopt(&self, temporary: AtomicFile, entry: Entry) -> Result<()> {
+        let stamp = self.finish(temporary)?;
+        entry.check_content(&self.image, |_| ()).map_err(|reason| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, reason);
+            Error::io("copying", &self.image, source)
+        })?;
+        self.save(&Entry { stamp, ..entry })
+    }
+
+    /// Puts it under its name, without what was there before; nothing vouches for it yet.
+    fn finish(&self, temporary: AtomicFile) -> Result<Stamp> {
+        self.discard()?;
+        let io = |e| Error::io("finishing", &self.image, e);
+        // nobody writes to it by mistake
+        temporary.file().set_permissions(Permissions::from_mode(0o444)).map_err(io)?;
+        let image = temporary.keep_as(self.image.file_name().unwrap_or_default()).map_err(io)?;
+        // after the last change of mode and name: both move the time of change
+        Stamp::of(&image).map_err(io)
     }
 
     fn save(&self, entry: &Entry) -> Result<()> {

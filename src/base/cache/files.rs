@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::base::{Result, space};
+use crate::base::Result;
+use crate::http::space;
 use crate::io::{atomic, read_small};
 
 /// Larger than any file of the cache's but images and downloads: a SHA256SUMS has at most 1 MiB.
@@ -15,5 +16,5 @@ pub(crate) fn read_whole(path: &Path) -> Option<Vec<u8>> {
 
 /// Writes a small file so that it is either the old one or whole, also after a loss of power.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    atomic::write_whole(path, bytes).map_err(|e| space::explain(e, "writing", path))
+    atomic::write_whole(path, bytes).map_err(|e| space::explain(e, "writing", path).into())
 }

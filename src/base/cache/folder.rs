@@ -3,6 +3,8 @@
 //! ```text
 //! images/<digest>.img          a raw image, sparse; <digest> is that of the file as published
 //! images/<digest>.json         vouches for it: written last, removed first
+//! files/<digest>               a file that has this digest: a package, an index, a part of a container image, and
+//!                              what a lock names: a repository's verified list, a key
 //! downloads/<key>.part[.json]  a download under way, and which version of which address it is
 //! evidence/<key>.sums, .gpg    lists of digests and their signatures, checked again each time
 //! notes/                       digests of local files, by size, times and inode
@@ -11,18 +13,20 @@
 //! ```
 //! A key is a digest where that is known, and else stands for an address or a path.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::memo::Memos;
-use super::place::Place;
 use super::{files, guard};
-use crate::base::{Error, Result};
+use crate::base::{Digest, Error, Result};
+use crate::http::{Place, space};
 use crate::io::folder::make_folders;
 use crate::io::{Folder, Owner, ownership};
 
 /// The folders in it.
-const SUBS: [&str; 5] = ["images", "downloads", "evidence", "notes", "locks"];
+const SUBS: [&str; 6] = ["images", "files", "downloads", "evidence", "notes", "locks"];
 /// File systems take the time from a clock that steps.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
@@ -35,6 +39,8 @@ pub struct Cache {
     dir: PathBuf,
     /// What is younger was made by this process, or while it ran.
     opened: SystemTime,
+    /// Another one, from which is copied what is missing here.
+    source: Option<Arc<Cache>>,
 }
 
 impl Cache {
@@ -60,6 +66,7 @@ impl Cache {
         let cache = Self {
             dir: std::path::absolute(dir).map_err(|e| Error::io("opening the cache", dir, e))?,
             opened: SystemTime::now() - CLOCK_STEP,
+            source: None,
         };
         // The folder itself first: below one of another user's, nothing can be looked at.
         for path in [cache.dir.clone()].into_iter().chain(SUBS.map(|sub| cache.dir.join(sub))) {
@@ -77,10 +84,29 @@ impl Cache {
         Ok(cache)
     }
 
+    /// The same, where what is missing is copied from `source` before it is fetched.
+    #[must_use]
+    pub fn copying_from(self, source: Self) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+
+    pub(super) fn source(&self) -> Option<&Self> {
+        self.source.as_deref()
+    }
+
     /// The folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// A file without a name, for `len` bytes that nobody needs after this run.
+    ///
+    /// # Errors
+    /// [`Error::Http`] where there is no space for them; [`Error::Io`].
+    pub fn scratch(&self, len: u64) -> Result<File> {
+        space::check(&self.dir, len)?;
+        tempfile::tempfile_in(&self.dir).map_err(|e| Error::io("creating a file in", &self.dir, e))
     }
 
     /// Gives what root made in it to the user whose cache it is.
@@ -92,6 +118,10 @@ impl Cache {
 
     pub(crate) fn images(&self) -> PathBuf {
         self.dir.join("images")
+    }
+
+    pub(crate) fn file(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("files").join(digest.to_string())
     }
 
     pub(crate) fn evidence(&self) -> PathBuf {

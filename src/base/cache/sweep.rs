@@ -34,7 +34,7 @@ impl Cache {
                 self.remove_unlocked(key, || self.place(key).clear())?;
             }
         }
-        for sub in ["images", "downloads", "evidence", "notes", "."] {
+        for sub in ["images", "files", "downloads", "evidence", "notes", "."] {
             let dir = self.dir().join(sub);
             Folder::open(&dir)
                 .and_then(|folder| remove_remnants(&folder, |_| true))

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use super::error::{DecodeError, is_broken};
 use super::xz;
+use crate::http::is_web_page;
 use crate::io::magic::Wrapping;
 
 /// How an image is packed. Seen by its first bytes, whatever its name says.
@@ -57,13 +58,6 @@ impl Format {
             }
         })
     }
-}
-
-/// Whether `head` looks like HTML (or XML, as object stores answer).
-pub(crate) fn is_web_page(head: &[u8]) -> bool {
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let starts = |tag: &str| head.get(..tag.len()).is_some_and(|h| h.eq_ignore_ascii_case(tag.as_bytes()));
-    ["<!doctype", "<html", "<head", "<body", "<!--", "<?xml", "<error"].iter().any(|t| starts(t))
 }
 
 /// Turns the errors of different decoders into [`DecodeError`]s that say where.

@@ -13,6 +13,6 @@ mod xz_index;
 
 pub use error::DecodeError;
 pub use format::Format;
-pub(crate) use format::{HEAD, is_web_page};
+pub(crate) use format::HEAD;
 pub use observer::ImageObserver;
 pub use xz_index::raw_len as xz_raw_len;

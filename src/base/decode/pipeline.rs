@@ -14,8 +14,9 @@ use super::error::{Broken, DecodeError, is_broken};
 use super::format::{Format, HEAD};
 use super::observer::ImageObserver;
 use super::sparse::{self, Writer, Written};
-use crate::base::{Error, space};
+use crate::base::Error;
 use crate::catalog::{Digest, Hasher};
+use crate::http::{self, space};
 use crate::io::chunk::{CHUNK, Chunk};
 use crate::io::pool::BufferPool;
 use crate::io::stream::{Delivery, ImageStream, Subscriber};
@@ -61,6 +62,21 @@ impl Stop {
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Failed(error)
+    }
+}
+
+impl From<http::Error> for Stop {
+    fn from(error: http::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<http::Stop> for Stop {
+    fn from(stop: http::Stop) -> Self {
+        match stop {
+            http::Stop::Restart => Self::Restart,
+            http::Stop::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use super::task::{Task, Work, named};
 use crate::base::cache::{Checked, Found, memo};
 use crate::base::decode::{self, Format, limit, pipeline};
 use crate::base::verify::evidence;
-use crate::base::{Base, Digest, Error, Result, Trust, space};
+use crate::base::{Base, Digest, Error, Result, Trust};
+use crate::http::space;
 use crate::io::Stamp;
 
 /// The built-in image.

@@ -1,10 +1,16 @@
 //! From what was asked for to an image in the cache: the one way through the other folders.
 
+mod files;
 mod local;
+mod missing;
 mod release;
 mod remote;
 mod source;
 mod task;
+mod whole;
+
+pub use files::Fetcher;
+pub(crate) use files::Wanted;
 
 use super::cache::Cache;
 use super::decode::ImageObserver;

@@ -6,15 +6,15 @@
 
 use reqwest::Url;
 
+use super::missing;
 use super::remote::Place;
 use super::task::Task;
 use crate::base::cache::entry::Files;
-use crate::base::fetch::http::Agent;
-use crate::base::fetch::missing;
 use crate::base::verify::Sums;
 use crate::base::verify::evidence::{Evidence, Expected, Verifier};
 use crate::base::{Base, Digest, Error, Result, Trust};
 use crate::catalog::{OLD_RELEASES, RELEASES, Release, Series, shown};
+use crate::http::Agent;
 
 /// From this place on a release is looked for among old ones, see [`Task::folders`].
 const OLD: usize = 2;
@@ -40,7 +40,7 @@ impl Task<'_, '_> {
             }
             None if self.options.offline => return Err(self.offline(&asked.to_string())),
             None => {
-                let agent = Agent::new(self.options, self.progress)?;
+                let agent = self.agent()?;
                 (self.locate(asked, &agent)?, Some(agent))
             }
         };

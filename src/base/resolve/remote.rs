@@ -2,18 +2,14 @@
 
 use reqwest::{StatusCode, Url, header};
 
+use super::missing;
 use super::task::{Task, Work, named};
-use crate::base::cache::{self, Found, memo};
-use crate::base::decode::pipeline::Stop;
-use crate::base::fetch::http::Agent;
-use crate::base::fetch::{Download, missing};
+use super::whole::whole;
+use crate::base::cache::{Found, memo};
 use crate::base::verify::evidence::{Expected, Verifier};
-use crate::base::{Base, Digest, Error, Result, Trust, space};
+use crate::base::{Base, Digest, Error, Result, Trust};
 use crate::catalog::{Release, Series, shown};
-
-/// How often an image is begun again because the server's file changed or what was kept of an earlier
-/// download was bad.
-const MOST_RESTARTS: u32 = 3;
+use crate::http::{self, Agent, space};
 
 /// Where an image is, and what it must be.
 pub(crate) struct Place {
@@ -24,7 +20,7 @@ pub(crate) struct Place {
 }
 
 /// What is true of a download that was cancelled.
-fn cancelled(place: &cache::Place, url: &Url, expected: Option<Digest>) -> Error {
+fn cancelled(place: &http::Place, url: &Url, expected: Option<Digest>) -> Error {
     match place.resumable(url, expected.is_some()) {
         0 => Error::Cancelled,
         kept => Error::CancelledDownload { kept },
@@ -42,7 +38,7 @@ impl Task<'_, '_> {
             None if self.options.offline && !self.options.insecure => return Err(self.offline(&name)),
             None if self.options.offline => Expected::NOTHING,
             None => {
-                let agent = agent.insert(Agent::new(self.options, self.progress)?);
+                let agent = agent.insert(self.agent()?);
                 let evidence = verifier.fetch(agent)?;
                 let expected = verifier.verify(&evidence)?;
                 verifier.keep(&self.cache.evidence(), &evidence)?;
@@ -70,7 +66,7 @@ impl Task<'_, '_> {
         }
         let agent = match agent {
             Some(agent) => agent,
-            None => Agent::new(self.options, self.progress)?,
+            None => self.agent()?,
         };
         let hint = release.and_then(Series::hint);
         let len_hint = hint.and_then(|known| known.raw_len_hint);
@@ -129,10 +125,8 @@ impl Task<'_, '_> {
 
     fn download(&mut self, agent: &Agent<'_>, url: &Url, work: &mut Work<'_>) -> Result<Found> {
         let place = self.cache.place(&work.key);
-        let mut restarts = 0;
-        loop {
-            let resumable = work.expected.is_some();
-            let mut download = Download::open(agent, url, &place, resumable, self.progress)?;
+        let by_digest = work.expected.is_some();
+        whole(agent, url, &place, by_digest, self.progress, |download| {
             work.packed_len = download.total();
             if let Some(total) = download.total() {
                 let raw = work.len_hint.unwrap_or(total);
@@ -143,42 +137,11 @@ impl Task<'_, '_> {
                     }
                 })?;
             }
-            let fault = match self.run(work, &mut download) {
-                Ok(found) => {
-                    let validators = download.validators();
-                    if work.expected.is_none() {
-                        self.cache.memos().remember_fetched(url, found.digest, validators);
-                    }
-                    place.clear();
-                    return Ok(found);
-                }
-                Err(fault) => fault,
-            };
-            let again = match &fault {
-                Stop::Restart => Some("the file on the server changed"),
-                Stop::Failed(Error::WrongDigest { .. } | Error::Decode { .. }) if download.is_joined() => {
-                    Some("what was put together of several transfers is not good")
-                }
-                Stop::Failed(_) => None,
-            };
-            match (again, fault) {
-                (Some(reason), _) if restarts < MOST_RESTARTS => {
-                    self.progress.note(&format!("{reason}; restarting from the beginning"));
-                    place.clear();
-                    restarts += 1;
-                }
-                (_, Stop::Restart) => {
-                    let reason = "the file on the server changes all the time".to_owned();
-                    return Err(Error::Network { url: shown(url), reason, attempts: restarts + 1 });
-                }
-                (_, Stop::Failed(error)) => {
-                    // an interrupted one is taken up later, a bad one never becomes good
-                    if matches!(error, Error::WrongDigest { .. } | Error::Decode { .. }) {
-                        place.clear();
-                    }
-                    return Err(error);
-                }
+            let found = self.run(work, download)?;
+            if work.expected.is_none() {
+                self.cache.memos().remember_fetched(url, found.digest, download.validators());
             }
-        }
+            Ok(found)
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Packed images that are here already.
+//! Where packed images come from: files that are here already, and the network.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::decode::pipeline::{Source, Stop};
 use crate::base::decode::{self, DecodeError, Format, HEAD};
 use crate::base::{Error, Result};
+use crate::http::Download;
 use crate::io::{Stamp, fill};
 use crate::progress::{Progress, Step};
 
@@ -78,5 +79,16 @@ impl Source for LocalFile<'_> {
             }
         }
         Ok(n)
+    }
+}
+
+/// Files on their way from the network.
+impl Source for Download<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
+        Ok(Download::read(self, buf)?)
+    }
+
+    fn is_cheap(&self) -> bool {
+        self.is_complete()
     }
 }

@@ -4,8 +4,9 @@ use crate::base::cache::entry::Files;
 use crate::base::cache::{Cache, Checked, Found};
 use crate::base::decode::pipeline::{self, Job, Outcome, Source, Stop};
 use crate::base::decode::{ImageObserver, limit};
-use crate::base::{Base, Digest, Error, Options, Result, Trust, space};
+use crate::base::{Base, Digest, Error, Options, PURPOSE, Result, Trust};
 use crate::catalog::{Release, Series};
+use crate::http::{Access, Agent, space};
 use crate::io::atomic::remove_remnants;
 use crate::io::{AtomicFile, FileLock, Folder, Stamp};
 use crate::progress::Progress;
@@ -35,10 +36,22 @@ pub(crate) fn named(found: Found, name: String, release: Option<Release>, trust:
     Base { name, release, len: stamp.len, packed_len, digest, trust, checked, path, stamp }
 }
 
+impl<'a> Task<'a, '_> {
+    /// A client for the network.
+    pub(crate) fn agent(&self) -> Result<Agent<'a>> {
+        let access = Access::anonymous(&PURPOSE);
+        Ok(Agent::new(self.options.patience, &self.options.cancel, self.progress, access)?)
+    }
+}
+
 impl Task<'_, '_> {
     /// The image with this digest, if it is in the cache.
     pub(crate) fn find(&self, digest: &Digest) -> Result<Option<Found>> {
-        self.cache.find(digest, self.options, self.progress)
+        let find = || self.cache.find(digest, self.options, self.progress);
+        match find()? {
+            None if self.cache.take_image(digest, &self.options.cancel, self.progress)? => find(),
+            found => Ok(found),
+        }
     }
 
     pub(crate) fn lock(&self, key: &str, what: &str) -> Result<FileLock> {

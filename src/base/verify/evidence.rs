@@ -8,9 +8,9 @@ use reqwest::Url;
 
 use super::{Keyring, SignatureError, Sums, Trust};
 use crate::base::cache::{Cache, files, memo};
-use crate::base::fetch::http::{self, Agent};
-use crate::base::{Digest, Error, Options, Result, decode};
+use crate::base::{Digest, Error, Options, PURPOSE, Result};
 use crate::catalog::shown;
+use crate::http::{self, Agent, file_name};
 use crate::io::read_small;
 use crate::progress::Progress;
 
@@ -85,7 +85,13 @@ impl<'a> Verifier<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         let beside = |name| {
-            url.join(name).map_err(|e| Error::Network { url: shown(url), reason: e.to_string(), attempts: 1 })
+            let fault = |reason: String| http::Error::Network {
+                url: shown(url),
+                reason,
+                attempts: 1,
+                purpose: &PURPOSE,
+            };
+            url.join(name).map_err(|e| fault(e.to_string()))
         };
         let (sums, signature) = (beside("SHA256SUMS")?, beside("SHA256SUMS.gpg")?);
         Ok(Self { url, known, options, progress, sums, signature })
@@ -113,16 +119,12 @@ impl<'a> Verifier<'a> {
         limit: u64,
         expected: &'static str,
     ) -> Result<Option<Vec<u8>>> {
-        match agent.small(url, limit)? {
-            Some(bytes) if decode::is_web_page(&bytes) => {
-                let fault = Error::WebPage { url: shown(url), expected };
-                if !self.options.insecure {
-                    return Err(fault);
-                }
+        match agent.document(url, limit, expected) {
+            Err(fault @ http::Error::WebPage { .. }) if self.options.insecure => {
                 self.progress.note(&fault.to_string());
                 Ok(None)
             }
-            other => Ok(other),
+            other => Ok(other?),
         }
     }
 
@@ -147,7 +149,7 @@ impl<'a> Verifier<'a> {
     /// What the evidence proves of the image at this address.
     pub(crate) fn verify(&self, evidence: &Evidence) -> Result<Expected> {
         match self.read(evidence)? {
-            Some(list) => self.expected(&list, &http::file_name(self.url)),
+            Some(list) => self.expected(&list, &file_name(self.url)),
             None => Ok(Expected::NOTHING),
         }
     }

@@ -39,9 +39,7 @@ impl Keyring {
     /// # Errors
     /// [`SignatureError::NoKey`] where there is none.
     pub fn only(bytes: &[u8], fingerprint: &str) -> Result<Self, SignatureError> {
-        let mut keyring = Self::parse(bytes)?;
-        keyring.keys.retain(|k| k.fingerprint().to_string() == fingerprint);
-        if keyring.keys.is_empty() { Err(SignatureError::NoKey) } else { Ok(keyring) }
+        Self::parse(bytes)?.filter(&[fingerprint])
     }
 
     /// All keys of a file, binary or armoured.
@@ -66,6 +64,26 @@ impl Keyring {
             keys.push(key.map_err(malformed)?);
         }
         if keys.is_empty() { Err(SignatureError::NoKey) } else { Ok(Self { keys }) }
+    }
+
+    /// These keys and the other's.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.keys.extend(other.keys);
+        self
+    }
+
+    /// The keys of these fingerprints (hexadecimal, in any case) alone.
+    ///
+    /// # Errors
+    /// [`SignatureError::NoKey`] where there is none.
+    pub fn filter(mut self, fingerprints: &[&str]) -> Result<Self, SignatureError> {
+        let is_named = |key: &SignedPublicKey| {
+            let own = key.fingerprint().to_string();
+            fingerprints.iter().any(|fingerprint| own.eq_ignore_ascii_case(fingerprint))
+        };
+        self.keys.retain(is_named);
+        if self.keys.is_empty() { Err(SignatureError::NoKey) } else { Ok(self) }
     }
 
     /// The fingerprints of the primary keys, hexadecimal, lower case.

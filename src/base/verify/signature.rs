@@ -1,12 +1,11 @@
-//! Detached OpenPGP signatures over lists of digests.
+//! OpenPGP signatures over lists of digests, in files of their own or around the list.
 //!
-//! What is accepted is a small part of what OpenPGP allows: a binary signature of version 4 or 6, with
-//! SHA-2 or SHA-3, by a key of the keyring that may sign, is neither expired nor revoked, over exactly
-//! the bytes given.
+//! What is accepted is a small part of what OpenPGP allows: a signature of version 4 or 6, with SHA-2 or
+//! SHA-3, by a key of the keyring that may sign, is neither expired nor revoked, over exactly the bytes given.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pgp::composed::{Deserializable, DetachedSignature};
+use pgp::composed::{CleartextSignedMessage, Deserializable, DetachedSignature};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureConfig, SignatureType, SignatureVersion, SubpacketData};
 
@@ -16,6 +15,9 @@ use super::keyring::Keyring;
 
 /// How far a signer's clock may be ahead of this machine's, in seconds.
 const CLOCK_SKEW: i64 = 24 * 60 * 60;
+
+/// Of a text with its signature around it; the longest InRelease of Debian and Ubuntu has some 5,000.
+const MOST_LINES: usize = 40_000;
 
 impl Keyring {
     /// Checks that `signature` (binary or armoured, one or several signatures) is one over exactly
@@ -31,12 +33,45 @@ impl Keyring {
         signature: &[u8],
         now: SystemTime,
     ) -> Result<String, SignatureError> {
-        let now = seconds(now);
-        let malformed = |e: pgp::errors::Error| SignatureError::Malformed(e.to_string());
         let (list, _) = DetachedSignature::from_reader_many(signature).map_err(malformed)?;
+        let list = list.map(|found| found.map(|detached| detached.signature).map_err(malformed));
+        // a text signature holds for any line ends, so it does not fix the bytes
+        self.any(list, content, SignatureType::Binary, now)
+    }
+
+    /// The same for a text that has its signature around it (RFC 9580, 7), as apt's InRelease files have: returns
+    /// the text that is signed, with CR LF at the ends of its lines, and the fingerprint.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`]; anything before or behind what is signed, too.
+    pub fn verify_cleartext(
+        &self,
+        signed: &[u8],
+        now: SystemTime,
+    ) -> Result<(String, String), SignatureError> {
+        let text = std::str::from_utf8(signed).map_err(|e| SignatureError::Malformed(e.to_string()))?;
+        // the parser's time grows with the square of the lines
+        if text.lines().count() > MOST_LINES {
+            return Err(SignatureError::Malformed(format!("it has more than {MOST_LINES} lines")));
+        }
+        let (message, _) = CleartextSignedMessage::from_string(text).map_err(malformed)?;
+        let list = message.signatures().iter().cloned().map(Ok);
+        let content = message.signed_text();
+        let fingerprint = self.any(list, content.as_bytes(), SignatureType::Text, now)?;
+        Ok((content, fingerprint))
+    }
+
+    fn any(
+        &self,
+        list: impl Iterator<Item = Result<Signature, SignatureError>>,
+        content: &[u8],
+        kind: SignatureType,
+        now: SystemTime,
+    ) -> Result<String, SignatureError> {
+        let now = seconds(now);
         let mut nearest: Option<SignatureError> = None;
         for found in list {
-            let fault = match found.map_err(malformed).and_then(|s| self.check(&s.signature, content, now)) {
+            let fault = match found.and_then(|signature| self.check(&signature, content, kind, now)) {
                 Ok(fingerprint) => return Ok(fingerprint),
                 Err(fault) => fault,
             };
@@ -53,10 +88,16 @@ impl Keyring {
         Err(nearest.unwrap_or(SignatureError::NoSignature))
     }
 
-    fn check(&self, signature: &Signature, content: &[u8], now: i64) -> Result<String, SignatureError> {
+    fn check(
+        &self,
+        signature: &Signature,
+        content: &[u8],
+        kind: SignatureType,
+        now: i64,
+    ) -> Result<String, SignatureError> {
         let config =
             signature.config().ok_or_else(|| SignatureError::Kind("an unknown version".to_owned()))?;
-        check_kind(signature.version(), config)?;
+        check_kind(signature.version(), config, kind)?;
         let candidates: Vec<Candidate<'_>> =
             self.keys().iter().flat_map(Candidate::all).filter(|c| c.is_named_by(config)).collect();
         let mut nearest = None;
@@ -80,13 +121,16 @@ impl Keyring {
 }
 
 /// Refuses what does not cover exactly the bytes, or covers them badly.
-fn check_kind(version: SignatureVersion, config: &SignatureConfig) -> Result<(), SignatureError> {
+fn check_kind(
+    version: SignatureVersion,
+    config: &SignatureConfig,
+    kind: SignatureType,
+) -> Result<(), SignatureError> {
     if !matches!(version, SignatureVersion::V4 | SignatureVersion::V6) {
         return Err(SignatureError::Kind(format!("version {version:?}")));
     }
-    // a text signature holds for any line ends, so it does not fix the bytes
-    if config.typ() != SignatureType::Binary {
-        return Err(SignatureError::Kind(format!("{:?} instead of Binary", config.typ())));
+    if config.typ() != kind {
+        return Err(SignatureError::Kind(format!("{:?} instead of {kind:?}", config.typ())));
     }
     match config.hash_alg {
         HashAlgorithm::Sha256
@@ -128,6 +172,10 @@ fn check_time(config: &SignatureConfig, now: i64) -> Result<(), SignatureError> 
         }
         _ => Ok(()),
     }
+}
+
+fn malformed(error: pgp::errors::Error) -> SignatureError {
+    SignatureError::Malformed(error.to_string())
 }
 
 fn signer(config: &SignatureConfig) -> String {

@@ -1,8 +1,9 @@
 //! Lists of digests as `sha256sum` writes them.
 
-use crate::base::{Digest, decode};
+use crate::base::Digest;
 use crate::catalog::Release;
 use crate::error::{Classified, ErrorClass};
+use crate::http::is_web_page;
 
 /// A SHA256SUMS file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,7 +56,7 @@ impl Sums {
     /// # Errors
     /// [`InvalidSums`], with the line.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidSums> {
-        if decode::is_web_page(bytes) {
+        if is_web_page(bytes) {
             return Err(InvalidSums::WebPage);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidSums::NotText)?;

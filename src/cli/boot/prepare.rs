@@ -14,7 +14,7 @@ use crate::base::Cache;
 use crate::cli::named::check_there;
 use crate::cli::session::Session;
 use crate::cluster::Node;
-use crate::disk::{FileDevice, Patch, Patched};
+use crate::disk::{FileDevice, Patch, Patched, cut};
 use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
@@ -33,6 +33,9 @@ const ORIGIN: &str = "origin";
 const CARD: &str = "card.qcow2";
 /// Name of the file with what the kernel of a kept card is started with.
 const COMMAND_LINE: &str = "cmdline.txt";
+
+/// Bytes that are hashed at once.
+const PIECE: u64 = 1 << 20;
 
 /// The nodes whose cards are booted, ready to be baked.
 pub(super) fn nodes(arguments: &Arguments, session: &Session) -> Result<Prepared, Failure> {
@@ -68,9 +71,12 @@ impl Origin {
         let found = std::fs::metadata(named)?;
         let modified = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut hasher = Sha256::new();
-        for (offset, bytes) in patch.blocks() {
-            hasher.update(offset.to_be_bytes());
-            hasher.update(bytes);
+        let mut bytes = vec![0; PIECE as usize];
+        for range in patch.ranges().iter().flat_map(|range| cut(range, PIECE)) {
+            let part = &mut bytes[..(range.end - range.start) as usize];
+            patch.apply(range.start, part)?;
+            hasher.update(range.start.to_be_bytes());
+            hasher.update(part);
         }
         let backing = format!("{}\nsize {len}\nmodified {}\n", named.display(), modified.as_nanos());
         Ok(Self { backing, changes: format!("changes {}\n", hex::encode(hasher.finalize())) })

@@ -22,8 +22,26 @@ pub(crate) struct Plan {
     pub image: PlannedImage,
     pub software: Option<Versions>,
     pub nodes: Vec<Member>,
+    pub preload: Option<Preload>,
     pub internet: Internet,
     pub login: Login,
+}
+
+/// What is baked in so that nodes need not fetch it. No node is there as long as that is not known.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Preload {
+    pub nodes: Vec<Preloaded>,
+}
+
+/// What a node need not fetch.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Preloaded {
+    pub node: String,
+    pub packages: usize,
+    pub package_bytes: u64,
+    pub images: usize,
+    pub image_bytes: u64,
+    pub needed_bytes: u64,
 }
 
 /// How the nodes get to the internet, and what is open from there.
@@ -313,6 +331,32 @@ pub(crate) struct CommandLines {
 pub(crate) struct CommandLine {
     pub node: String,
     pub command: Vec<String>,
+}
+
+/// `pibake update`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Updated {
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub changes: Vec<LockChange>,
+}
+
+/// What is another one in the lock now.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LockChange {
+    pub what: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// `pibake vendor`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Vendored {
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub base: Base,
+    pub packages: usize,
+    pub images: usize,
 }
 
 /// `pibake token list`

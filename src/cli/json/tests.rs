@@ -220,6 +220,8 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Logs>("`logs`");
     check::<Booted>("`boot`");
     check::<CommandLines>("`boot --print`");
+    check::<Updated>("`update`");
+    check::<Vendored>("`vendor`");
     check::<Tokens>("`token list`");
     check::<TokenChanged>("`token new`, `token revoke`");
     check::<Kubeconfig>("`kubeconfig`");
@@ -229,7 +231,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Completions>("`completions`");
     check_progress();
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 21);
+    assert_eq!(PAGE.matches("\n## `").count(), 23);
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! `pibake plan --node N [PATH]`: what of a card differs from the base image, and what for.
 
 use super::wrapped::wrapped;
-use crate::bake::Preparation;
+use crate::bake::{Preparation, SHARED_MODE};
 use crate::cli::json::{PlannedChange, PlannedChanges, PlannedFile};
 use crate::cli::session::Session;
 use crate::error::Failure;
 use crate::image_path::ImagePath;
+use crate::node_paths::PAYLOAD;
+use crate::payload::PayloadFile;
 use crate::recipe::{Recipe, Volume, show};
 use crate::ui::visible_line;
 
 /// What the changes are about, in the order of the page, and the folders that tell. The first that fits counts.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     (
         "Name and network",
         &["/etc/hostname", "/etc/hosts", "/etc/netplan/", "/etc/dhcp/", "/etc/default/isc-dhcp"],
@@ -23,6 +25,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Containers and Kubernetes", &["/etc/containerd/", "/etc/crictl", "/etc/kubernetes/", "/etc/pibake/"]),
     ("System", &["/etc/cloud/", "/etc/sysctl.d/", "/etc/modules-load.d/", "/etc/systemd/journald.conf.d/"]),
     ("Units", &["/etc/systemd/"]),
+    ("Preloaded", &[PAYLOAD]),
     ("First boot and upkeep", &["/usr/lib/pibake/", "/var/lib/pibake/"]),
 ];
 const BOOT: &str = "Boot partition";
@@ -30,7 +33,12 @@ const CLEANED: &str = "Cleaned first, for the base was in use";
 const OTHERS: &str = "Others";
 
 /// The page of one node.
-pub(super) fn list(recipe: &Recipe, before: &[Preparation], session: &Session) -> Result<(), Failure> {
+pub(super) fn list(
+    recipe: &Recipe,
+    before: &[Preparation],
+    preloaded: &[PayloadFile],
+    session: &Session,
+) -> Result<(), Failure> {
     let prepared = before
         .iter()
         .map(|preparation| show::Line { what: preparation.to_string(), ..show::line(&preparation.change) });
@@ -43,7 +51,20 @@ pub(super) fn list(recipe: &Recipe, before: &[Preparation], session: &Session) -
         secret: line.secret,
         why: line.why.map(str::to_owned),
     };
-    let changes = prepared.chain(recipe.changes.iter().map(show::line)).map(change).collect();
+    let is_preloaded = |line: &show::Line| {
+        line.volume == Volume::Root && preloaded.iter().any(|file| file.path == line.path)
+    };
+    let own = recipe.changes.iter().map(show::line).filter(|line| !is_preloaded(line));
+    let shared = preloaded.iter().map(|file| PlannedChange {
+        partition: Volume::Root.label().to_owned(),
+        path: file.path.to_string(),
+        what: "file".to_owned(),
+        mode: Some(format!("{SHARED_MODE:04o}")),
+        bytes: Some(file.size()),
+        secret: false,
+        why: Some(file.what.clone()),
+    });
+    let changes = prepared.chain(own).map(change).chain(shared).collect();
     let document = PlannedChanges { node: recipe.node.to_string(), changes };
     session.result(&document, || page(&document.changes, before.len()))
 }
@@ -93,8 +114,18 @@ fn entry(change: &PlannedChange) -> String {
 }
 
 /// The text of one file, as the node sees it.
-pub(super) fn file(recipe: &Recipe, path: &str, session: &Session) -> Result<(), Failure> {
+pub(super) fn file(
+    recipe: &Recipe,
+    preloaded: &[PayloadFile],
+    path: &str,
+    session: &Session,
+) -> Result<(), Failure> {
     let path = ImagePath::new(path).map_err(|e| Failure::usage(e.to_string()))?;
+    if let Some(file) = preloaded.iter().find(|file| file.path == path) {
+        let text = file.text().unwrap_or_else(|| format!("({} bytes, {})\n", file.size(), file.what));
+        let document = PlannedFile { node: recipe.node.to_string(), path: path.to_string(), text };
+        return session.result(&document, || document.text.clone());
+    }
     let found = show::at(recipe, &path);
     if found.is_empty() {
         let text =

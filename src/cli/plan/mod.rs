@@ -2,24 +2,21 @@
 
 mod changes;
 mod drawing;
+mod preloaded;
 mod wrapped;
 
 use clap::Args;
 
 use self::wrapped::wrapped;
-use super::description::{Description, versions};
+use super::description::{CardFlags, versions};
 use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
 use super::next;
 use super::session::Session;
-use crate::bake::Room;
-use crate::cluster::{
-    Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, Software, UplinkAddressing,
-};
+use crate::cluster::{Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing};
 use crate::error::Failure;
 use crate::io::human_bytes;
-use crate::project::Project;
 use crate::ui::{self, Table, visible_line};
-use crate::workflow::{NodeSelector, Preview};
+use crate::workflow::{Described, NodeSelector, Preload, Preview};
 
 #[derive(Debug, Args)]
 #[command(
@@ -27,7 +24,7 @@ use crate::workflow::{NodeSelector, Preview};
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    description: Description,
+    flags: CardFlags,
     /// Show what changes on this node's card, by number or name
     #[arg(long, value_name = "N")]
     node: Option<NodeSelector>,
@@ -41,7 +38,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
-    let described = arguments.description.open(session)?;
+    let described = arguments.flags.open(session)?;
     if arguments.svg {
         if session.is_json() {
             return Err(Failure::usage(
@@ -51,25 +48,29 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         let cluster = &described.project.cluster;
         return ui::print(&drawing::svg(cluster, &internet(cluster)));
     }
+    let preload = described.preload()?;
     let Some(selector) = &arguments.node else {
-        let room = described.room()?;
-        return page(&described.project, described.software()?.as_ref(), room, session);
+        return page(&described, preload.as_ref(), session);
     };
     let node = selector.find(&described.project.cluster)?;
     let Preview { before, recipe } = described.preview(node)?;
+    let preloaded = preload.as_ref().and_then(|preload| preload.payload.part(node.role));
+    let preloaded = preloaded.map_or(&[][..], |part| part.files.as_slice());
     match &arguments.path {
-        None => changes::list(&recipe, &before, session),
-        Some(path) => changes::file(&recipe, path, session),
+        None => changes::list(&recipe, &before, preloaded, session),
+        Some(path) => changes::file(&recipe, preloaded, path, session),
     }
 }
 
-fn page(
-    project: &Project,
-    software: Option<&Software>,
-    room: Option<Room>,
-    session: &Session,
-) -> Result<(), Failure> {
+fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> Result<(), Failure> {
+    let project = &described.project;
     let cluster = &project.cluster;
+    let software = described.software()?;
+    let software = software.as_ref();
+    let room = match preload {
+        Some(preload) => Some(preload.room),
+        None => described.room()?,
+    };
     let base = Base {
         name: cluster.base.image.to_string(),
         sha256: cluster.base.sha256.map(|digest| digest.to_string()),
@@ -79,6 +80,7 @@ fn page(
         bytes: room.map(|room| room.image).or(cluster.image.size.map(ImageSize::bytes)),
         free_bytes: room.map(|room| room.free),
     };
+    let preload = cluster.image.preload.then(|| preloaded::document(&cluster.nodes, preload));
     let (made_key, made_key_base64) = next::made_key(project).map(json::text).unzip();
     let access = &cluster.access;
     let login = Login {
@@ -94,6 +96,7 @@ fn page(
         image,
         software: software.map(Versions::from),
         nodes,
+        preload,
         internet: internet(cluster),
         login,
     };
@@ -110,6 +113,9 @@ fn page(
         if let Some(images) = images(&document.image) {
             row("images", &images);
         }
+        if let Some(preload) = &document.preload {
+            row("preload", &preloaded::summary(preload));
+        }
         row("network", &network(cluster));
         row("internet", &way_out(cluster, &document.internet));
         row("open", &open(cluster, &document.internet));
@@ -118,7 +124,7 @@ fn page(
         if warnings > 0 {
             row("warnings", &format!("{warnings}, above"));
         }
-        text
+        text + &document.preload.as_ref().map_or_else(String::new, preloaded::table)
     })
 }
 

@@ -11,6 +11,7 @@ use crate::cluster::{
     Access, BaseImage, Image, Password, Platform, Upgrade, authorized_key, check, defaults, login, platform,
 };
 use crate::io::read_small;
+use crate::registry::{self, Reference};
 
 pub(super) fn access(
     root: &mut Table<'_, '_>,
@@ -128,11 +129,23 @@ pub(super) fn upgrade(root: &mut Table<'_, '_>) -> Upgrade {
 pub(super) fn image(root: &mut Table<'_, '_>, document: &Document<'_>, overrides: &Overrides) -> Image {
     let mut table = root.table("image");
     let size = table.read("size", str::parse);
+    let described = table.flag("preload", false);
+    let preload_images = table.read_each("preload-images", |text| {
+        registry::image(text)?.parse::<Reference>().map_err(|fault| fault.to_string())
+    });
     table.finish();
     if overrides.image_size.is_some() {
         document.flag("image.size", "--image-size");
     }
-    Image { size: overrides.image_size.or(size) }
+    let preload = described || overrides.preload;
+    let is_set = |key: &str| document.is_set(&format!("image.{key}"));
+    if is_set("preload-images") && !is_set("preload") && !preload {
+        document.report("image.preload-images", "needs \"preload = true\" beside it, or --preload");
+    }
+    if overrides.preload {
+        document.flag("image.preload", "--preload");
+    }
+    Image { size: overrides.image_size.or(size), preload, preload_images }
 }
 
 pub(super) fn overlays(root: &mut Table<'_, '_>, dir: &Path) -> Option<PathBuf> {

@@ -12,6 +12,8 @@ pub struct Overrides {
     pub base: Option<String>,
     /// `--image-size`: how large the images are.
     pub image_size: Option<ImageSize>,
+    /// `--preload`: that packages and container images are baked in.
+    pub preload: bool,
     /// What the environment says instead of the description.
     pub passwords: Passwords,
 }

@@ -8,8 +8,9 @@ use super::values::{existing, path};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
     AptSource, Cgroup, ContainerdSource, Fingerprint, Flannel, ImageLayout, Kubernetes, NetworkPlugin, Proxy,
-    ProxyUrl, Sources, check, defaults, minors, reference, software,
+    ProxyUrl, Sources, check, defaults, minors, software,
 };
+use crate::registry;
 
 pub(super) fn kubernetes(
     root: &mut Table<'_, '_>,
@@ -27,7 +28,7 @@ pub(super) fn kubernetes(
     });
     let sources = [ContainerdSource::Distribution, ContainerdSource::Docker].map(|s| (s.as_str(), s));
     let containerd_from = table.choose("containerd-from", &sources);
-    let pause_image = table.read("pause-image", reference::image);
+    let pause_image = table.read("pause-image", registry::image);
     let cgroup = table.choose("cgroup", &[("v1", Cgroup::V1), ("v2", Cgroup::V2)]);
     let schedule_on_control_plane = table.flag("schedule-on-control-plane", nodes == 1);
     let manifests = table.read_each("manifests", |text| {
@@ -44,7 +45,7 @@ pub(super) fn kubernetes(
     network.finish();
     let mut flannel = table.table("flannel");
     let mut image =
-        |key, default: &str| flannel.read(key, reference::image).unwrap_or_else(|| default.to_owned());
+        |key, default: &str| flannel.read(key, registry::image).unwrap_or_else(|| default.to_owned());
     let images = Flannel {
         image: image("image", defaults::FLANNEL_IMAGE),
         cni_plugin_image: image("cni-plugin-image", defaults::FLANNEL_CNI_PLUGIN_IMAGE),
@@ -78,7 +79,7 @@ pub(super) fn sources(root: &mut Table<'_, '_>, dir: &Path, passwords: &Password
     let docker = apt(table.table("docker"), docker, &[], dir);
     let kubernetes = (defaults::KUBERNETES, defaults::KUBERNETES_KEY, defaults::KUBERNETES_FINGERPRINT);
     let kubernetes = apt(table.table("kubernetes"), kubernetes, &["{minor}"], dir);
-    let image_registry = table.read("image-registry", reference::registry);
+    let image_registry = table.read("image-registry", registry::registry);
     let image_layout = table.read("image-layout", |text| match text {
         "upstream" => Ok(ImageLayout::Upstream),
         "flat" => Ok(ImageLayout::Flat),
@@ -125,7 +126,7 @@ fn mirrors(mut table: Table<'_, '_>) -> BTreeMap<String, Vec<String>> {
     for (registry, endpoints) in table.rest() {
         let Some(endpoints) = endpoints.list() else { continue };
         for endpoint in endpoints.into_iter().filter_map(crate::cluster::toml::Value::text) {
-            let checked = endpoint.check(|text| match reference::registry(&registry) {
+            let checked = endpoint.check(|text| match registry::registry(&registry) {
                 Ok(host) if !host.contains('/') => check::web_address(text, &[]),
                 _ => Err(format!("{registry:?} must be the host of a registry, such as docker.io")),
             });

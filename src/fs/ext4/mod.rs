@@ -34,6 +34,9 @@ use crate::image_path::ImagePath;
 /// has to fit the journal.
 const PIECE: usize = 1 << 20;
 
+/// A block that is written takes some transfers: it goes to the journal first, with what says so.
+const BYTES_PER_TRANSFER: u64 = 128;
+
 /// An ext4 file system that is edited.
 pub struct Ext4 {
     fs: fs_ext4::Filesystem,
@@ -61,10 +64,18 @@ impl Ext4 {
     /// # Errors
     /// As [`Superblock::read`] and [`Superblock::check_editable`] say, before a byte is written.
     pub fn open(device: impl WriteAt + 'static, now: i64) -> Result<Self, Error> {
+        Self::open_for(device, now, 0)
+    }
+
+    /// The same for writing so many bytes of files.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_for(device: impl WriteAt + 'static, now: i64, bytes: u64) -> Result<Self, Error> {
         let superblock = Superblock::read(&device)?;
         superblock.check_editable(device.len())?;
         superblock.check_time(now)?;
-        Self::mount(device, now)
+        Self::mount(device, now, TRANSFER_LIMIT.saturating_add(bytes / BYTES_PER_TRANSFER))
     }
 
     /// Opens the file system in `device` for reading, whatever state it is in: a pending journal is
@@ -74,11 +85,11 @@ impl Ext4 {
     /// [`Error::NotThere`], or what the editor cannot read.
     pub fn open_for_reading<D: ReadAt + 'static>(device: Overlay<D>) -> Result<Self, Error> {
         Superblock::read(&device)?;
-        Self::mount(device, 0)
+        Self::mount(device, 0, TRANSFER_LIMIT)
     }
 
-    fn mount(device: impl WriteAt + 'static, now: i64) -> Result<Self, Error> {
-        let device = Arc::new(Device::new(device, TRANSFER_LIMIT));
+    fn mount(device: impl WriteAt + 'static, now: i64, transfers: u64) -> Result<Self, Error> {
+        let device = Arc::new(Device::new(device, transfers));
         // A generation tells two inodes of one number apart; zero is what mkfs leaves.
         let runtime = Arc::new(Fixed { now, generation: AtomicU32::new(1) });
         let fs = fs_ext4::Filesystem::mount_with_runtime(Arc::clone(&device) as _, runtime)

@@ -119,23 +119,19 @@ pub(super) fn run(
 
 fn read(card: &CardWriter, plan: &Plan, windows: &Windows<'_>, out: &Sender<Piece>) -> Result<(), Error> {
     let send = |piece| out.send(piece).map_err(|_| Error::Cancelled);
-    let mut blocks = plan.patch.blocks().peekable();
+    let changed = plan.patch.ranges();
     let end = plan.image.len();
     let mut offset = 0;
     while offset < end {
         let window = offset..offset + WINDOW;
         let data: Vec<_> = plan.data.within(window.clone()).collect();
         let zeros: Vec<_> = plan.zeros.within(window.clone()).collect();
-        let mut over = Vec::new();
-        while let Some(block) = blocks.next_if(|(at, _)| *at < window.end) {
-            over.push(block);
-        }
         let touched = !data.is_empty() || !zeros.is_empty();
         if !data.is_empty() {
             card.check()?;
             let mut bytes = windows.get(offset)?;
-            if !over.is_empty() {
-                bytes = Arc::new(windows.patched(&bytes, &over));
+            if changed.within(window.clone()).next().is_some() {
+                bytes = Arc::new(windows.patched(&bytes, &plan.patch)?);
             }
             send(Piece::Data(bytes, data))?;
         }

@@ -39,7 +39,7 @@ impl Plan {
         let (node, full) = (&card.target.node, card.options.full);
         let image: Arc<dyn ReadAt> = Arc::new(Patched::new(base, patch.clone()));
         let len = image.len();
-        let blocks: Ranges = patch.blocks().map(|(at, bytes)| at..at + bytes.len() as u64).collect();
+        let blocks = patch.ranges();
         let mut stored = source.data().clone();
         blocks.iter().for_each(|range| stored.insert(range));
         let mut notes = Vec::new();

@@ -11,6 +11,7 @@ use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
+use crate::disk::Patch;
 use crate::io::chunk::CHUNK;
 use crate::io::pool::{BufferPool, PooledBuf};
 use crate::sink::source::Source;
@@ -74,7 +75,7 @@ impl<'s> Windows<'s> {
         };
         // who comes second waits until the first has read
         let read = slot.get_or_init(|| self.read(offset).map(Arc::new).map_err(Arc::new));
-        read.clone().map_err(|source| Error::Base { path: self.source.path().to_owned(), source })
+        read.clone().map_err(|source| self.fault(source))
     }
 
     fn read(&self, offset: u64) -> io::Result<Window> {
@@ -91,19 +92,15 @@ impl<'s> Windows<'s> {
         Ok(Window { offset, buffer })
     }
 
-    /// A copy of `window` with `blocks` (offset, bytes) over it. Blocks may reach outside.
-    pub(super) fn patched(&self, window: &Window, blocks: &[(u64, &[u8])]) -> Window {
+    /// A copy of `window` with `patch` over it.
+    pub(super) fn patched(&self, window: &Window, patch: &Patch) -> Result<Window, Error> {
         let mut buffer = self.pool.take();
         buffer.copy_from_slice(window);
-        for (at, bytes) in blocks {
-            let start = at.max(&window.offset);
-            let end = (at + bytes.len() as u64).min(window.offset + WINDOW);
-            if *start < end {
-                let from = &bytes[(start - at) as usize..(end - at) as usize];
-                buffer[(start - window.offset) as usize..(end - window.offset) as usize]
-                    .copy_from_slice(from);
-            }
-        }
-        Window { offset: window.offset, buffer }
+        patch.apply(window.offset, &mut buffer).map_err(|source| self.fault(source.into()))?;
+        Ok(Window { offset: window.offset, buffer })
+    }
+
+    fn fault(&self, source: Arc<io::Error>) -> Error {
+        Error::Base { path: self.source.path().to_owned(), source }
     }
 }

@@ -23,16 +23,12 @@ fn free(bytes: u64) -> Size {
 }
 
 fn baked(image: &Path, recipe: &Recipe, size: Size) -> (Patch, Proof) {
-    pibake::bake::bake(device(image), recipe, size, CLOCK).unwrap()
+    pibake::bake::bake(device(image), &Shared::default(), recipe, size, CLOCK).unwrap()
 }
 
 /// The image in a file of its own, and where its partitions are.
 fn written(base: &Path, patch: &Patch, to: &Path) -> (Partition, Partition) {
-    run(std::process::Command::new("cp").arg("--sparse=always").arg(base).arg(to));
-    let len = patch.image_len(std::fs::metadata(base).unwrap().len());
-    std::fs::File::options().write(true).open(to).unwrap().set_len(len).unwrap();
-    let out = WritableFile::open(to).unwrap();
-    patch.blocks().for_each(|(offset, block)| out.write_at(offset, block).unwrap());
+    write_out(base, patch, to);
     let (_, found) = partitions(&FileDevice::open(to).unwrap()).unwrap();
     let [boot, root] = found.try_into().unwrap();
     images::assert_clean(to, Places { boot: (boot.offset, boot.len), root: (root.offset, root.len) });
@@ -54,7 +50,7 @@ fn an_image_has_the_size_that_was_asked_for_and_more_fits_into_it() {
         for len in [GIB, 3 * GIB + 512] {
             let (patch, proof) = baked(&base, &recipe, image_of(len));
             assert_eq!(patch.image_len(0), len);
-            let bytes: usize = patch.blocks().map(|(_, bytes)| bytes.len()).sum();
+            let bytes = patch.ranges().total();
             assert!(bytes < (25 << 20), "{bytes} bytes are held");
             let node = dir.path().join("node.img");
             let (_, root) = written(&base, &patch, &node);
@@ -133,7 +129,7 @@ fn sizes_that_cannot_be_are_refused() {
     let len = std::fs::metadata(&base).unwrap().len();
     let refused = |size: Size| {
         let error = room(device(&base), size).unwrap_err();
-        let same = pibake::bake::bake(device(&base), &recipe(), size, CLOCK).unwrap_err();
+        let same = pibake::bake::bake(device(&base), &Shared::default(), &recipe(), size, CLOCK).unwrap_err();
         assert_eq!(error.to_string(), same.to_string());
         let causes = std::error::Error::source(&error).map(ToString::to_string);
         format!("{error}: {}", causes.unwrap_or_default())

@@ -260,3 +260,23 @@ fn a_key_that_was_not_made_for_signing_is_refused() {
     let fault = check(&keyring, LIST, &signature).unwrap_err();
     assert!(matches!(fault, SignatureError::KeyUnfit(..)), "{fault}");
 }
+
+#[test]
+fn a_text_with_its_signature_around_it_is_taken_as_it_was_signed() {
+    let (gpg, fingerprint, keyring) = home();
+    let check = |signed: &[u8]| keyring.verify_cleartext(signed, SystemTime::now());
+    let text = "Origin: test\n- a dash\n-- two \t\n";
+    let signed = pipe(gpg.command().args(["--local-user", "test", "--clearsign"]), text.as_bytes());
+    // spaces at the ends of lines are not signed
+    let expected = "Origin: test\r\n- a dash\r\n-- two";
+    let (found, signer) = check(&signed).unwrap();
+    assert_eq!((found.trim_end(), signer), (expected, fingerprint));
+    let changed = String::from_utf8(signed.clone()).unwrap().replace("Origin: test", "Origin: best");
+    assert_eq!(check(changed.as_bytes()), Err(SignatureError::Wrong));
+    let many = [&signed[..], "\n".repeat(50_000).as_bytes()].concat();
+    let detached = gpg.sign("test", text.as_bytes(), &["--armor"]);
+    for bad in [&[&b"Origin: best\n"[..], &signed].concat(), &many, &detached, &b"\xff".to_vec(), &Vec::new()]
+    {
+        assert!(matches!(check(bad), Err(SignatureError::Malformed(_))), "{}", String::from_utf8_lossy(bad));
+    }
+}

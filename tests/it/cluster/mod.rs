@@ -123,6 +123,9 @@ mirror = "https://mirror.example/ubuntu/"
 sha256 = "{digest}"
 platform = "22.04"
 kernel-arguments = ["quiet"]
+[image]
+preload = true
+preload-images = ["nginx:1.29"]
 [sources]
 ubuntu = "http://mirror.example/ports/"
 image-registry = "10.0.0.9:5000/k8s"
@@ -235,6 +238,31 @@ fn the_command_line_stands_above_the_file() {
     assert_eq!((cluster.nodes.len(), cluster.base.image.to_string()), (7, "./x.img".to_owned()));
     assert_eq!(cluster.stated_platform(), None);
     assert_eq!(parse(file).stated_platform().map(|p| p.name), Some("22.04"));
+}
+
+#[test]
+fn images_that_are_preloaded_have_a_version_and_are_not_asked_for_in_vain() {
+    let read = |text: &str, preload| {
+        let overrides = Overrides { preload, ..Overrides::default() };
+        let read = Cluster::parse("pibake.toml", text, Path::new(""), &overrides);
+        read.map(|cluster| cluster.image).map_err(|e| e.to_string())
+    };
+    let names = "[image]\npreload-images = [\"nginx:1.29\", \"a.example/b:1\"]\n";
+    let image = read(names, true).unwrap();
+    let named: Vec<String> = image.preload_images.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (image.preload, named),
+        (true, vec!["docker.io/library/nginx:1.29".into(), "a.example/b:1".into()])
+    );
+    assert!(read(names, false).unwrap_err().contains("--preload"));
+    // switched off for now
+    let off = format!("{names}preload = false\n");
+    assert_eq!([false, true].map(|flag| read(&off, flag).unwrap().preload), [false, true]);
+    for bad in ["nginx", "https://a.example/b:1", "a b:1", ""] {
+        let text = format!("[image]\npreload = true\npreload-images = [\"{bad}\"]\n");
+        assert!(read(&text, false).unwrap_err().contains("with its tag or digest"), "{bad}");
+    }
+    assert!(read("[image]\npreload = \"yes\"\n", false).is_err());
 }
 
 #[test]

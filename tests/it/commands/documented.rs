@@ -19,7 +19,8 @@ fn needs(words: &[String]) -> Option<&'static str> {
         return Some("a card");
     }
     match words[1].as_str() {
-        "fetch" => Some("the network"),
+        "fetch" | "update" | "vendor" => Some("the network"),
+        "plan" | "build" if has("--preload") => Some("the network"),
         "plan" | "build" if base.is_some_and(|base| base != "sample" && !base.starts_with("./")) => {
             Some("the network")
         }

@@ -6,6 +6,7 @@ mod manifests;
 mod members;
 pub(crate) mod node;
 mod pki;
+mod preloaded;
 mod reasons;
 mod restore;
 mod scripts;

@@ -4,6 +4,7 @@
 
 #![allow(clippy::new_without_default)] // what is new here starts servers and makes folders
 
+pub mod debian;
 pub mod fetching;
 pub mod gpg;
 pub mod http;

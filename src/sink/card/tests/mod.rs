@@ -51,7 +51,8 @@ impl Image {
             file.write_all_at(&noise(at, len), at).unwrap();
         }
         let base = dir.path().join("base.img");
-        let overlay = Overlay::new(Extended::new(FileDevice::open(&base).unwrap(), len));
+        let base_device = Extended::new(FileDevice::open(&base).unwrap(), len);
+        let overlay = Overlay::spilling(base_device, tempfile::tempfile().unwrap());
         for at in [10, 900_000, 5 * MIB + 7, 7 * MIB, 12 * MIB, LEN - 700].iter().chain(places).copied() {
             let bytes = if at == 10 { vec![1] } else { noise(at, 600) };
             overlay.write_at(at, &bytes).unwrap();

@@ -1,0 +1,20 @@
+//! Container images: looked up at registries for a Raspberry Pi, downloaded once into the cache by digest, and put
+//! together as an archive that containerd imports.
+//!
+//! [`pull`](fn@pull) asks as containerd does on a node: the same names, the same mirrors in the same order, the same protocol
+//! (the Distribution project's API, version 2).
+
+mod archive;
+mod challenge;
+mod credentials;
+mod error;
+mod login;
+mod manifest;
+mod pull;
+
+pub use archive::Archive;
+pub use challenge::Challenge;
+pub use credentials::Credentials;
+pub use error::{Error, Result};
+pub use manifest::{Blob, Document, Entry, InvalidManifest, Platform};
+pub use pull::{Image, pull};
