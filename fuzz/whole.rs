@@ -210,7 +210,8 @@ pub fn growth(input: &[u8]) {
         Err(e) => assert!(changed, "a sound image can be made larger: {e:?}"),
     }
     if !changed {
-        let (patch, proof) = bake::bake(Arc::clone(&image), &bake::Shared::default(), &recipe(), size, CLOCK).expect("a sound image");
+        let (patch, proof) = bake::bake(Arc::clone(&image), &bake::Shared::default(), &recipe(), size, CLOCK)
+            .expect("a sound image");
         proof.check(&(Arc::new(Patched::new(image, patch)) as _)).expect("what was baked reads back");
     }
 }

@@ -101,6 +101,7 @@ impl Archive {
     }
 
     /// Its bytes, of what [`pull`](fn@super::pull) put into the cache, which is verified while it is read.
+    #[must_use]
     pub fn read<'a>(&'a self, cache: &'a Cache) -> impl Read + 'a {
         let small = [("oci-layout", LAYOUT), ("index.json", &self.index[..])].into_iter();
         let small = small.map(|(name, content)| -> io::Result<Box<dyn Read + 'a>> {
