@@ -245,6 +245,8 @@ fn shells_complete_commands_options_and_values() {
             });
             terminal.press("C-c");
             terminal.press("C-l");
+            // An interrupt that is still to be handled would take with it what is typed next.
+            terminal.until(|screen| !screen.contains(typed.trim_end()));
         }
     }
 }
