@@ -2,18 +2,22 @@
 //! and habits count.
 
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::str::FromStr;
+use std::thread;
 
 use clap::Args;
 
 use super::description::ClusterFlags;
 use super::session::Session;
 use crate::cluster::Node;
-use crate::error::Failure;
+use crate::error::{Doing, Failure};
 use crate::identity::Identity;
 use crate::io::shell_word;
 use crate::project::Project;
+
+/// No node has as much to say, in bytes.
+const MOST: u64 = 4 << 20;
 
 /// By what way the control plane is reached where that is not its address in the cluster's network.
 #[derive(Debug, Args)]
@@ -140,19 +144,31 @@ impl Reached {
 
     /// Runs a command on that node.
     pub(super) fn run(&self, node: &Node, script: &str) -> Answer {
-        let mut ssh = self.ssh(node, &["-T", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"]);
-        let out = match ssh.arg("--").arg(script).stdin(Stdio::null()).output() {
+        let out = match self.output(node, &[], script) {
             Ok(out) => out,
-            Err(error) => return Answer::Unreachable(format!("running ssh: {error}")),
+            Err(failure) => return Answer::Unreachable(failure.to_string()),
         };
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if out.status.success() {
-            return Answer::Said(text(&out.stdout));
+            return Answer::Said(String::from_utf8_lossy(&out.stdout).into_owned());
         }
-        let said = text(&out.stderr);
+        let said = String::from_utf8_lossy(&out.stderr);
         let last = said.trim().lines().last().unwrap_or("it failed and said nothing").to_owned();
         // ssh(1), EXIT STATUS: 255 is its own.
         if out.status.code() == Some(255) { Answer::Unreachable(last) } else { Answer::Failed(last) }
+    }
+
+    /// What a command on that node prints, up to [`MOST`] bytes of each kind, with more options of ssh's.
+    pub(super) fn output(&self, node: &Node, options: &[&str], script: &str) -> Result<Output, Failure> {
+        let running = || "running ssh, which is in the package openssh-client".to_owned();
+        let common = ["-T", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"];
+        let mut ssh = self.ssh(node, &[&common[..], options].concat());
+        ssh.arg("--").arg(script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = ssh.spawn().doing(running)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let errors = thread::spawn(move || all_of(stderr, MOST));
+        let stdout = all_of(stdout, MOST);
+        let status = child.wait().doing(running)?;
+        Ok(Output { status, stdout, stderr: errors.join().unwrap_or_default() })
     }
 }
 

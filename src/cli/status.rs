@@ -1,6 +1,5 @@
 //! `pibake status`: how the nodes are, asked by SSH of each.
 
-use std::process::Stdio;
 use std::thread;
 
 use clap::Args;
@@ -8,18 +7,16 @@ use serde_json::Value;
 
 use super::description::ClusterFlags;
 use super::json::{CardStatus, Certificates, FirstBoot, NodeStatus, Status};
-use super::remote::{Reached, Way, all_of};
+use super::remote::{Reached, Way};
 use super::session::Session;
 use crate::cluster::Node;
-use crate::error::{Doing, ErrorClass, Failure};
+use crate::error::{ErrorClass, Failure};
 use crate::io::assignment;
 use crate::node_paths;
 use crate::ui::Table;
 
 /// What begins a part of the answer.
 const HEADING: &str = "== pibake: ";
-/// No node has as much to say.
-const MOST: u64 = 4 << 20;
 /// Disks and memory below that are told, in bytes: images of a new version need that much for a while, and
 /// kubelet evicts pods where 100 MiB of memory are left (`memory.available`).
 const LITTLE_DISK: u64 = 2 << 30;
@@ -78,24 +75,13 @@ fn script() -> String {
 
 /// What a node answers, or why it does not.
 fn ask(reached: &Reached, node: &Node) -> Result<String, String> {
-    let mut ssh =
-        reached.ssh(node, &["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"]);
-    ssh.arg("--").arg(script()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut run = || -> Result<(Vec<u8>, Vec<u8>), Failure> {
-        let running = || "running ssh, which is in the package openssh-client".to_owned();
-        let mut child = ssh.spawn().doing(running)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let errors = thread::spawn(move || all_of(stderr, MOST));
-        let said = all_of(stdout, MOST);
-        child.wait().doing(running)?;
-        Ok((said, errors.join().unwrap_or_default()))
-    };
-    let (said, errors) = run().map_err(|failure| failure.to_string())?;
-    let said = String::from_utf8_lossy(&said).into_owned();
+    let out = reached.output(node, &["-o", "BatchMode=yes"], &script());
+    let out = out.map_err(|failure| failure.to_string())?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
     if part(&said, "end").is_some() {
         return Ok(said);
     }
-    let errors = String::from_utf8_lossy(&errors);
+    let errors = String::from_utf8_lossy(&out.stderr);
     Err(errors.trim().lines().last().unwrap_or("the connection ended in the middle").to_owned())
 }
 

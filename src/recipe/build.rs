@@ -173,8 +173,7 @@ impl Renderer<'_> {
     }
 
     /// The node's SSH host key, where the user has none for it; what a worker joins with again; and the cluster's CA. Its
-    /// key goes to the control plane
-    /// alone, as do the key of encrypted copies of etcd and the copy that it begins with.
+    /// key goes to the control plane alone, as do the key of encrypted copies of etcd and the copy that it begins with.
     fn add_keys(&self, changes: &mut Changes) -> Result<(), Error> {
         let secrets = self.from.secrets;
         let mut place = |path: &str, content: &str, mode, secrecy| -> Result<(), Error> {
