@@ -88,18 +88,30 @@ impl Machine {
 
     /// Waits until the console says `text`, and returns the line. Fails where the machine ends first.
     pub fn wait_for(&mut self, text: &str) -> String {
+        self.wait_for_one(&[text]);
+        self.console.find(text).unwrap()
+    }
+
+    /// Waits until the console says one of `texts`, and returns which. Fails where the machine ends first.
+    pub fn wait_for_one(&mut self, texts: &[&str]) -> usize {
         let end = Instant::now() + PATIENCE;
+        let wanted = texts.join("\" or \"");
         loop {
             let status = self.child.try_wait().unwrap();
-            if let Some(line) = self.console.find(text) {
-                return line;
+            if let Some(index) = texts.iter().position(|text| self.has_said(text)) {
+                return index;
             }
             if let Some(status) = status {
-                panic!("{} ended ({status}) before it said {text:?}: {}", self.name, self.complaints());
+                panic!("{} ended ({status}) before it said \"{wanted}\": {}", self.name, self.complaints());
             }
-            assert!(Instant::now() < end, "{} has not said {text:?} in {PATIENCE:?}", self.name);
+            assert!(Instant::now() < end, "{} has not said \"{wanted}\" in {PATIENCE:?}", self.name);
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// The lines of the console with `text`, so far.
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
+        self.console.lines.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
     /// Waits until the console asks for input with `prompt`, after what was typed before, and types
