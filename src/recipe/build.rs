@@ -325,8 +325,7 @@ impl Renderer<'_> {
             render::render(&self.env, path.as_str(), text, &view).is_ok_and(|made| made.secret)
         };
         let names: Vec<_> = Variable::ALL.iter().filter(|v| !found && holds(v)).map(|v| v.name()).collect();
-        let variables =
-            if names.is_empty() { "its text is in the file".to_owned() } else { names.join(", ") };
+        let variables = if names.is_empty() { ITS_TEXT.to_owned() } else { names.join(", ") };
         Error::SecretOnBoot { template: source_of(path, item), variables }
     }
 
@@ -344,17 +343,23 @@ impl Renderer<'_> {
         Some(apt::repository_key(source, built_in, file.as_deref()))
     }
 
-    /// pibake's user-data with the user's joined in.
+    /// pibake's user-data with the user's joined in, which may bring a secret no more than a file may: neither as it
+    /// stands there, nor written in one of YAML's other ways.
     fn with_extra(&self, content: Vec<u8>) -> Result<Vec<u8>, Error> {
-        match &self.extras.user_data {
-            None => Ok(content),
-            Some(extra) => {
-                let own = String::from_utf8_lossy(&content);
-                Ok(extra.merged_into(&own, &self.from.cluster.access.user)?.into_bytes())
-            }
+        let Some(extra) = &self.extras.user_data else { return Ok(content) };
+        let user = &self.from.cluster.access.user;
+        let texts = extra.read(user)?.texts();
+        let mut texts = texts.iter().map(String::as_str).chain([extra.text.as_str()]);
+        if texts.any(|text| self.scanner.finds_secret(text.as_bytes())) {
+            let (template, variables) = (extra.file.display().to_string(), ITS_TEXT.to_owned());
+            return Err(Error::SecretOnBoot { template, variables });
         }
+        Ok(extra.merged_into(&String::from_utf8_lossy(&content), user)?.into_bytes())
     }
 }
+
+/// How a secret came into a file that no template printed it into.
+const ITS_TEXT: &str = "its text is in the file";
 
 /// Owner and mode, and whether the user keeps the file to themselves. A file with a secret is
 /// root's alone, unless the manifest says who else needs it, whatever the user's file may be.

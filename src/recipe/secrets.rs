@@ -250,8 +250,22 @@ impl CardSecrets {
         let single =
             [&self.token, &self.password_hash, &self.wifi_psk, &self.backup_key].into_iter().flatten();
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
-        SecretScanner::new(single.chain(tokens).chain(proxies).map(Secret::reveal).chain(key))
+        let password = match &cluster.access.password {
+            Some(Password::Plain(password)) => Some(password),
+            _ => None,
+        };
+        let chosen = [password, self.wifi_passphrase.as_ref()].into_iter().flatten();
+        let chosen = chosen.filter(|secret| is_telling(secret.reveal()));
+        // wpa_supplicant takes both cases
+        let psk = self.wifi_psk.as_ref().map(|psk| psk.reveal().to_uppercase());
+        let secrets = single.chain(tokens).chain(proxies).chain(chosen).map(Secret::reveal);
+        SecretScanner::new(secrets.chain(psk.as_deref()).chain(key))
     }
+}
+
+/// Whether a text that somebody chose can be looked for. A lone word ("kubernetes") stands in files by chance.
+fn is_telling(text: &str) -> bool {
+    text.chars().any(char::is_alphabetic) && text.chars().any(|c| !c.is_alphabetic())
 }
 
 fn wifi_passphrase(cluster: &Cluster) -> Option<Secret> {
@@ -286,6 +300,16 @@ fn replaced(secret: &Secret) -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_stand_anywhere_are_not_looked_for() {
+        for word in ["kubernetes", "Passwort", "12345678", "192.168.1.1"] {
+            assert!(!is_telling(word), "{word}");
+        }
+        for text in ["correct horse", "raspberry-7", "s3cret-s3cret"] {
+            assert!(is_telling(text), "{text}");
+        }
+    }
 
     #[test]
     fn another_secret_looks_alike_and_shares_no_letter() {

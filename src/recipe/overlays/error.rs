@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::{Classified, ErrorClass};
+use crate::image_path::ImagePath;
 
 /// Most bytes that a user's overlays may hold in all. Every recipe carries them in memory, and
 /// what is larger is better fetched by the node.
@@ -67,6 +68,20 @@ pub enum OverlayError {
         /// Why, and what to do instead.
         instead: &'static str,
     },
+    /// A folder where pibake writes a file, or a file where it makes a folder.
+    #[error("{} cannot be baked: pibake writes {place}, which could not be there then; take a file of that name to replace it", path.display())]
+    OtherKind {
+        /// What.
+        path: PathBuf,
+        /// The file of pibake's.
+        place: ImagePath,
+    },
+    /// A link that is called like a template: nothing would render it.
+    #[error("{} is a link, which is baked as it is: put the template itself there, or call the link something that does not end in .j2", path.display())]
+    LinkedTemplate {
+        /// What.
+        path: PathBuf,
+    },
     /// A file that would give its user's rights to whoever starts it.
     #[error("{} has the set-user-ID or set-group-ID bit, which is not baked: everything belongs to root on a card", path.display())]
     SetId {
@@ -104,6 +119,8 @@ impl Classified for OverlayError {
             | Self::Twice { .. }
             | Self::SameName { .. }
             | Self::Reserved { .. }
+            | Self::OtherKind { .. }
+            | Self::LinkedTemplate { .. }
             | Self::SetId { .. }
             | Self::PrivateOnBoot { .. }
             | Self::TooLarge { .. } => ErrorClass::Configuration,

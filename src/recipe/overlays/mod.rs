@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::error::{MAX_OVERLAY_BYTES, OverlayError};
 pub(super) use self::purposes::purpose;
-use self::rules::{baked_mode, fat_name, reserved};
+use self::rules::{baked_mode, fat_name, path_below, reserved};
 use super::file_policy::{FilePolicy, When};
 use super::{Access, Volume};
 use crate::cluster::Role;
@@ -69,6 +69,11 @@ impl Layer {
             Self::CloudInit => Volume::Boot,
             Self::Common | Self::ControlPlane | Self::Worker => Volume::Root,
         }
+    }
+
+    /// Whether there is a node, and a file system of it, that gets both.
+    fn shares(self, other: Self) -> bool {
+        self == other || (self.volume() == other.volume() && (self == Self::Common || other == Self::Common))
     }
 
     /// Whether nodes of that role get it.
@@ -142,10 +147,29 @@ impl Overlays {
         }
         let mut all = Self::built_in();
         for ((layer, path), mut item) in found {
+            if let Some(from) = &item.from
+                && let Some(place) = all.other_kind(layer, &path, &item.kind)
+            {
+                return Err(OverlayError::OtherKind { path: from.clone(), place: place.clone() });
+            }
             item.policy = all.replace(layer, &path);
             all.items.insert((layer, path), item);
         }
         Ok(all)
+    }
+
+    /// The path of a file of pibake's that `kind` at `path` leaves no place for: a folder where the file is to be, or
+    /// something else where its folder is to be. A link may lead to a folder.
+    fn other_kind(&self, layer: Layer, path: &ImagePath, kind: &ItemKind) -> Option<&ImagePath> {
+        let is_folder = matches!(kind, ItemKind::Directory(_));
+        let is_file = matches!(kind, ItemKind::File { .. });
+        let clash = |place: &ImagePath| {
+            (is_folder && place == path)
+                || path_below(path, place.as_str())
+                || (is_file && path_below(place, path.as_str()))
+        };
+        let own = self.items.iter().filter(|((other, _), item)| item.from.is_none() && other.shares(layer));
+        own.map(|((_, place), _)| place).find(|place| clash(place))
     }
 
     /// A user's file lands instead of pibake's own at the same path, whichever layer that is in.
@@ -203,6 +227,8 @@ impl Walk<'_> {
                     self.add(&path, place.clone(), ItemKind::Directory(mode))?;
                 }
                 self.folder(&path, &place)?;
+            } else if meta.is_symlink() && name.ends_with(TEMPLATE) {
+                return Err(OverlayError::LinkedTemplate { path });
             } else if meta.is_symlink() && !boot {
                 let target = fs::read_link(&path).map_err(|source| read_error(&path, source))?;
                 let target = unicode(&path, target.as_os_str())?;

@@ -16,14 +16,17 @@ pub(super) fn reserved(volume: Volume, place: &ImagePath) -> Option<&'static str
     const HOST_KEY: &str = "pibake makes each node's host key, which .pibake/known_hosts knows: a key of another kind \
                             can lie beside it";
     const MADE: &str = "pibake makes it of what is in .pibake";
+    const RESTORED: &str = "pibake restore puts a copy of etcd there";
+    const MANIFESTS: &str = "name the file, or its folder, in manifests of pibake.toml";
+    let below = |folder: &str| path_below(place, folder);
     let path = place.as_str();
     match volume {
         Volume::Root if path == node_paths::HOST_KEY || path == node_paths::HOST_PUBLIC_KEY => Some(HOST_KEY),
         Volume::Root if path == node_paths::BACKUP_KEY || path == node_paths::JOIN_CONF => Some(MADE),
         Volume::Root if path == node_paths::CA_CERTIFICATE || path == node_paths::CA_KEY => Some(CA),
-        Volume::Root
-            if path.strip_prefix(node_paths::BOOT_MOUNT).is_some_and(|rest| rest.starts_with('/')) =>
-        {
+        Volume::Root if path == node_paths::RESTORED_COPY => Some(RESTORED),
+        Volume::Root if below(node_paths::MANIFESTS) => Some(MANIFESTS),
+        Volume::Root if below(node_paths::BOOT_MOUNT) => {
             Some("the boot partition is mounted there, over it: put it into the folder cloud-init")
         }
         Volume::Root => None,
@@ -36,6 +39,11 @@ pub(super) fn reserved(volume: Volume, place: &ImagePath) -> Option<&'static str
             _ => None,
         },
     }
+}
+
+/// Whether `place` is in `folder`, at whatever depth.
+pub(super) fn path_below(place: &ImagePath, folder: &str) -> bool {
+    place.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Refuses names that FAT cannot hold, or holds as others.

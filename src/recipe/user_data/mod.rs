@@ -112,6 +112,15 @@ fn fault_in(file: &Path, fault: Fault) -> ExtraError {
 }
 
 impl Extra<'_> {
+    /// Every key and value as cloud-init will have it, however it is written in the file.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        if let Some(mut settings) = self.settings.clone() {
+            settings.each_scalar(&mut |text, _| texts.push(text.to_owned()));
+        }
+        texts
+    }
+
     /// `own`, pibake's user-data, with these settings joined in.
     fn merge(&self, own: &str) -> Result<String, ExtraError> {
         let fault = |fault| fault_in(self.file, fault);

@@ -7,6 +7,7 @@ mod exit_codes;
 mod inspect;
 mod json;
 mod plan;
+mod stages;
 mod terminal;
 mod tokens;
 mod workflow;

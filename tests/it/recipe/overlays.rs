@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use pibake::cluster::{Password, Secret};
 use pibake::recipe::{
     Action, CloudConfig, Error, ExtraError, Extras, OverlayError, Overlays, Recipe, Volume,
 };
@@ -191,6 +192,76 @@ fn a_secret_on_the_boot_partition_is_refused_by_name() {
             assert!(matches!(shown, Err(Error::SecretOnBoot { .. })), "a plan of {file} is refused alike");
         }
     }
+}
+
+#[test]
+fn what_leaves_no_place_for_a_file_of_pibake_s_is_refused() {
+    let refused = |make: &dyn Fn(&Path), words: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path());
+        let error = Overlays::with_dir(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error} does not say {words}");
+    };
+    let folder = |path: &'static str| move |dir: &Path| fs::create_dir_all(dir.join(path)).unwrap();
+    let file = |path: &'static str| move |dir: &Path| put(dir, path, "x");
+    refused(&folder("common/etc/hostname"), "pibake writes /etc/hostname");
+    refused(&folder("worker/etc/hostname"), "pibake writes /etc/hostname");
+    refused(&folder("common/usr/lib/pibake/nat"), "pibake writes /usr/lib/pibake/nat");
+    refused(&file("common/etc/hostname/x"), "pibake writes /etc/hostname");
+    refused(&file("common/etc/netplan"), "pibake writes /etc/netplan/50-cloud-init.yaml");
+    refused(&file("common/etc/pibake/manifests/ingress.yaml"), "manifests of pibake.toml");
+    refused(&file("control-plane/var/lib/pibake/restore.tar.gz"), "pibake restore puts");
+    for layer in ["common", "cloud-init"] {
+        let link = move |dir: &Path| {
+            fs::create_dir_all(dir.join(layer)).unwrap();
+            symlink("../shared.j2", dir.join(layer).join("motd.j2")).unwrap();
+        };
+        refused(&link, "is a link, which is baked as it is");
+    }
+    // what a worker gets is no matter to a file that only the control plane has
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("worker/usr/lib/pibake/nat")).unwrap();
+    fs::create_dir_all(dir.path().join("common/etc")).unwrap();
+    symlink("/srv/netplan", dir.path().join("common/etc/netplan")).unwrap();
+    Overlays::with_dir(dir.path()).unwrap();
+}
+
+#[test]
+fn a_secret_in_cloud_init_s_extra_is_refused_by_name() {
+    let mut cluster = book();
+    cluster.access.password = Some(Password::Plain(Secret::new("correct horse")));
+    let upper = crate::fixture::PSK.to_uppercase();
+    for text in [
+        format!("write_files:\n- path: /etc/x\n  content: psk={}\n", crate::fixture::PSK),
+        format!("runcmd:\n- [wpa_passphrase, {upper}]\n"),
+        "runcmd:\n- echo 'ubuntu:correct horse' | chpasswd\n".to_owned(),
+        // the same text, written otherwise
+        "runcmd:\n- \"echo ubuntu:correct\\x20horse | chpasswd\"\n".to_owned(),
+    ] {
+        let file = "extra.yaml".into();
+        let extras =
+            Extras { user_data: Some(CloudConfig { file, text: text.clone() }), ..Extras::default() };
+        let error = with(&cluster, 1, &extras).unwrap_err();
+        assert!(matches!(error, Error::SecretOnBoot { .. }), "{text}: {error}");
+        assert!(error.to_string().contains("extra.yaml would put a secret"), "{error}");
+    }
+    let harmless = "runcmd:\n- echo correct horses\n".to_owned();
+    let user_data = Some(CloudConfig { file: "extra.yaml".into(), text: harmless });
+    cluster.access.password = Some(Password::Plain(Secret::new("correct-horse")));
+    with(&cluster, 1, &Extras { user_data, ..Extras::default() }).unwrap();
+}
+
+#[test]
+fn what_people_choose_is_found_in_their_own_files() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "common/etc/wpa.conf", "psk=\"battery staple\"\n");
+    put(dir.path(), "common/etc/upper.conf", &crate::fixture::PSK.to_uppercase());
+    let mut cluster = book();
+    cluster.access.password = Some(Password::Plain(Secret::new("battery staple")));
+    let extras = Extras { overlays: Overlays::with_dir(dir.path()).unwrap(), ..Extras::default() };
+    let recipe = with(&cluster, 1, &extras).unwrap();
+    assert_eq!(access(&recipe, "/etc/wpa.conf"), (0o600, true));
+    assert_eq!(access(&recipe, "/etc/upper.conf"), (0o600, true));
 }
 
 #[test]
