@@ -1,5 +1,6 @@
 //! The program on its command line: what it prints, what it refuses, how it ends.
 
+mod bills;
 mod build;
 mod build_interrupted;
 mod documented;
@@ -9,5 +10,6 @@ mod json;
 mod plan;
 mod terminal;
 mod tokens;
+mod verify;
 mod workflow;
 mod wrong_turns;
