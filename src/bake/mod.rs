@@ -2,8 +2,10 @@
 
 mod check;
 mod command_line;
+mod compare;
 mod editor;
 mod error;
+mod kernel_line;
 mod large_file;
 mod links;
 mod remains;
@@ -11,6 +13,7 @@ mod shared;
 mod size;
 
 pub use check::SHARED_MODE;
+pub use compare::{Card, Differs, Difference, compare};
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
 pub use remains::Preparation;
