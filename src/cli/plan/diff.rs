@@ -103,7 +103,7 @@ fn page(document: &PlannedDifference, found: &CardDifference, has_identity: bool
         note("It belongs to another cluster than the one in .pibake: nothing secret is the same.");
     }
     if !has_identity {
-        note("There is no .pibake here yet: the first build makes all that is secret anew.");
+        note("There is no .pibake here yet: the first build makes new secrets.");
     }
     if !found.lists_files {
         note("It does not say what was baked onto it, as cards of older versions do not: files that are not written any more are not in this list.");
@@ -174,8 +174,8 @@ fn summary(document: &PlannedDifference) -> String {
         return "A new bake would change nothing of this.".to_owned();
     }
     let set_up = document.changes.iter().any(|change| change.path == META_DATA);
-    let anew = if set_up { " cloud-init would take the card for a new one, and set it up anew." } else { "" };
-    format!("A new bake would change files: {}.{anew}", parts.join(", "))
+    let again = if set_up { " cloud-init would take the card for a new one, and set it up again." } else { "" };
+    format!("A new bake would change files: {}.{again}", parts.join(", "))
 }
 
 #[cfg(test)]

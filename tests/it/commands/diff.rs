@@ -116,17 +116,29 @@ fn what_changes_is_shown_and_no_secret_is() {
         }
     }
     // the network's key is secret, and so is that of the card where the new file has none
+    desk.describe(&format!("{WIFI}{overlay}"));
     let netplan = desk.json("images/node-1.img");
     assert!(at(&netplan, "/etc/netplan/50-cloud-init.yaml").is_none(), "{netplan}");
     desk.describe(&format!("[base]\nimage = \"sample\"\n{overlay}"));
     let document = desk.json("images/node-1.img");
     let netplan = at(&document, "/etc/netplan/50-cloud-init.yaml").unwrap();
     assert_eq!((&netplan["secret"], &netplan["text"]), (&true.into(), &Value::Null));
-    // node-2's has none on either side, and root alone may read it
-    desk.describe(&format!("{WIFI}{LOGIN}{PROXY}{overlay}[network]\ndns = [\"9.9.9.9\"]\n"));
+}
+
+/// What root alone may read is shown as long as there is no secret in it, on neither side.
+#[test]
+fn private_files_without_secrets_are_shown() {
+    let desk = Desk::new("[base]\nimage = \"sample\"\n");
+    desk.good(&["build"]);
+    desk.describe("[base]\nimage = \"sample\"\n[system]\nupgrade = \"none\"\n");
     let document = desk.json("images/node-2.img");
-    let netplan = at(&document, "/etc/netplan/50-cloud-init.yaml").unwrap();
-    assert!(netplan["text"].as_str().unwrap().contains("9.9.9.9"), "{netplan}");
+    let settings = at(&document, "/etc/pibake/node.env").unwrap();
+    assert!(settings["text"].as_str().unwrap().contains("\n-UPGRADE='security'\n+UPGRADE='none'\n"), "{settings}");
+    // with a proxy's password in it, it is none of these
+    desk.describe(&format!("[base]\nimage = \"sample\"\n{PROXY}"));
+    let document = desk.json("images/node-2.img");
+    let settings = at(&document, "/etc/pibake/node.env").unwrap();
+    assert_eq!((&settings["secret"], &settings["text"]), (&true.into(), &Value::Null));
 }
 
 fn private(path: &Path) {

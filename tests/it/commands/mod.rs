@@ -2,8 +2,10 @@
 
 mod build;
 mod build_interrupted;
+mod diff;
 mod documented;
 mod exit_codes;
+mod first_hour;
 mod inspect;
 mod json;
 mod plan;

@@ -15,6 +15,8 @@ pub mod pages;
 pub mod pki;
 pub mod plan;
 pub mod standin;
+#[cfg(target_os = "linux")]
+pub mod udisks;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
