@@ -13,7 +13,7 @@ mod shared;
 mod size;
 
 pub use check::SHARED_MODE;
-pub use compare::{Card, Differs, Difference, compare};
+pub use compare::{Card, Difference, Differs, compare};
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
 pub use remains::Preparation;

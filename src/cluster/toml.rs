@@ -61,7 +61,8 @@ impl std::fmt::Debug for Document<'_> {
 fn plain(message: &str) -> String {
     // it takes what begins with a letter for the beginning of true or false, or for a text
     if message.starts_with("string values must be quoted") || message.starts_with("invalid boolean") {
-        return "a text stands in quotation marks, as in \"home\"; numbers, true and false stand without".to_owned();
+        return "a text stands in quotation marks, as in \"home\"; numbers, true and false stand without"
+            .to_owned();
     }
     message.replace('\n', ", ")
 }

@@ -109,7 +109,8 @@ impl Described {
                 None => difference.added.push(file.path.clone()),
             }
         }
-        difference.removed = there.into_iter().filter(|path| wanted.iter().all(|f| f.path != *path)).collect();
+        difference.removed =
+            there.into_iter().filter(|path| wanted.iter().all(|f| f.path != *path)).collect();
         Ok(Some((difference, wanted.iter().map(|file| file.path.clone()).collect())))
     }
 }
@@ -137,7 +138,9 @@ fn files_below(
     }
     let mut files = Vec::new();
     for (name, found) in root.entries(folder)? {
-        let Some(path) = std::str::from_utf8(&name).ok().and_then(|name| folder.join(name).ok()) else { continue };
+        let Some(path) = std::str::from_utf8(&name).ok().and_then(|name| folder.join(name).ok()) else {
+            continue;
+        };
         match found.kind {
             FileKind::Directory if levels > 0 => files.extend(files_below(root, &path, levels - 1)?),
             FileKind::Directory => {}

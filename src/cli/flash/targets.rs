@@ -278,10 +278,15 @@ fn not_permitted(drive: &Drive, error: udisks::Error) -> Failure {
         udisks::Error::Busy => held(drive),
         udisks::Error::Dismissed => Failure::new(
             error.class(),
-            format!("{shown} was not opened, for the question for permission was closed: run it again, or {}", again()),
+            format!(
+                "{shown} was not opened, for the question for permission was closed: run it again, or {}",
+                again()
+            ),
         ),
         // what makes no sense is not asked for twice
-        error => Failure::from(error).while_doing(format!("{} may not write to {shown}; {}", user(), again())),
+        error => {
+            Failure::from(error).while_doing(format!("{} may not write to {shown}; {}", user(), again()))
+        }
     }
 }
 

@@ -124,8 +124,7 @@ async fn object(connection: &Connection, path: &Path) -> Result<OwnedObjectPath,
     let name = path.to_str().ok_or_else(unknown)?;
     let arguments = (Options::from([("path", Variant::from(name))]), Options::new());
     let interface = Some("org.freedesktop.UDisks2.Manager");
-    let found =
-        connection.call_method(Some(SERVICE), MANAGER, interface, "ResolveDevice", &arguments).await;
+    let found = connection.call_method(Some(SERVICE), MANAGER, interface, "ResolveDevice", &arguments).await;
     let found: Vec<OwnedObjectPath> = found.and_then(|reply| reply.body().deserialize()).map_err(failed)?;
     found.into_iter().next().ok_or_else(unknown)
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 use support::{run, tool};
 
-const WIFI: &str = "[base]\nimage = \"sample\"\n[network.wifi]\nssid = \"home\"\npassword = \"radio-secret-1\"\n";
+const WIFI: &str =
+    "[base]\nimage = \"sample\"\n[network.wifi]\nssid = \"home\"\npassword = \"radio-secret-1\"\n";
 const PROXY: &str = "[sources.proxy]\nhttp = \"http://ada:proxy-secret-2@proxy:3128\"\n";
 const LOGIN: &str = "[access]\npassword = \"login-secret-3\"\n";
 
@@ -33,7 +34,10 @@ impl Desk {
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
-        command.current_dir(self.path()).env("HOME", self.path()).env("XDG_CACHE_HOME", self.path().join("cache"));
+        command
+            .current_dir(self.path())
+            .env("HOME", self.path())
+            .env("XDG_CACHE_HOME", self.path().join("cache"));
         command.env("SOURCE_DATE_EPOCH", "1700000000");
         let out = command.args(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -106,7 +110,10 @@ fn what_changes_is_shown_and_no_secret_is() {
             let text = at(&document, "/etc/motd").unwrap()["text"].as_str().unwrap();
             assert!(text.ends_with("@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n"), "{text}");
             let own = at(&document, "/etc/own-secret").unwrap();
-            assert_eq!((&own["what"], &own["secret"], &own["text"]), (&"changed".into(), &true.into(), &Value::Null));
+            assert_eq!(
+                (&own["what"], &own["secret"], &own["text"]),
+                (&"changed".into(), &true.into(), &Value::Null)
+            );
             assert!(shown.contains("\n/etc/own-secret: secret differs\n"), "{shown}");
             assert!(shown.contains("\n/etc/gone: removed\n"), "{shown}");
             assert!(shown.contains("\n/etc/new: added\n"), "{shown}");
@@ -133,7 +140,10 @@ fn private_files_without_secrets_are_shown() {
     desk.describe("[base]\nimage = \"sample\"\n[system]\nupgrade = \"none\"\n");
     let document = desk.json("images/node-2.img");
     let settings = at(&document, "/etc/pibake/node.env").unwrap();
-    assert!(settings["text"].as_str().unwrap().contains("\n-UPGRADE='security'\n+UPGRADE='none'\n"), "{settings}");
+    assert!(
+        settings["text"].as_str().unwrap().contains("\n-UPGRADE='security'\n+UPGRADE='none'\n"),
+        "{settings}"
+    );
     // with a proxy's password in it, it is none of these
     desk.describe(&format!("[base]\nimage = \"sample\"\n{PROXY}"));
     let document = desk.json("images/node-2.img");
@@ -171,9 +181,11 @@ impl Desk {
     fn edit(&self, image: &str, path: &str, text: &str) {
         let from = self.path().join("edited");
         fs::write(&from, text).unwrap();
-        for request in
-            [format!("rm {path}"), format!("write {} {path}", from.display()), format!("sif {path} mode 0100600")]
-        {
+        for request in [
+            format!("rm {path}"),
+            format!("write {} {path}", from.display()),
+            format!("sif {path} mode 0100600"),
+        ] {
             self.debugfs(image, &request);
         }
     }

@@ -11,7 +11,12 @@ use support::udisks::{self, Permission, Udisks};
 const CARD: &str = "/dev/card";
 
 /// Opens `path` by a udisks2 that knows the card, with the file `drive` behind it.
-fn opened(permission: Permission, drive: &str, path: &str, may_be_asked: bool) -> (Result<fs::File, Error>, Vec<String>) {
+fn opened(
+    permission: Permission,
+    drive: &str,
+    path: &str,
+    may_be_asked: bool,
+) -> (Result<fs::File, Error>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("drive"), "before").unwrap();
     let bus = udisks::Bus::new(dir.path());

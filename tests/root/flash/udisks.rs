@@ -128,9 +128,15 @@ pub fn real() -> Result<(), Failed> {
         failed(&desk.flash(rights, &bus.address), 4, "is held by another program or by the kernel");
     }
     let user: &[&str] = &[&format!("--reuid={USER}"), &format!("--regid={USER}"), "--clear-groups"];
-    run(tool("chown", "coreutils").args(["-R", "65534:65534"]).args(["images", ".pibake", "cache"]).current_dir(desk.work.path()));
+    run(tool("chown", "coreutils")
+        .args(["-R", "65534:65534"])
+        .args(["images", ".pibake", "cache"])
+        .current_dir(desk.work.path()));
     failed(&desk.flash(user, &bus.address), 1, "type: sudo ");
-    run(tool("chown", "coreutils").args(["-R", "0:0"]).args(["images", ".pibake", "cache"]).current_dir(desk.work.path()));
+    run(tool("chown", "coreutils")
+        .args(["-R", "0:0"])
+        .args(["images", ".pibake", "cache"])
+        .current_dir(desk.work.path()));
     assert!(desk.card.is_as_before());
     let out = desk.flash(rights, &bus.address);
     succeeded(&out);

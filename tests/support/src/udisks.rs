@@ -139,9 +139,13 @@ struct Block {
 impl Block {
     fn open_device(&self, mode: &str, options: HashMap<String, OwnedVariant>) -> Result<OwnedFd, Error> {
         let option = |name: &str| options.get(name).cloned();
-        let is_silent = option("auth.no_user_interaction").is_some_and(|v| bool::try_from(v).unwrap_or(false));
+        let is_silent =
+            option("auth.no_user_interaction").is_some_and(|v| bool::try_from(v).unwrap_or(false));
         let flags = option("flags").and_then(|v| i32::try_from(v).ok()).unwrap_or(0);
-        self.asked.lock().unwrap().push(format!("{mode} {flags:#x} {}", if is_silent { "silent" } else { "asking" }));
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{mode} {flags:#x} {}", if is_silent { "silent" } else { "asking" }));
         match self.permission {
             Permission::Given if !is_silent => {}
             Permission::Given | Permission::NobodyToAsk => {
