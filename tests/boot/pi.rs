@@ -87,8 +87,8 @@ pub fn a_pi_alone_waits_for_its_uplink() {
 const STARTS: usize = 3;
 
 /// A Pi whose kernel has its network adapter, and the name of the cards that it was started with.
-/// Once in some dozens of starts QEMU's USB controller brings the Pi to no adapter at all, and a kernel
-/// that has given up does not look again. Nothing of pibake runs that early.
+/// It has happened that QEMU's USB brought the Pi to no adapter for 25 minutes, and to one at the next start.
+/// Nothing of pibake runs that early.
 fn switch_on(cluster: &Cluster, port: u16) -> (Machine, String) {
     for start in 1..=STARTS {
         let cards = format!("pi-{start}");
