@@ -55,6 +55,7 @@ compile_error!("pibake needs panic = \"unwind\": it catches panics of file syste
 pub mod apt;
 pub mod bake;
 pub mod base;
+pub mod bill;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;

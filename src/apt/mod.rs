@@ -28,5 +28,5 @@ pub use pins::{PinError, Pins};
 pub use release::{Layout, ReleaseError};
 pub use resolve::{Install, Plan, Removal, ResolveError};
 pub use sources::{Form, Listed, SignedBy, SourcesError, form_of};
-pub use status::StatusError;
+pub use status::{Installed, StatusError, installed};
 pub use universe::{Source, Universe};

@@ -48,6 +48,39 @@ impl Classified for StatusError {
     }
 }
 
+/// A package that dpkg has as installed, wholly or in part.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Installed {
+    /// Its name.
+    pub package: String,
+    /// Its architecture, or `all`.
+    pub architecture: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The packages whose files are there, by name: also those whose installation was cut off, and which no node can be
+/// built upon.
+///
+/// # Errors
+/// What is damaged.
+pub fn installed(status: impl BufRead) -> Result<Vec<Installed>, StatusError> {
+    let mut found = Vec::new();
+    let mut stanzas = Stanzas::new(status);
+    while let Some(stanza) = stanzas.next()? {
+        let entry = Entry::read(&stanza)?;
+        let state = entry.get(Field::Status).split_ascii_whitespace().last();
+        if matches!(state, Some("not-installed" | "config-files")) {
+            continue;
+        }
+        let text = |field| entry.get(field).to_owned();
+        let (package, architecture) = (text(Field::Package), text(Field::Architecture));
+        found.push(Installed { package, architecture, version: text(Field::Version) });
+    }
+    found.sort();
+    Ok(found)
+}
+
 impl Universe {
     /// Adds what is installed on the base. Call it once, after all indices were added.
     ///
@@ -132,6 +165,9 @@ mod tests {
             stanza("c", "deinstall ok config-files"),
             stanza("d", "install ok triggers-awaited"),
         ];
+        let listed = installed(text.concat().as_bytes()).unwrap();
+        let names: Vec<_> = listed.iter().map(|found| found.package.as_str()).collect();
+        assert_eq!(names, ["a", "b", "d"]);
         let universe = status(&text.concat()).unwrap();
         let of =
             |name| universe.find(name).map(|id| universe.package(id)).map(|p| (p.current.is_some(), p.held));

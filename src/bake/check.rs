@@ -6,27 +6,32 @@ use std::sync::Arc;
 
 use super::error::{Error, Mismatch};
 
-use crate::catalog::{Digest, Hasher};
+use crate::catalog::{Checksums, Digest, Hasher};
 use crate::disk::{self, Partition, ReadAt};
 use crate::fs::ext4::{Ext4View, Superblock, Time};
 use crate::fs::fat::FatView;
 use crate::fs::layout::Layout;
-use crate::fs::{FileKind, FsRead};
+use crate::fs::{self, FileKind, FsRead, Metadata};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Change, Recipe, Volume};
 
 /// The mode of files that several nodes share.
 pub const SHARED_MODE: u16 = 0o644;
 
-const SHARED: Access = Access::root(SHARED_MODE);
+pub(super) const SHARED: Access = Access::root(SHARED_MODE);
+
+/// No small file of a recipe has so many bytes: what stands in its place on a card is not read whole.
+const SMALL: u64 = 64 << 20;
 
 /// What must be true of a path when all is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// A regular file.
-    File { content: Vec<u8>, access: Access },
+    /// A regular file; `secret`: nobody but root may know what is in it.
+    File { content: Vec<u8>, access: Access, secret: bool },
     /// A regular file that is too large to be held in memory; everybody may read it.
-    Large { digest: Digest, len: u64 },
+    Large { checksums: Checksums, len: u64 },
+    /// A regular file of which no more is known.
+    Known { sha256: Option<Digest>, access: Option<Access> },
     /// A directory.
     Directory { access: Access },
     /// A symbolic link.
@@ -110,23 +115,41 @@ pub(super) fn check_contents(
     let root = layout.root.open(Arc::clone(image)).and_then(Ext4View::open);
     let root = root.map_err(|e| mismatch(&ImagePath::root(), e.to_string()))?;
     for ((_, path), expected) in expected {
-        let Expected::Large { digest, .. } = expected else { continue };
-        let mut hasher = Hashing(Hasher::default());
-        root.read(path, &mut hasher).map_err(|e| mismatch(path, e.to_string()))?;
-        let found = hasher.0.finish();
-        if found != *digest {
-            return Err(mismatch(path, format!("its content has the SHA-256 {found}, not {digest}")));
+        let Expected::Large { checksums, .. } = expected else { continue };
+        let found = digest(&root, path, &mut |_| Ok(()));
+        let found = found.map_err(|e| mismatch(path, e.to_string()))?;
+        if found != checksums.sha256 {
+            return Err(mismatch(path, other_digest(&found, &checksums.sha256)));
         }
     }
     Ok(())
 }
 
-/// Takes the digest of what is written to it.
-struct Hashing(Hasher);
+fn other_digest(found: &Digest, wanted: &Digest) -> String {
+    format!("its content has the SHA-256 {found}, not {wanted}")
+}
 
-impl Write for Hashing {
+/// The digest of a file, which is not held in memory. `seen` is told of each part that was read, and may end it.
+fn digest(
+    fs: &dyn FsRead,
+    path: &ImagePath,
+    seen: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> Result<Digest, fs::Error> {
+    let mut hashing = Hashing { hasher: Hasher::default(), seen };
+    fs.read(path, &mut hashing)?;
+    Ok(hashing.hasher.finish())
+}
+
+/// Takes the digest of what is written to it.
+struct Hashing<'a> {
+    hasher: Hasher,
+    seen: &'a mut dyn FnMut(u64) -> io::Result<()>,
+}
+
+impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        (self.seen)(bytes.len() as u64)?;
+        self.hasher.update(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -134,37 +157,74 @@ impl Write for Hashing {
     }
 }
 
+/// The first thing that is otherwise at `path` than `expected`. The content of what is large is not read.
 fn check_path(fs: &dyn FsRead, path: &ImagePath, expected: &Expected) -> Result<(), String> {
-    let found = match (expected, fs.metadata(path).map_err(|e| e.to_string())?) {
-        (Expected::Absent, None) => return Ok(()),
-        (Expected::Absent, Some(_)) => return Err("it is still there".into()),
-        (_, None) => return Err("it is not there".into()),
+    match differences(fs, path, expected, &mut |_| Ok(())) {
+        Ok(found) => found.into_iter().next().map_or(Ok(()), Err),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// All that is otherwise at `path` than `expected`, in words that tell nothing of the content. `seen` is told how many
+/// bytes of files known by their digest were read, and may end it.
+pub(super) fn differences(
+    fs: &dyn FsRead,
+    path: &ImagePath,
+    expected: &Expected,
+    seen: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> Result<Vec<String>, fs::Error> {
+    let found = match (expected, fs.metadata(path)?) {
+        (Expected::Absent, None) => return Ok(Vec::new()),
+        (Expected::Absent, Some(_)) => return Ok(vec!["it is still there".into()]),
+        (_, None) => return Ok(vec![GONE.into()]),
         (_, Some(found)) => found,
     };
-    let content = || fs.content(path).map_err(|e| e.to_string());
+    let mut all = Vec::new();
     let access = match (expected, found.kind) {
-        (Expected::File { content: wanted, access }, FileKind::File) => {
-            compare("content", wanted, &content()?)?;
-            access
+        (Expected::File { content: wanted, access, .. }, FileKind::File) => {
+            if found.len > SMALL {
+                all.push(format!("it has {} bytes, not {}", found.len, wanted.len()));
+            } else {
+                all.extend(compare("content", wanted, &fs.content(path)?));
+            }
+            Some(*access)
         }
         (Expected::Large { len, .. }, FileKind::File) => {
             if found.len != *len {
-                return Err(format!("it has {} bytes, not {len}", found.len));
+                all.push(format!("it has {} bytes, not {len}", found.len));
             }
-            &SHARED
+            Some(SHARED)
         }
-        (Expected::Directory { access }, FileKind::Directory) => access,
+        (Expected::Known { sha256, access }, FileKind::File) => {
+            if let Some(wanted) = sha256 {
+                let digest = digest(fs, path, seen)?;
+                all.extend((digest != *wanted).then(|| other_digest(&digest, wanted)));
+            }
+            *access
+        }
+        (Expected::Directory { access }, FileKind::Directory) => Some(*access),
         (Expected::Symlink { target }, FileKind::Symlink) => {
-            return compare("target", target.as_bytes(), &content()?);
+            return Ok(compare("target", target.as_bytes(), &fs.content(path)?).into_iter().collect());
         }
-        (_, kind) => return Err(format!("it is of another kind: {kind:?}")),
+        (_, kind) => return Ok(vec![format!("it is of another kind: {kind:?}")]),
     };
+    all.extend(access.and_then(|wanted| other_access(&found, wanted)));
+    Ok(all)
+}
+
+/// What is said of a path at which nothing is.
+pub(super) const GONE: &str = "it is not there";
+
+fn other_access(found: &Metadata, wanted: Access) -> Option<String> {
     // FAT keeps none
-    let read = found.attributes.map(|a| Access { mode: a.mode, uid: a.uid, gid: a.gid });
-    if read.is_some_and(|read| read != *access) {
-        return Err(format!("mode and owner are {read:?}, not {access:?}"));
-    }
-    Ok(())
+    let found = found.attributes?;
+    let shown = |mode: u16, uid: u32, gid: u32| format!("{mode:04o}, {uid}:{gid}");
+    let is_same = (found.mode, found.uid, found.gid) == (wanted.mode, wanted.uid, wanted.gid);
+    (!is_same).then(|| {
+        let (found, wanted) =
+            (shown(found.mode, found.uid, found.gid), shown(wanted.mode, wanted.uid, wanted.gid));
+        format!("its mode and owner are {found}, not {wanted}")
+    })
 }
 
 /// A file has the time at which it was baked, to the nanosecond.
@@ -179,14 +239,11 @@ fn check_time(fs: &Ext4View, path: &ImagePath, expected: &Expected, now: i64) ->
     Ok(())
 }
 
-fn compare(what: &str, wanted: &[u8], found: &[u8]) -> Result<(), String> {
+fn compare(what: &str, wanted: &[u8], found: &[u8]) -> Option<String> {
     if wanted == found {
-        return Ok(());
+        return None;
     }
     let at = wanted.iter().zip(found).position(|(a, b)| a != b).unwrap_or(wanted.len().min(found.len()));
-    Err(format!(
-        "its {what} differs from byte {at} on ({} bytes read, {} written)",
-        found.len(),
-        wanted.len()
-    ))
+    let (found, wanted) = (found.len(), wanted.len());
+    Some(format!("its {what} differs from byte {at} on ({found} bytes read, {wanted} written)"))
 }

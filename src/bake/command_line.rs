@@ -55,6 +55,27 @@ pub(super) fn edit(text: &[u8], set: &[KernelArgument], unset: &[KernelArgument]
     Ok(line + end)
 }
 
+/// What [`edit`] would still change in `text`, in words; nothing where it is as that leaves it.
+pub(super) fn missing(text: &[u8], set: &[KernelArgument], unset: &[KernelArgument]) -> Vec<String> {
+    let edited = match edit(text, set, unset) {
+        Ok(edited) if edited.as_bytes() == text => return Vec::new(),
+        Ok(edited) => edited,
+        Err(why) => return vec![why],
+    };
+    let text = String::from_utf8_lossy(text);
+    let split = |line: &str| -> Vec<String> {
+        arguments(line).unwrap_or_default().into_iter().map(str::to_owned).collect()
+    };
+    let (has, wants) = (split(&text), split(&edited));
+    let lacks = wants.iter().filter(|word| !has.contains(word)).map(|word| format!("it lacks {word}"));
+    let more = has.iter().filter(|word| !wants.contains(word)).map(|word| format!("it has {word}"));
+    let mut all: Vec<String> = lacks.chain(more).collect();
+    if all.is_empty() {
+        all.push("an argument is there twice, or it is not one line".to_owned());
+    }
+    all
+}
+
 /// The arguments of a line, with the quotes that are in them.
 fn arguments(line: &str) -> Result<Vec<&str>, String> {
     let mut quoted = false;
@@ -100,6 +121,16 @@ mod tests {
         assert_eq!(edit(line, &set, &[]).as_deref(), Ok(line));
         let dropped = edit("a cgroup-disable=memory b=x-y\n", &[], &words(&["cgroup_disable=", "b=x_y"]));
         assert_eq!(dropped.as_deref(), Ok("a b=x-y\n"));
+    }
+
+    #[test]
+    fn what_a_line_lacks_is_named_by_its_arguments() {
+        let (set, unset) = (words(&["cgroup_memory=1", "b"]), words(&["splash"]));
+        let missing = |text: &str| super::missing(text.as_bytes(), &set, &unset);
+        assert_eq!(missing("a cgroup_memory=1 b\n"), [""; 0]);
+        assert_eq!(missing("a splash b\n"), ["it lacks cgroup_memory=1", "it has splash"]);
+        assert_eq!(missing("b cgroup_memory=1 b\n").len(), 1);
+        assert_eq!(missing("").len(), 1);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, 
 const SMALL: u64 = 1 << 20;
 
 /// The content of a file that is small by its nature; `None` if there is none.
-fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
+pub(super) fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
     let Some(found) = fs.metadata(path)? else { return Ok(None) };
     if found.kind != FileKind::File {
         return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
@@ -115,9 +115,9 @@ impl ImageEditor {
         }
         let fs = self.on(*volume);
         let expected = match action {
-            Action::Write { content, access, .. } => {
+            Action::Write { content, access, secrecy } => {
                 fs.write(path, &mut content.as_slice(), self.attributes(*access))?;
-                Expected::File { content: content.clone(), access: *access }
+                Expected::File { content: content.clone(), access: *access, secret: secrecy.is_secret() }
             }
             Action::Directory { access } => {
                 let access = match fs.metadata(path)? {
@@ -156,7 +156,7 @@ impl ImageEditor {
                 let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
                 let access = Access::root(0o644);
                 fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
-                Expected::File { content: line.into_bytes(), access }
+                Expected::File { content: line.into_bytes(), access, secret: false }
             }
         };
         self.expected.insert((*volume, path.clone()), expected);
@@ -235,9 +235,9 @@ impl ImageEditor {
         self.make_parents(Volume::Root, &path).map_err(on_root)?;
         let mut source = file.source()?;
         let written = self.root.write(&path, &mut source, self.attributes(access));
-        let (digest, len) = source.finish()?;
+        let (checksums, len) = source.finish()?;
         written.map_err(on_root)?;
-        self.expected.insert((Volume::Root, path), Expected::Large { digest, len });
+        self.expected.insert((Volume::Root, path), Expected::Large { checksums, len });
         Ok(())
     }
 

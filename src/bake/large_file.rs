@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::error::Error;
-use crate::catalog::{Digest, Hasher};
+use crate::catalog::{ChecksumHasher, Checksums};
 use crate::image_path::ImagePath;
 
 /// A file of the root file system that is read while it is laid there. It is root's, and everybody may read it.
@@ -20,7 +20,7 @@ pub struct LargeFile<'a> {
 pub(super) struct Source<'a> {
     reader: Box<dyn Read + 'a>,
     path: ImagePath,
-    hasher: Hasher,
+    hasher: ChecksumHasher,
     len: u64,
     /// Why it could not be read: an editor's words for it are those of a fault of its own.
     fault: Option<io::Error>,
@@ -30,13 +30,13 @@ impl<'a> LargeFile<'a> {
     /// Opens it to be read once.
     pub(super) fn source(&self) -> Result<Source<'a>, Error> {
         let reader = (self.open)().map_err(|source| Error::Content { path: self.path.clone(), source })?;
-        Ok(Source { reader, path: self.path.clone(), hasher: Hasher::default(), len: 0, fault: None })
+        Ok(Source { reader, path: self.path.clone(), hasher: ChecksumHasher::default(), len: 0, fault: None })
     }
 }
 
 impl Source<'_> {
-    /// The digest and the length of what was read.
-    pub(super) fn finish(self) -> Result<(Digest, u64), Error> {
+    /// The checksums and the length of what was read.
+    pub(super) fn finish(self) -> Result<(Checksums, u64), Error> {
         match self.fault {
             Some(source) => Err(Error::Content { path: self.path, source }),
             None => Ok((self.hasher.finish(), self.len)),

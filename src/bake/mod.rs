@@ -2,6 +2,7 @@
 
 mod check;
 mod command_line;
+mod compare;
 mod editor;
 mod error;
 mod large_file;
@@ -9,13 +10,16 @@ mod links;
 mod remains;
 mod shared;
 mod size;
+mod written;
 
 pub use check::SHARED_MODE;
+pub use compare::{Comparison, Finding, Known};
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
 pub use remains::Preparation;
 pub use shared::{Shared, needed};
 pub use size::{Room, Size};
+pub use written::Written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,6 +111,13 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// The regular files that were written, in the order of their paths.
+    pub fn files(&self) -> impl Iterator<Item = Written<'_>> {
+        let shared = self.shared.iter().filter(|(place, _)| !self.expected.contains_key(*place));
+        let all: BTreeMap<_, _> = shared.chain(&self.expected).collect();
+        all.into_iter().filter_map(|((volume, path), expected)| Written::of(*volume, path, expected))
+    }
+
     /// Reads the partition table and every path back from `image`, the paths through readers that share no code
     /// with what writes. Of the files that nodes share, that they are there and of the right length.
     ///

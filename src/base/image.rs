@@ -17,6 +17,8 @@ pub struct Base {
     pub name: String,
     /// The release of Ubuntu, where it was asked for as one.
     pub release: Option<Release>,
+    /// Where it is published, as it may be shown; `None` for files of this machine and the sample.
+    pub url: Option<String>,
     /// Size of the raw image in bytes.
     pub len: u64,
     /// Size of the file as it was published, in bytes.

@@ -1,10 +1,12 @@
 //! What base images are called: releases of Ubuntu, files, addresses, digests. Nothing is fetched or opened here,
 //! so that a description can be read without any of it.
 
+mod checksums;
 mod digest;
 mod release;
 mod spec;
 
+pub use checksums::{ChecksumHasher, Checksums};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use release::{OLD_RELEASES, Release};
 pub use spec::{InvalidSpec, Spec, shown};

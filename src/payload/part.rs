@@ -99,6 +99,15 @@ impl PayloadFile {
         }
     }
 
+    /// The digest by which the cache has it, where it is there as it is.
+    #[must_use]
+    pub fn cached(&self) -> Option<Digest> {
+        match &self.content {
+            Content::Cached { digest, .. } => Some(*digest),
+            Content::Bytes(_) | Content::Archive(_) => None,
+        }
+    }
+
     /// Its text, where it was made for this payload and is not a package or an archive.
     #[must_use]
     pub fn text(&self) -> Option<String> {

@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 27] = [
+const MAY_IMPORT: [(&str, &[&str]); 28] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -39,6 +39,8 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("apt", &["io", "catalog", "http", "base"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "firmware", "opened"]),
+    // what is on a card, for people and their programs: nothing of how it came there
+    ("bill", &["catalog", "image_path"]),
     // what all nodes need besides: of what a base has and a recipe changes
     (
         "payload",
@@ -72,6 +74,7 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
             "opened",
             "drives",
             "catalog",
+            "registry",
             "cluster",
             "identity",
             "recipe",
@@ -80,6 +83,8 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
             "oci",
             "payload",
             "bake",
+            "apt",
+            "bill",
         ],
     ),
     // people

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::bills::Unlisted;
 use super::change::Change;
 use crate::cluster::Problem;
 use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
 use crate::io::nearest;
-use crate::{bake, base, opened, payload, project};
+use crate::{bake, base, bill, opened, payload, project};
 
 /// Why nodes cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,20 @@ pub enum Error {
     /// A recipe cannot be applied.
     #[error(transparent)]
     Bake(#[from] bake::Error),
+    /// There can be no bill of a card.
+    #[error(transparent)]
+    Bill(#[from] bill::Error),
+    /// A path of a bill is none.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+    /// It is not known what is installed on the base image.
+    #[error("listing what is installed on {}", image.display())]
+    Listing {
+        /// The base image.
+        image: PathBuf,
+        /// Why.
+        source: Unlisted,
+    },
     /// What is preloaded cannot be had.
     #[error(transparent)]
     Payload(#[from] payload::Error),
@@ -189,6 +204,9 @@ impl Classified for Error {
             | Self::NotHere { .. } => ErrorClass::Usage,
             Self::ClusterExists { .. } => ErrorClass::Refused,
             Self::Examining { source, .. } => source.class(),
+            Self::Bill(error) => error.class(),
+            Self::Path(error) => error.class(),
+            Self::Listing { source, .. } => source.class(),
             Self::NoOsRelease { .. } => ErrorClass::Configuration,
             Self::Open { source, .. } => ErrorClass::of_named(source),
             Self::Scratch(source) => ErrorClass::of_io(source),

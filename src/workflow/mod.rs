@@ -8,6 +8,7 @@
 //!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once; and what is
 //!                      preloaded is fetched, and laid into the base
 //!       .bake(node)    the node's changes over the base, read back
+//!       .bills()       what is on each card, as a document
 //!       .finish()      the base is still what it was
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! command does with what comes out (files, cards, a virtual machine) is its own.
 
 mod base;
+mod bills;
 mod change;
 mod chosen;
 mod control;
@@ -35,6 +37,7 @@ mod system;
 mod warning;
 
 pub use base::{BaseRequest, Store, Wanted};
+pub use bills::{Bills, Medium, Unlisted, bill_name, put_bill};
 pub use change::Change;
 pub use chosen::Chosen;
 pub use control::Control;

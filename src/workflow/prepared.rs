@@ -9,6 +9,7 @@ use crate::bake::{self, Clock, Proof, Shared};
 use crate::base::Base;
 use crate::cluster::{Node, Platform, Role, Software};
 use crate::disk::Patch;
+use crate::payload::Payload;
 use crate::project::{Project, Recipes};
 use crate::recipe::Recipe;
 
@@ -22,6 +23,8 @@ pub struct Prepared {
     recipes: Recipes,
     /// What the nodes of each role have besides their recipes.
     shared: BTreeMap<Role, Shared>,
+    /// What that is, where something is preloaded.
+    payload: Option<Payload>,
     /// The time of every change. An editor wants a clock that lives as long as the program, so this one is never
     /// freed; a run has one.
     clock: &'static Clock,
@@ -40,7 +43,7 @@ impl Prepared {
         let software = described.project.software(&platform)?;
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
         let shared = BTreeMap::new();
-        let prepared = Self { described, chosen, base, software, recipes, shared, clock };
+        let prepared = Self { described, chosen, base, software, recipes, shared, payload: None, clock };
         // once, and not of every node
         bake::room(prepared.base.device()?, prepared.described.size())?;
         if let Some(recipe) = prepared.recipes.values().next() {
@@ -68,6 +71,7 @@ impl Prepared {
         let laying =
             Laying { payload: &payload, size, base: &self.base, cache: wanted.cache(), clock: self.clock };
         self.shared = laying.lay(&roles, control)?;
+        self.payload = Some(payload);
         Ok(self)
     }
 
@@ -87,6 +91,11 @@ impl Prepared {
     #[must_use]
     pub fn base(&self) -> &Base {
         &self.base
+    }
+
+    /// What is preloaded, where something is.
+    pub(super) fn payload(&self) -> Option<&Payload> {
+        self.payload.as_ref()
     }
 
     /// What runs on every node.

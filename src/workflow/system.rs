@@ -7,10 +7,10 @@ use crate::cluster::{Accounts, Cluster, Platform};
 use crate::opened::Opened;
 
 /// Both names of the file that says what system an image holds; the first is mostly a link.
-const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
+pub(super) const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
 
 /// os-release(5) takes less than a kilobyte everywhere.
-const OS_RELEASE_MAX: u64 = 64 << 10;
+pub(super) const OS_RELEASE_MAX: u64 = 64 << 10;
 
 /// A line takes some 50 bytes, and an image has a few dozen accounts.
 const ACCOUNTS_MAX: u64 = 1 << 20;
@@ -38,7 +38,7 @@ fn check_login(cluster: &Cluster, image: &Opened, path: &Path) -> Result<(), Err
 }
 
 /// What system an image says that it holds.
-fn said_by(image: &Opened, path: &Path) -> Result<Platform, Error> {
+pub(super) fn said_by(image: &Opened, path: &Path) -> Result<Platform, Error> {
     let examining = |source| Error::Examining { image: path.to_owned(), source };
     for name in OS_RELEASE {
         if let Ok(Some(text)) = image.text(name, OS_RELEASE_MAX) {

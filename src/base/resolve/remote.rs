@@ -59,7 +59,7 @@ impl Task<'_, '_> {
             None => self.unverified_again(&url, agent.as_ref())?,
         };
         if let Some(found) = found {
-            return Ok(named(found, name, release, expected.trust));
+            return Ok(Base { url: Some(shown(&url)), ..named(found, name, release, expected.trust) });
         }
         if self.options.offline {
             return Err(self.offline(&name));
@@ -83,7 +83,7 @@ impl Task<'_, '_> {
             }
             downloaded => downloaded?,
         };
-        Ok(named(found, name, release, expected.trust))
+        Ok(Base { url: Some(shown(&url)), ..named(found, name, release, expected.trust) })
     }
 
     pub(crate) fn offline(&self, name: &str) -> Error {

@@ -33,7 +33,7 @@ pub(crate) struct Work<'a> {
 /// What was found or made, under the name that it was asked for by.
 pub(crate) fn named(found: Found, name: String, release: Option<Release>, trust: Trust) -> Base {
     let Found { path, stamp, checked, digest, packed_len } = found;
-    Base { name, release, len: stamp.len, packed_len, digest, trust, checked, path, stamp }
+    Base { name, release, url: None, len: stamp.len, packed_len, digest, trust, checked, path, stamp }
 }
 
 impl<'a> Task<'a, '_> {
