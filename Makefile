@@ -21,6 +21,7 @@ demo:
 test-deps:
 	@tests/install-packages
 	@tests/install-qemu
+	@tests/install-spdx
 
 standin: test-deps
 	@tests/standin/build.sh >/dev/null

@@ -117,20 +117,32 @@ impl Opened {
         Ok(layout::find(&self.device, &self.partitions)?)
     }
 
+    /// The file system of the boot partition.
+    ///
+    /// # Errors
+    /// [`Error::FileSystem`]
+    pub fn boot(&self) -> Result<Box<dyn FsRead>, Error> {
+        Ok(Box::new(FatView::open(self.layout()?.boot.open(Arc::clone(&self.device))?)?))
+    }
+
+    /// The root file system, with what is in its journal.
+    ///
+    /// # Errors
+    /// [`Error::FileSystem`]
+    pub fn root(&self) -> Result<Box<dyn FsRead>, Error> {
+        let overlay = Overlay::new(self.layout()?.root.open(Arc::clone(&self.device))?);
+        Ok(Box::new(Ext4::open_for_reading(overlay)?))
+    }
+
     /// The file system that holds `path` as the running node sees it, and the path within it.
     fn locate(&self, path: &ImagePath) -> Result<(Box<dyn FsRead>, ImagePath), Error> {
-        let layout = self.layout()?;
-        let device = Arc::clone(&self.device);
         let below = path.as_str().strip_prefix(BOOT_MOUNT);
         match below.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             Some(rest) => {
                 let within = if rest.is_empty() { ImagePath::root() } else { ImagePath::new(rest)? };
-                Ok((Box::new(FatView::open(layout.boot.open(device)?)?), within))
+                Ok((self.boot()?, within))
             }
-            None => {
-                let overlay = Overlay::new(layout.root.open(device)?);
-                Ok((Box::new(Ext4::open_for_reading(overlay)?), path.clone()))
-            }
+            None => Ok((self.root()?, path.clone())),
         }
     }
 

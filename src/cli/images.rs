@@ -81,17 +81,22 @@ impl<'a> Images<'a> {
 
     /// Closes the folder to git where it was made for the images, and says so where everybody can read it.
     pub(super) fn prepare(&self, is_new: bool, control: &Control) -> Result<(), Failure> {
-        let making = || format!("writing into the folder {}", self.dir.display());
+        Self::close(self.dir, is_new, control)
+    }
+
+    /// The same of any folder that images go to.
+    pub(super) fn close(dir: &Path, is_new: bool, control: &Control) -> Result<(), Failure> {
+        let making = || format!("writing into the folder {}", dir.display());
         if is_new {
-            let folder = Folder::open(self.dir).doing(making)?;
-            match folder.write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(self.dir)) {
+            let folder = Folder::open(dir).doing(making)?;
+            match folder.write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(dir)) {
                 // another build that began at the same moment has written it
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 written => written.doing(making)?,
             }
         }
-        if let Ok(false) = keeps_modes(self.dir) {
-            control.warn(Warning::NoModes { dir: self.dir.to_owned() });
+        if let Ok(false) = keeps_modes(dir) {
+            control.warn(Warning::NoModes { dir: dir.to_owned() });
         }
         Ok(())
     }

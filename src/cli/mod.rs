@@ -35,6 +35,7 @@ mod status;
 mod token;
 mod update;
 mod vendor;
+mod verify;
 mod written;
 
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ enum Command {
     Drives(drives::Arguments),
     /// Look into an image or a card: its partitions, a directory, or a file
     Inspect(inspect::Arguments),
+    /// Read a card or an image back, and name all that is not as it was baked
+    Verify(verify::Arguments),
     /// Show how the first boot went, from a card or an image
     Logs(logs::Arguments),
     /// Run a node or an image in QEMU as a Raspberry Pi 4, with its console here; Ctrl-A X quits
@@ -126,6 +129,7 @@ impl Command {
             Self::Flash(arguments) => flash::run(arguments, session),
             Self::Drives(arguments) => drives::run(arguments, session),
             Self::Inspect(arguments) => inspect::run(arguments, session),
+            Self::Verify(arguments) => verify::run(arguments, session),
             Self::Logs(arguments) => logs::run(arguments, session),
             Self::Boot(arguments) => boot::run(arguments, session),
             Self::Update(arguments) => update::run(arguments, session),

@@ -1,7 +1,9 @@
 //! Images of nodes: where they go, how they are written, and what is said of them.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
@@ -11,11 +13,11 @@ use super::images::Images;
 use super::json::{self, Built, Image, Member};
 use super::session::Session;
 use crate::base::{ImageObserver, Spec};
-use crate::error::{ErrorClass, Failure};
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::io::human_bytes;
 use crate::sink::{Build, Format, Written};
 use crate::ui::Table;
-use crate::workflow::{Chosen, Prepared};
+use crate::workflow::{Chosen, Medium, Prepared, bill_name, put_bill};
 
 /// Where images go, and how; shared by every command that makes some.
 #[derive(Debug, Args)]
@@ -46,7 +48,8 @@ pub(super) fn write(
     let project = chosen.project();
     let output = to.output.clone().unwrap_or_else(|| project.place.images.clone());
     let nodes: Vec<String> = chosen.nodes().iter().map(|node| node.name.to_string()).collect();
-    let files: Vec<_> = nodes.iter().map(|node| to.format.file_name(node)).collect();
+    let bill = |node: &str| bill_name(node, Medium::Image);
+    let files: Vec<_> = nodes.iter().flat_map(|node| [to.format.file_name(node), bill(node)]).collect();
     let identity = project.existing_identity()?;
     let images = Images::check(&output, to.output.is_none(), &files, identity.as_ref(), control)?;
     let wanted = flags.wanted(&chosen, session)?;
@@ -57,11 +60,28 @@ pub(super) fn write(
     let prepared = chosen.prepare(&wanted, observer)?;
     // Before the first secret is in it, and not where nothing comes of the build.
     images.prepare(is_new_folder, control)?;
-    let patch = |node: &str| Ok(prepared.bake(node)?.0);
-    let written = build.finish(prepared.base().path(), &patch, session.progress())?;
+    let bills = prepared.bills()?;
+    let made: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::default();
+    let patch = |node: &str| {
+        let (patch, proof) = prepared.bake(node)?;
+        let text = bills.of(node, &proof)?;
+        made.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), text);
+        Ok(patch)
+    };
+    let kept = |node: &str| {
+        let text = made.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        text.map_or(Ok(()), |text| put(&output, &bill(node), &text).map(drop))
+    };
+    let written = build.finish_with(prepared.base().path(), &patch, &kept, session.progress())?;
     prepared.finish()?;
     images.record(&files, &prepared.project().identity()?, control)?;
+    drop(bills);
     Ok((prepared, written))
+}
+
+/// Writes a bill into the folder of images.
+pub(super) fn put(dir: &Path, name: &str, text: &[u8]) -> Result<PathBuf, Failure> {
+    put_bill(dir, name, text).doing(|| format!("writing the bill {}", dir.join(name).display()))
 }
 
 /// Nothing boots that is made from the sample.
@@ -78,7 +98,8 @@ pub(super) fn report(prepared: &Prepared, written: &[Written], session: &Session
         let (path, path_base64) = json::text(&w.path);
         let Member { node, role, address } = (*of).into();
         let (bytes, file_bytes, disk_bytes) = (w.card, w.len, w.stored);
-        Ok(Image { node, role, address, path, path_base64, bytes, file_bytes, disk_bytes })
+        let (bill, bill_base64) = json::text(w.path.with_file_name(bill_name(&w.node, Medium::Image)));
+        Ok(Image { node, role, address, path, path_base64, bytes, file_bytes, disk_bytes, bill, bill_base64 })
     };
     let images = written.iter().map(image).collect::<Result<Vec<_>, Failure>>()?;
     let document = Built { base: base.into(), software: software.into(), images };

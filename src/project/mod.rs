@@ -153,6 +153,15 @@ impl Project {
         cluster.nodes.iter().map(|node| Ok((node.name.to_string(), of(node)?))).collect()
     }
 
+    /// What is to change on one node's card, as it would be baked now; `None` where there are no secrets yet. Makes
+    /// nothing.
+    pub fn recipe(&self, node: &Node, platform: &Platform) -> Result<Option<Recipe>, Error> {
+        let Some(identity) = self.existing_identity()? else { return Ok(None) };
+        let extras = Extras { snapshot: self.snapshot.clone(), ..Extras::load(&self.cluster)? };
+        let (cluster, _) = self.settled(platform)?;
+        Ok(Some(recipe::recipe(&cluster, &identity, node, platform, &extras)?))
+    }
+
     /// What is to change on one node's card, with every secret masked; makes nothing.
     pub fn preview(&self, node: &Node, platform: &Platform) -> Result<Recipe, Error> {
         let extras = Extras::load(&self.cluster)?;

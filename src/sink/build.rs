@@ -32,6 +32,9 @@ const WIDTH: usize = 8;
 /// Makes the patch of the node with the given name; called once for each, from many threads.
 pub type Bake<'a> = dyn Fn(&str) -> Result<Patch, Failure> + Sync + 'a;
 
+/// Told of each image as soon as it stands under its name, by the node's; called from many threads.
+pub type Kept<'a> = dyn Fn(&str) -> Result<(), Failure> + Sync + 'a;
+
 /// An image that stands under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -73,6 +76,7 @@ struct Run<'a> {
     build: &'a Build,
     source: &'a Source,
     bake: &'a Bake<'a>,
+    kept: &'a Kept<'a>,
     progress: &'a dyn Progress,
 }
 
@@ -136,9 +140,23 @@ impl Build {
     /// The first error of any image. Images that were complete before stay; of all others there is
     /// no trace.
     pub fn finish(
+        self,
+        base: &Path,
+        bake: &Bake<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Written>, Error> {
+        self.finish_with(base, bake, &|_| Ok(()), progress)
+    }
+
+    /// The same, where `kept` puts something beside each image.
+    ///
+    /// # Errors
+    /// As [`Self::finish`]; [`Error::Beside`] where that fails: the image is whole then, and stays.
+    pub fn finish_with(
         mut self,
         base: &Path,
         bake: &Bake<'_>,
+        kept: &Kept<'_>,
         progress: &dyn Progress,
     ) -> Result<Vec<Written>, Error> {
         let source = Source::open(base)?;
@@ -160,7 +178,7 @@ impl Build {
         let copies = self.nodes.len() - early.len();
         room::check(&self.dir, &source, self.format, copies, patch_bytes, cloned)?;
 
-        let run = Run { build: &self, source: &source, bake, progress };
+        let run = Run { build: &self, source: &source, bake, kept, progress };
         let mut written = Vec::with_capacity(self.nodes.len());
         let mut first_patch = Some(patch);
         let mut early = early.into_iter().map(Feed::Early).peekable();
@@ -304,6 +322,8 @@ impl Run<'_> {
                 image.keep().map_err(fault)?
             }
         };
+        (self.kept)(node)
+            .map_err(|failure| Error::Beside { path: path.clone(), source: failure.into() })?;
         step.finish();
         let found = file.metadata().map_err(fault)?;
         // st_blocks counts units of 512 bytes, whatever the file system's block is (stat(2)).

@@ -77,6 +77,14 @@ pub enum Error {
         /// Why, in the words of whoever bakes.
         source: Cause,
     },
+    /// An image is written, and what belongs beside it is not.
+    #[error("{path} is written, and not what belongs beside it")]
+    Beside {
+        /// The image.
+        path: PathBuf,
+        /// Why, in the words of whoever writes that.
+        source: Cause,
+    },
     /// An image is larger than the card that is made for it.
     #[error("the image for {path} has {image} bytes, and the card is to have {len}")]
     Outside {

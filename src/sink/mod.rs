@@ -21,7 +21,7 @@ mod source;
 mod streaming;
 mod threads;
 
-pub use build::{Bake, Build, Written};
+pub use build::{Bake, Build, Kept, Written};
 pub use card_overlay::card_overlay;
 pub use error::Error;
 pub use format::{Format, UnknownFormat};

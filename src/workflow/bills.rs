@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::system::OS_RELEASE_MAX;
+use super::unlisted::Unlisted;
 use super::{Error, Prepared, preload, system};
 use crate::apt;
 use crate::bake::{Proof, Written};
@@ -57,30 +58,6 @@ pub(super) fn installed(image: &Opened) -> Result<Vec<Package>, Unlisted> {
         Package { name, architecture, version }
     };
     Ok(apt::installed(text.as_slice())?.into_iter().map(package).collect())
-}
-
-/// Why it is not known what is installed on an image.
-#[derive(Debug, thiserror::Error)]
-pub enum Unlisted {
-    /// It cannot be looked into.
-    #[error(transparent)]
-    Opened(#[from] crate::opened::Error),
-    /// Its list makes no sense.
-    #[error(transparent)]
-    Status(#[from] apt::StatusError),
-    /// The path of its list is none.
-    #[error(transparent)]
-    Path(#[from] crate::image_path::InvalidImagePath),
-}
-
-impl crate::error::Classified for Unlisted {
-    fn class(&self) -> crate::error::ErrorClass {
-        match self {
-            Self::Opened(error) => error.class(),
-            Self::Status(error) => error.class(),
-            Self::Path(error) => error.class(),
-        }
-    }
 }
 
 impl Prepared {

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::bills::Unlisted;
 use super::change::Change;
+use super::unlisted::Unlisted;
 use crate::cluster::Problem;
 use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};

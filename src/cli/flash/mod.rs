@@ -2,6 +2,7 @@
 
 mod arguments;
 mod awake;
+mod bills;
 mod confirm;
 mod image;
 mod report;
@@ -15,11 +16,12 @@ use super::next::{self, Reach};
 use super::session::Session;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
-use crate::error::{Doing, Failure};
+use crate::error::{Classified, Doing, Failure, one_line};
 use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
 use crate::workflow::{Chosen, own};
 pub(super) use arguments::Arguments;
 use awake::Awake;
+use bills::CardBills;
 use targets::{Choice, Held, Job};
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -52,13 +54,20 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         Job::Nodes(chosen) => Reach::of(chosen.project(), &chosen.nodes()),
         Job::Image(_) => None,
     };
-    let mut outcomes = match job {
-        Job::Image(image) => flash.finish(image.path(), &|_| Ok(image.content()), session.progress()),
-        Job::Nodes(chosen) => nodes(flash, *chosen, arguments, session)?,
+    let (mut outcomes, made) = match job {
+        Job::Image(image) => {
+            (flash.finish(image.path(), &|_| Ok(image.content()), session.progress()), None)
+        }
+        Job::Nodes(chosen) => {
+            let made = CardBills::of(&chosen);
+            (nodes(flash, *chosen, arguments, &made, session)?, Some(made))
+        }
     };
     outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
     let off = leave(&machine, held, &outcomes, arguments.no_eject);
-    report::report(&outcomes, &off, session)?;
+    let (bills, lost) = made.map(|made| made.put(&outcomes, control)).unwrap_or_default();
+    report::report(&outcomes, &off, &bills, session)?;
+    lost.map_or(Ok(()), Err)?;
     if let Some(reach) = reach {
         next::tell(&reach.after_flash(), session);
     }
@@ -77,6 +86,7 @@ fn nodes(
     mut flash: Flash,
     chosen: Chosen,
     arguments: &Arguments,
+    made: &CardBills,
     session: &Session,
 ) -> Result<Vec<Outcome>, Failure> {
     let control = &session.control;
@@ -99,8 +109,14 @@ fn nodes(
             }));
         }
     };
+    // of the base, which is whole only now; what is wrong with it is wrong with each card
+    let bills = prepared.bills();
     let contents = |name: &str| -> Result<Content, Failure> {
         let (patch, proof) = prepared.bake(name)?;
+        match &bills {
+            Ok(bills) => made.keep(name, bills.of(name, &proof)?),
+            Err(fault) => return Err(Failure::new(fault.class(), one_line(fault))),
+        }
         let proof = Box::new(move |card: Arc<dyn ReadAt>| Ok(proof.check(&card)?));
         let base = prepared.base().clone();
         Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })

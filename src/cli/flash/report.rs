@@ -1,5 +1,8 @@
 //! What became of the cards.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use crate::cli::json::{self, Card, Flashed};
 use crate::cli::session::Session;
 use crate::drives::linux::Off;
@@ -20,9 +23,15 @@ fn state(head: Head) -> &'static str {
 }
 
 /// Prints what was written; an error if a card is not done.
-pub(super) fn report(outcomes: &[Outcome], off: &[Option<Off>], session: &Session) -> Result<(), Failure> {
+pub(super) fn report(
+    outcomes: &[Outcome],
+    off: &[Option<Off>],
+    bills: &BTreeMap<String, PathBuf>,
+    session: &Session,
+) -> Result<(), Failure> {
     let card = |(outcome, off): (&Outcome, &Option<Off>)| {
         let done = outcome.result.as_ref().ok();
+        let (bill, bill_base64) = bills.get(&outcome.node).filter(|_| done.is_some()).map(json::text).unzip();
         Card {
             node: outcome.node.clone(),
             drive: outcome.card.clone(),
@@ -32,6 +41,8 @@ pub(super) fn report(outcomes: &[Outcome], off: &[Option<Off>], session: &Sessio
             verified_bytes: done.map(|done| done.verified),
             retried_offset: done.and_then(|done| done.again),
             switched_off: matches!(off, Some(Off::Done)),
+            bill,
+            bill_base64: bill_base64.flatten(),
             error: outcome.result.as_ref().err().map(|error| json::Error::new(class(outcome, error), error)),
         }
     };

@@ -185,6 +185,8 @@ pub(crate) struct Image {
     pub bytes: u64,
     pub file_bytes: u64,
     pub disk_bytes: u64,
+    pub bill: String,
+    pub bill_base64: Option<String>,
 }
 
 /// `pibake flash`
@@ -204,6 +206,8 @@ pub(crate) struct Card {
     pub verified_bytes: Option<u64>,
     pub retried_offset: Option<u64>,
     pub switched_off: bool,
+    pub bill: Option<String>,
+    pub bill_base64: Option<String>,
     pub error: Option<Error>,
 }
 
@@ -266,6 +270,35 @@ pub(crate) struct Printed {
     pub text: String,
     pub text_base64: Option<String>,
     pub bytes: u64,
+}
+
+/// `pibake verify`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct VerifiedCard {
+    pub node: Option<String>,
+    pub used: bool,
+    pub recipe: bool,
+    pub bill: Option<String>,
+    pub bill_base64: Option<String>,
+    pub compared: u64,
+    pub differences: Vec<Differing>,
+    pub ordinary: Vec<OrdinaryChange>,
+    pub not_compared: Vec<String>,
+}
+
+/// Something that is not as it was promised.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Differing {
+    pub path: String,
+    pub what: String,
+}
+
+/// Something that the node does with its card.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OrdinaryChange {
+    pub path: String,
+    pub what: String,
+    pub why: String,
 }
 
 /// `pibake logs`

@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol,
 use crate::error::Failure;
 use crate::io::human_bytes;
 use crate::ui::{self, Table, visible_line};
-use crate::workflow::{Described, NodeSelector, Preload, Preview};
+use crate::workflow::{Described, Medium, NodeSelector, Preload, Preview, bill_name};
 
 #[derive(Debug, Args)]
 #[command(
@@ -113,6 +113,8 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
         if let Some(images) = images(&document.image) {
             row("images", &images);
         }
+        let bill = bill_name("NODE", Medium::Image);
+        row("bill", &format!("what is on each card is listed beside its image, in {bill} (SPDX 2.3)"));
         if let Some(preload) = &document.preload {
             row("preload", &preloaded::summary(preload));
         }
