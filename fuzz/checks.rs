@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use pibake::apt::{Form, Pins, Source, Universe};
 use pibake::base::{Keyring, Sums, xz_raw_len};
+use pibake::bill::Listed;
 use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
 use pibake::emulator::devicetree::fit_for_raspi4b;
@@ -43,6 +44,18 @@ pub fn sums(data: &[u8]) {
     }
     // a key of an apt repository, which the user fetched
     let _ = read_key(data, DOCKER_FINGERPRINT);
+}
+
+/// A bill that a card is to be held against: read twice, it is the same.
+pub fn bill(data: &[u8]) {
+    match (Listed::read(data), Listed::read(data)) {
+        (Ok(one), Ok(other)) => {
+            assert_eq!(one, other);
+            assert!(one.installed.is_sorted());
+        }
+        (Err(error), Err(_)) => assert!(!error.to_string().is_empty()),
+        _ => panic!("it is right once and wrong once"),
+    }
 }
 
 /// What a registry sends: manifests and indices, and how it wants to be logged in at; and names of images.

@@ -13,6 +13,8 @@ mod error;
 mod listed;
 mod mode;
 mod purl;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use content::{Added, BaseImage, Bill, ContainerImage, EXTENSION, File, Mode, Package};

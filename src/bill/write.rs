@@ -132,13 +132,16 @@ fn card(node: &str) -> Package {
 fn base(base: &BaseImage<'_>) -> Package {
     let BaseImage { name, digest, url, system, .. } = base;
     let file = url.and_then(|url| url.rsplit('/').next()).filter(|file| !file.is_empty());
+    let from = url.map_or_else(String::new, |url| format!(" It was fetched from {url}."));
     Package {
         version_info: system.map(|(id, version)| format!("{id} {version}")),
         package_file_name: file.map(str::to_owned),
-        download_location: url.map_or_else(|| NO_ASSERTION.to_owned(), str::to_owned),
+        download_location: location(*url),
         checksums: vec![sha256(digest)],
         primary_package_purpose: Some("OPERATING-SYSTEM".to_owned()),
-        comment: Some("The image that the card was made from; its checksum is that of the file as published.".to_owned()),
+        comment: Some(format!(
+            "The image that the card was made from; its checksum is that of the file as published.{from}"
+        )),
         ..package(BASE.to_owned(), (*name).to_owned())
     }
 }
@@ -158,7 +161,7 @@ fn deb(id: String, of: &super::Package, system: Option<(&str, &str)>, added: Opt
     Package {
         version_info: Some(of.version.clone()),
         package_file_name: added.and_then(|added| added.file).map(file_name),
-        download_location: url.unwrap_or(NO_ASSERTION).to_owned(),
+        download_location: location(url),
         checksums: added.map(|added| sha256(&added.sha256)).into_iter().collect(),
         external_refs: purl_of(purl::deb(of, system, url)),
         ..package(id, of.name.clone())
@@ -188,6 +191,25 @@ fn sha256(digest: &Digest) -> Checksum {
     Checksum { algorithm: "SHA256".to_owned(), checksum_value: digest.to_string() }
 }
 
+/// An address as the location that something was fetched from. SPDX's own validators take none whose host is not a name
+/// below a domain, so that of a mirror at an IP address is not asserted here; package URLs and comments have it.
+fn location(url: Option<&str>) -> String {
+    let is_taken = |url: &&str| {
+        let host = url.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next()).unwrap_or_default();
+        let is_part = |part: &str| {
+            let ends = [part.bytes().next(), part.bytes().last()];
+            let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            ends.into_iter().all(|end| end.is_some_and(is_letter))
+                && part.bytes().all(|byte| is_letter(byte) || byte == b'-')
+                && !part.contains("--")
+        };
+        let domain = host.rsplit_once('.').map(|(_, domain)| domain);
+        let is_domain = |domain: &str| (2..=5).contains(&domain.len()) && domain.bytes().all(|b| b.is_ascii_lowercase());
+        domain.is_some_and(is_domain) && host.split('.').all(is_part)
+    };
+    url.filter(is_taken).unwrap_or(NO_ASSERTION).to_owned()
+}
+
 /// A path as SPDX has it: relative to the root of the package (8.1).
 fn file_name(path: &ImagePath) -> String {
     format!(".{path}")
@@ -205,4 +227,29 @@ fn id_of(package: &super::Package) -> String {
         }
     }
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_validators_refuse_are_not_asserted() {
+        for url in ["https://cdimage.ubuntu.com/a", "http://mirror.lan:8080/a+b", "http://a-1.b.org"] {
+            assert_eq!(location(Some(url)), url);
+        }
+        for url in ["http://127.0.0.1:80/a", "http://[::1]/", "http://localhost/a", "http://a.invalid/", "file:/a", ""] {
+            assert_eq!(location(Some(url)), NO_ASSERTION, "{url}");
+        }
+        assert_eq!(location(None), NO_ASSERTION);
+    }
+
+    #[test]
+    fn what_stands_for_odd_letters_is_no_part_of_another_name() {
+        let id = |name: &str| {
+            let version = String::new();
+            id_of(&super::super::Package { name: name.to_owned(), architecture: "all".to_owned(), version })
+        };
+        assert_eq!((id("libstdc++6").as_str(), id("a.b").as_str()), ("libstdc.2B.2B6-all", "a.b-all"));
+    }
 }

@@ -6,7 +6,7 @@ use super::session::Session;
 use crate::error::Failure;
 use crate::io::nearest;
 use crate::project::Place;
-use crate::workflow::NodeSelector;
+use crate::workflow::{NodeSelector, is_bill};
 use crate::workflow::image::{self, Looked};
 
 /// Opens an image, or a card, for looking into it.
@@ -62,8 +62,8 @@ fn of_node(node: &str, images: &Path) -> Option<PathBuf> {
         NodeSelector::Number(number) => format!("node-{number}"),
         NodeSelector::Name(name) => name,
     };
-    let found =
-        names(images).into_iter().find(|file| file.split_once('.').is_some_and(|(stem, _)| stem == node));
+    let is_of = |file: &String| file.split_once('.').is_some_and(|(stem, _)| stem == node);
+    let found = names(images).into_iter().find(|file| is_of(file) && !is_bill(file));
     found.map(|file| images.join(file))
 }
 
@@ -85,7 +85,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let images = dir.path().join("images");
         std::fs::create_dir(&images).unwrap();
-        for name in ["node-1.img", "node-2.img.zst", "attic.qcow2", ".pibake-images.toml"] {
+        for name in ["node-1.card.spdx.json", "node-1.spdx.json", "node-1.img", "node-2.img.zst", "attic.qcow2", ".pibake-images.toml"] {
             std::fs::write(images.join(name), "").unwrap();
         }
         let said =

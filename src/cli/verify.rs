@@ -28,11 +28,12 @@ const BILL_MAX: u64 = 64 << 20;
     long_about = "Read a card or an image back, and name all that is not as it was baked.\n\nEvery file of the node's \
                   recipe is compared with what the description and .pibake make of it now, and with the bill that was \
                   written with the image; preloaded packages and images are read in full. What a node does with its own \
-                  card, such as erasing its token, is told and is no difference. Nothing is written.",
+                  card, such as erasing its token, is told and is no difference. Nothing is written.\n\nWith --bill no \
+                  description is needed; links and what is in files with secrets are not compared then.",
     after_help = "Examples:\n  \
-                  pibake verify images/node-1.img               an image, before it goes to its card\n  \
+                  pibake verify images/node-1.img               an image\n  \
                   pibake verify /dev/sdX                        a card, fresh or out of a node\n  \
-                  pibake verify node-2.img --bill node-2.spdx.json     without the description\n\n\
+                  pibake verify images/node-2.img --bill images/node-2.spdx.json\n\n\
                   Exit codes: 0 all is as it was baked; 3 something is not; others as ever."
 )]
 pub(super) struct Arguments {

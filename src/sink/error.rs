@@ -132,7 +132,7 @@ impl Classified for Error {
             Self::NotAFolder { .. } | Self::Name { .. } => ErrorClass::Usage,
             Self::Obstructed { .. } | Self::Base { .. } => ErrorClass::Refused,
             Self::NoRoom { .. } => ErrorClass::NoSpace,
-            Self::Bake { source, .. } => source.class(),
+            Self::Bake { source, .. } | Self::Beside { source, .. } => source.class(),
             Self::Outside { .. } => ErrorClass::Internal,
             Self::Cancelled => ErrorClass::Cancelled,
         }

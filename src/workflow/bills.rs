@@ -50,6 +50,12 @@ pub fn bill_name(node: &str, medium: Medium) -> String {
     }
 }
 
+/// Whether a file is called as bills are.
+#[must_use]
+pub fn is_bill(name: &str) -> bool {
+    name.strip_suffix(bill::EXTENSION).is_some_and(|rest| rest.ends_with('.'))
+}
+
 /// What `image` has installed, by its list; nothing where it has no list.
 pub(super) fn installed(image: &Opened) -> Result<Vec<Package>, Unlisted> {
     let text = image.read_whole(&ImagePath::new(STATUS)?, STATUS_MAX)?.unwrap_or_default();

@@ -39,7 +39,7 @@ pub mod verify;
 mod warning;
 
 pub use base::{BaseRequest, Store, Wanted};
-pub use bills::{Bills, Medium, bill_name, put_bill};
+pub use bills::{Bills, Medium, bill_name, is_bill, put_bill};
 pub use change::Change;
 pub use chosen::Chosen;
 pub use control::Control;

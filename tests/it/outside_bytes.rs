@@ -123,6 +123,13 @@ fn lists_signatures_and_keyrings() {
 }
 
 #[test]
+fn bills_of_cards() {
+    let sound = file("fuzz/corpus/bill/sound");
+    pibake::bill::Listed::read(&sound).unwrap();
+    survives(500, &[sound], checks::bill);
+}
+
+#[test]
 fn manifests_challenges_and_names_of_images() {
     let seeds =
         ["manifest", "index", "challenge", "name"].map(|name| file(&format!("fuzz/corpus/registry/{name}")));
@@ -277,8 +284,9 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 17] = [
+const TARGETS: [(&str, Target); 18] = [
     ("base_image", whole::base_image),
+    ("bill", checks::bill),
     ("card", whole::card),
     ("card_text", text::card_text),
     ("cloud_config", text::cloud_config),

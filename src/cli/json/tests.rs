@@ -217,6 +217,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Inspected>("`inspect IMAGE`");
     check::<Listing>("`inspect IMAGE DIRECTORY`");
     check::<Printed>("`inspect IMAGE FILE`");
+    check::<VerifiedCard>("`verify`");
     check::<Logs>("`logs`");
     check::<Booted>("`boot`");
     check::<CommandLines>("`boot --print`");
@@ -231,7 +232,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Completions>("`completions`");
     check_progress();
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 23);
+    assert_eq!(PAGE.matches("\n## `").count(), 24);
 }
 
 #[test]

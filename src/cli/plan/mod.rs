@@ -114,7 +114,7 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
             row("images", &images);
         }
         let bill = bill_name("NODE", Medium::Image);
-        row("bill", &format!("what is on each card is listed beside its image, in {bill} (SPDX 2.3)"));
+        row("bill", &format!("beside each image, {bill} lists what is on it (SPDX 2.3)"));
         if let Some(preload) = &document.preload {
             row("preload", &preloaded::summary(preload));
         }

@@ -26,7 +26,7 @@ pub(super) fn why(card: &Card<'_>, finding: &Finding, promised: &Promised) -> Op
     match finding.volume {
         Volume::Boot => {
             let is_id = path == META_DATA && has_only_another_id(card, finding, promised);
-            return is_id.then_some("its id is made of all that was baked, and of that something was made anew");
+            return is_id.then_some("its id is made of all that was baked, and of that something was made again");
         }
         Volume::Root => {}
     }

@@ -28,7 +28,7 @@ fn needs(words: &[String]) -> Option<&'static str> {
         "ssh" | "status" | "backup" | "restore" | "remove" => Some("a cluster"),
         "token" if has("new") || has("revoke") => Some("a cluster"),
         "kubeconfig" if has("--renew") => Some("a cluster"),
-        "init" | "plan" | "build" | "drives" | "inspect" | "logs" | "token" | "kubeconfig"
+        "init" | "plan" | "build" | "drives" | "inspect" | "verify" | "logs" | "token" | "kubeconfig"
         | "completions" => None,
         other => panic!("say here whether `pibake {other}` can be run in a test"),
     }

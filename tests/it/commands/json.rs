@@ -90,6 +90,7 @@ fn every_command_prints_the_document_that_is_described() {
     let image = "images/node-1.img";
     let inspected = desk.run("`inspect IMAGE`", &["inspect", image]);
     assert_eq!((&inspected["scheme"], &inspected["bytes"]), (&"mbr".into(), &built["images"][0]["bytes"]));
+    desk.run("`verify`", &["verify", image, "--base", "sample", "--nodes", "2"]);
     desk.run("`inspect IMAGE DIRECTORY`", &["inspect", image, "/etc"]);
     let on_fat = desk.run("`inspect IMAGE DIRECTORY`", &["inspect", image, "/boot/firmware"]);
     assert_eq!(on_fat["entries"][0]["mode"], Value::Null);

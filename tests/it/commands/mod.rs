@@ -1,5 +1,6 @@
 //! The program on its command line: what it prints, what it refuses, how it ends.
 
+mod bills;
 mod build;
 mod build_interrupted;
 mod documented;
@@ -10,5 +11,6 @@ mod plan;
 mod stages;
 mod terminal;
 mod tokens;
+mod verify;
 mod workflow;
 mod wrong_turns;

@@ -4,6 +4,7 @@ mod baked;
 mod desk;
 mod locked;
 mod refused;
+mod verified;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
