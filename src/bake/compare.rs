@@ -96,7 +96,10 @@ impl<'a> Comparison<'a> {
         self.findings.sort_by(|a, b| (a.volume, &a.path).cmp(&(b.volume, &b.path)));
         let mut merged: Vec<Finding> = Vec::new();
         for finding in self.findings {
-            match merged.last_mut().filter(|last| (last.volume, &last.path) == (finding.volume, &finding.path)) {
+            match merged
+                .last_mut()
+                .filter(|last| (last.volume, &last.path) == (finding.volume, &finding.path))
+            {
                 Some(last) => {
                     for text in finding.differences {
                         if !last.differences.contains(&text) {

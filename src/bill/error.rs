@@ -23,7 +23,9 @@ pub enum Error {
         why: String,
     },
     /// The time of a build is none that a document can have.
-    #[error("{0} seconds after 1970 is no time that an SPDX document can have: set SOURCE_DATE_EPOCH or the clock")]
+    #[error(
+        "{0} seconds after 1970 is no time that an SPDX document can have: set SOURCE_DATE_EPOCH or the clock"
+    )]
     Time(i64),
     /// It cannot be put into JSON.
     #[error("writing the bill")]

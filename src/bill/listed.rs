@@ -84,13 +84,14 @@ fn file(file: &File) -> Result<ListedFile, Error> {
     let (Some(Checksum { checksum_value, .. }), None) = (sums.next(), sums.next()) else {
         return Err(item(&file.file_name, "it must have one checksum SHA256"));
     };
-    let sha256 = checksum_value.parse().map_err(|fault: crate::catalog::InvalidDigest| {
-        item(&file.file_name, fault.to_string())
-    })?;
+    let sha256 = checksum_value
+        .parse()
+        .map_err(|fault: crate::catalog::InvalidDigest| item(&file.file_name, fault.to_string()))?;
     let (access, is_preloaded) = match &file.comment {
         None => (None, false),
-        Some(comment) => mode::read(comment)
-            .ok_or_else(|| item(&file.file_name, format!("its comment {comment:?} is not \"mode …, owner …\"")))?,
+        Some(comment) => mode::read(comment).ok_or_else(|| {
+            item(&file.file_name, format!("its comment {comment:?} is not \"mode …, owner …\""))
+        })?,
     };
     Ok(ListedFile { path, sha256, access, is_preloaded })
 }

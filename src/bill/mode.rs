@@ -29,7 +29,8 @@ pub(super) fn read(comment: &str) -> Option<(Option<Mode>, bool)> {
     match parts.as_slice() {
         [] => Some((None, is_preloaded)),
         [mode, owner] => {
-            let mode = u16::from_str_radix(mode.strip_prefix("mode ")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
+            let mode =
+                u16::from_str_radix(mode.strip_prefix("mode ")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
             let (uid, gid) = owner.strip_prefix("owner ")?.split_once(':')?;
             let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
             Some((Some(Mode { mode, uid, gid }), is_preloaded))
@@ -49,7 +50,9 @@ mod tests {
             assert_eq!(read(&comment(mode, is_preloaded).unwrap()), Some((mode, is_preloaded)));
         }
         assert_eq!(comment(None, false), None);
-        for other in ["", "mode 0644", "mode 99, owner 0:0", "mode 77777, owner 0:0", "mode 0644, owner 0", "x, y"] {
+        for other in
+            ["", "mode 0644", "mode 99, owner 0:0", "mode 77777, owner 0:0", "mode 0644, owner 0", "x, y"]
+        {
             assert_eq!(read(other), None, "{other}");
         }
     }

@@ -19,7 +19,11 @@ pub(super) fn deb(package: &Package, system: Option<(&str, &str)>, url: Option<&
     if let Some((id, _)) = system {
         purl += &format!("{}/", utf8_percent_encode(&id.to_lowercase(), RESERVED));
     }
-    purl += &format!("{}@{}", utf8_percent_encode(&name.to_lowercase(), RESERVED), utf8_percent_encode(version, IN_VERSION));
+    purl += &format!(
+        "{}@{}",
+        utf8_percent_encode(&name.to_lowercase(), RESERVED),
+        utf8_percent_encode(version, IN_VERSION)
+    );
     purl += &format!("?arch={}", utf8_percent_encode(architecture, IN_VALUE));
     if let Some((id, release)) = system {
         purl += &format!("&distro={}", utf8_percent_encode(&format!("{id}-{release}"), IN_VALUE));
@@ -63,7 +67,10 @@ mod tests {
             deb(&package, Some(("ubuntu", "24.04")), None),
             "pkg:deb/ubuntu/libstdc%2B%2B6@1:13.2.0-4ubuntu3%2Bx~1?arch=arm64&distro=ubuntu-24.04"
         );
-        assert!(deb(&package, None, Some("http://m/a?b&c")).ends_with("arch=arm64&download_url=http://m/a%3Fb%26c"));
+        assert!(
+            deb(&package, None, Some("http://m/a?b&c"))
+                .ends_with("arch=arm64&download_url=http://m/a%3Fb%26c")
+        );
         let digest = Digest::of(b"");
         let image = ContainerImage { repository: "ghcr.io/x/Y".to_owned(), tag: Some("v1"), digest };
         assert_eq!(

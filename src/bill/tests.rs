@@ -99,7 +99,11 @@ fn other_documents_and_wrong_items_are_refused_in_words() {
     for (from, to, said) in [
         ("{", "", "it is not an SPDX document in JSON"),
         ("SPDX-2.3", "SPDX-2.2", "it is written in \"SPDX-2.2\""),
-        ("\"SPDXRef-Card\",\n      \"name\"", "\"SPDXRef-Card2\",\n      \"name\"", "it is no bill of a card"),
+        (
+            "\"SPDXRef-Card\",\n      \"name\"",
+            "\"SPDXRef-Card2\",\n      \"name\"",
+            "it is no bill of a card",
+        ),
         ("./etc/hostname", "./etc/../hostname", "'.' or '..'"),
         ("./etc/hostname", "/etc/hostname", "begins with ./"),
         ("./etc/hostname", "./etc/pibake/kubeadm.yaml", "it is listed twice"),

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::document::{
-    BASE, CARD, Checksum, CreationInfo, DOCUMENT, Document, ExternalRef, File, INSTALLED, NO_ASSERTION, PIBAKE,
-    Package, Relationship, VERSION, VerificationCode, WRITTEN,
+    BASE, CARD, Checksum, CreationInfo, DOCUMENT, Document, ExternalRef, File, INSTALLED, NO_ASSERTION,
+    PIBAKE, Package, Relationship, VERSION, VerificationCode, WRITTEN,
 };
 use super::{Added, BaseImage, Bill, ContainerImage, Error, mode, purl};
 use crate::catalog::Digest;
@@ -29,7 +29,8 @@ impl Bill<'_> {
     /// [`Error::Time`]
     pub fn text(&self) -> Result<Vec<u8>, Error> {
         let created = OffsetDateTime::from_unix_timestamp(self.created);
-        let created = created.ok().and_then(|time| time.format(&Rfc3339).ok()).ok_or(Error::Time(self.created))?;
+        let created =
+            created.ok().and_then(|time| time.format(&Rfc3339).ok()).ok_or(Error::Time(self.created))?;
         let mut document = Document {
             spdx_version: VERSION.to_owned(),
             data_license: "CC0-1.0".to_owned(),
@@ -63,8 +64,7 @@ impl Bill<'_> {
         relate(CARD, "DESCENDANT_OF", BASE);
         relate(CARD, "CONTAINS", WRITTEN);
         relate(PIBAKE, "BUILD_TOOL_OF", CARD);
-        let mut packages =
-            vec![card(self.node), base(&self.base), self.written(), pibake(self.pibake)];
+        let mut packages = vec![card(self.node), base(&self.base), self.written(), pibake(self.pibake)];
         let mut seen = BTreeSet::new();
         for package in self.base.installed {
             let id = format!("{INSTALLED}{}", id_of(package));
@@ -92,7 +92,10 @@ impl Bill<'_> {
                 id,
                 file_name: file_name(&file.path),
                 checksums: vec![
-                    Checksum { algorithm: "SHA1".to_owned(), checksum_value: hex::encode(file.checksums.sha1) },
+                    Checksum {
+                        algorithm: "SHA1".to_owned(),
+                        checksum_value: hex::encode(file.checksums.sha1),
+                    },
                     sha256(&file.checksums.sha256),
                 ],
                 comment: mode::comment(file.access, file.is_preloaded),
@@ -112,7 +115,9 @@ impl Bill<'_> {
                 package_verification_code_value: value,
                 package_verification_code_excluded_files: self.secrets.iter().map(file_name).collect(),
             }),
-            comment: Some("The files that pibake wrote, in the place of the base image's or besides them.".to_owned()),
+            comment: Some(
+                "The files that pibake wrote, in the place of the base image's or besides them.".to_owned(),
+            ),
             ..package(WRITTEN.to_owned(), format!("pibake-{}", self.node))
         }
     }
@@ -195,7 +200,8 @@ fn sha256(digest: &Digest) -> Checksum {
 /// below a domain, so that of a mirror at an IP address is not asserted here; package URLs and comments have it.
 fn location(url: Option<&str>) -> String {
     let is_taken = |url: &&str| {
-        let host = url.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next()).unwrap_or_default();
+        let host =
+            url.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next()).unwrap_or_default();
         let is_part = |part: &str| {
             let ends = [part.bytes().next(), part.bytes().last()];
             let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -204,7 +210,8 @@ fn location(url: Option<&str>) -> String {
                 && !part.contains("--")
         };
         let domain = host.rsplit_once('.').map(|(_, domain)| domain);
-        let is_domain = |domain: &str| (2..=5).contains(&domain.len()) && domain.bytes().all(|b| b.is_ascii_lowercase());
+        let is_domain =
+            |domain: &str| (2..=5).contains(&domain.len()) && domain.bytes().all(|b| b.is_ascii_lowercase());
         domain.is_some_and(is_domain) && host.split('.').all(is_part)
     };
     url.filter(is_taken).unwrap_or(NO_ASSERTION).to_owned()
@@ -238,7 +245,14 @@ mod tests {
         for url in ["https://cdimage.ubuntu.com/a", "http://mirror.lan:8080/a+b", "http://a-1.b.org"] {
             assert_eq!(location(Some(url)), url);
         }
-        for url in ["http://127.0.0.1:80/a", "http://[::1]/", "http://localhost/a", "http://a.invalid/", "file:/a", ""] {
+        for url in [
+            "http://127.0.0.1:80/a",
+            "http://[::1]/",
+            "http://localhost/a",
+            "http://a.invalid/",
+            "file:/a",
+            "",
+        ] {
             assert_eq!(location(Some(url)), NO_ASSERTION, "{url}");
         }
         assert_eq!(location(None), NO_ASSERTION);

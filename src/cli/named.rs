@@ -6,8 +6,8 @@ use super::session::Session;
 use crate::error::Failure;
 use crate::io::nearest;
 use crate::project::Place;
-use crate::workflow::{NodeSelector, is_bill};
 use crate::workflow::image::{self, Looked};
+use crate::workflow::{NodeSelector, is_bill};
 
 /// Opens an image, or a card, for looking into it.
 pub(super) fn look(path: &Path, session: &Session) -> Result<Looked, Failure> {
@@ -85,7 +85,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let images = dir.path().join("images");
         std::fs::create_dir(&images).unwrap();
-        for name in ["node-1.card.spdx.json", "node-1.spdx.json", "node-1.img", "node-2.img.zst", "attic.qcow2", ".pibake-images.toml"] {
+        for name in [
+            "node-1.card.spdx.json",
+            "node-1.spdx.json",
+            "node-1.img",
+            "node-2.img.zst",
+            "attic.qcow2",
+            ".pibake-images.toml",
+        ] {
             std::fs::write(images.join(name), "").unwrap();
         }
         let said =

@@ -213,7 +213,10 @@ impl Report {
             return Ok(());
         }
         let (are, s) = if count == 1 { ("is", "") } else { ("are", "s") };
-        let mut text = format!("{} is not as it was baked: {count} difference{s} {are} named above", arguments.image.display());
+        let mut text = format!(
+            "{} is not as it was baked: {count} difference{s} {are} named above",
+            arguments.image.display()
+        );
         let own = env!("CARGO_PKG_VERSION");
         if let Some(other) = self.made_by.as_ref().filter(|by| self.recipe && by.as_str() != own) {
             text += &format!("; it was made by pibake {other}, and this is {own}, which may bake otherwise");
@@ -245,7 +248,8 @@ impl Report {
                 (false, None) => String::new(),
             };
             let life = if *is_used { ", apart from what the node did with it" } else { "" };
-            let line = format!("{} is {node}, as it was baked{life}: {compared} files, by {by}", image.display());
+            let line =
+                format!("{} is {node}, as it was baked{life}: {compared} files, by {by}", image.display());
             let _ = writeln!(text, "{}", visible_line(&line));
         }
         text

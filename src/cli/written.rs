@@ -1,7 +1,7 @@
 //! Images of nodes: where they go, how they are written, and what is said of them.
 
-use std::num::NonZeroUsize;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 

@@ -322,8 +322,7 @@ impl Run<'_> {
                 image.keep().map_err(fault)?
             }
         };
-        (self.kept)(node)
-            .map_err(|failure| Error::Beside { path: path.clone(), source: failure.into() })?;
+        (self.kept)(node).map_err(|failure| Error::Beside { path: path.clone(), source: failure.into() })?;
         step.finish();
         let found = file.metadata().map_err(fault)?;
         // st_blocks counts units of 512 bytes, whatever the file system's block is (stat(2)).

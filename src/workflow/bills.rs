@@ -76,7 +76,8 @@ impl Prepared {
         let base = preload::open(path)?;
         let listing = |source| Error::Listing { image: path.to_owned(), source };
         let installed = installed(&base).map_err(listing)?;
-        let release = system::OS_RELEASE.iter().find_map(|name| base.text(name, OS_RELEASE_MAX).ok().flatten());
+        let release =
+            system::OS_RELEASE.iter().find_map(|name| base.text(name, OS_RELEASE_MAX).ok().flatten());
         let value = |name: &str| {
             let text = assignment(release.as_deref()?, name)?;
             Some(text.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())

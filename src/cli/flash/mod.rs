@@ -55,9 +55,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         Job::Image(_) => None,
     };
     let (mut outcomes, made) = match job {
-        Job::Image(image) => {
-            (flash.finish(image.path(), &|_| Ok(image.content()), session.progress()), None)
-        }
+        Job::Image(image) => (flash.finish(image.path(), &|_| Ok(image.content()), session.progress()), None),
         Job::Nodes(chosen) => {
             let made = CardBills::of(&chosen);
             (nodes(flash, *chosen, arguments, &made, session)?, Some(made))

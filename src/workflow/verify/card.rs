@@ -30,7 +30,8 @@ impl<'a> Card<'a> {
             .filter(|(_, found)| found.len > 0)
             .filter_map(|(name, _)| String::from_utf8(name).ok())
             .collect();
-        let status = ImagePath::new(FIRST_BOOT_STATUS).ok().and_then(|path| image.metadata(&path).ok().flatten());
+        let status =
+            ImagePath::new(FIRST_BOOT_STATUS).ok().and_then(|path| image.metadata(&path).ok().flatten());
         let is_used = !markers.is_empty() || status.is_some();
         Self { image, markers, is_used }
     }
@@ -42,7 +43,8 @@ impl<'a> Card<'a> {
 
     /// Whether this stage was begun, so that its work may be done in part.
     pub(super) fn began(&self, stage: &str) -> bool {
-        ["started", "done"].iter().any(|state| self.markers.contains(&format!("{stage}.{state}"))) || self.is_complete()
+        ["started", "done"].iter().any(|state| self.markers.contains(&format!("{stage}.{state}")))
+            || self.is_complete()
     }
 
     /// Whether the first boot is over.

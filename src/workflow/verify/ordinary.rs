@@ -26,7 +26,8 @@ pub(super) fn why(card: &Card<'_>, finding: &Finding, promised: &Promised) -> Op
     match finding.volume {
         Volume::Boot => {
             let is_id = path == META_DATA && has_only_another_id(card, finding, promised);
-            return is_id.then_some("its id is made of all that was baked, and of that something was made again");
+            return is_id
+                .then_some("its id is made of all that was baked, and of that something was made again");
         }
         Volume::Root => {}
     }
@@ -70,7 +71,9 @@ fn wanted<'p>(finding: &Finding, promised: &'p Promised) -> Option<&'p [u8]> {
 /// Whether a file differs in the values of these keys alone, and in nothing else but its content.
 fn differs_only_in(card: &Card<'_>, finding: &Finding, promised: &Promised, keys: &[&str]) -> bool {
     let is_content = |text: &String| text.starts_with("its content differs");
-    let (Some(wanted), Some(found)) = (wanted(finding, promised), card.content(finding)) else { return false };
+    let (Some(wanted), Some(found)) = (wanted(finding, promised), card.content(finding)) else {
+        return false;
+    };
     finding.differences.iter().all(is_content) && masked(wanted, keys) == masked(&found, keys)
 }
 

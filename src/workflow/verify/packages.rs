@@ -60,7 +60,8 @@ mod tests {
         };
         let wanted = [package("a", "1"), package("b", "1"), package("c", "1")];
         let found = [package("a", "1"), package("b", "2"), package("d", "1")];
-        let said: Vec<_> = differences(&wanted, &found).into_iter().map(|(name, what)| format!("{name}: {what}")).collect();
+        let said: Vec<_> =
+            differences(&wanted, &found).into_iter().map(|(name, what)| format!("{name}: {what}")).collect();
         assert_eq!(
             said,
             [

@@ -28,7 +28,8 @@ pub fn verify(image: &Opened, promised: &Promised, control: &Control) -> Result<
         (Ok(boot), Ok(root)) => (boot, root),
         (boot, root) => {
             let faults = [("the boot partition", boot.err()), ("the root file system", root.err())];
-            let faults = faults.into_iter().filter_map(|(what, error)| Some(Difference::unreadable(what, &error?)));
+            let faults =
+                faults.into_iter().filter_map(|(what, error)| Some(Difference::unreadable(what, &error?)));
             verified.differences.extend(faults);
             return Ok(verified);
         }
@@ -37,7 +38,8 @@ pub fn verify(image: &Opened, promised: &Promised, control: &Control) -> Result<
     verified.is_used = card.is_used();
     let bill = promised.bill.as_ref();
     let known = bill.map(known).unwrap_or_default();
-    let preloaded: Vec<_> = known.iter().filter(|(_, preloaded)| *preloaded).map(|(known, _)| known).collect();
+    let preloaded: Vec<_> =
+        known.iter().filter(|(_, preloaded)| *preloaded).map(|(known, _)| known).collect();
     let total: u64 = preloaded.iter().filter_map(|known| card.len(known)).sum();
     let step = control.progress().begin("reading the card", Some(total));
     let mut seen = |bytes: u64| -> io::Result<()> {
@@ -84,8 +86,14 @@ pub fn verify(image: &Opened, promised: &Promised, control: &Control) -> Result<
 
 /// What a bill knows, as it is compared, and whether it was preloaded.
 fn known(bill: &Listed) -> Vec<(Known, bool)> {
-    let place = |path: &ImagePath| match path.as_str().strip_prefix(BOOT_MOUNT).filter(|rest| rest.starts_with('/')) {
-        Some(rest) => ImagePath::new(rest).map_or_else(|_| (Volume::Root, path.clone()), |path| (Volume::Boot, path)),
+    let place = |path: &ImagePath| match path
+        .as_str()
+        .strip_prefix(BOOT_MOUNT)
+        .filter(|rest| rest.starts_with('/'))
+    {
+        Some(rest) => {
+            ImagePath::new(rest).map_or_else(|_| (Volume::Root, path.clone()), |path| (Volume::Boot, path))
+        }
         None => (Volume::Root, path.clone()),
     };
     let one = |path: &ImagePath, sha256: Option<Digest>, access: Option<Access>| {

@@ -41,7 +41,8 @@ fn a_bill_lists_the_base_and_what_was_written_and_is_valid() {
         let listed = |name: &str| files.iter().find(|file| file["fileName"] == name);
         for name in ["/etc/hostname", "/boot/firmware/cmdline.txt", "/boot/firmware/user-data"] {
             let image = format!("images/{node}.img");
-            let content = pibake(dir.path(), &["inspect", &image, name]).success().get_output().stdout.clone();
+            let content =
+                pibake(dir.path(), &["inspect", &image, name]).success().get_output().stdout.clone();
             let file = listed(&format!(".{name}")).unwrap_or_else(|| panic!("{name} is not listed"));
             assert_eq!(file["checksums"][1]["checksumValue"], fetching::sha256(&content), "{name}");
             assert_eq!(file["checksums"][0]["algorithm"], "SHA1");
@@ -65,10 +66,14 @@ fn the_same_card_has_the_same_bill() {
     let dir = tempfile::tempdir().unwrap();
     let bill = |folder: &str| fs::read(dir.path().join(folder).join("node-1.spdx.json")).unwrap();
     pibake(dir.path(), &["build", "--base", "sample", "--nodes", "2"]).success();
-    pibake(dir.path(), &["build", "--base", "sample", "--nodes", "2", "--node", "1", "-o", "a", "--format", "zst"])
-        .success();
+    pibake(
+        dir.path(),
+        &["build", "--base", "sample", "--nodes", "2", "--node", "1", "-o", "a", "--format", "zst"],
+    )
+    .success();
     assert_eq!(bill("images"), bill("a"));
-    let names: BTreeSet<_> = fs::read_dir(dir.path().join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: BTreeSet<_> =
+        fs::read_dir(dir.path().join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains(".tmp")), "{names:?}");
 }
 

@@ -28,7 +28,10 @@ impl Desk {
     fn pibake(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
         let mut command = Command::cargo_bin("pibake").unwrap();
         let cache = self.path("cache");
-        command.current_dir(self.0.path()).env("XDG_CACHE_HOME", cache).env("SOURCE_DATE_EPOCH", "1700000000");
+        command
+            .current_dir(self.0.path())
+            .env("XDG_CACHE_HOME", cache)
+            .env("SOURCE_DATE_EPOCH", "1700000000");
         command.args(arguments).assert()
     }
 
@@ -69,14 +72,19 @@ fn lines(found: &assert_cmd::assert::Assert, kind: &str) -> Vec<String> {
 fn what_was_built_is_as_it_was_baked_in_every_format() {
     let desk = Desk::new();
     desk.verify("images/node-1.img").success().stdout(contains("is node-1, as it was baked"));
-    desk.verify("images/node-2.img").success().stdout(contains("by the description and images/node-2.spdx.json"));
+    desk.verify("images/node-2.img")
+        .success()
+        .stdout(contains("by the description and images/node-2.spdx.json"));
     for (format, file) in [("qcow2", "node-2.qcow2"), ("zst", "node-2.img.zst")] {
         desk.pibake(&["build", "--node", "2", "-o", "other", "--format", format]).success();
         desk.verify(&format!("other/{file}")).success();
     }
     let json = desk.pibake(&["verify", "images/node-1.img", "--json"]).success();
     let json: Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
-    assert_eq!((&json["node"], &json["used"], &json["recipe"]), (&"node-1".into(), &false.into(), &true.into()));
+    assert_eq!(
+        (&json["node"], &json["used"], &json["recipe"]),
+        (&"node-1".into(), &false.into(), &true.into())
+    );
     assert_eq!((&json["differences"], &json["ordinary"]), (&Value::Array(vec![]), &Value::Array(vec![])));
     assert!(json["compared"].as_u64().unwrap() > 60, "{json}");
     // without a bill by the recipe, and without a description by the bill
@@ -140,7 +148,9 @@ fn cards_of_others_and_images_that_were_cut_are_told() {
     fs::File::options().write(true).open(&cut).unwrap().set_len(300 << 20).unwrap();
     desk.verify("cut.img").code(3).stdout(contains("reaches outside the disk"));
     fs::write(desk.path("bill.json"), "{\"spdxVersion\": \"SPDX-2.3\"}").unwrap();
-    desk.pibake(&["verify", "images/node-1.img", "--bill", "bill.json"]).code(1).stderr(contains("no bill of a card"));
+    desk.pibake(&["verify", "images/node-1.img", "--bill", "bill.json"])
+        .code(1)
+        .stderr(contains("no bill of a card"));
     desk.verify("images/node-3.img").code(2).stderr(contains("does not exist"));
     let nobody = desk.changed(1, "nobody", "rm /etc/pibake/node.env\n");
     desk.verify(&nobody).code(3).stdout(contains("name the node with --node"));

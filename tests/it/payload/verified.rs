@@ -40,7 +40,9 @@ fn what_was_preloaded_is_in_the_bill_and_read_back_in_full() {
     let root = partitions(&FileDevice::open(&image).unwrap()).unwrap().1[1].clone();
     let ext4 = desk.path("ext4");
     images::extract(&image, (root.offset, root.len), &ext4);
-    let block = run(tool("debugfs", "e2fsprogs").args(["-R", "bmap /var/lib/pibake/payload/images.tar 9"]).arg(&ext4));
+    let block = run(tool("debugfs", "e2fsprogs")
+        .args(["-R", "bmap /var/lib/pibake/payload/images.tar 9"])
+        .arg(&ext4));
     let stats = run(tool("dumpe2fs", "e2fsprogs").arg("-h").arg(&ext4));
     let size = stats.lines().find_map(|line| line.strip_prefix("Block size:")).unwrap().trim();
     let at = block.trim().parse::<u64>().unwrap() * size.parse::<u64>().unwrap() + root.offset + 100;
@@ -66,7 +68,7 @@ fn what_was_preloaded_is_in_the_bill_and_read_back_in_full() {
     fs::write(&script, requests).unwrap();
     run(tool("debugfs", "e2fsprogs").args(["-w", "-f"]).args([&script, &ext4]));
     images::splice(&ext4, &image, root.offset);
-    desk.pibake(&["verify", "images/node-1.img"])
-        .success()
-        .stdout(contains("by the node  /var/lib/pibake/payload/images.tar: it is not there (used up and removed)"));
+    desk.pibake(&["verify", "images/node-1.img"]).success().stdout(contains(
+        "by the node  /var/lib/pibake/payload/images.tar: it is not there (used up and removed)",
+    ));
 }

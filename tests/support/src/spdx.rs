@@ -15,8 +15,10 @@ fn program() -> PathBuf {
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     let folders = cache.map(|cache| cache.join("pibake-test")).and_then(|dir| std::fs::read_dir(dir).ok());
     let folders = folders.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    let is_ours = |dir: &PathBuf| dir.file_name().is_some_and(|n| n.to_string_lossy().starts_with("spdx-tools-"));
-    let found = folders.filter(is_ours).map(|dir| dir.join("bin/pyspdxtools")).find(|program| program.is_file());
+    let is_ours =
+        |dir: &PathBuf| dir.file_name().is_some_and(|n| n.to_string_lossy().starts_with("spdx-tools-"));
+    let found =
+        folders.filter(is_ours).map(|dir| dir.join("bin/pyspdxtools")).find(|program| program.is_file());
     found.unwrap_or_else(|| {
         panic!("this test needs pyspdxtools of the Python package spdx-tools: run tests/install-spdx (`make test` does)")
     })
