@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let cluster = &reached.project.cluster;
     let node = match &arguments.from {
         Some(selector) => selector.find(cluster)?,
-        None => cluster.control_plane().ok_or_else(|| Failure::usage("the cluster has no control plane"))?,
+        None => reached.first()?,
     };
     let script = if node.is_control_plane() { SCRIPT } else { SEALED_SCRIPT };
     let mut ssh = reached.ssh(node, &["-T", "-o", "ConnectTimeout=10"]);

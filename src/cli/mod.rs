@@ -34,6 +34,7 @@ mod ssh;
 mod status;
 mod token;
 mod update;
+mod upgrade;
 mod vendor;
 mod verify;
 mod written;
@@ -99,6 +100,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Take a worker out of the cluster: drain, reset, delete, revoke
     Remove(remove::Arguments),
+    /// Bring the nodes to another Kubernetes or containerd, or to newer packages, one after the other
+    Upgrade(upgrade::Arguments),
     /// Make an image of the control plane that goes on with a copy of etcd
     Restore(restore::Arguments),
     /// Print a completion script for a shell
@@ -140,6 +143,7 @@ impl Command {
             Self::Status(arguments) => status::run(arguments, session),
             Self::Backup(arguments) => backup::run(arguments, session),
             Self::Remove(arguments) => remove::run(arguments, session),
+            Self::Upgrade(arguments) => upgrade::run(arguments, session),
             Self::Restore(arguments) => restore::run(arguments, session),
             Self::Completions(arguments) => completions::run(arguments, Cli::command(), session),
         }

@@ -1,23 +1,29 @@
 //! Reaching nodes by SSH, as `.pibake/ssh_config` says: by the `ssh` of this machine, so that the user's agent, keys
 //! and habits count.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
 use std::str::FromStr;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::description::ClusterFlags;
 use super::session::Session;
 use crate::cluster::Node;
-use crate::error::{Doing, Failure};
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::identity::Identity;
-use crate::io::shell_word;
+use crate::io::{CancelToken, shell_word};
 use crate::project::Project;
 
 /// No node has as much to say, in bytes.
 const MOST: u64 = 4 << 20;
+/// What every command on a node is run with.
+const COMMON: [&str; 5] = ["-T", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"];
+/// How often whoever waits for a node looks whether that is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// By what way the control plane is reached where that is not its address in the cluster's network.
 #[derive(Debug, Args)]
@@ -116,6 +122,11 @@ impl Reached {
         Ok(Self { project, identity, via: route.via.clone(), direct: false })
     }
 
+    /// The node that the control plane is on.
+    pub(super) fn first(&self) -> Result<&Node, Failure> {
+        self.project.cluster.control_plane().ok_or_else(|| Failure::usage("the cluster has no control plane"))
+    }
+
     /// `ssh` to that node, with these words after `ssh`, before the node's name.
     pub(super) fn ssh(&self, node: &Node, options: &[&str]) -> Command {
         let config = self.project.store().ssh_config();
@@ -148,20 +159,59 @@ impl Reached {
             Ok(out) => out,
             Err(failure) => return Answer::Unreachable(failure.to_string()),
         };
-        if out.status.success() {
-            return Answer::Said(String::from_utf8_lossy(&out.stdout).into_owned());
+        Answer::of(out.status.code(), &out.stdout, &out.stderr)
+    }
+
+    /// Runs a command on that node, gives it `input`, and hands on what it prints line by line, as it comes. Ends early
+    /// when it is not wanted any more; the answer says nothing then.
+    pub(super) fn follow(
+        &self,
+        node: &Node,
+        options: &[&str],
+        script: &str,
+        input: &[u8],
+        cancel: &CancelToken,
+        mut line: impl FnMut(&str),
+    ) -> Result<Answer, Failure> {
+        let mut ssh = self.ssh(node, &[&COMMON[..], options].concat());
+        ssh.arg("--").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = ssh.spawn().doing(running)?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let input = input.to_owned();
+        let given = thread::spawn(move || {
+            // Whoever does not read it says why.
+            stdin.map(|mut stdin| stdin.write_all(&input).and_then(|()| stdin.flush()))
+        });
+        let errors = thread::spawn(move || all_of(stderr, MOST));
+        let (lines, read) = mpsc::channel();
+        thread::spawn(move || {
+            let Some(stdout) = stdout else { return };
+            for line in BufReader::new(stdout.take(MOST)).split(b'\n').map_while(Result::ok) {
+                if lines.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        loop {
+            match read.recv_timeout(LOOK) {
+                Ok(text) => line(&text),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
+                    // One that has ended meanwhile is none to be ended.
+                    let _ = child.kill();
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
-        let said = String::from_utf8_lossy(&out.stderr);
-        let last = said.trim().lines().last().unwrap_or("it failed and said nothing").to_owned();
-        // ssh(1), EXIT STATUS: 255 is its own.
-        if out.status.code() == Some(255) { Answer::Unreachable(last) } else { Answer::Failed(last) }
+        let status = child.wait().doing(running)?;
+        let _ = given.join();
+        Ok(Answer::of(status.code(), b"", &errors.join().unwrap_or_default()))
     }
 
     /// What a command on that node prints, up to [`MOST`] bytes of each kind, with more options of ssh's.
     pub(super) fn output(&self, node: &Node, options: &[&str], script: &str) -> Result<Output, Failure> {
-        let running = || "running ssh, which is in the package openssh-client".to_owned();
-        let common = ["-T", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"];
-        let mut ssh = self.ssh(node, &[&common[..], options].concat());
+        let mut ssh = self.ssh(node, &[&COMMON[..], options].concat());
         ssh.arg("--").arg(script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ssh.spawn().doing(running)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -180,6 +230,37 @@ pub(super) enum Answer {
     Failed(String),
     /// The node was not reached, for this reason.
     Unreachable(String),
+}
+
+impl Answer {
+    fn of(code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Self {
+        if code == Some(0) {
+            return Self::Said(String::from_utf8_lossy(stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(stderr);
+        let last = said.trim().lines().last().unwrap_or("it failed and said nothing").to_owned();
+        // ssh(1), EXIT STATUS: 255 is its own. One that was ended by a signal reaches nobody, either.
+        if matches!(code, Some(255) | None) { Self::Unreachable(last) } else { Self::Failed(last) }
+    }
+}
+
+/// Why a node is not talked to, where ssh says that its host key is not the one that pibake made.
+pub(super) fn other_key(node: &Node, why: &str) -> Option<Failure> {
+    why.contains("Host key verification failed").then(|| {
+        Failure::new(
+            ErrorClass::Verification,
+            format!(
+                "{name} at {address} has another host key than pibake made for it: another machine answers there, or its \
+                 card was written elsewhere, or its key was made again by hand. Nothing is told to it",
+                name = node.name,
+                address = node.address
+            ),
+        )
+    })
+}
+
+fn running() -> String {
+    "running ssh, which is in the package openssh-client".to_owned()
 }
 
 /// What a program prints, up to so many bytes. What cannot be read is missing: whoever asks sees whether it is whole.

@@ -39,8 +39,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let reached = arguments.way.open(&arguments.cluster, session)?;
     let cluster = &reached.project.cluster;
     let node = arguments.node.find(cluster)?;
-    let none = || Failure::usage("the cluster has no control plane");
-    let first = cluster.control_plane().ok_or_else(none)?;
+    let first = reached.first()?;
     if node.is_control_plane() {
         return Err(Failure::usage(format!(
             "{} is the control plane, without which there is no cluster: docs/life.md tells how to take one down",

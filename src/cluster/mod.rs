@@ -10,6 +10,7 @@ mod coredns;
 mod country;
 mod day;
 pub mod defaults;
+mod edit;
 mod excerpt;
 mod fingerprint;
 mod image;
@@ -50,6 +51,7 @@ use crate::catalog::{Digest, Spec};
 
 pub use access::{Access, Password, Ttl};
 pub use containerd::{ContainerdSource, ContainerdVersion};
+pub use edit::{EditError, with_value};
 pub use fingerprint::Fingerprint;
 pub use image::{Image, ImageSize, InvalidSize};
 pub use images::KubeadmImages;

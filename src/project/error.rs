@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{self, KubernetesVersion};
+use crate::cluster::{self, EditError, KubernetesVersion};
 use crate::error::{Classified, ErrorClass};
 use crate::identity::snapshot::STORE_COPY;
 use crate::identity::{self, Fixed, SnapshotError};
-use crate::io::shell_word;
+use crate::io::{LockError, shell_word};
 use crate::recipe::{self, ExtrasError};
 
 /// Why a project cannot be opened.
@@ -96,6 +96,29 @@ pub enum Error {
     /// The copy of etcd cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The description cannot be written.
+    #[error("writing {}", file.display())]
+    Rewriting {
+        /// The description.
+        file: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// The description cannot be changed in place.
+    #[error("changing {}: set {key} = \"{value}\" below [kubernetes] yourself", file.display())]
+    Editing {
+        /// The description.
+        file: PathBuf,
+        /// The key.
+        key: String,
+        /// What it must be.
+        value: String,
+        /// Why not.
+        source: EditError,
+    },
+    /// The lock of upgrades cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The description is not one that can be built.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
@@ -136,6 +159,9 @@ impl Classified for Error {
             Self::Here(source) => ErrorClass::of_io(source),
             Self::Fixed { .. } | Self::Skew { .. } | Self::OtherVersion { .. } => ErrorClass::Configuration,
             Self::NothingToRestore { .. } => ErrorClass::Usage,
+            Self::Rewriting { source, .. } => ErrorClass::of_named(source),
+            Self::Editing { source, .. } => source.class(),
+            Self::Lock(error) => error.class(),
             Self::Snapshot(error) => error.class(),
             Self::Cluster(error) => error.class(),
             Self::Identity(error) => error.class(),

@@ -2,6 +2,7 @@
 
 mod error;
 mod search;
+mod upgrade;
 mod warning;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::recipe::{self, Extras, Recipe};
 
 pub use error::Error;
 pub use search::{FILE, Place, STATE};
+pub use upgrade::{MovedOn, Rewritten, Versions};
 pub use warning::{Holds, Warning};
 
 /// What is to change on each node's card, by the node's name.
@@ -219,8 +221,8 @@ impl Project {
             if asked.minor > server.minor {
                 return Err(skew(
                     "newer",
-                    "a kubelet must never be newer than the API server. Leave the version out; or upgrade the running \
-                     cluster with kubeadm upgrade first, and write its version there",
+                    "a kubelet must never be newer than the API server. Leave the version out, or upgrade the running \
+                     cluster: pibake upgrade --kubernetes VERSION",
                 ));
             }
             if asked.minor < oldest {

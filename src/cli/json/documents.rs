@@ -496,6 +496,34 @@ pub(crate) struct Removed {
     pub advice: Vec<String>,
 }
 
+/// `pibake upgrade`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Upgraded {
+    pub what: String,
+    pub target: Option<String>,
+    pub planned: bool,
+    pub nodes: Vec<UpgradedNode>,
+    pub advice: Vec<String>,
+}
+
+/// What is to be done with a node, and how far that is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct UpgradedNode {
+    pub node: String,
+    pub state: String,
+    pub from: String,
+    pub to: Option<String>,
+    pub steps: Vec<UpgradeStep>,
+}
+
+/// One thing that is done with a node.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct UpgradeStep {
+    pub step: String,
+    pub what: String,
+    pub done: bool,
+}
+
 /// `pibake completions`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Completions {

@@ -229,6 +229,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Status>("`status`");
     check::<BackedUp>("`backup`");
     check::<Removed>("`remove`");
+    check::<Upgraded>("`upgrade`");
     check::<Completions>("`completions`");
     check_progress();
     // no section is left over
