@@ -25,7 +25,7 @@ fn needs(words: &[String]) -> Option<&'static str> {
             Some("the network")
         }
         "boot" => Some("an image that boots"),
-        "ssh" | "status" | "backup" | "restore" | "remove" => Some("a cluster"),
+        "ssh" | "status" | "backup" | "restore" | "remove" | "upgrade" => Some("a cluster"),
         "token" if has("new") || has("revoke") => Some("a cluster"),
         "kubeconfig" if has("--renew") => Some("a cluster"),
         "init" | "plan" | "build" | "drives" | "inspect" | "verify" | "logs" | "token" | "kubeconfig"

@@ -7,3 +7,4 @@ mod kubeconfig;
 mod machine;
 mod restore;
 mod snapshots;
+pub mod upgrades;

@@ -1,0 +1,8 @@
+//! Upgrades: the nodes' programs against stand-ins, and `pibake upgrade` from node to node.
+
+mod cluster;
+mod containerd;
+mod cordon;
+mod kubernetes;
+pub mod node;
+mod system;
