@@ -22,6 +22,8 @@ use crate::project::Project;
 const MOST: u64 = 4 << 20;
 /// What every command on a node is run with.
 const COMMON: [&str; 5] = ["-T", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR"];
+/// What ssh says of a host key that is not the one that it knows.
+const OTHER_KEY: &str = "Host key verification failed";
 /// How often whoever waits for a node looks whether that is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -153,9 +155,9 @@ impl Reached {
         command
     }
 
-    /// Runs a command on that node.
-    pub(super) fn run(&self, node: &Node, script: &str) -> Answer {
-        let out = match self.output(node, &[], script) {
+    /// Runs a command on that node, with more options of ssh's.
+    pub(super) fn run(&self, node: &Node, options: &[&str], script: &str) -> Answer {
+        let out = match self.output(node, options, script) {
             Ok(out) => out,
             Err(failure) => return Answer::Unreachable(failure.to_string()),
         };
@@ -238,7 +240,9 @@ impl Answer {
             return Self::Said(String::from_utf8_lossy(stdout).into_owned());
         }
         let said = String::from_utf8_lossy(stderr);
-        let last = said.trim().lines().last().unwrap_or("it failed and said nothing").to_owned();
+        // What comes after it only tells that the connection ended.
+        let key = said.lines().find(|line| line.contains(OTHER_KEY));
+        let last = key.or(said.trim().lines().last()).unwrap_or("it failed and said nothing").to_owned();
         // ssh(1), EXIT STATUS: 255 is its own. One that was ended by a signal reaches nobody, either.
         if matches!(code, Some(255) | None) { Self::Unreachable(last) } else { Self::Failed(last) }
     }
@@ -246,12 +250,12 @@ impl Answer {
 
 /// Why a node is not talked to, where ssh says that its host key is not the one that pibake made.
 pub(super) fn other_key(node: &Node, why: &str) -> Option<Failure> {
-    why.contains("Host key verification failed").then(|| {
+    why.contains(OTHER_KEY).then(|| {
         Failure::new(
             ErrorClass::Verification,
             format!(
-                "{name} at {address} has another host key than pibake made for it: another machine answers there, or its \
-                 card was written elsewhere, or its key was made again by hand. Nothing is told to it",
+                "{name} at {address}, or what is on the way to it, has another host key than pibake made for it: another \
+                 machine answers there, or its card was written elsewhere. Nothing is told to it",
                 name = node.name,
                 address = node.address
             ),

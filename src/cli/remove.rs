@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             node.name
         )));
     }
-    let on_first = |script: &str| reached.run(first, &as_root(script));
+    let on_first = |script: &str| reached.run(first, &[], &as_root(script));
 
     session.progress().note(&format!("moving the pods of {} to other nodes", node.name));
     let drained = match on_first(&drain(node)) {
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     };
     // A kubelet that runs would register its node again.
     session.progress().note(&format!("resetting {}", node.name));
-    let reset = reached.run(node, &as_root(RESET));
+    let reset = reached.run(node, &[], &as_root(RESET));
     let token = reached.identity.tokens.of(node.number).filter(|_| !reached.identity.tokens.is_shared());
     if let Answer::Unreachable(why) | Answer::Failed(why) = on_first(&delete(node, token.map(id))) {
         return Err(Failure::new(ErrorClass::Failed, format!("{} cannot be deleted: {why}", node.name)));
@@ -125,7 +125,7 @@ fn drain(node: &Node) -> String {
     )
 }
 
-const RESET: &str = "systemctl disable --now pibake-copies.timer pibake-certificates.timer; \
+const RESET: &str = "systemctl disable --now pibake-copies.timer pibake-certificates.timer pibake-member.timer; \
                      kubeadm reset --force && systemctl disable --now kubelet";
 
 fn delete(node: &Node, token: Option<&str>) -> String {

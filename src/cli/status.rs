@@ -105,6 +105,13 @@ fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> No
         let conditions = member["status"]["conditions"].as_array();
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
         status.ready = ready.map(|condition| condition["status"] == "True");
+        // `cordon`, a program of node-1's, marks whom it cordons.
+        if !member["metadata"]["annotations"]["pibake-upgrade"].is_null() {
+            status.advice.push(
+                "an upgrade of it is under way, or was not finished: the same pibake upgrade goes on with it"
+                    .to_owned(),
+            );
+        }
         status.kubelet = member["status"]["nodeInfo"]["kubeletVersion"].as_str().map(str::to_owned);
     }
     match answer {

@@ -10,7 +10,7 @@ use crate::made::{Made, flags};
 
 /// The baked stages, as first boot runs them.
 pub const CONTROL_PLANE: &str = "/pibake/stage /pibake/stages/65-control-plane act";
-const JOIN: &str = "/pibake/stage /pibake/stages/65-join act";
+pub const JOIN: &str = "/pibake/stage /pibake/stages/65-join act";
 
 /// `kubeadm init --dry-run` says what it would do. Without the baked CA: of this kubeadm, what
 /// comes after the certificates looks for the CA where a dry run would have put a new one.

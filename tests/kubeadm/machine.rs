@@ -59,8 +59,21 @@ const PROGRAMS: [(&str, &str); 41] = [
 const STANDINS: [&str; 7] = ["api.py", "crictl", "ctr", "kubeadm", "kubelet", "systemctl", "timedatectl"];
 
 /// The pieces of first boot, and of what comes after, that call kubeadm.
-const PIECES: [&str; 7] =
-    ["stage", "certificates", "lib/base", "lib/clock", "lib/node-env", "lib/kubernetes", "lib/renewal"];
+const PIECES: [&str; 13] = [
+    "stage",
+    "certificates",
+    "lib/attempt",
+    "lib/base",
+    "lib/clock",
+    "lib/diagnose",
+    "lib/kubernetes",
+    "lib/node-env",
+    "lib/order",
+    "lib/packages",
+    "lib/renewal",
+    "lib/services",
+    "lib/upgrade",
+];
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubeadm")

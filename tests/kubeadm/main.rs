@@ -12,6 +12,7 @@ mod machine;
 mod made;
 mod renewal;
 mod restore;
+mod upgrade;
 
 use descriptions::{DESCRIPTIONS, Description};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -37,6 +38,9 @@ fn main() {
     trials.push(trial("kubeadm_s_new_certificates_are_taken_back", renewal::goes_back));
     trials.push(trial("kubeadm_makes_a_kubelet_that_was_off_another_certificate", renewal::kubelet));
     trials.push(trial("kubeadm_goes_on_with_a_copy_of_etcd", restore::goes_on));
+    trials.push(trial("kubeadm_pulls_the_images_of_an_upgrade", upgrade::images));
+    trials.push(trial("kubeadm_goes_through_all_of_an_upgrade_dry", upgrade::apply));
+    trials.push(trial("kubeadm_upgrades_a_worker", upgrade::worker));
     libtest_mimic::run(&args, trials).exit();
 }
 

@@ -26,6 +26,9 @@ mod opened;
 mod sink;
 mod ssh;
 mod sudo;
+mod upgrade;
+#[path = "../it/life/upgrades/node.rs"]
+mod upgraded;
 mod variants;
 #[path = "../it/writable.rs"]
 mod writable;
@@ -48,6 +51,7 @@ fn main() {
         sink::trials(),
         ssh::trials(),
         sudo::trials(),
+        upgrade::trials(),
         variants::trials(),
     ];
     let trials: Vec<Trial> =

@@ -52,12 +52,12 @@ done
 "$@"
 "#;
 
-struct Lab {
+pub struct Lab {
     dir: tempfile::TempDir,
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let lab = Self { dir: tempfile::tempdir().unwrap() };
         fs::write(lab.path("pibake.toml"), "nodes = 2\n").unwrap();
         run(Command::new(support::pibake())
@@ -90,25 +90,25 @@ impl Lab {
         lab
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn baked(&self, node: u16, path: &str) -> String {
+    pub fn baked(&self, node: u16, path: &str) -> String {
         run(Command::new(support::pibake())
             .arg("inspect")
             .arg(self.path(&format!("images/node-{node}.img")))
             .arg(path))
     }
 
-    fn put_key(&self, node: u16, key: &str) {
+    pub fn put_key(&self, node: u16, key: &str) {
         let file = self.path(&format!("host-{node}"));
         fs::write(&file, key).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Runs pibake while these nodes are on.
-    fn pibake(&self, on: &str, arguments: &[&str]) -> Output {
+    pub fn pibake(&self, on: &str, arguments: &[&str]) -> Output {
         self.run(on, &support::pibake(), arguments)
     }
 
@@ -135,12 +135,12 @@ impl Lab {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    fn log(&self, node: u16) -> String {
+    pub fn log(&self, node: u16) -> String {
         fs::read_to_string(self.path(&format!("log-{node}"))).unwrap_or_default()
     }
 }
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
+pub fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -409,7 +409,7 @@ fn remove() {
     assert!(code == Some(0) && text.starts_with("node-2 is no longer part of the cluster\n"), "{text}");
     assert!(text.contains("set nodes = 1"), "{text}");
     let reset = [
-        "2 systemctl disable --now pibake-copies.timer pibake-certificates.timer",
+        "2 systemctl disable --now pibake-copies.timer pibake-certificates.timer pibake-member.timer",
         "2 kubeadm reset --force",
         "2 systemctl disable --now kubelet",
     ];

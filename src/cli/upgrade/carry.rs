@@ -45,15 +45,20 @@ impl Carrier<'_> {
             match done {
                 Ok(report) => {
                     planned.state = State::Done;
-                    planned.steps.iter_mut().for_each(|step| step.done = true);
+                    planned.finish_until("description");
                     if is_first {
                         release = report.map(|report| report.kubelet.trim_start_matches('v').to_owned());
                         let moved = self.move_on(planned)?;
                         plan.advice.extend(self.told(moved));
                     }
+                    plan.nodes[place].steps.iter_mut().for_each(|step| step.done = true);
                 }
                 Err(failure) => {
-                    planned.state = State::Failed;
+                    // One that nobody has heard the end of may still be at work.
+                    planned.state = match failure.class() {
+                        ErrorClass::Cancelled | ErrorClass::Network => State::Working,
+                        _ => State::Failed,
+                    };
                     let name = planned.node.name.clone();
                     return Err(Failure::new(failure.class(), format!("{name}: {failure}")));
                 }
@@ -153,7 +158,7 @@ impl Carrier<'_> {
     }
 
     /// Cards to come are made with it.
-    fn move_on(&self, planned: &mut NodePlan) -> Result<Option<Rewritten>, Failure> {
+    fn move_on(&self, planned: &NodePlan) -> Result<Option<Rewritten>, Failure> {
         let (Some(platform), Some(software)) = (planned.platform, planned.software()) else {
             return Ok(None);
         };
@@ -162,9 +167,7 @@ impl Carrier<'_> {
             What::Containerd(version) => MovedOn::Containerd(version, software.containerd_from),
             What::System { .. } => return Ok(None),
         };
-        let moved = self.reached.project.move_on(&self.reached.identity, &platform, to)?;
-        planned.finish_until("description");
-        Ok(moved)
+        Ok(self.reached.project.move_on(&self.reached.identity, &platform, to)?)
     }
 
     /// What people should know of that.

@@ -22,7 +22,7 @@ use super::description::ClusterFlags;
 use super::remote::Way;
 use super::session::Session;
 use crate::cluster::{ContainerdVersion, KubernetesVersion};
-use crate::error::{ErrorClass, Failure};
+use crate::error::Failure;
 
 use carry::Carrier;
 use plan::Plan;
@@ -144,12 +144,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
 fn with_way_on(failure: Failure, plan: &Plan) -> Failure {
     let (done, left) = (plan.done(), plan.left());
     let done = if done.is_empty() { "none".to_owned() } else { done.join(", ") };
-    let class = match failure.class() {
-        class @ (ErrorClass::Cancelled | ErrorClass::Network | ErrorClass::Refused) => class,
-        _ => ErrorClass::Failed,
-    };
     Failure::new(
-        class,
+        failure.class(),
         format!("{failure}. Done: {done}; left: {}. To go on: {}", left.join(", "), plan.what.command()),
     )
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use super::What;
+use super::follow::OPTIONS;
 use crate::cli::remote::{Answer, Reached, other_key};
 use crate::cluster::{ContainerdSource, ContainerdVersion, KubernetesVersion, Node, Platform};
 use crate::error::{ErrorClass, Failure};
@@ -85,7 +86,7 @@ fn wrong(node: &Node, why: &str) -> Failure {
 
 /// What one of the node's programs says, which is whole.
 fn ask(reached: &Reached, node: &Node, program: &str) -> Result<String, Failure> {
-    match reached.run(node, &format!("sudo -n /usr/lib/pibake/{program}")) {
+    match reached.run(node, &OPTIONS, &format!("sudo -n /usr/lib/pibake/{program}")) {
         Answer::Said(text) if text.trim_end().ends_with("end") => Ok(text),
         Answer::Said(_) => Err(wrong(node, "its answer ended in the middle")),
         Answer::Failed(why) if ["command not found", "No such file"].iter().any(|words| why.contains(words)) => {

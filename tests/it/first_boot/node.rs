@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::pki;
+use support::walk;
 
 const RECORDER: &str = include_str!("recorder.sh");
 
@@ -421,17 +422,6 @@ fn copy_tree(from: &Path, to: &Path) {
     walk(from, &mut |file| {
         put(&to.join(file.strip_prefix(from).unwrap()), &fs::read_to_string(file).unwrap())
     });
-}
-
-pub fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, visit);
-        } else {
-            visit(&path);
-        }
-    }
 }
 
 /// 2026-11-23T10:00:00Z becomes TIME.

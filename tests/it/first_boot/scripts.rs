@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::node::walk;
+use support::walk;
 
 fn overlays() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays")

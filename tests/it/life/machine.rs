@@ -250,7 +250,7 @@ kubelet_of() {{
     /// The files of kubeadm's folder.
     pub fn files(&self) -> Vec<(PathBuf, String)> {
         let mut files = Vec::new();
-        crate::first_boot::node::walk(&self.path("root/etc/kubernetes"), &mut |file| {
+        support::walk(&self.path("root/etc/kubernetes"), &mut |file| {
             files.push((file.to_owned(), fs::read_to_string(file).unwrap()));
         });
         files.sort();

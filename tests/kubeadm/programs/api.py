@@ -26,6 +26,8 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-"
 DISCOVERY = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    # What `kubeadm upgrade` takes the API server's version to be.
+    "/version": {"major": "1", "minor": "20", "gitVersion": "v1.20.2"},
     "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [
         {"name": "configmaps", "singularName": "", "namespaced": True, "kind": "ConfigMap",
          "shortNames": ["cm"], "verbs": ["get", "list"]}]},

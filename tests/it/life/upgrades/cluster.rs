@@ -189,7 +189,11 @@ fn what_cannot_begin_changes_nothing() {
     refused(&["--kubernetes", "1.35"], 1, "node-2 cannot be reached by SSH");
     lab.unset(2, "down");
     lab.nodes[1].state("other-key", "");
-    refused(&["--kubernetes", "1.35"], 3, "node-2 at 10.0.0.2 has another host key");
+    refused(
+        &["--kubernetes", "1.35"],
+        3,
+        "node-2 at 10.0.0.2, or what is on the way to it, has another host key",
+    );
     lab.unset(2, "other-key");
     lab.cluster.set_member("node-2", "ready", "False");
     refused(&["--kubernetes", "1.35"], 4, "node-2: it is not Ready");

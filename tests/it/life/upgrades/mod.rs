@@ -4,5 +4,6 @@ mod cluster;
 mod containerd;
 mod cordon;
 mod kubernetes;
+mod member;
 pub mod node;
 mod system;

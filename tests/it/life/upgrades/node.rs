@@ -47,6 +47,12 @@ case $1 in
 	program=$PROGRAMS/${1#/usr/lib/pibake/}
 	[ -e "$program" ] || { echo "sudo: $1: command not found" >&2; exit 1; }
 	shift
+	# The connection is cut while it is watched: the shell of the session is gone.
+	if [ "$1" = follow ] && [ -e "$STATE/cut" ]; then
+		rm "$STATE/cut"
+		sh "$program" "$@" | head -n 12
+		kill -9 $PPID
+	fi
 	exec sh "$program" "$@"
 	;;
 *) exec "$@" ;;
@@ -154,6 +160,7 @@ impl Cluster {
                  KUBERNETES_PACKAGES='kubelet kubeadm kubectl cri-tools'\nCERTIFICATES_FROM='1000000000'\n"
             ),
         );
+        node.put("etc/kubernetes/kubelet.conf", "kubelet\n");
         node.put("var/lib/pibake/first-boot/complete", "done");
         node.put("etc/os-release", "NAME=\"Ubuntu\"\nID=ubuntu\nVERSION_ID=\"24.04\"\n");
         node.put("proc/sys/kernel/random/boot_id", "boot-0\n");
@@ -399,16 +406,18 @@ impl Node {
             .collect()
     }
 
-    /// Its kubelet runs, and on a control plane the API server.
+    /// Its kubelet runs, and on a control plane all four pods can.
     pub fn serves(&self) -> bool {
-        self.has_state("active/kubelet") && !self.has_state("torn-manifest")
+        let pods = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+        let whole = |pod: &&str| !self.read(&format!("etc/kubernetes/manifests/{pod}.yaml")).is_empty();
+        self.has_state("active/kubelet") && (self.number != 1 || pods.iter().all(|pod| whole(&pod)))
     }
 
     /// All that is on the disk but logs and times.
     pub fn disk(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for tree in ["root", "state"] {
-            crate::first_boot::node::walk(&self.path(tree), &mut |path| {
+            support::walk(&self.path(tree), &mut |path| {
                 let name = path.strip_prefix(&self.base).unwrap().to_str().unwrap().to_owned();
                 let passing = [
                     "root/var/log/",

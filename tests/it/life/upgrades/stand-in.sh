@@ -50,8 +50,13 @@ member() {
 	if [ $# = 3 ]; then echo "$3" >"$CLUSTER/nodes/$1/$2"; else cat "$CLUSTER/nodes/$1/$2" 2>/dev/null || :; fi
 }
 
+# On the control plane itself it is up where kubelet finds the manifests of all four pods, and whole.
 api_up() {
-	[ -e "$CLUSTER/up" ] && ! has torn-manifest
+	[ -e "$CLUSTER/up" ] || return
+	[ -d "$root/etc/kubernetes/manifests" ] || return 0
+	for pod in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+		[ -s "$root/etc/kubernetes/manifests/$pod.yaml" ] || return
+	done
 }
 
 # What the kubelet tells the cluster when it starts.
@@ -128,11 +133,11 @@ configure() {
 
 apt_get() {
 	case $* in
-	*" update") ;;
+	*update) ;;
 	*) [ -z "$(ls "$STATE/half" 2>/dev/null)" ] || die "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'" 100 ;;
 	esac
 	case $* in
-	*" update")
+	*update)
 		if has offline; then
 			echo "W: Failed to fetch https://pkgs.k8s.io/InRelease  Could not resolve 'pkgs.k8s.io'"
 			echo "W: Some index files failed to download. They have been ignored, or old ones used instead."
@@ -191,8 +196,8 @@ kubeadm_() {
 	"version --output short") echo "$release" ;;
 	"config images pull --config "*)
 		api_up || die "The connection to the server was refused"
-		grep -qx "kubernetesVersion: $release" "$4" || die "it would pull other images"
-		[ "$(stat -c %a "$4")" = 600 ] || die "others may read it"
+		grep -qx "kubernetesVersion: $release" "$5" || die "it would pull other images"
+		[ "$(stat -c %a "$5")" = 600 ] || die "others may read it"
 		put "images/$release"
 		;;
 	"upgrade apply $release --yes --ignore-preflight-errors CreateJob")
@@ -205,10 +210,8 @@ kubeadm_() {
 		for pod in etcd kube-apiserver kube-controller-manager kube-scheduler; do
 			[ ! -s "$root/etc/kubernetes/manifests/$pod.yaml" ] || cp "$root/etc/kubernetes/manifests/$pod.yaml" "$kept/"
 			: >"$root/etc/kubernetes/manifests/$pod.yaml"
-			put torn-manifest "$pod"
 			at "writing $pod"
 			echo "$pod $release" >"$root/etc/kubernetes/manifests/$pod.yaml"
-			rm "$STATE/torn-manifest"
 		done
 		echo "$release" >"$CLUSTER/server"
 		echo "admin of $release" >"$root/etc/kubernetes/admin.conf"
@@ -232,12 +235,20 @@ field() {
 	*conditions*.message*) echo "kubelet is posting nothing" ;;
 	*unschedulable*annotations*) echo "$(member "$2" cordoned)|$(member "$2" mark)" ;;
 	*annotations*) member "$2" mark ;;
+	*taints*) member "$2" taint ;;
+	name) echo "node/$2" ;;
 	*) die "unknown: $1" ;;
 	esac
 }
 
 kubectl_() {
-	[ "$1 ${2#"$root"}" = "--kubeconfig /etc/kubernetes/admin.conf" ] && [ -s "$2" ] || die "no credentials"
+	case "$1 ${2#"$root"}" in
+	"--kubeconfig /etc/kubernetes/admin.conf") ;;
+	# A node may ask for itself alone.
+	"--kubeconfig /etc/kubernetes/kubelet.conf") case $* in *" get node/$NODE "*) ;; *) die "Error from server (Forbidden)" ;; esac ;;
+	*) die "no credentials" ;;
+	esac
+	[ -s "$2" ] || die "error: stat $2: no such file or directory"
 	shift 2
 	while [ "$1" = --request-timeout ]; do shift 2; done
 	api_up || die "The connection to the server was refused - did you specify the right host or port?"
@@ -258,6 +269,8 @@ kubectl_() {
 		;;
 	"annotate --overwrite node/"*"pibake-upgrade=cordoned") member "${3#node/}" mark cordoned ;;
 	"annotate node/"*"pibake-upgrade-") rm "$CLUSTER/nodes/${2#node/}/mark" ;;
+	"label --overwrite node/"*) member "${3#node/}" label "$4 $5" ;;
+	"taint --overwrite nodes "*) member "$4" taint "$5" ;;
 	"uncordon "*)
 		member "$2" cordoned ""
 		echo "node/$2 uncordoned"
@@ -307,7 +320,10 @@ goes_down() {
 }
 
 systemctl_() {
-	while :; do case $1 in --quiet | --no-block) shift ;; *) break ;; esac; done
+	for word; do
+		shift
+		case $word in --quiet | --no-block) ;; *) set -- "$@" "$word" ;; esac
+	done
 	case $* in
 	"daemon-reload" | "reset-failed "* | "enable "*) ;;
 	"restart kubelet") kubelet_starts ;;
