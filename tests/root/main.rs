@@ -27,6 +27,7 @@ mod sink;
 mod ssh;
 mod sudo;
 mod upgrade;
+#[allow(dead_code)] // its other tests are elsewhere
 #[path = "../it/life/upgrades/node.rs"]
 mod upgraded;
 mod variants;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::What;
 use super::follow::{Report, Stopped, Watch};
 use super::plan::{NodePlan, Plan, State};
 use super::state::Asked;
+use super::what::What;
 use crate::cli::remote::Reached;
 use crate::cli::session::Session;
 use crate::cluster::Node;
@@ -131,7 +131,7 @@ impl Carrier<'_> {
     fn give_up(&self, first: &Node, name: &str, why: &str) -> Failure {
         let lifted = self.on_first(first, &format!("/usr/lib/pibake/cordon lift {name}"));
         let then = match lifted {
-            Ok(_) => "It gets pods again".to_owned(),
+            Ok(_) => "It is uncordoned".to_owned(),
             Err(failure) => format!("It gets no new pods, since it cannot be uncordoned: {failure}"),
         };
         Failure::new(ErrorClass::Failed, format!("{}. {then}", why.trim_end_matches('.')))

@@ -13,6 +13,7 @@ mod plan;
 mod shown;
 mod skew;
 mod state;
+mod what;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::error::Failure;
 use carry::Carrier;
 use plan::Plan;
 use state::Asked;
+use what::What;
 
 #[derive(Debug, Args)]
 #[command(
@@ -65,54 +67,6 @@ struct WhatFlags {
     /// Upgrade the packages of the system, and restart nodes where that asks for it
     #[arg(long)]
     system: bool,
-}
-
-/// What is upgraded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Kubernetes(KubernetesVersion),
-    Containerd(ContainerdVersion),
-    System { restart: bool },
-}
-
-impl Arguments {
-    fn what(&self) -> What {
-        match (self.what.kubernetes, self.what.containerd) {
-            (Some(version), _) => What::Kubernetes(version),
-            (_, Some(version)) => What::Containerd(version),
-            _ => What::System { restart: self.restart },
-        }
-    }
-}
-
-impl What {
-    /// As orders and documents call it.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Kubernetes(_) => "kubernetes",
-            Self::Containerd(_) => "containerd",
-            Self::System { .. } => "system",
-        }
-    }
-
-    /// The version that is asked for.
-    fn version(self) -> Option<String> {
-        match self {
-            Self::Kubernetes(version) => Some(version.to_string()),
-            Self::Containerd(version) => Some(version.to_string()),
-            Self::System { .. } => None,
-        }
-    }
-
-    /// What to type to go on with it.
-    fn command(self) -> String {
-        match self {
-            Self::Kubernetes(version) => format!("pibake upgrade --kubernetes {version}"),
-            Self::Containerd(version) => format!("pibake upgrade --containerd {version}"),
-            Self::System { restart: false } => "pibake upgrade --system".to_owned(),
-            Self::System { restart: true } => "pibake upgrade --system --restart".to_owned(),
-        }
-    }
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {

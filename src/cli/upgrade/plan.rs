@@ -1,8 +1,9 @@
 //! What is to be done, node by node.
 
 use super::order::{Files, Order, tries_kernels};
+use super::skew;
 use super::state::{Asked, Member, NodeState};
-use super::{What, skew};
+use super::what::What;
 use crate::cli::json;
 use crate::cli::remote::Reached;
 use crate::cluster::{ContainerdVersion, KubernetesVersion, Node, Platform, Software};
@@ -164,8 +165,9 @@ fn fault(what: What, state: &NodeState, member: &Member) -> Option<String> {
     if let Some((other, step)) = state.order.as_ref().filter(|(other, _)| other != what.name()) {
         return Some(format!("it is at work on something else ({other}, at the step {step})"));
     }
-    // One that an upgrade was cut off with may be in any state.
-    if !member.ready && !member.marked && state.order.is_none() {
+    // One that an upgrade has begun with, and not ended, may be in any state.
+    let is_begun = member.marked || state.order.is_some() || state.failed.as_deref() == Some(what.name());
+    if !member.ready && !is_begun {
         return Some(format!("it is not Ready: kubectl describe node {}", member.name));
     }
     match what {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use super::What;
 use super::follow::OPTIONS;
+use super::what::What;
 use crate::cli::remote::{Answer, Reached, other_key};
 use crate::cluster::{ContainerdSource, ContainerdVersion, KubernetesVersion, Node, Platform};
 use crate::error::{ErrorClass, Failure};
@@ -23,6 +23,8 @@ pub(super) struct NodeState {
     pub(super) restart: bool,
     /// What it is at work on: what, and at which step.
     pub(super) order: Option<(String, String)>,
+    /// What it was told last and could not do.
+    pub(super) failed: Option<String>,
 }
 
 /// What the cluster thinks of a node.
@@ -125,6 +127,7 @@ impl NodeState {
             newer: value("newer").and_then(|text| text.parse().ok()),
             restart: value("restart").is_some(),
             order,
+            failed: value("failed").map(str::to_owned),
         })
     }
 }
@@ -177,6 +180,10 @@ mod tests {
             (ContainerdSource::Docker, "1.7.27".to_owned())
         );
         assert_eq!((state.newer, state.restart), (Some(12), true));
+        assert_eq!(
+            NodeState::read(&ANSWER.replace("end\n", "failed=system\nend\n")).unwrap().failed.as_deref(),
+            Some("system")
+        );
         assert_eq!(state.order, Some(("system".to_owned(), "packages".to_owned())));
         for (from, to, missing) in [
             ("complete", "working", "complete first boot (pibake status says where it stands)"),

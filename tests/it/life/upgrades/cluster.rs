@@ -5,7 +5,46 @@ use std::process::Command;
 
 use support::{pibake, put_program, run};
 
-use super::node::{Cluster, Node, SSH};
+use super::node::{Cluster, Node};
+
+/// The way to nodes below $LAB, whose connections break where a test wants that:
+///   down          the node does not answer
+///   other-key     another machine answers
+///   breaks        the next command is cut off after its first lines, and goes on on the node
+///   dies          the node is gone when it is watched
+const SSH: &str = r#"#!/bin/sh
+node=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--) shift; break ;;
+	node-*) node=$1 ;;
+	esac
+	shift
+done
+base=$LAB/$node
+. "$base/env"
+lost() {
+	echo "$1" >&2
+	exit 255
+}
+[ ! -e "$STATE/other-key" ] || lost "Host key verification failed."
+case $* in
+*" follow "*)
+	if [ -e "$STATE/dies" ]; then
+		mv "$STATE/dies" "$STATE/down"
+	elif [ -e "$STATE/breaks" ]; then
+		rm "$STATE/breaks"
+		sh -c "$*" | head -n 12
+		lost "client_loop: send disconnect: Broken pipe"
+	fi
+	;;
+esac
+[ ! -e "$STATE/down" ] || lost "ssh: connect to host 10.0.0.1 port 22: Connection timed out"
+sh -c "$*"
+code=$?
+[ ! -e "$STATE/down" ] || lost "client_loop: send disconnect: Connection reset"
+exit $code
+"#;
 
 const DESCRIPTION: &str = "# ours\nnodes = 2\n[base]\nimage = \"sample\"\nplatform = \"24.04\"\n[kubernetes]\n\
                            version = \"1.34\"   # as of spring\ncontainerd = \"1.7\"\n";

@@ -1,6 +1,7 @@
 //! One node gets another line of containerd.
 
-use super::node::{Cluster, order};
+use super::node::Cluster;
+use super::orders::order;
 
 fn to(version: &str, package: &str) -> String {
     order(

@@ -1,6 +1,7 @@
 //! One node becomes another version of Kubernetes.
 
-use super::node::{Cluster, Node, kubernetes, source};
+use super::node::{Cluster, Node, source};
+use super::orders::kubernetes;
 
 fn control_plane() -> (Cluster, Node) {
     let cluster = Cluster::new("1.34.2");
@@ -119,9 +120,10 @@ fn a_failure_at_any_point_leaves_a_node_that_serves_and_goes_on() {
 
 #[test]
 fn what_cannot_be_had_changes_nothing() {
-    for (state, message) in
-        [("offline", "pkgs.k8s.io"), ("other-repository", "the package servers have no kubeadm 1.35")]
-    {
+    for (state, message) in [
+        ("offline", "names cannot be resolved"),
+        ("other-repository", "the package servers have no kubeadm 1.35"),
+    ] {
         let (cluster, node) = control_plane();
         let before = node.disk();
         node.state(state, "");

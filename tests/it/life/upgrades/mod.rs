@@ -6,4 +6,5 @@ mod cordon;
 mod kubernetes;
 mod member;
 pub mod node;
+mod orders;
 mod system;

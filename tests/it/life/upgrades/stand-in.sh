@@ -1,4 +1,6 @@
 #!/bin/sh
+# shellcheck disable=SC2153 # NODE is the one, node is another
+#
 # Stands in for each command that an upgrade runs on a node, under that command's name: writes down what it was called with,
 # and does what the real one would do as far as versions go. It is strict: what is held is not changed unless that is
 # allowed, what no list has cannot be installed, kubeadm takes no other release than its own, and a kubelet that is newer
@@ -382,7 +384,7 @@ apt-mark) put "held/$2" ;;
 dpkg)
 	case $* in
 	*"--configure -a")
-		for package in $(ls "$STATE/half" 2>/dev/null); do configure "$package"; done
+		for half in "$STATE"/half/*; do [ ! -e "$half" ] || configure "${half##*/}"; done
 		;;
 	--verify*) ;;
 	esac
