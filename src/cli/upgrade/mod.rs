@@ -69,6 +69,16 @@ struct WhatFlags {
     system: bool,
 }
 
+impl Arguments {
+    fn what(&self) -> What {
+        match (self.what.kubernetes, self.what.containerd) {
+            (Some(version), _) => What::Kubernetes(version),
+            (_, Some(version)) => What::Containerd(version),
+            _ => What::System { restart: self.restart },
+        }
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
     let reached = arguments.way.open(&arguments.cluster, session)?;

@@ -10,16 +10,6 @@ pub(super) enum What {
     System { restart: bool },
 }
 
-impl Arguments {
-    fn what(&self) -> What {
-        match (self.what.kubernetes, self.what.containerd) {
-            (Some(version), _) => What::Kubernetes(version),
-            (_, Some(version)) => What::Containerd(version),
-            _ => What::System { restart: self.restart },
-        }
-    }
-}
-
 impl What {
     /// As orders and documents call it.
     pub(super) const fn name(self) -> &'static str {
