@@ -9,7 +9,7 @@ use crate::error::{Classified, ErrorClass};
 pub enum EditError {
     /// The text is not TOML.
     #[error("it is not TOML: {}", .0.message())]
-    Syntax(#[from] TomlError),
+    Syntax(#[from] Box<TomlError>),
     /// The value would have to stand in something that holds none.
     #[error("{0} in it is not a table")]
     NoTable(String),
@@ -26,7 +26,7 @@ impl Classified for EditError {
 /// # Errors
 /// [`EditError`]
 pub fn with_value(text: &str, table: &str, key: &str, to: &str) -> Result<String, EditError> {
-    let mut document: DocumentMut = text.parse()?;
+    let mut document: DocumentMut = text.parse().map_err(Box::new)?;
     let around = document.entry(table).or_insert_with(|| Item::Table(Table::new()));
     let around = around.as_table_like_mut().ok_or_else(|| EditError::NoTable(table.to_owned()))?;
     match around.get_mut(key) {

@@ -251,10 +251,16 @@ impl NodePlan {
     }
 
     /// Whether it is this already.
-    fn is_met(&self, what: What, state: &NodeState, server: KubernetesVersion) -> bool {
+    fn is_met(&self, what: What, state: &NodeState, member: &Member, server: KubernetesVersion) -> bool {
+        // One that is at work on it, or could not do it, has not all of it, whatever is installed.
+        if state.order.is_some() || state.failed.as_deref() == Some(what.name()) {
+            return false;
+        }
         match what {
             What::Kubernetes(target) => {
                 skew::is_met(target, state.kubelet)
+                    // What is installed need not run yet.
+                    && member.kubelet.is_some_and(|kubelet| skew::is_met(target, kubelet))
                     && state.kubeadm.is_some_and(|kubeadm| skew::is_met(target, kubeadm))
                     && (!self.node.is_control_plane() || skew::is_met(target, server))
             }
@@ -270,7 +276,7 @@ impl NodePlan {
 
     fn steps(&self, what: What, state: &NodeState, member: &Member, server: KubernetesVersion) -> Vec<Step> {
         let mut steps: Vec<(&'static str, String)> = Vec::new();
-        let is_met = self.is_met(what, state, server) && state.order.is_none();
+        let is_met = self.is_met(what, state, member, server);
         if !is_met {
             if self.node.is_control_plane() {
                 steps.push(("snapshot", "copy etcd".to_owned()));
