@@ -24,6 +24,9 @@ pub const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
 /// The public half of [`HOST_KEY`].
 pub const HOST_PUBLIC_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
 
+/// What pibake put onto the card (`recipe::BakedList`).
+pub const BAKED: &str = "/usr/lib/pibake/baked";
+
 /// Which certificates of the node end when (`/usr/lib/pibake/certificates`).
 pub const CERTIFICATES: &str = "/var/log/pibake/certificates";
 

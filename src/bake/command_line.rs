@@ -77,7 +77,7 @@ pub(super) fn missing(text: &[u8], set: &[KernelArgument], unset: &[KernelArgume
 }
 
 /// The arguments of a line, with the quotes that are in them.
-fn arguments(line: &str) -> Result<Vec<&str>, String> {
+pub(super) fn arguments(line: &str) -> Result<Vec<&str>, String> {
     let mut quoted = false;
     let words = line.split(|c: char| {
         quoted ^= c == '"';

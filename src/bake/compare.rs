@@ -9,7 +9,7 @@ use std::io;
 
 use super::check::{Expected, GONE, differences};
 use super::command_line;
-use super::editor::small_file;
+use super::kernel_line::small_file;
 use super::links;
 use crate::catalog::Digest;
 use crate::firmware;

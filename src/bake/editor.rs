@@ -7,13 +7,12 @@ use std::sync::Arc;
 use super::check::{Expected, SHARED_MODE};
 use super::error::Error;
 use super::large_file::LargeFile;
-use super::{command_line, links};
+use super::{kernel_line, links};
 use crate::disk::{Cached, OVERLAY_BLOCK, Overlay, ReadAt};
-use crate::firmware;
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::{Clock, Fat};
 use crate::fs::layout::Layout;
-use crate::fs::{self, Attributes, FileKind, FsEdit, FsRead, Metadata};
+use crate::fs::{self, Attributes, FileKind, FsEdit, Metadata};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, Volume};
 
@@ -30,31 +29,6 @@ pub(super) fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, 
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Err(Error::Panicked(text.to_owned()))
     })
-}
-
-/// Longest file that the firmware reads settings or arguments from, in bytes.
-const SMALL: u64 = 1 << 20;
-
-/// The content of a file that is small by its nature; `None` if there is none.
-pub(super) fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
-    let Some(found) = fs.metadata(path)? else { return Ok(None) };
-    if found.kind != FileKind::File {
-        return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
-    }
-    if found.len > SMALL {
-        let why = format!("has {} bytes, and the firmware reads settings from it", found.len);
-        return Err(fs::Error::path(path, why));
-    }
-    fs.content(path).map(Some)
-}
-
-/// Whether there is a folder with anything in it.
-fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
-    let boot = |source| Error::FileSystem { volume: Volume::Boot, source };
-    match fs.metadata(path).map_err(boot)? {
-        Some(found) if found.kind == FileKind::Directory => Ok(!fs.entries(path).map_err(boot)?.is_empty()),
-        _ => Ok(false),
-    }
 }
 
 /// The two file systems under way, and what must be true of them at the end.
@@ -148,12 +122,7 @@ impl ImageEditor {
                 Expected::Absent
             }
             Action::KernelArguments { line, set, unset } => {
-                let text = match line {
-                    Some(line) => line.as_bytes().to_vec(),
-                    None => small_file(fs, path)?
-                        .ok_or_else(|| fs::Error::path(path, "no such file or directory"))?,
-                };
-                let line = command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))?;
+                let line = kernel_line::edited(fs, path, line.as_deref(), set, unset)?;
                 let access = Access::root(0o644);
                 fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
                 Expected::File { content: line.into_bytes(), access, secret: false }
@@ -165,20 +134,9 @@ impl ImageEditor {
 
     /// Edits every file that the firmware may take the kernel's command line from.
     pub(super) fn set_arguments(&mut self, change: &Change) -> Result<(), Error> {
-        let named_by_default = change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE);
-        let lines = match change.volume {
-            Volume::Boot if named_by_default => {
-                let boot = self.boot.as_ref();
-                let files = |path: &ImagePath| small_file(boot, path);
-                for folder in firmware::trial_folders(&files)? {
-                    if is_filled(boot, &folder)? {
-                        return Err(Error::PendingTrial { folder });
-                    }
-                }
-                firmware::command_lines(&files)?
-            }
-            _ => vec![change.path.clone()],
-        };
+        let boot = self.boot.as_ref();
+        kernel_line::refuse_pending(boot, change)?;
+        let lines = kernel_line::files(boot, change)?;
         lines.into_iter().try_for_each(|path| self.apply(&Change { path, ..change.clone() }))
     }
 

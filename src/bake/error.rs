@@ -24,6 +24,14 @@ pub enum Error {
         #[source]
         source: fs::Error,
     },
+    /// What was baked before cannot be read.
+    #[error("comparing the {} partition", match volume { Volume::Boot => "boot", Volume::Root => "root" })]
+    Comparing {
+        /// Which one.
+        volume: Volume,
+        /// Why not.
+        source: fs::Error,
+    },
     /// The partitions that a Pi image has were not found.
     #[error("finding the partitions of a Raspberry Pi image")]
     Layout(#[source] fs::Error),
@@ -98,7 +106,9 @@ impl Classified for Error {
         match self {
             Self::Table(error) | Self::Enlarging { source: error, .. } => error.class(),
             Self::Smaller { .. } | Self::NoRoom { .. } => ErrorClass::Configuration,
-            Self::FileSystem { source, .. } | Self::Layout(source) => source.class(),
+            Self::FileSystem { source, .. } | Self::Comparing { source, .. } | Self::Layout(source) => {
+                source.class()
+            }
             Self::Content { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
                 ErrorClass::Verification
             }

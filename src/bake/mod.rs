@@ -3,8 +3,10 @@
 mod check;
 mod command_line;
 mod compare;
+mod diff;
 mod editor;
 mod error;
+mod kernel_line;
 mod large_file;
 mod links;
 mod remains;
@@ -14,6 +16,7 @@ mod written;
 
 pub use check::SHARED_MODE;
 pub use compare::{Comparison, Finding, Known};
+pub use diff::{Card, Differs, Difference, diff};
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
 pub use remains::Preparation;

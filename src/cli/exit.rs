@@ -23,11 +23,12 @@ pub(super) fn end(done: Result<(), Failure>, session: Session) -> ExitCode {
 
 /// Ends a run that never began: the command line makes no sense, or asks for help.
 pub(super) fn without_command(said: &clap::Error, is_json: bool) -> ExitCode {
-    // Nobody may be reading.
-    let _ = said.print();
     if !said.use_stderr() {
+        // Nobody may be reading.
+        let _ = said.print();
         return ExitCode::SUCCESS;
     }
+    ui::complain_in_colours(said.render().ansi().to_string());
     if is_json {
         let text = said.to_string();
         let first = text.split("\n\n").next().and_then(|first| first.strip_prefix("error: "));

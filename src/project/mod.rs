@@ -172,6 +172,14 @@ impl Project {
         Ok(recipe::preview(&cluster, identity.as_ref(), node, platform, &extras)?)
     }
 
+    /// What would change on one node's card, secrets and all; `None` where no secrets have been made yet. Makes nothing.
+    pub fn known_recipe(&self, node: &Node, platform: &Platform) -> Result<Option<Recipe>, Error> {
+        let extras = Extras::load(&self.cluster)?;
+        let (cluster, _) = self.settled(platform)?;
+        let recipe = |identity| recipe::recipe(&cluster, &identity, node, platform, &extras);
+        Ok(self.existing_identity()?.map(recipe).transpose()?)
+    }
+
     /// What of the cards over an image of `platform` is out of support.
     pub fn out_of_support(&self, platform: &Platform) -> Result<Option<OutOfSupport>, Error> {
         // Of what is written, which can be changed, and not of what a running cluster was made with.

@@ -6,6 +6,7 @@ use std::str;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 
+use super::baked::BakedList;
 use super::context::Context;
 use super::inputs::Inputs;
 use super::instance_id::{instance_id, is_meta_data};
@@ -87,6 +88,7 @@ fn build(
     renderer.add_keys(&mut changes)?;
     renderer.add_command_line(&mut changes)?;
     renderer.check_extra(&changes)?;
+    renderer.add_list(&mut changes)?;
     // Last: the id hangs on all the rest.
     let id = known_id.unwrap_or_else(|| instance_id(node, &as_list(&changes)));
     renderer.add_meta_data(&mut changes, &id)?;
@@ -157,6 +159,14 @@ impl Renderer<'_> {
                 changes.insert((volume, place), action);
             }
         }
+        Ok(())
+    }
+
+    /// The list of all that, on the card itself. The meta-data is not in it, whose id hangs on the list.
+    fn add_list(&self, changes: &mut Changes) -> Result<(), Error> {
+        let content = BakedList::text(&as_list(changes)).into_bytes();
+        let action = Action::Write { content, access: Access::root(0o600), secrecy: Secrecy::Public };
+        changes.insert((Volume::Root, ImagePath::new(node_paths::BAKED)?), action);
         Ok(())
     }
 

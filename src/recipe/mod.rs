@@ -2,6 +2,7 @@
 //! data; printing, comparing and applying it are other modules' work.
 
 mod apt;
+mod baked;
 mod build;
 mod context;
 mod dhcp;
@@ -28,6 +29,7 @@ mod user_data;
 mod yaml;
 
 pub use apt::{KeyError, KeySource, key_sources, read_key};
+pub use baked::BakedList;
 pub use build::{preview, recipe};
 pub use extras::{Extras, ExtrasError};
 pub use manifests::{Manifest, ManifestError};

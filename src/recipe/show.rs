@@ -72,6 +72,7 @@ fn why(change: &Change) -> Option<&'static str> {
         (_, node_paths::BACKUP_KEY) => {
             Some("what copies of etcd are encrypted with before other nodes get them")
         }
+        (_, node_paths::BAKED) => Some("the list of what pibake baked, for pibake plan --diff"),
         (_, node_paths::RESTORED_COPY) => Some("the copy of etcd that this card begins with"),
         _ if path.strip_prefix(node_paths::MANIFESTS).is_some_and(|rest| rest.starts_with('/')) => {
             Some("a manifest of yours, applied once the API answers")

@@ -1,28 +1,56 @@
 //! Progress on a terminal: a line for each step under way, drawn again as it goes on, and one that stays when it ends.
 
 use std::fmt::Write;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use super::label::labelled;
 use super::meter::Meter;
 use super::row::Screen;
-use super::{visible, visible_line};
+use super::{columns, message, visible_line};
 use crate::progress::{Progress, Step};
 
 /// How often lines are drawn again where nothing happens, so that a stall is seen.
 const TICK: Duration = Duration::from_millis(200);
-/// What is taken for the width where the terminal does not tell it.
+/// What is taken for the width where there is no terminal any more.
 const WIDTH: usize = 80;
 
 /// Draws a line for each step under way, on stderr.
 #[derive(Debug)]
 pub struct Bars {
-    all: MultiProgress,
+    drawn: Arc<Drawn>,
     begun: Instant,
+}
+
+/// What is on the terminal.
+#[derive(Debug, Default)]
+struct Drawn {
+    all: MultiProgress,
+    under_way: Mutex<usize>,
+}
+
+impl Drawn {
+    fn under_way(&self) -> MutexGuard<'_, usize> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints lines that stay, where so many bars are drawn below them. Above bars indicatif fills lines with spaces to the
+    /// terminal's edge instead of ending them, which shows where they are copied, or the window is drawn wider.
+    fn print(&self, under_way: usize, text: &str) {
+        // Where the terminal cannot be written to there is no one to tell.
+        let _ = match under_way {
+            0 => writeln!(io::stderr(), "{text}"),
+            _ => self.all.println(text),
+        };
+    }
+
+    fn say(&self, text: &str) {
+        let under_way = self.under_way();
+        self.print(*under_way, &message(text));
+    }
 }
 
 impl Default for Bars {
@@ -35,15 +63,13 @@ impl Bars {
     /// Nothing is drawn until the first step begins.
     #[must_use]
     pub fn new() -> Self {
-        Self { all: MultiProgress::default(), begun: Instant::now() }
+        Self { drawn: Arc::default(), begun: Instant::now() }
     }
 }
 
-/// The terminal as it is now; its window may be drawn larger at any time.
+/// The terminal as it is now.
 fn screen() -> Screen {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-    let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(WIDTH);
-    Screen { width, is_unicode: is_unicode(|name| std::env::var(name).ok()) }
+    Screen { width: columns().unwrap_or(WIDTH), is_unicode: is_unicode(|name| std::env::var(name).ok()) }
 }
 
 /// Whether characters are UTF-8, as the first of these variables that is set says (POSIX, XBD 8.2).
@@ -59,26 +85,27 @@ impl Progress for Bars {
             begun: self.begun,
             meter: Mutex::new(Meter::new(total, self.begun.elapsed())),
         });
-        let drawn = Arc::clone(&step);
+        let shared = Arc::clone(&step);
         let row = move |_: &ProgressState, out: &mut dyn Write| {
             // a line that is not drawn costs nothing but itself
-            let _ = out.write_str(&drawn.row());
+            let _ = out.write_str(&shared.row());
         };
         // "{row}" always parses, and the default is a line, too
         let style = ProgressStyle::with_template("{row}").unwrap_or_else(|_| ProgressStyle::default_bar());
         // indicatif asks for a length; what is drawn is the meter's
-        let bar = self.all.add(ProgressBar::new(1)).with_style(style.with_key("row", row));
+        let mut under_way = self.drawn.under_way();
+        *under_way += 1;
+        let bar = self.drawn.all.add(ProgressBar::new(1)).with_style(style.with_key("row", row));
         bar.enable_steady_tick(TICK);
-        Box::new(Bar { bar, all: self.all.clone(), step, ended: AtomicBool::new(false) })
+        Box::new(Bar { bar, drawn: Arc::clone(&self.drawn), step, ended: AtomicBool::new(false) })
     }
 
     fn note(&self, text: &str) {
-        // Drawn above the bars; where the terminal cannot be written to there is no one to tell.
-        let _ = self.all.println(visible(text));
+        self.drawn.say(text);
     }
 
     fn warn(&self, text: &str) {
-        let _ = self.all.println(labelled(&visible(text)));
+        self.drawn.say(text);
     }
 
     fn fail(&self, text: &str) {
@@ -105,7 +132,7 @@ impl Shared {
 
 struct Bar {
     bar: ProgressBar,
-    all: MultiProgress,
+    drawn: Arc<Drawn>,
     step: Arc<Shared>,
     ended: AtomicBool,
 }
@@ -117,8 +144,10 @@ impl Bar {
             return;
         }
         let line = screen().ended(&self.step.what, &self.step.meter(), self.step.begun.elapsed(), is_done);
+        let mut under_way = self.drawn.under_way();
         self.bar.finish_and_clear();
-        let _ = self.all.println(line);
+        *under_way = under_way.saturating_sub(1);
+        self.drawn.print(*under_way, &line);
     }
 }
 

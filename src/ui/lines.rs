@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::duration::human_duration;
-use super::label::labelled;
 use super::meter::Meter;
-use super::{visible, visible_line};
+use super::{message, visible_line};
 use crate::io::human_bytes;
 use crate::progress::{Progress, Step};
 
@@ -64,11 +63,11 @@ impl Progress for Lines {
     }
 
     fn note(&self, text: &str) {
-        self.outside.say(&visible(text));
+        self.outside.say(&message(text));
     }
 
     fn warn(&self, text: &str) {
-        self.outside.say(&labelled(&visible(text)));
+        self.outside.say(&message(text));
     }
 
     fn fail(&self, text: &str) {

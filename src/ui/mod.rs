@@ -10,6 +10,7 @@ mod meter;
 mod row;
 mod table;
 mod visible;
+mod wrap;
 
 pub use bars::Bars;
 pub use duration::human_duration;
@@ -17,6 +18,7 @@ pub use lines::Lines;
 pub use log::log;
 pub use table::Table;
 pub use visible::{visible, visible_line};
+pub use wrap::page_lines;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -66,11 +68,40 @@ impl Progress for WarningsOnly {
     }
 }
 
-/// Says `text` on stderr, its label in colour. What a terminal would obey in it is shown: names and texts off cards,
-/// from servers and out of files are in it.
+/// Says `text` on stderr.
 fn complain(text: &str) {
     // Whoever closed stderr does not want to hear.
-    let _ = writeln!(io::stderr(), "{}", label::labelled(&visible(text)));
+    let _ = writeln!(io::stderr(), "{}", message(text));
+}
+
+/// `text` as it is said on stderr: its label in colour, and on a terminal on lines that fit it. What a terminal would obey
+/// in it is shown: names and texts off cards, from servers and out of files are in it.
+fn message(text: &str) -> String {
+    fitted(label::labelled(&visible(text)))
+}
+
+/// `text`, which may have colours, on lines that fit where stderr is a terminal.
+fn fitted(text: String) -> String {
+    match columns() {
+        Some(width) => wrap::wrapped(&text, width).into_owned(),
+        None => text,
+    }
+}
+
+/// The columns of the terminal that stderr is, as it is now; its window may be drawn larger at any time. `None` where it
+/// is none.
+fn columns() -> Option<usize> {
+    // the width of one that does not tell it
+    const WIDTH: usize = 80;
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0).or(Some(WIDTH))
+}
+
+/// Says `text`, which has its colours already, on stderr as all else is said.
+pub fn complain_in_colours(text: String) {
+    let text = fitted(text);
+    // Nobody may be reading.
+    let _ = writeln!(anstream::stderr(), "{}", text.trim_end());
 }
 
 /// Prints a result, with an end of line where it has none.

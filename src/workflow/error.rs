@@ -148,6 +148,9 @@ pub enum Error {
         /// The base image as it was named.
         image: String,
     },
+    /// A card that was baked before cannot be read.
+    #[error(transparent)]
+    Card(opened::Error),
     /// There is neither a cache nor a folder to do without one.
     #[error("making a folder for the image's checksum")]
     Scratch(#[source] io::Error),
@@ -193,6 +196,7 @@ impl Classified for Error {
             Self::Base(error) => error.class(),
             Self::Bake(error) => error.class(),
             Self::Payload(error) => error.class(),
+            Self::Card(error) => error.class(),
             Self::NoLock { .. } | Self::ReadingLock { .. } | Self::NothingToLock => ErrorClass::Configuration,
             Self::NotVendored { .. } => ErrorClass::Usage,
             Self::WritingLock { source, .. } => ErrorClass::of_io(source),
@@ -235,7 +239,15 @@ fn those_there(asked: &str, names: &[String]) -> String {
     if let [first, second, ..] = parts.as_slice()
         && parts.iter().all(|part| is_number(part))
     {
-        return format!("name each node by itself: --node {first} --node {second}");
+        let numbers = (first.parse::<u32>().ok(), second.parse::<u32>().ok());
+        // 1-3 means three of them
+        let meant: Vec<String> = match numbers {
+            (Some(from), Some(to)) if parts.len() == 2 && asked.contains('-') && from < to => {
+                (from..=to).take(LISTED).map(|n| n.to_string()).collect()
+            }
+            _ => parts.iter().take(LISTED).map(|part| (*part).to_owned()).collect(),
+        };
+        return format!("name each node by itself: --node {}", meant.join(" --node "));
     }
     let meant = nearest(asked, names.iter().map(String::as_str));
     let hint = meant.map_or_else(String::new, |name| format!("did you mean {name}? "));
@@ -261,8 +273,9 @@ mod tests {
         let names: Vec<String> = (1..=100).map(|n| format!("node-{n}")).collect();
         let all = "the cluster has 100 nodes, node-1, node-2, … node-100";
         for (asked, said) in [
-            ("1-3", "name each node by itself: --node 1 --node 3"),
-            ("1,2,3", "name each node by itself: --node 1 --node 2"),
+            ("1-3", "name each node by itself: --node 1 --node 2 --node 3"),
+            ("1,2,4", "name each node by itself: --node 1 --node 2 --node 4"),
+            ("3-1", "name each node by itself: --node 3 --node 1"),
             ("101", all),
             ("node-0", all),
             ("nod-7", &format!("did you mean node-7? {all}")),

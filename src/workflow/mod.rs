@@ -3,6 +3,7 @@
 //! ```text
 //! Described::open      the description is read, and what is probably not meant is told
 //!   .preview(node)     what would be baked, with what is here; nothing is made           (plan)
+//!   .difference(node)  the same against a card that was baked before                     (plan --diff)
 //!   .choose(nodes)     Chosen: whose cards are made, and whether with them a new cluster begins
 //!     .refuse_early()  what cannot be built ends here, before anything is downloaded or written
 //!     .prepare(base)   Prepared: the base is here, its system known, each node's recipe made, once; and what is
@@ -21,6 +22,7 @@ mod change;
 mod chosen;
 mod control;
 mod described;
+mod difference;
 mod ends;
 mod error;
 mod founding;
@@ -44,6 +46,7 @@ pub use change::Change;
 pub use chosen::Chosen;
 pub use control::Control;
 pub use described::{Described, project};
+pub use difference::{CardDifference, PayloadDifference};
 pub use error::{Error, Unexamined};
 pub use gather::{Gathered, Updated};
 pub use own::own;

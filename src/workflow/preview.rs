@@ -149,7 +149,7 @@ impl Described {
 
     /// What system the nodes will run, and the raw base image where it had to be looked at. A packed image says
     /// what it holds once it is unpacked into the cache, which a build needs anyway.
-    fn platform(&self) -> Result<(Platform, Option<PathBuf>), Error> {
+    pub(super) fn platform(&self) -> Result<(Platform, Option<PathBuf>), Error> {
         let cluster = &self.project.cluster;
         let is_file = matches!(cluster.base.image, Spec::Path(_));
         if let Some(platform) = cluster.stated_platform().filter(|_| !is_file) {
@@ -160,12 +160,12 @@ impl Described {
     }
 
     /// The base image, as far as it is here.
-    fn wanted(&self) -> Result<Wanted, Error> {
+    pub(super) fn wanted(&self) -> Result<Wanted, Error> {
         Wanted::locked(&self.project, &BaseRequest::here(), &self.control)
     }
 
     /// The raw base image on this machine.
-    fn base_path(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
+    pub(super) fn base_path(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
         if let Some(path) = wanted.in_place() {
             return Ok(path.to_owned());
         }

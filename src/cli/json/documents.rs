@@ -144,6 +144,37 @@ pub(crate) struct PlannedFile {
     pub text: String,
 }
 
+/// `pibake plan --diff IMAGE|DEVICE`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PlannedDifference {
+    pub card: String,
+    pub card_base64: Option<String>,
+    pub node: String,
+    pub same_cluster: Option<bool>,
+    pub lists_files: bool,
+    pub base_here: bool,
+    pub changes: Vec<DifferentPath>,
+    pub payload: Option<DifferentPayload>,
+}
+
+/// A path of a card that a bake would make otherwise.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DifferentPath {
+    pub partition: String,
+    pub path: String,
+    pub what: String,
+    pub secret: bool,
+    pub text: Option<String>,
+}
+
+/// What a bake would preload otherwise than it is on the card.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DifferentPayload {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    pub changed: Vec<String>,
+}
+
 /// `pibake fetch`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Fetched {

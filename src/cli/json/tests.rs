@@ -210,6 +210,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Plan>("`plan`");
     check::<PlannedChanges>("`plan --node N`");
     check::<PlannedFile>("`plan --node N PATH`");
+    check::<PlannedDifference>("`plan --diff IMAGE`");
     check::<Fetched>("`fetch`");
     check::<Built>("`build`");
     check::<Flashed>("`flash`");

@@ -1,6 +1,5 @@
 //! `pibake plan --node N [PATH]`: what of a card differs from the base image, and what for.
 
-use super::wrapped::wrapped;
 use crate::bake::{Preparation, SHARED_MODE};
 use crate::cli::json::{PlannedChange, PlannedChanges, PlannedFile};
 use crate::cli::session::Session;
@@ -9,7 +8,7 @@ use crate::image_path::ImagePath;
 use crate::node_paths::PAYLOAD;
 use crate::payload::PayloadFile;
 use crate::recipe::{Recipe, Volume, show};
-use crate::ui::visible_line;
+use crate::ui::{page_lines, visible_line};
 
 /// What the changes are about, in the order of the page, and the folders that tell. The first that fits counts.
 const GROUPS: [(&str, &[&str]); 8] = [
@@ -109,7 +108,7 @@ fn entry(change: &PlannedChange) -> String {
     let secret = if change.secret { ", secret" } else { "" };
     let what = format!("{}{kind}{secret}", change.path);
     let head = format!("  {mode:<4} {size:>6}  ");
-    let why = change.why.as_deref().map(|why| wrapped(&" ".repeat(head.len() + 2), why));
+    let why = change.why.as_deref().map(|why| page_lines(&" ".repeat(head.len() + 2), why));
     format!("{head}{}\n{}", visible_line(&what), why.unwrap_or_default())
 }
 

@@ -1,13 +1,14 @@
-//! `pibake plan [--node N] [PATH]`
+//! `pibake plan [--node N] [PATH]`, `pibake plan --diff IMAGE|DEVICE`, `pibake plan --svg`
 
 mod changes;
+mod diff;
 mod drawing;
 mod preloaded;
-mod wrapped;
 
-use clap::Args;
+use std::path::PathBuf;
 
-use self::wrapped::wrapped;
+use clap::{Args, ValueHint};
+
 use super::description::{CardFlags, versions};
 use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
 use super::next;
@@ -15,12 +16,12 @@ use super::session::Session;
 use crate::cluster::{Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing};
 use crate::error::Failure;
 use crate::io::human_bytes;
-use crate::ui::{self, Table, visible_line};
+use crate::ui::{self, Table, page_lines, visible_line};
 use crate::workflow::{Described, Medium, NodeSelector, Preload, Preview, bill_name};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it\n  pibake plan --svg > cluster.svg        a picture of the cluster"
+    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it\n  pibake plan --diff images/node-1.img   what a new bake would change on that card\n  pibake plan --svg > cluster.svg        a picture of the cluster"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -31,8 +32,11 @@ pub(super) struct Arguments {
     /// Show the text of this file, as the node sees it
     #[arg(requires = "node")]
     path: Option<String>,
+    /// Show what a new bake would change on this card or image of a node; of secrets, only that they differ
+    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath, conflicts_with = "node")]
+    diff: Option<PathBuf>,
     /// Print a picture of the cluster, as SVG
-    #[arg(long, conflicts_with = "node")]
+    #[arg(long, conflicts_with_all = ["node", "diff"])]
     svg: bool,
 }
 
@@ -47,6 +51,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         }
         let cluster = &described.project.cluster;
         return ui::print(&drawing::svg(cluster, &internet(cluster)));
+    }
+    if let Some(card) = &arguments.diff {
+        return diff::show(&described, card, session);
     }
     let preload = described.preload()?;
     let Some(selector) = &arguments.node else {
@@ -109,7 +116,7 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
         let versions = software.map(|software| versions(base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
         let mut text = table.to_string() + &versions.unwrap_or_else(unknown);
-        let mut row = |name: &str, value: &str| text += &wrapped(&format!("{name:<9}"), &visible_line(value));
+        let mut row = |name: &str, value: &str| text += &page_lines(&format!("{name:<9}"), &visible_line(value));
         if let Some(images) = images(&document.image) {
             row("images", &images);
         }

@@ -103,7 +103,7 @@ fn every_code_that_the_help_promises_is_kept() {
         (vec!["plan", "-C", "bad.toml"], 2, "bad.toml:1:"),
         (vec!["plan", "--base", "fokal"], 2, "did you mean focal?"),
         (vec!["plan", "--base", "raspios"], 2, "not Ubuntu's"),
-        (vec!["plan", "--node", "1-3"], 2, "--node 1 --node 3"),
+        (vec!["plan", "--node", "1-3"], 2, "--node 1 --node 2 --node 3"),
         (build(&["--jobs", "0"]), 2, "1 or more"),
         (build(&["--format", "vdi"]), 2, "possible values: raw, qcow2, zst, xz"),
         // a promise that is not kept

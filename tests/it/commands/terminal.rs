@@ -203,6 +203,43 @@ fn labels_have_colours_where_they_are_wanted() {
     assert!(!plain.tmux(&["capture-pane", "-p", "-e"]).contains("\x1b[31m"));
 }
 
+/// Errors, warnings and what the reader of the command line says: no word is cut at the edge, and none is lost.
+#[test]
+fn what_is_said_is_wrapped_between_words() {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    for line in [
+        "plan --node 9",
+        "plan --node 1-3",
+        "build --base ./no-such-image-in-this-folder.img",
+        "inspect node-1",
+        "plan --nodes 4 --node 1 --svg",
+        "flash",
+        "plan -C no.toml",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut plain = Command::new(PIBAKE);
+        plain.current_dir(dir.path()).args(line.split(' ')).env("HOME", dir.path()).env("NO_COLOR", "1");
+        let plain = plain.output().unwrap();
+        let plain = String::from_utf8(plain.stderr).unwrap();
+        // lines of a log and of another program's are of any length
+        assert!(plain.lines().any(|line| line.starts_with("error: ")), "{line}: {plain}");
+        for width in [40, 60, 80, 200] {
+            let typed = format!("cd \"$HOME\"; NO_COLOR=1 {PIBAKE} {line} >/dev/null; echo over; sleep 100");
+            let terminal = Terminal::run(width, &["sh", "-c", &typed]);
+            let screen = terminal.until(|screen| screen.contains("\nover"));
+            let shown = screen.split("\nover").next().unwrap();
+            assert_eq!(words(shown), words(&plain), "{line} at {width}:\n{screen}");
+            terminal.nothing_wraps();
+        }
+    }
+    // what goes on is below what its label belongs to
+    let typed = format!("cd \"$HOME\"; {PIBAKE} plan --node 9; echo over; sleep 100");
+    let terminal = Terminal::run(60, &["sh", "-c", &typed]);
+    let screen = terminal.until(|screen| screen.contains("\nover"));
+    let error: Vec<&str> = screen.lines().skip_while(|line| !line.starts_with("error:")).collect();
+    assert!(error[1].starts_with("       ") || error[1] == "over", "{screen}");
+}
+
 fn completions(shell: &str, to: &Path) {
     let out = Command::new(PIBAKE).args(["completions", shell]).output().unwrap();
     assert!(out.status.success());

@@ -1,0 +1,84 @@
+//! The files that the firmware may take the kernel's command line from, and what they become.
+
+use super::command_line;
+use super::error::Error;
+use crate::firmware;
+use crate::fs::{self, FileKind, FsRead};
+use crate::image_path::ImagePath;
+use crate::recipe::{Change, KernelArgument, Volume};
+
+/// Longest file that the firmware reads settings or arguments from, in bytes.
+const SMALL: u64 = 1 << 20;
+
+/// The content of a file that is small by its nature; `None` if there is none.
+pub(super) fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec<u8>>, fs::Error> {
+    let Some(found) = fs.metadata(path)? else { return Ok(None) };
+    if found.kind != FileKind::File {
+        return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
+    }
+    if found.len > SMALL {
+        let why = format!("has {} bytes, and the firmware reads settings from it", found.len);
+        return Err(fs::Error::path(path, why));
+    }
+    fs.content(path).map(Some)
+}
+
+/// Whether there is a folder with anything in it.
+fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
+    let boot = |source| Error::FileSystem { volume: Volume::Boot, source };
+    match fs.metadata(path).map_err(boot)? {
+        Some(found) if found.kind == FileKind::Directory => Ok(!fs.entries(path).map_err(boot)?.is_empty()),
+        _ => Ok(false),
+    }
+}
+
+/// Whether the firmware itself says where the file of `change` is.
+fn is_named_by_default(change: &Change) -> bool {
+    change.volume == Volume::Boot
+        && change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE)
+}
+
+/// Refuses a base with a system on it that it has not started yet.
+///
+/// # Errors
+/// [`Error::PendingTrial`], [`Error::CommandLine`]
+pub(super) fn refuse_pending(boot: &dyn FsRead, change: &Change) -> Result<(), Error> {
+    if !is_named_by_default(change) {
+        return Ok(());
+    }
+    for folder in firmware::trial_folders(&|path: &ImagePath| small_file(boot, path))? {
+        if is_filled(boot, &folder)? {
+            return Err(Error::PendingTrial { folder });
+        }
+    }
+    Ok(())
+}
+
+/// Every file that `change` is made in: all that the firmware may take the kernel's command line from.
+///
+/// # Errors
+/// [`Error::CommandLine`]
+pub(super) fn files(boot: &dyn FsRead, change: &Change) -> Result<Vec<ImagePath>, Error> {
+    Ok(match is_named_by_default(change) {
+        true => firmware::command_lines(&|path: &ImagePath| small_file(boot, path))?,
+        false => vec![change.path.clone()],
+    })
+}
+
+/// What the file at `path` becomes: `line`, or else what is there, with `set` in it and `unset` not.
+///
+/// # Errors
+/// [`fs::Error`]
+pub(super) fn edited(
+    fs: &dyn FsRead,
+    path: &ImagePath,
+    line: Option<&str>,
+    set: &[KernelArgument],
+    unset: &[KernelArgument],
+) -> Result<String, fs::Error> {
+    let text = match line {
+        Some(line) => line.as_bytes().to_vec(),
+        None => small_file(fs, path)?.ok_or_else(|| fs::Error::path(path, "no such file or directory"))?,
+    };
+    command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))
+}
