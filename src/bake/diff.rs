@@ -77,7 +77,11 @@ pub enum Differs {
 ///
 /// # Errors
 /// What the file systems answer.
-pub fn diff(card: &Card<'_>, base: Option<&dyn FsRead>, recipe: &Recipe) -> Result<Vec<Difference>, Error> {
+pub fn diff(
+    card: &Card<'_>,
+    base: Option<&dyn FsRead>,
+    recipe: &Recipe,
+) -> Result<Vec<Difference>, Error> {
     catching(|| {
         let mut found = Vec::new();
         let mut written: BTreeSet<(Volume, ImagePath)> = BTreeSet::new();
@@ -184,7 +188,8 @@ impl Card<'_> {
 
     /// The file at `path` on the boot partition against the line of arguments that is `wanted` there.
     fn line(&self, path: &ImagePath, wanted: &str) -> Result<Option<Difference>, fs::Error> {
-        let difference = |differs| Difference { volume: Volume::Boot, path: path.clone(), differs, secret: false };
+        let difference =
+            |differs| Difference { volume: Volume::Boot, path: path.clone(), differs, secret: false };
         let Some(found) = self.boot.metadata(path)? else { return Ok(Some(difference(Differs::Added))) };
         if found.kind != FileKind::File || found.len > SHOWN_MAX {
             return Ok(Some(difference(Differs::Content)));

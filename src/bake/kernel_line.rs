@@ -34,8 +34,7 @@ fn is_filled(fs: &dyn FsRead, path: &ImagePath) -> Result<bool, Error> {
 
 /// Whether the firmware itself says where the file of `change` is.
 fn is_named_by_default(change: &Change) -> bool {
-    change.volume == Volume::Boot
-        && change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE)
+    change.volume == Volume::Boot && change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE)
 }
 
 /// Refuses a base with a system on it that it has not started yet.

@@ -16,7 +16,7 @@ mod written;
 
 pub use check::SHARED_MODE;
 pub use compare::{Comparison, Finding, Known};
-pub use diff::{Card, Differs, Difference, diff};
+pub use diff::{Card, Difference, Differs, diff};
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
 pub use remains::Preparation;

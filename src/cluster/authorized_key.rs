@@ -45,7 +45,10 @@ pub(super) fn parse(line: &str) -> Result<String, String> {
     // As sshd does: what is no key begins with options.
     let end = options_end(line);
     let (options, rest) = line.split_at(end);
-    let no_key = || "must be a public SSH key, such as \"ssh-ed25519 AAAA… name\"".to_owned();
+    // of a file's name nothing is looked up: the description alone says what is on the cards
+    let is_file = line.ends_with(".pub") && !line.contains(' ');
+    let hint = if is_file { "; this is the name of a file: give the line that is in it" } else { "" };
+    let no_key = || format!("must be a public SSH key, such as \"ssh-ed25519 AAAA… name\"{hint}");
     let key = key(rest.trim())?.ok_or_else(no_key)?;
     check_options(options)?;
     Ok(format!("{options} {key}"))

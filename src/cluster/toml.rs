@@ -57,6 +57,16 @@ impl std::fmt::Debug for Document<'_> {
     }
 }
 
+/// What the reader of TOML says, in words for somebody who knows no TOML.
+fn plain(message: &str) -> String {
+    // it takes what begins with a letter for the beginning of true or false, or for a text
+    if message.starts_with("string values must be quoted") || message.starts_with("invalid boolean") {
+        return "a text stands in quotation marks, as in \"home\"; numbers, true and false stand without"
+            .to_owned();
+    }
+    message.replace('\n', ", ")
+}
+
 impl<'t> Document<'t> {
     /// `file` is what messages call it.
     pub(super) fn new(file: &str, text: &'t str) -> Self {
@@ -71,7 +81,7 @@ impl<'t> Document<'t> {
             Err(error) => {
                 // Only the message: the error's own display quotes the line, which may hold a secret.
                 let at = error.span().map_or(0, |span| span.start);
-                let message = error.message().replace('\n', ", ");
+                let message = plain(error.message());
                 let other = unknown::other_language(self.text, at);
                 self.report_at(at, String::new(), other.map_or(message, str::to_owned), About::Line);
                 BTreeMap::new()

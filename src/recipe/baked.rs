@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use super::{Action, Change, Secrecy, Volume};
 use crate::image_path::ImagePath;
 
-const HEAD: &str = "# What pibake baked, and the SHA-256 of files without secrets: pibake plan --diff reads it.\n";
+const HEAD: &str =
+    "# What pibake baked, and the SHA-256 of files without secrets: pibake plan --diff reads it.\n";
 
 const SECRET: &str = "secret";
 const DIRECTORY: &str = "directory";
@@ -128,7 +129,11 @@ mod tests {
     fn a_list_is_read_as_it_was_written_and_tells_no_secret() {
         let odd = "/etc/a b\\n\nc";
         let changes = [
-            change(Volume::Boot, "/cmdline.txt", Action::KernelArguments { line: None, set: vec![], unset: vec![] }),
+            change(
+                Volume::Boot,
+                "/cmdline.txt",
+                Action::KernelArguments { line: None, set: vec![], unset: vec![] },
+            ),
             file("/etc/hostname", "node-1\n", Secrecy::Public),
             file("/etc/token", "hunter2", Secrecy::Secret),
             file(odd, "", Secrecy::Public),
@@ -157,7 +162,14 @@ mod tests {
     #[test]
     fn what_is_no_list_is_not_taken_for_one() {
         assert_eq!(BakedList::read(""), Some(BakedList::default()));
-        for text in ["x", "file writable", "file other /a", "file writable a", "f00 writable /a", "file writable /a\\x"] {
+        for text in [
+            "x",
+            "file writable",
+            "file other /a",
+            "file writable a",
+            "f00 writable /a",
+            "file writable /a\\x",
+        ] {
             assert_eq!(BakedList::read(text), None, "{text}");
         }
     }

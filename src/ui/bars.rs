@@ -10,7 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::meter::Meter;
 use super::row::Screen;
-use super::{columns, message, visible_line};
+use super::say::{columns, message};
+use super::visible_line;
 use crate::progress::{Progress, Step};
 
 /// How often lines are drawn again where nothing happens, so that a stall is seen.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::duration::human_duration;
 use super::meter::Meter;
-use super::{message, visible_line};
+use super::say::message;
+use super::visible_line;
 use crate::io::human_bytes;
 use crate::progress::{Progress, Step};
 

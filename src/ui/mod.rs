@@ -8,6 +8,7 @@ mod lines;
 mod log;
 mod meter;
 mod row;
+mod say;
 mod table;
 mod visible;
 mod wrap;
@@ -16,6 +17,7 @@ pub use bars::Bars;
 pub use duration::human_duration;
 pub use lines::Lines;
 pub use log::log;
+pub use say::complain_in_colours;
 pub use table::Table;
 pub use visible::{visible, visible_line};
 pub use wrap::page_lines;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use crate::error::{Doing, Failure};
 use crate::progress::{Progress, Silent, Step};
+use say::complain;
 
 /// How long work is shown on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,42 +69,6 @@ impl Progress for WarningsOnly {
     fn fail(&self, text: &str) {
         complain(text);
     }
-}
-
-/// Says `text` on stderr.
-fn complain(text: &str) {
-    // Whoever closed stderr does not want to hear.
-    let _ = writeln!(io::stderr(), "{}", message(text));
-}
-
-/// `text` as it is said on stderr: its label in colour, and on a terminal on lines that fit it. What a terminal would obey
-/// in it is shown: names and texts off cards, from servers and out of files are in it.
-fn message(text: &str) -> String {
-    fitted(label::labelled(&visible(text)))
-}
-
-/// `text`, which may have colours, on lines that fit where stderr is a terminal.
-fn fitted(text: String) -> String {
-    match columns() {
-        Some(width) => wrap::wrapped(&text, width).into_owned(),
-        None => text,
-    }
-}
-
-/// The columns of the terminal that stderr is, as it is now; its window may be drawn larger at any time. `None` where it
-/// is none.
-fn columns() -> Option<usize> {
-    // the width of one that does not tell it
-    const WIDTH: usize = 80;
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0).or(Some(WIDTH))
-}
-
-/// Says `text`, which has its colours already, on stderr as all else is said.
-pub fn complain_in_colours(text: String) {
-    let text = fitted(text);
-    // Nobody may be reading.
-    let _ = writeln!(anstream::stderr(), "{}", text.trim_end());
 }
 
 /// Prints a result, with an end of line where it has none.

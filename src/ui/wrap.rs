@@ -85,7 +85,7 @@ mod tests {
         let text = "error: opening /dev/sdb: it is in use\n  because: a file system on it is mounted at /mnt";
         assert_eq!(
             wrapped(text, 30),
-            "error: opening /dev/sdb: it\n       is in use\n  because: a file system on it\n    is mounted at /mnt"
+            "error: opening /dev/sdb: it\n       is in use\n  because: a file system on\n    it is mounted at /mnt"
         );
         assert_eq!(
             wrapped(text, 45),

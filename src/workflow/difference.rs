@@ -57,7 +57,7 @@ impl Described {
         let list = card.text(node_paths::BAKED, LIST_MAX).map_err(unread)?;
         let list = list.and_then(|text| BakedList::read(&text));
         let compared = Card { boot: boot.as_ref(), root: root.as_ref(), list: list.as_ref() };
-        let mut paths = bake::compare(&compared, base.as_deref(), &recipe)?;
+        let mut paths = bake::diff(&compared, base.as_deref(), &recipe)?;
         let payload = self.payload_difference(node, root.as_ref())?;
         // what is preloaded takes the place of a file of the recipe
         if let Some((_, files)) = &payload {
@@ -109,7 +109,8 @@ impl Described {
                 None => difference.added.push(file.path.clone()),
             }
         }
-        difference.removed = there.into_iter().filter(|path| wanted.iter().all(|f| f.path != *path)).collect();
+        difference.removed =
+            there.into_iter().filter(|path| wanted.iter().all(|f| f.path != *path)).collect();
         Ok(Some((difference, wanted.iter().map(|file| file.path.clone()).collect())))
     }
 }
@@ -137,7 +138,9 @@ fn files_below(
     }
     let mut files = Vec::new();
     for (name, found) in root.entries(folder)? {
-        let Some(path) = std::str::from_utf8(&name).ok().and_then(|name| folder.join(name).ok()) else { continue };
+        let Some(path) = std::str::from_utf8(&name).ok().and_then(|name| folder.join(name).ok()) else {
+            continue;
+        };
         match found.kind {
             FileKind::Directory if levels > 0 => files.extend(files_below(root, &path, levels - 1)?),
             FileKind::Directory => {}

@@ -97,9 +97,16 @@ impl Described {
     /// What will run, where that is known without fetching or unpacking anything large.
     ///
     /// # Errors
-    /// [`Error::Project`] where the versions asked for do not go with the platform.
+    /// [`Error::Open`] for a path at which nothing is, [`Error::Project`] where the versions asked for do not go with
+    /// the platform.
     pub fn software(&self) -> Result<Option<Software>, Error> {
         let cluster = &self.project.cluster;
+        // whoever mistypes a path hears it before everything else is looked at
+        if let Spec::Path(path) = &cluster.base.image
+            && let Err(source) = std::fs::metadata(path)
+        {
+            return Err(Error::Open { image: path.clone(), source });
+        }
         let platform = match cluster.stated_platform() {
             Some(platform) => platform,
             // A cache that cannot be used is none of this question's business.

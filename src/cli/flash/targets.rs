@@ -10,11 +10,11 @@ use super::arguments::{Arguments, Asked};
 use super::image::Image;
 use super::whose::whose;
 use crate::cluster::ImageSize;
-use crate::drives::linux::{Found, Machine, unmount};
+use crate::drives::linux::{Found, Machine, udisks, unmount};
 use crate::drives::{By, Drive, Own, Verdict, judge};
-use crate::error::{Doing, Failure};
+use crate::error::{Classified, Doing, Failure};
 use crate::io::shell_word;
-use crate::sink::card::{DriveCard, Target};
+use crate::sink::card::{Card, DriveCard, Target, as_device};
 use crate::workflow::{Chosen, Control, NodeSelector, Warning};
 
 /// Links here name the drive itself, wherever it is plugged in.
@@ -98,7 +98,7 @@ impl Choice<'_> {
                 let (a, b, drive) = (other.asked.display(), asked.path.display(), drive.path.display());
                 return Err(Failure::usage(format!("{a} and {b} are the same drive, {drive}")));
             }
-            let card = open(&drive)?;
+            let card = Arc::new(self.open(&drive)?);
             // Whoever came between the look and the opening is seen now; nobody can come any more.
             let seen = drive.number;
             let drive = self.judged(&asked.path)?;
@@ -110,10 +110,28 @@ impl Choice<'_> {
                 let (path, sector) = (drive.path.clone(), drive.logical_sector);
                 self.control.warn(Warning::LargeSectors { drive: path, sector });
             }
-            let whose = whose(&drive.path, ours.as_ref());
-            held.push(Held { asked: asked.path.clone(), drive, node, whose, card: Arc::new(card) });
+            let whose = whose(as_device(&(Arc::clone(&card) as Arc<dyn Card>)), ours.as_ref());
+            held.push(Held { asked: asked.path.clone(), drive, node, whose, card });
         }
         Ok(held)
+    }
+
+    /// Opens the drive for this process alone: directly where this user may do that, else by udisks, which asks for
+    /// permission.
+    fn open(&self, drive: &Drive) -> Result<DriveCard, Failure> {
+        let number = (drive.number.major, drive.number.minor);
+        let error = match DriveCard::open(&drive.path, number, drive.logical_sector) {
+            Ok(card) => return Ok(card),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+            Err(error) => return Err(refused(drive, error)),
+        };
+        tracing::info!("{}: {error}", drive.path.display());
+        let shown = drive.path.display();
+        self.control.progress().note(&format!("asking udisks2 for permission to write to {shown}"));
+        // --yes asks nothing
+        let file = udisks::open(udisks::Bus::System, &drive.path, !self.arguments.yes)
+            .map_err(|error| not_permitted(drive, error))?;
+        DriveCard::opened(file, number, drive.logical_sector).map_err(|error| refused(drive, error))
     }
 
     fn node(&self, asked: &Asked) -> Result<String, Failure> {
@@ -236,22 +254,40 @@ pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result
     }
 }
 
-fn open(drive: &Drive) -> Result<DriveCard, Failure> {
-    let path = drive.path.as_path();
-    let shown = path.display();
-    let number = (drive.number.major, drive.number.minor);
-    DriveCard::open(path, number, drive.logical_sector).map_err(|e| match e.kind() {
-        io::ErrorKind::ResourceBusy => Failure::refused(format!(
-            "{shown} is held by another program or by the kernel: close what uses it"
-        )),
-        io::ErrorKind::PermissionDenied => {
-            Failure::of_io(e, format!("{} may not write to {shown}; {}", user(), again()))
-        }
+/// What opening a drive answered.
+fn refused(drive: &Drive, error: io::Error) -> Failure {
+    let shown = drive.path.display();
+    match error.kind() {
+        io::ErrorKind::ResourceBusy => held(drive),
         io::ErrorKind::ReadOnlyFilesystem => {
             Failure::refused(format!("{shown} is read-only (the lock switch of an SD card?)"))
         }
-        _ => Failure::of_io(e, format!("opening {shown}")),
-    })
+        _ => Failure::of_io(error, format!("opening {shown}")),
+    }
+}
+
+fn held(drive: &Drive) -> Failure {
+    let shown = drive.path.display();
+    Failure::refused(format!("{shown} is held by another program or by the kernel: close what uses it"))
+}
+
+/// What udisks answered where this user may not write to a drive by themselves.
+fn not_permitted(drive: &Drive, error: udisks::Error) -> Failure {
+    let shown = drive.path.display();
+    match error {
+        udisks::Error::Busy => held(drive),
+        udisks::Error::Dismissed => Failure::new(
+            error.class(),
+            format!(
+                "{shown} was not opened, for the question for permission was closed: run it again, or {}",
+                again()
+            ),
+        ),
+        // what makes no sense is not asked for twice
+        error => {
+            Failure::from(error).while_doing(format!("{} may not write to {shown}; {}", user(), again()))
+        }
+    }
 }
 
 /// Who this program runs as.

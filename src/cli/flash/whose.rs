@@ -1,10 +1,11 @@
 //! Whose card it is that is about to be overwritten.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::sync::Arc;
 
 use crate::cli::baked::baked;
 use crate::cli::json::Baked;
+use crate::disk::ReadAt;
 use crate::identity::Identity;
 use crate::opened::Opened;
 
@@ -19,13 +20,13 @@ const NAME_MAX: usize = 63;
 
 /// `node-2 of this cluster (home)`, for the card of a node that pibake baked; `None` for any other.
 /// `ours` is the cluster that the card is to be part of, where there is one yet.
-pub(super) fn whose(path: &Path, ours: Option<&Identity>) -> Option<String> {
+pub(super) fn whose(card: Arc<dyn ReadAt>, ours: Option<&Identity>) -> Option<String> {
     // a foreign card, and editors that are other people's code
-    catch_unwind(AssertUnwindSafe(|| look(path, ours))).ok().flatten()
+    catch_unwind(AssertUnwindSafe(|| look(card, ours))).ok().flatten()
 }
 
-fn look(path: &Path, ours: Option<&Identity>) -> Option<String> {
-    let card = Opened::open(path).ok()?;
+fn look(card: Arc<dyn ReadAt>, ours: Option<&Identity>) -> Option<String> {
+    let card = Opened::of(card).ok()?;
     let Baked { node: name, ca_hash, .. } = baked(&card).ok()??;
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let name = if is_name && (1..=NAME_MAX).contains(&name.len()) { name.as_str() } else { "a node" };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use similar::TextDiff;
 
-use crate::bake::{Differs, Difference};
+use crate::bake::{Difference, Differs};
 use crate::cli::baked::baked;
 use crate::cli::json::{self, DifferentPath, DifferentPayload, PlannedDifference};
 use crate::cli::named::look;
@@ -97,19 +97,24 @@ fn names(paths: &[ImagePath]) -> Vec<String> {
 
 /// All of it for people.
 fn page(document: &PlannedDifference, found: &CardDifference, has_identity: bool) -> String {
-    let mut text = page_lines("", &visible_line(&format!("{}, the card of {}", document.card, document.node)));
+    let mut text =
+        page_lines("", &visible_line(&format!("{}, the card of {}", document.card, document.node)));
     let mut note = |words: &str| text += &page_lines("  ", words);
     if document.same_cluster == Some(false) {
         note("It belongs to another cluster than the one in .pibake: nothing secret is the same.");
     }
     if !has_identity {
-        note("There is no .pibake here yet: the first build makes all that is secret anew.");
+        note("There is no .pibake here yet: the first build makes new secrets.");
     }
     if !found.lists_files {
-        note("It does not say what was baked onto it, as cards of older versions do not: files that are not written any more are not in this list.");
+        note(
+            "It does not say what was baked onto it, as cards of older versions do not: files that are not written any more are not in this list.",
+        );
     }
     if !found.is_base_here {
-        note("The base image is not in the cache: the kernel's arguments are compared with the card's own line alone.");
+        note(
+            "The base image is not in the cache: the kernel's arguments are compared with the card's own line alone.",
+        );
     }
     for change in &document.changes {
         text.push('\n');
@@ -174,8 +179,9 @@ fn summary(document: &PlannedDifference) -> String {
         return "A new bake would change nothing of this.".to_owned();
     }
     let set_up = document.changes.iter().any(|change| change.path == META_DATA);
-    let anew = if set_up { " cloud-init would take the card for a new one, and set it up anew." } else { "" };
-    format!("A new bake would change files: {}.{anew}", parts.join(", "))
+    let again =
+        if set_up { " cloud-init would take the card for a new one, and set it up again." } else { "" };
+    format!("A new bake would change files: {}.{again}", parts.join(", "))
 }
 
 #[cfg(test)]
@@ -205,7 +211,8 @@ mod tests {
             shown(Differs::Access { found, wanted }, false),
             "/etc/x: owner or mode\n  0644 0:0 becomes 0640 0:65534\n"
         );
-        let arguments = Differs::Arguments { gone: vec!["splash".into()], new: vec!["a=1".into(), "b".into()] };
+        let arguments =
+            Differs::Arguments { gone: vec!["splash".into()], new: vec!["a=1".into(), "b".into()] };
         assert_eq!(shown(arguments, false), "/etc/x: the kernel's arguments\n  -splash\n  +a=1\n  +b\n");
     }
 }

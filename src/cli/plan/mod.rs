@@ -116,7 +116,8 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
         let versions = software.map(|software| versions(base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
         let mut text = table.to_string() + &versions.unwrap_or_else(unknown);
-        let mut row = |name: &str, value: &str| text += &page_lines(&format!("{name:<9}"), &visible_line(value));
+        let mut row =
+            |name: &str, value: &str| text += &page_lines(&format!("{name:<9}"), &visible_line(value));
         if let Some(images) = images(&document.image) {
             row("images", &images);
         }

@@ -7,6 +7,8 @@ mod leave;
 mod machine;
 mod processes;
 mod tables;
+#[cfg(target_os = "linux")]
+pub mod udisks;
 
 use std::fs;
 use std::io;

@@ -90,6 +90,24 @@ mod linux {
                 }
                 other => (other?, true),
             };
+            Self::held(file, direct, number, sector)
+        }
+
+        /// The same of a drive that somebody else opened for this process alone, for reading and writing.
+        ///
+        /// # Errors
+        /// What the drive answers.
+        pub fn opened(file: File, number: (u32, u32), sector: u32) -> io::Result<Self> {
+            let flags = rustix::fs::fcntl_getfl(&file)? | OFlags::DIRECT;
+            let direct = match rustix::fs::fcntl_setfl(&file, flags) {
+                Ok(()) => true,
+                Err(Errno::INVAL) => false,
+                Err(e) => return Err(e.into()),
+            };
+            Self::held(file, direct, number, sector)
+        }
+
+        fn held(file: File, direct: bool, number: (u32, u32), sector: u32) -> io::Result<Self> {
             let found = file.metadata()?;
             let there = (rustix::fs::major(found.rdev()), rustix::fs::minor(found.rdev()));
             if !found.file_type().is_block_device() || there != number {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Patch, ReadAt};
+use crate::disk::{Cached, OVERLAY_BLOCK, Patch, ReadAt};
 use crate::error::Failure;
 
 /// How cards are written.
@@ -54,6 +54,13 @@ pub struct Target {
     pub node: String,
     /// The card itself.
     pub card: Arc<dyn Card>,
+}
+
+/// The card for looking at what is on it.
+#[must_use]
+pub fn as_device(card: &Arc<dyn Card>) -> Arc<dyn ReadAt> {
+    let whole = reader::CardReader::new(Arc::clone(card), card.len(), Vec::new());
+    Arc::new(Cached::new(whole, OVERLAY_BLOCK))
 }
 
 /// Looks whether what is on the card is what was baked.

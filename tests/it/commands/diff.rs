@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 use support::{run, tool};
 
-const WIFI: &str = "[base]\nimage = \"sample\"\n[network.wifi]\nssid = \"home\"\npassword = \"radio-secret-1\"\n";
+const WIFI: &str =
+    "[base]\nimage = \"sample\"\n[network.wifi]\nssid = \"home\"\npassword = \"radio-secret-1\"\n";
 const PROXY: &str = "[sources.proxy]\nhttp = \"http://ada:proxy-secret-2@proxy:3128\"\n";
 const LOGIN: &str = "[access]\npassword = \"login-secret-3\"\n";
 
@@ -33,7 +34,10 @@ impl Desk {
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
-        command.current_dir(self.path()).env("HOME", self.path()).env("XDG_CACHE_HOME", self.path().join("cache"));
+        command
+            .current_dir(self.path())
+            .env("HOME", self.path())
+            .env("XDG_CACHE_HOME", self.path().join("cache"));
         command.env("SOURCE_DATE_EPOCH", "1700000000");
         let out = command.args(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -106,7 +110,10 @@ fn what_changes_is_shown_and_no_secret_is() {
             let text = at(&document, "/etc/motd").unwrap()["text"].as_str().unwrap();
             assert!(text.ends_with("@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n"), "{text}");
             let own = at(&document, "/etc/own-secret").unwrap();
-            assert_eq!((&own["what"], &own["secret"], &own["text"]), (&"changed".into(), &true.into(), &Value::Null));
+            assert_eq!(
+                (&own["what"], &own["secret"], &own["text"]),
+                (&"changed".into(), &true.into(), &Value::Null)
+            );
             assert!(shown.contains("\n/etc/own-secret: secret differs\n"), "{shown}");
             assert!(shown.contains("\n/etc/gone: removed\n"), "{shown}");
             assert!(shown.contains("\n/etc/new: added\n"), "{shown}");
@@ -116,17 +123,32 @@ fn what_changes_is_shown_and_no_secret_is() {
         }
     }
     // the network's key is secret, and so is that of the card where the new file has none
+    desk.describe(&format!("{WIFI}{overlay}"));
     let netplan = desk.json("images/node-1.img");
     assert!(at(&netplan, "/etc/netplan/50-cloud-init.yaml").is_none(), "{netplan}");
     desk.describe(&format!("[base]\nimage = \"sample\"\n{overlay}"));
     let document = desk.json("images/node-1.img");
     let netplan = at(&document, "/etc/netplan/50-cloud-init.yaml").unwrap();
     assert_eq!((&netplan["secret"], &netplan["text"]), (&true.into(), &Value::Null));
-    // node-2's has none on either side, and root alone may read it
-    desk.describe(&format!("{WIFI}{LOGIN}{PROXY}{overlay}[network]\ndns = [\"9.9.9.9\"]\n"));
+}
+
+/// What root alone may read is shown as long as there is no secret in it, on neither side.
+#[test]
+fn private_files_without_secrets_are_shown() {
+    let desk = Desk::new("[base]\nimage = \"sample\"\n");
+    desk.good(&["build"]);
+    desk.describe("[base]\nimage = \"sample\"\n[system]\nupgrade = \"none\"\n");
     let document = desk.json("images/node-2.img");
-    let netplan = at(&document, "/etc/netplan/50-cloud-init.yaml").unwrap();
-    assert!(netplan["text"].as_str().unwrap().contains("9.9.9.9"), "{netplan}");
+    let settings = at(&document, "/etc/pibake/node.env").unwrap();
+    assert!(
+        settings["text"].as_str().unwrap().contains("\n-UPGRADE='security'\n+UPGRADE='none'\n"),
+        "{settings}"
+    );
+    // with a proxy's password in it, it is none of these
+    desk.describe(&format!("[base]\nimage = \"sample\"\n{PROXY}"));
+    let document = desk.json("images/node-2.img");
+    let settings = at(&document, "/etc/pibake/node.env").unwrap();
+    assert_eq!((&settings["secret"], &settings["text"]), (&true.into(), &Value::Null));
 }
 
 fn private(path: &Path) {
@@ -159,9 +181,11 @@ impl Desk {
     fn edit(&self, image: &str, path: &str, text: &str) {
         let from = self.path().join("edited");
         fs::write(&from, text).unwrap();
-        for request in
-            [format!("rm {path}"), format!("write {} {path}", from.display()), format!("sif {path} mode 0100600")]
-        {
+        for request in [
+            format!("rm {path}"),
+            format!("write {} {path}", from.display()),
+            format!("sif {path} mode 0100600"),
+        ] {
             self.debugfs(image, &request);
         }
     }

@@ -3,6 +3,7 @@
 mod bills;
 mod build;
 mod build_interrupted;
+mod diff;
 mod documented;
 mod exit_codes;
 mod inspect;

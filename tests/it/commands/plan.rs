@@ -58,7 +58,10 @@ fn wrong_descriptions_and_arguments_end_with_2_and_say_where() {
     pibake(dir.path(), &["plan", "--node", "1", "/none"])
         .code(2)
         .stderr(contains("nothing changes at /none"));
-    pibake(dir.path(), &["plan", "--node", "1", "--base", "./none.img"]).code(2).stderr(contains("none.img"));
+    for node in [&["--node", "1"][..], &[]] {
+        let plan = [&["plan", "--base", "./none.img"], node].concat();
+        pibake(dir.path(), &plan).code(2).stderr(contains("none.img"));
+    }
 }
 
 /// What the user's own files do wrong is told alike, whoever reads them.

@@ -4,6 +4,7 @@ mod cards;
 mod ended;
 mod faulty;
 mod refused;
+mod udisks;
 mod whose;
 mod work;
 
@@ -21,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::what_is_in_use_is_refused", refused::in_use),
         Trial::test("flash::what_is_in_use_in_part_or_elsewhere_is_refused", refused::in_use_below),
         Trial::test("flash::who_may_not_write_is_told_what_to_type", refused::no_permission),
+        Trial::test("flash::who_may_not_write_is_asked_by_udisks", udisks::desktop),
+        Trial::test("flash::the_real_udisks_opens_a_card", udisks::real),
         Trial::test("flash::what_a_desktop_mounted_is_unmounted", refused::unmounted),
         Trial::test("flash::what_is_no_card_is_refused", refused::no_card),
         Trial::test("flash::without_the_right_answer_nothing_happens", refused::answers),

@@ -16,6 +16,8 @@ pub mod pki;
 pub mod plan;
 pub mod spdx;
 pub mod standin;
+#[cfg(target_os = "linux")]
+pub mod udisks;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
