@@ -146,23 +146,6 @@ impl Opened {
         }
     }
 
-    /// The boot partition.
-    ///
-    /// # Errors
-    /// [`Error::FileSystem`]
-    pub fn boot(&self) -> Result<Box<dyn FsRead>, Error> {
-        Ok(Box::new(FatView::open(self.layout()?.boot.open(Arc::clone(&self.device))?)?))
-    }
-
-    /// The root file system.
-    ///
-    /// # Errors
-    /// [`Error::FileSystem`]
-    pub fn root(&self) -> Result<Box<dyn FsRead>, Error> {
-        let overlay = Overlay::new(self.layout()?.root.open(Arc::clone(&self.device))?);
-        Ok(Box::new(Ext4::open_for_reading(overlay)?))
-    }
-
     /// What is at `path`, as the running node sees it: the boot partition is below `/boot/firmware`.
     ///
     /// # Errors
