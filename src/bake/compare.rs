@@ -9,10 +9,9 @@ use std::io;
 
 use super::check::{Expected, GONE, differences};
 use super::command_line;
-use super::kernel_line::small_file;
+use super::kernel_line::{self, small_file};
 use super::links;
 use crate::catalog::Digest;
-use crate::firmware;
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Action, Change, KernelArgument, Recipe, Volume};
@@ -160,14 +159,12 @@ impl<'a> Comparison<'a> {
 
     /// Every file that the firmware may take the kernel's command line from.
     fn arguments(&mut self, change: &Change, set: &[KernelArgument], unset: &[KernelArgument]) {
-        let boot = self.boot;
-        let files = |path: &ImagePath| small_file(boot, path);
-        let lines = match firmware::command_lines(&files) {
+        let lines = match kernel_line::files(self.boot, change) {
             Ok(lines) => lines,
             Err(fault) => return self.found(change.volume, &change.path, vec![fault.to_string()]),
         };
         for path in lines {
-            let found = match small_file(boot, &path) {
+            let found = match small_file(self.boot, &path) {
                 Ok(Some(text)) => command_line::missing(&text, set, unset),
                 Ok(None) => vec![GONE.to_owned()],
                 Err(fault) => vec![unreadable(&fault)],

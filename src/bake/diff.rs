@@ -77,11 +77,7 @@ pub enum Differs {
 ///
 /// # Errors
 /// What the file systems answer.
-pub fn diff(
-    card: &Card<'_>,
-    base: Option<&dyn FsRead>,
-    recipe: &Recipe,
-) -> Result<Vec<Difference>, Error> {
+pub fn diff(card: &Card<'_>, base: Option<&dyn FsRead>, recipe: &Recipe) -> Result<Vec<Difference>, Error> {
     catching(|| {
         let mut found = Vec::new();
         let mut written: BTreeSet<(Volume, ImagePath)> = BTreeSet::new();
