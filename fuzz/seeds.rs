@@ -31,8 +31,9 @@ impl Seed {
 fn run(command: &mut Command, input: &str) {
     let name = command.get_program().to_string_lossy().into_owned();
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let mut child = child
-        .unwrap_or_else(|e| panic!("{name}: {e} (apt-get install e2fsprogs dosfstools mtools fdisk gdisk)"));
+    let mut child = child.unwrap_or_else(|e| {
+        panic!("{name}: {e} (apt-get install e2fsprogs dosfstools mtools fdisk gdisk qemu-utils)")
+    });
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "{name} failed");
 }
@@ -165,6 +166,39 @@ pub fn tables() -> &'static [Seed] {
                 make("label: dos\nstart=64, size=1000, type=c\nstart=2048, size=2048, type=83\n"),
                 make("label: dos\nstart=64, size=1000, type=c\nstart=1100, size=2900, type=5\nstart=1200, size=500, type=83\n"),
                 make("label: gpt\nfirst-lba: 34\nstart=64, size=1000\nstart=2048, size=1900\n"),
+            ]
+        })
+    })
+}
+
+/// Of the disk in a qcow2 image that every seed holds: data, zeros, what compresses, and an end within a cluster.
+pub fn disk_in_qcow2() -> Vec<u8> {
+    let byte = |n: usize| match n >> 13 {
+        0 | 5 => (n.wrapping_mul(2_654_435_761) >> 13) as u8,
+        2 => (n >> 9) as u8,
+        _ => 0,
+    };
+    (0..(60 << 10) + 1536).map(byte).collect()
+}
+
+/// qcow2 images in the forms that QEMU writes: both versions, small clusters, compressed ones by both programs.
+pub fn qcow2s() -> &'static [Seed] {
+    static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
+    SEEDS.get_or_init(|| {
+        made(|dir| {
+            let (raw, image) = (dir.join("raw"), dir.join("image"));
+            std::fs::write(&raw, disk_in_qcow2()).unwrap();
+            let make = |compress: &[&str], options: &str| {
+                let mut convert = Command::new("qemu-img");
+                convert.args(["convert", "-f", "raw", "-O", "qcow2"]).args(compress).args(["-o", options]);
+                run(convert.arg(&raw).arg(&image), "");
+                std::fs::read(&image).unwrap()
+            };
+            vec![
+                make(&[], "compat=1.1,cluster_size=4k"),
+                make(&[], "compat=0.10,cluster_size=512"),
+                make(&["-c"], "compat=1.1,cluster_size=4k"),
+                make(&["-c"], "compat=1.1,cluster_size=4k,compression_type=zstd"),
             ]
         })
     })

@@ -2,11 +2,12 @@
 //! goes on for ever, nothing is held that is larger than its limit; and of undamaged ones, that an edit
 //! is read back.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use pibake::bake::{self, Size};
 use pibake::cluster::Platform;
-use pibake::disk::{Overlay, Patched, Ranges, ReadAt, partitions};
+use pibake::disk::{Overlay, Patched, Qcow2, Ranges, ReadAt, partitions};
 use pibake::fs::ext4::{Ext4, Ext4View};
 use pibake::fs::fat::{Clock, Fat, FatView};
 use pibake::fs::{self, Attributes, FileKind, FsEdit, FsRead};
@@ -213,6 +214,26 @@ pub fn growth(input: &[u8]) {
         let (patch, proof) = bake::bake(Arc::clone(&image), &bake::Shared::default(), &recipe(), size, CLOCK)
             .expect("a sound image");
         proof.check(&(Arc::new(Patched::new(image, patch)) as _)).expect("what was baked reads back");
+    }
+}
+
+/// A qcow2 image: opened, and read from its beginning and near its end.
+pub fn qcow2(input: &[u8]) {
+    let Changed { image, changed } = patched(input, seeds::qcow2s(), nothing);
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(&image.head).expect("room for it");
+    file.as_file().set_len(image.len).expect("room for it");
+    let read = Qcow2::open(file.path()).and_then(|disk| {
+        let mut content = vec![0; usize::try_from(disk.len().min(1 << 16)).unwrap_or(0)];
+        disk.read_at(0, &mut content)?;
+        // its size is what the header says, whatever the file has
+        let end = disk.len().saturating_sub(700);
+        let _ = disk.read_at(end, &mut [0; 700]);
+        let _ = disk.read_at(end / 2, &mut [0; 700]);
+        Ok(content)
+    });
+    if !changed {
+        assert!(read.expect("a sound image can be read") == seeds::disk_in_qcow2());
     }
 }
 

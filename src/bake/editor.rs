@@ -33,7 +33,7 @@ pub(super) fn catching<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, 
 
 /// The two file systems under way, and what must be true of them at the end.
 pub(super) struct ImageEditor {
-    boot: Box<dyn FsEdit>,
+    pub(super) boot: Box<dyn FsEdit>,
     pub(super) root: Box<dyn FsEdit>,
     expected: BTreeMap<(Volume, ImagePath), Expected>,
     /// Directories that were seen or made, and not removed since: most changes share theirs.

@@ -59,7 +59,7 @@ pub fn bake(
         let mut editor = ImageEditor::open(&overlay, &layout, 0, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
         let before = match shared.is_empty() {
-            true => remains::preparations(editor.root.as_ref(), recipe)?,
+            true => remains::preparations(editor.boot.as_ref(), editor.root.as_ref(), recipe)?,
             // what is shared is no remainder
             false => preparations(Arc::clone(&base), recipe)?,
         };
@@ -90,7 +90,7 @@ pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Prepar
     catching(|| {
         let Blank { overlay, layout, .. } = Blank::new(&cached(base), Size::default())?;
         let editor = ImageEditor::open(&overlay, &layout, 0, const { &Clock::new(0) })?;
-        remains::preparations(editor.root.as_ref(), recipe)
+        remains::preparations(editor.boot.as_ref(), editor.root.as_ref(), recipe)
     })
 }
 

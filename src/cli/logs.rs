@@ -23,6 +23,11 @@ use crate::workflow::image::Looked;
 /// What is read of a log, in bytes: its end, which says how it went. A first boot writes some ten
 /// kilobytes; a card from somebody else may hold any size.
 const LOG_MAX: usize = 4 << 20;
+/// What is taken for stages at most: a first boot has some twenty, and the table of what a card from somebody else says is
+/// as large as their number times the longest of their words.
+const STAGES_MAX: usize = 100;
+/// Longest word of a stage, in bytes; the longest that a first boot writes is a time, with 20.
+const WORD_MAX: usize = 64;
 
 #[derive(Debug, Args)]
 #[command(
@@ -81,6 +86,9 @@ fn read(text: &str) -> Option<FirstBootStatus> {
         let mut words = line.strip_prefix("step=")?.splitn(4, ' ');
         let (number, stage, state) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
         let ended = words.next().filter(|time| !time.is_empty()).map(str::to_owned);
+        if stage.len().max(state.len()).max(ended.as_ref().map_or(0, String::len)) > WORD_MAX {
+            return None;
+        }
         Some(StageStatus { number, stage: stage.to_owned(), state: state.to_owned(), ended })
     };
     Some(FirstBootStatus {
@@ -91,7 +99,7 @@ fn read(text: &str) -> Option<FirstBootStatus> {
         attempt: number("attempt"),
         updated: owned("updated"),
         message: owned("message"),
-        steps: text.lines().filter_map(step).collect(),
+        steps: text.lines().filter_map(step).take(STAGES_MAX).collect(),
     })
 }
 
@@ -191,5 +199,14 @@ mod tests {
         let odd = read("state=working\nstep=\nstep=x a done\nstep=1 a\nstep=2 b done \n").unwrap();
         assert_eq!(odd.steps.len(), 1);
         assert!(odd.steps[0].ended.is_none());
+        let long = format!(
+            "state=working\n{}step=1 {} done\n",
+            "step=1 a done\n".repeat(100_000),
+            "x".repeat(1 << 16)
+        );
+        assert_eq!(read(&long).unwrap().steps.len(), STAGES_MAX);
+        let words =
+            format!("state=working\nstep=1 {} done\nstep=2 b done {}\n", "x".repeat(65), "1".repeat(65));
+        assert_eq!(read(&words).unwrap().steps.len(), 0);
     }
 }

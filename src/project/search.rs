@@ -42,22 +42,21 @@ impl Place {
     /// system. Without any it is this folder.
     ///
     /// # Errors
-    /// [`Error::Slip`] where there is none but a file with nearly its name, [`Error::Stranger`] where
+    /// [`Error::Slip`] where there is no description but a file with nearly its name, [`Error::Stranger`] where
     /// it is another user's.
     pub fn search() -> Result<Self, Error> {
         let here = std::env::current_dir().map_err(Error::Here)?;
         let place = find(&here, ownership::home().as_deref())?;
-        match place {
-            // As the user sees it from here.
-            Some(found) if found == here => Ok(Self::within(Path::new(""))),
-            Some(found) => Ok(Self::within(&above(&here, &found))),
-            None => {
-                if let Some(slip) = slip(&here) {
-                    return Err(Error::Slip { found: slip });
-                }
-                Ok(Self::within(Path::new("")))
-            }
+        // the secrets alone are there where the description was renamed
+        let dir = place.as_deref().unwrap_or(&here);
+        if !dir.join(FILE).exists()
+            && let Some(found) = slip(dir)
+        {
+            return Err(Error::Slip { found });
         }
+        // as the user sees it from here
+        let dir = place.filter(|found| *found != here).map(|found| above(&here, &found));
+        Ok(Self::within(&dir.unwrap_or_default()))
     }
 
     /// The place of the pibake.toml in `dir`, whether it is there or not.

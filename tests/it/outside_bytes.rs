@@ -256,6 +256,11 @@ fn tables_with_their_checksums_mended() {
 }
 
 #[test]
+fn images_of_qemu() {
+    survives_changes(500, seeds::qcow2s().len(), whole::qcow2);
+}
+
+#[test]
 fn checksums_are_mended_as_the_kernel_makes_them() {
     for seed in seeds::ext4s() {
         let mut mended = seed.bytes.clone();
@@ -284,7 +289,7 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 18] = [
+const TARGETS: [(&str, Target); 19] = [
     ("base_image", whole::base_image),
     ("bill", checks::bill),
     ("card", whole::card),
@@ -300,6 +305,7 @@ const TARGETS: [(&str, Target); 18] = [
     ("growth", whole::growth),
     ("packages", checks::packages),
     ("partition_table", whole::partition_table),
+    ("qcow2", whole::qcow2),
     ("registry", checks::registry),
     ("sums", checks::sums),
     ("xz_index", checks::xz_index_mended),

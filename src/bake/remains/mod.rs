@@ -4,11 +4,13 @@
 //! changing it, also holds who that machine was; if it was a node, it holds a cluster's keys. The
 //! former is taken away, by changes that `plan` shows; the latter is refused.
 
+mod edit;
 mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use edit::Edit;
 use table::{Fate, RULES, Rule, When};
 
 use super::error::{Error, Used};
@@ -21,82 +23,138 @@ use crate::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 const DEPTH: usize = 16;
 /// Longest file that is looked into, in bytes.
 const LOOKED_INTO: u64 = 4096;
+/// Longest file that is edited, in bytes.
+const EDITED: u64 = 1 << 20;
 
 /// A change that is made to a base before the recipe's, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preparation {
     /// What is done.
     pub change: Change,
+    /// What is done, in a word: `removed`.
+    pub done: &'static str,
     /// What is there.
     pub what: &'static str,
     /// Something was there: the base was in use. A stock image may lack a file that it should have.
     pub was_there: bool,
 }
 
-/// What is to be done to the root file system `fs` before the changes of `recipe`; nothing where a
+/// What is to be done to the boot partition and the root file system before the changes of `recipe`; nothing where a
 /// change of the recipe takes the place itself.
 ///
 /// # Errors
 /// [`Error::Used`], [`Error::FileSystem`]
-pub(super) fn preparations(fs: &dyn FsRead, recipe: &Recipe) -> Result<Vec<Preparation>, Error> {
-    let looking = |source| Error::FileSystem { volume: Volume::Root, source };
-    let (mut found, refused) = look(fs).map_err(looking)?;
+pub(super) fn preparations(
+    boot: &dyn FsRead,
+    root: &dyn FsRead,
+    recipe: &Recipe,
+) -> Result<Vec<Preparation>, Error> {
+    let (mut found, refused) = look(boot, root)?;
     if !refused.is_empty() {
-        return Err(Used { node: node(fs), found: refused }.into());
+        return Err(Used { node: node(root), found: refused }.into());
     }
     for Change { volume, path, action } in &recipe.changes {
-        if *volume == Volume::Root && !matches!(action, Action::Directory { .. }) {
-            found.remove(path);
+        if !matches!(action, Action::Directory { .. }) {
+            found.remove(&(*volume, path.clone()));
         }
     }
     Ok(found.into_values().collect())
 }
 
-/// What is there: what can be made good, by its path, and what cannot.
-type Remains = (BTreeMap<ImagePath, Preparation>, Vec<(ImagePath, &'static str)>);
+/// What is there: what can be made good, by its place, and what cannot.
+type Remains = (BTreeMap<(Volume, ImagePath), Preparation>, Vec<(ImagePath, &'static str)>);
 
-fn look(fs: &dyn FsRead) -> Result<Remains, fs::Error> {
+fn look(boot: &dyn FsRead, root: &dyn FsRead) -> Result<Remains, Error> {
     let mut refused = Vec::new();
     let mut found = BTreeMap::new();
     for rule in RULES {
-        for path in places(fs, rule)? {
-            if !applies(fs, &path, rule.when)? {
+        let fs = if rule.volume == Volume::Boot { boot } else { root };
+        let looking = |source| Error::FileSystem { volume: rule.volume, source };
+        for path in places(fs, rule).map_err(looking)? {
+            if !applies(fs, &path, rule.when).map_err(looking)? {
                 continue;
             }
-            let action = match rule.fate {
+            let (done, action) = match rule.fate {
                 Fate::Refuse => {
                     refused.push((path, rule.what));
                     continue;
                 }
-                Fate::Remove => Action::Remove,
-                Fate::Reset(content) => Action::Write {
-                    content: content.into(),
-                    access: Access::root(if content.is_empty() { 0o444 } else { 0o600 }),
-                    secrecy: Secrecy::Public,
+                Fate::Remove => ("removed", Action::Remove),
+                Fate::Reset(content) => {
+                    let mode = if content.is_empty() { 0o444 } else { 0o600 };
+                    ("reset", write(content.as_bytes().to_vec(), Access::root(mode)))
+                }
+                Fate::Edit(edit, done) => match edited(fs, &path, edit).map_err(looking)? {
+                    Some(action) => (done, action),
+                    None => continue,
                 },
             };
-            let change = Change { volume: Volume::Root, path: path.clone(), action };
-            let was_there = fs.metadata(&path)?.is_some();
-            found.insert(path, Preparation { change, what: rule.what, was_there });
+            let change = Change { volume: rule.volume, path: path.clone(), action };
+            let was_there = fs.metadata(&path).map_err(looking)?.is_some();
+            found.insert((rule.volume, path), Preparation { change, done, what: rule.what, was_there });
         }
     }
     Ok((found, refused))
 }
 
-/// The paths that a rule speaks of: one, or those in a folder that its pattern fits.
+fn write(content: Vec<u8>, access: Access) -> Action {
+    Action::Write { content, access, secrecy: Secrecy::Public }
+}
+
+/// The file at `path` as `edit` leaves it; `None` where nothing of it changes, or it is no file.
+fn edited(fs: &dyn FsRead, path: &ImagePath, edit: Edit) -> Result<Option<Action>, fs::Error> {
+    let Some(found) = fs.metadata(path)?.filter(|found| found.kind == FileKind::File) else {
+        return Ok(None);
+    };
+    if found.len > EDITED {
+        let why = format!("has {} bytes, and is not edited where it has more than {EDITED}", found.len);
+        return Err(fs::Error::path(path, why));
+    }
+    let access = found.attributes.map(|is| Access { mode: is.mode, uid: is.uid, gid: is.gid });
+    let edited = edit(&fs.content(path)?);
+    Ok(edited.map(|content| write(content, access.unwrap_or(Access::root(0o600)))))
+}
+
+/// The paths that a rule speaks of: one, or those that its pattern fits.
 fn places(fs: &dyn FsRead, rule: &Rule) -> Result<Vec<ImagePath>, fs::Error> {
     let Ok(place) = ImagePath::new(rule.place) else { return Ok(Vec::new()) };
-    let (Some(folder), Some(pattern)) = (place.parent(), place.file_name()) else { return Ok(Vec::new()) };
-    let Some(folder) = real_folder(fs, &folder)? else { return Ok(Vec::new()) };
-    let joined = |name: &str| folder.join(name).map_err(|e| fs::Error::corrupt(&folder, e.to_string()));
-    if !pattern.contains('*') {
-        return Ok(vec![joined(pattern)?]);
+    let mut parts = place.components().peekable();
+    let mut found = vec![ImagePath::root()];
+    while let Some(part) = parts.next() {
+        let stock = if parts.peek().is_none() { rule.stock } else { &[] };
+        let mut next = Vec::new();
+        for folder in found {
+            let Some(folder) = real_folder(fs, &folder)? else { continue };
+            let names = if part.contains('*') { fitting(fs, &folder, part)? } else { vec![part.to_owned()] };
+            for name in names.into_iter().filter(|name| !stock.contains(&name.as_str())) {
+                next.push(below(&folder, &name)?);
+            }
+        }
+        found = next;
     }
-    let fitting = fs
-        .names(&folder)?
-        .into_iter()
-        .filter(|name| fits(pattern, name) && !rule.stock.contains(&name.as_str()));
-    fitting.map(|name| joined(&name)).collect()
+    Ok(found)
+}
+
+fn below(folder: &ImagePath, name: &str) -> Result<ImagePath, fs::Error> {
+    folder.join(name).map_err(|fault| fs::Error::corrupt(folder, fault.to_string()))
+}
+
+/// The names in a folder that `pattern` fits. One that is not UTF-8 can be no path here, and what takes part must not stay.
+fn fitting(fs: &dyn FsRead, folder: &ImagePath, pattern: &str) -> Result<Vec<String>, fs::Error> {
+    let mut names = Vec::new();
+    for (name, _) in fs.entries(folder)? {
+        match String::from_utf8(name) {
+            Ok(name) => names.extend(fits(pattern, &name).then_some(name)),
+            Err(fault) => {
+                let shown = String::from_utf8_lossy(fault.as_bytes());
+                if fits(pattern, &shown) {
+                    let why = format!("holds {shown:?}, a name that is not UTF-8: take it out of the base");
+                    return Err(fs::Error::path(folder, why));
+                }
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Whether `name` is what `pattern`, with one `*` in it, stands for.
@@ -149,13 +207,15 @@ fn is_filled(fs: &dyn FsRead, path: &ImagePath, depth: usize) -> Result<bool, fs
         FileKind::File => Ok(found.len > 0),
         FileKind::Directory => {
             let Some(depth) = depth.checked_sub(1) else { return Ok(true) };
-            for name in fs.names(path)? {
-                // packages keep an empty folder by such a file
-                if name.starts_with('.') && name.ends_with("keep") {
-                    continue;
-                }
-                let below = path.join(&name).map_err(|e| fs::Error::corrupt(path, e.to_string()))?;
-                if is_filled(fs, &below, depth)? {
+            for (name, found) in fs.entries(path)? {
+                let is_filled = match String::from_utf8(name) {
+                    // packages keep an empty folder by such a file
+                    Ok(name) if name.starts_with('.') && name.ends_with("keep") => false,
+                    Ok(name) => is_filled(fs, &below(path, &name)?, depth)?,
+                    // what cannot be named here cannot be looked into either
+                    Err(_) => found.kind != FileKind::File || found.len > 0,
+                };
+                if is_filled {
                     return Ok(true);
                 }
             }
@@ -174,10 +234,7 @@ fn node(fs: &dyn FsRead) -> Option<String> {
 
 impl fmt::Display for Preparation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.change.action {
-            Action::Remove => write!(f, "removed: {}", self.what),
-            _ => write!(f, "reset: {}", self.what),
-        }
+        write!(f, "{}: {}", self.done, self.what)
     }
 }
 
@@ -204,8 +261,8 @@ mod tests {
     fn every_place_is_a_path_and_what_is_refused_is_never_stock() {
         for rule in RULES {
             assert!(ImagePath::new(rule.place).is_ok(), "{}", rule.place);
-            assert!(rule.place.matches('*').count() <= 1, "{}", rule.place);
-            assert!(rule.fate != Fate::Refuse || rule.stock.is_empty());
+            assert!(rule.place.split('/').all(|part| part.matches('*').count() <= 1), "{}", rule.place);
+            assert!(!matches!(rule.fate, Fate::Refuse) || rule.stock.is_empty());
             assert!(rule.stock.is_empty() || rule.place.contains('*'));
         }
     }

@@ -4,8 +4,11 @@
 //! 26.04, and of the packages in them: pibake's own settings stand before or behind them, as the
 //! order of each folder wants it, so that they need not go.
 
+use super::edit::{Edit, lock_passwords, no_settings, no_swap};
+use crate::recipe::Volume;
+
 /// What becomes of what is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     /// Nothing is baked: it belongs to a cluster, or would stop the first boot.
     Refuse,
@@ -13,6 +16,8 @@ pub(super) enum Fate {
     Remove,
     /// It gets this content, as the stock image has it.
     Reset(&'static str),
+    /// It keeps its owner and mode, and gets the content that this makes of its own; nothing where that may stay.
+    Edit(Edit, &'static str),
 }
 
 /// When something is in use.
@@ -30,9 +35,11 @@ pub(super) enum When {
 
 /// One kind of thing.
 pub(super) struct Rule {
-    /// Where it is. A `*` in the last part stands for anything but a dot at the beginning.
+    /// The file system that it is on.
+    pub volume: Volume,
+    /// Where it is. A `*` stands for anything within one part of the path, but for a dot at its beginning.
     pub place: &'static str,
-    /// Names in that folder that are stock.
+    /// Names in the last folder that are stock.
     pub stock: &'static [&'static str],
     pub when: When,
     pub fate: Fate,
@@ -41,20 +48,24 @@ pub(super) struct Rule {
 }
 
 const fn refuse(place: &'static str, what: &'static str) -> Rule {
-    Rule { place, stock: &[], when: When::Filled, fate: Fate::Refuse, what }
+    Rule { volume: Volume::Root, place, stock: &[], when: When::Filled, fate: Fate::Refuse, what }
 }
 
 const fn remove(place: &'static str, what: &'static str) -> Rule {
-    Rule { place, stock: &[], when: When::Filled, fate: Fate::Remove, what }
+    Rule { volume: Volume::Root, place, stock: &[], when: When::Filled, fate: Fate::Remove, what }
 }
 
 const fn alien(place: &'static str, stock: &'static [&'static str], what: &'static str) -> Rule {
-    Rule { place, stock, when: When::Filled, fate: Fate::Remove, what }
+    Rule { volume: Volume::Root, place, stock, when: When::Filled, fate: Fate::Remove, what }
 }
 
 const fn masked(place: &'static str) -> Rule {
     let what = "a unit that the first boot needs, masked";
-    Rule { place, stock: &[], when: When::Masked, fate: Fate::Remove, what }
+    Rule { volume: Volume::Root, place, stock: &[], when: When::Masked, fate: Fate::Remove, what }
+}
+
+const fn edit(place: &'static str, edit: Edit, done: &'static str, what: &'static str) -> Rule {
+    Rule { volume: Volume::Root, place, stock: &[], when: When::Filled, fate: Fate::Edit(edit, done), what }
 }
 
 const PKI: &str = "certificates and keys of a cluster";
@@ -65,6 +76,7 @@ const CLOUD_INIT: &str = "cloud-init's memory of another machine";
 const NETWORK: &str = "a network configuration of its own";
 const LEASE: &str = "leases of another network";
 const SEED: &str = "a random seed, which all nodes would share";
+const KEYS: &str = "keys of its own, which would open all nodes";
 const SECRET: &str = "a host's secret, which all nodes would share";
 
 pub(super) const RULES: &[Rule] = &[
@@ -97,6 +109,7 @@ pub(super) const RULES: &[Rule] = &[
     remove("/var/lib/cni", "addresses of pods of another node"),
     // who the machine is
     Rule {
+        volume: Volume::Root,
         place: "/etc/machine-id",
         stock: &[],
         when: When::MachineId,
@@ -112,13 +125,27 @@ pub(super) const RULES: &[Rule] = &[
     remove("/var/lib/tailscale", "membership of a private network"),
     remove("/var/lib/zerotier-one/identity.*", "membership of a private network"),
     Rule {
+        volume: Volume::Root,
         place: "/etc/iscsi/initiatorname.iscsi",
         stock: &[],
         when: When::Begins("InitiatorName="),
         fate: Fate::Reset("GenerateName=yes\n"),
         what: "an iSCSI name, which all nodes would share",
     },
+    // who may log in, and become root: that is for [access] to say
+    edit("/etc/shadow", lock_passwords, "locked", "passwords of its own, which would be good on all nodes"),
+    remove("/root/.ssh/authorized_keys*", KEYS),
+    remove("/home/*/.ssh/authorized_keys*", KEYS),
+    alien("/etc/sudoers.d/*", &["README"], "rules of sudo of its own"),
     // what the first boot hangs on
+    Rule {
+        volume: Volume::Boot,
+        place: "/vendor-data",
+        stock: &[],
+        when: When::Filled,
+        fate: Fate::Remove,
+        what: "settings of its own, which cloud-init would join with the card's",
+    },
     remove("/etc/cloud/cloud-init.disabled", "the mark that switches cloud-init off"),
     remove("/etc/cloud/ds-identify.cfg", "the choice of another data source for cloud-init"),
     remove("/var/lib/cloud/instance", CLOUD_INIT),
@@ -168,6 +195,9 @@ pub(super) const RULES: &[Rule] = &[
         ],
         "kernel settings of its own",
     ),
+    edit("/etc/sysctl.conf", no_settings, "commented out", "kernel settings of its own"),
+    edit("/etc/fstab", no_swap, "commented out", "swap, with which kubelet does not start"),
+    remove("/etc/systemd/system/*.swap", "swap, with which kubelet does not start"),
     alien(
         "/etc/cloud/cloud.cfg.d/*.cfg",
         &[

@@ -21,6 +21,8 @@ const MODULES: &str =
     "pibake needs the modules that the image runs; use runcmd or bootcmd for steps of your own";
 const SOURCE: &str = "the card itself is where a node's settings come from";
 const HOST_KEYS: &str = "a node has the one host key that pibake knows, so that the first login asks nothing";
+const READABLE: &str = "on the boot partition anyone can read it; a file of your own in the overlays is readable by root alone where its mode says so";
+const NO_SWAP: &str = "kubelet does not start where swap is in use";
 const DEFAULT_USER: &str =
     "it is for the image's own user, which pibake does not make: use [access], or an entry of `users`";
 
@@ -68,7 +70,17 @@ const KEYS: &[(&str, Test, &str)] = &[
     ("growpart", is_no_growth, "the root file system must grow to the card, or the packages do not fit"),
     ("resize_rootfs", OFF, "the root file system must grow to the card, or the packages do not fit"),
     ("power_state", is_power_off, "the first boot goes on after cloud-init; `mode: reboot` is possible"),
-    ("swap", ALWAYS, "kubelet does not start where swap is in use"),
+    ("swap", ALWAYS, NO_SWAP),
+    ("mounts", is_swap, NO_SWAP),
+    // keys and tokens of other modules, as cloud-init's schema has them
+    ("wireguard", |node| has_at(node, &["interfaces", "config"]), READABLE),
+    ("ubuntu_pro", |node| has_at(node, &["token"]), READABLE),
+    ("ubuntu_advantage", |node| has_at(node, &["token"]), READABLE),
+    ("salt_minion", |node| has_at(node, &["private_key"]), READABLE),
+    ("chef", |node| has_at(node, &["validation_cert"]), READABLE),
+    ("landscape", |node| has_at(node, &["client", "registration_key"]), READABLE),
+    ("rh_subscription", |node| has_at(node, &["password"]) || has_at(node, &["activation_key"]), READABLE),
+    ("mcollective", |node| has_at(node, &["conf", "private_cert"]), READABLE),
     ("ntp", ALWAYS, "time servers are set with [sources] ntp"),
 ];
 
@@ -86,6 +98,30 @@ fn is_no_growth(node: &Node) -> bool {
 
 fn is_power_off(node: &Node) -> bool {
     !node.is_null() && node.get("mode").is_none_or(|mode| mode.text() != Some("reboot"))
+}
+
+/// Whether a value is given at these keys, one within the other, in any of the entries where one of them holds a list.
+fn has_at(node: &Node, keys: &[&str]) -> bool {
+    if let Kind::List(items) = &node.kind {
+        return items.iter().any(|item| has_at(item, keys));
+    }
+    match keys.split_first() {
+        None => !node.is_null(),
+        Some((first, rest)) => {
+            let mut entries = node.entries().iter().filter(|(key, _)| name(key) == *first);
+            entries.any(|(_, value)| has_at(value, rest))
+        }
+    }
+}
+
+/// Whether one of the entries, which are as the fields of fstab(5), is swap.
+fn is_swap(mounts: &Node) -> bool {
+    let Kind::List(mounts) = &mounts.kind else { return false };
+    mounts.iter().any(|entry| {
+        let Kind::List(fields) = &entry.kind else { return false };
+        let field = |index: usize| fields.get(index).and_then(Node::text);
+        field(2) == Some("swap") || field(0) == Some("swap")
+    })
 }
 
 fn refused(key: &Node, name: &str, instead: &str) -> Fault {

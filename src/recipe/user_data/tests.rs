@@ -83,6 +83,12 @@ fn what_pibake_decides_is_refused_in_every_spelling_and_named() {
         ("resize_rootfs: no", 1, "must grow"),
         ("power_state: {mode: poweroff}", 1, "reboot"),
         ("swap: {size: 1G}", 1, "swap"),
+        ("mounts: [[/dev/sda1, /srv], [/swap.img, none, swap, sw]]", 1, "swap"),
+        ("wireguard: {interfaces: [{name: wg0, config: x}]}", 1, "anyone can read"),
+        ("ubuntu-pro: {token: x}", 1, "anyone can read"),
+        ("salt_minion:\n  private_key: x", 1, "anyone can read"),
+        ("chef: {validation_cert: x}", 1, "anyone can read"),
+        ("landscape: {client: {registration_key: x}}", 1, "anyone can read"),
         ("ntp: {servers: [x]}", 1, "[sources] ntp"),
         ("network: {config: disabled}", 1, "[network]"),
         ("datasource_list: [None]", 1, "the card itself"),
@@ -95,6 +101,9 @@ fn what_pibake_decides_is_refused_in_every_spelling_and_named() {
         "users: [{name: a, lock_passwd: true}]",
         "power_state: {mode: reboot}",
         "resize_rootfs: noblock",
+        "mounts: [[/dev/sda1, /srv, ext4]]",
+        "ubuntu_pro: {enable: [esm-infra]}",
+        "salt_minion: {conf: {master: x}}",
         "bootcmd: [x]\nruncmd: [y]",
     ] {
         assert!(merged(extra).is_ok(), "{extra}: {:?}", merged(extra));

@@ -12,6 +12,9 @@ use crate::recipe::{Action, Volume};
 
 /// What `90-tidy` erases and removes; SECRETS in node.env names the password's.
 const ERASED: [&str; 4] = [KUBEADM, JOIN_CONF, RESTORED_COPY, PASSWORD];
+/// Files that a bake of a base that was in use puts back to what they are in a stock image; the system fills them in at
+/// its first start.
+const FILLED_IN: [&str; 3] = ["/etc/machine-id", "/etc/iscsi/initiatorname.iscsi", "/etc/shadow"];
 /// The link by which systemd starts the first boot (`disable_unit`).
 const FIRST_BOOT_LINK: &str = "/etc/systemd/system/multi-user.target.wants/pibake-first-boot.service";
 
@@ -33,6 +36,9 @@ pub(super) fn why(card: &Card<'_>, finding: &Finding, promised: &Promised) -> Op
     }
     if ERASED.contains(&path) && card.began("tidy") && (finding.is_gone() || is_zeros(card, finding)) {
         return Some("erased once the node was in the cluster");
+    }
+    if FILLED_IN.contains(&path) && card.is_used() && !finding.is_gone() {
+        return Some("the system's own since its first start");
     }
     if path == JOIN_CONF && is_other_certificate(card, finding, promised) {
         return Some("its certificate is good for a week, and was made again since");

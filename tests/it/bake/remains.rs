@@ -55,6 +55,10 @@ fn a_stock_image_is_left_alone() {
         ("var/lib/dbus/machine-id", "->/etc/machine-id"),
         ("etc/systemd/system/multi-user.target.wants/ssh.service", "->/lib/systemd/system/ssh.service"),
         ("var/lib/dhcp/dhcpd.leases", ""),
+        ("etc/shadow", "root:*:18474:0:99999:7:::\nsshd:!:18474::::::\n"),
+        ("etc/sudoers.d/README", "# text\n"),
+        ("etc/fstab", "LABEL=writable / ext4 defaults 0 0\n"),
+        ("etc/sysctl.conf", "#net.ipv4.ip_forward=1\n"),
     ];
     assert_eq!(paths(&stock), Vec::<String>::new());
 }
@@ -78,6 +82,14 @@ fn what_made_it_one_machine_is_taken_away() {
         ("var/lib/systemd/random-seed", "random"),
         ("var/lib/dhcp/dhclient.eth0.leases", "lease {}\n"),
         ("var/log/journal/0123/system.journal", "LPKSHHRH"),
+        ("etc/shadow", "root:*:1:0:99999:7:::\nubuntu:$6$salt$hash:1:0:99999:7:::\n"),
+        ("etc/sudoers.d/90-cloud-init-users", "ubuntu ALL=(ALL) NOPASSWD:ALL\n"),
+        ("root/.ssh/authorized_keys", "ssh-ed25519 AAAA old\n"),
+        ("home/ubuntu/.ssh/authorized_keys2", "ssh-ed25519 AAAA old\n"),
+        ("home/ubuntu/.ssh/config", "Host x\n"),
+        ("etc/sysctl.conf", "net.ipv4.ip_forward=0\n"),
+        ("etc/fstab", "LABEL=writable / ext4 defaults 0 0\n/swapfile none swap sw 0 0\n"),
+        ("etc/systemd/system/swapfile.swap", "[Swap]\n"),
     ];
     let dir = tempfile::tempdir().unwrap();
     let (image, places) = base(dir.path(), &used);
@@ -95,6 +107,9 @@ fn what_made_it_one_machine_is_taken_away() {
     let id = debugfs("stat /etc/machine-id");
     assert!(id.contains("Mode:  0444") && id.contains("Size: 0"), "{id}");
     assert_eq!(debugfs("cat /etc/iscsi/initiatorname.iscsi"), "GenerateName=yes\n");
+    assert_eq!(debugfs("cat /etc/shadow"), "root:*:1:0:99999:7:::\nubuntu:!:1:0:99999:7:::\n");
+    assert_eq!(debugfs("cat /etc/sysctl.conf"), "# net.ipv4.ip_forward=0\n");
+    assert!(debugfs("cat /etc/fstab").contains("\n# /swapfile none swap"));
     for folder in
         ["/etc/netplan", "/etc/sysctl.d", "/etc/ssh", "/var/lib/cloud", "/var/lib/dbus", "/var/lib/systemd"]
     {
@@ -106,6 +121,52 @@ fn what_made_it_one_machine_is_taken_away() {
     // as plan says it, and nothing else: a second bake of what came out finds nothing to prepare
     let again = preparations(device(&node), &Recipe { node: "x".into(), changes: vec![] });
     assert!(matches!(again, Err(Error::Used(_))), "the recipe made it a node: {again:?}");
+}
+
+#[test]
+fn settings_that_cloud_init_would_join_are_taken_off_the_boot_partition() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, places) = base(dir.path(), &[]);
+    let (fat, file) = (dir.path().join("fat"), dir.path().join("vendor-data"));
+    images::extract(&image, places.boot, &fat);
+    std::fs::write(&file, "#cloud-config\nruncmd: [reboot]\n").unwrap();
+    run(tool("mcopy", "mtools").arg("-i").arg(&fat).arg(&file).arg("::"));
+    images::splice(&fat, &image, places.boot.0);
+    let found = preparations(device(&image), &recipe()).unwrap();
+    let said: Vec<String> = found.iter().map(|p| format!("{} {}", p.change.path, p.done)).collect();
+    assert_eq!(said, ["/vendor-data removed"]);
+    assert_eq!(found[0].change.volume, Volume::Boot);
+    let node = dir.path().join("node.img");
+    write_out(&image, &bake(device(&image), &recipe(), CLOCK).unwrap(), &node);
+    images::assert_clean(&node, places);
+    images::extract(&node, places.boot, &fat);
+    let listed = run(tool("mdir", "mtools").arg("-b").arg("-i").arg(&fat).arg("::"));
+    assert!(listed.contains("user-data") && !listed.contains("vendor-data"), "{listed}");
+}
+
+#[test]
+fn names_that_are_not_utf8_do_no_harm_where_nothing_of_them_takes_part() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let odd = |folder: &str, name: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        for (path, content) in ROOT_FILES {
+            images::put(&root.join(path), content);
+        }
+        let folder = root.join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(OsStr::from_bytes(name)), "x").unwrap();
+        let (image, _) = Spec { ext4_mib: 16, ..Spec::default() }.make_from(dir.path(), &root);
+        preparations(device(&image), &recipe())
+    };
+    assert!(odd("etc/netplan", b"note-\xff.txt").unwrap().is_empty());
+    assert!(odd("home/\u{e9}", b"\xff").unwrap().is_empty());
+    let error = odd("etc/netplan", b"\xff.yaml").unwrap_err();
+    let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    assert!(error.contains("not UTF-8") && error.contains("/etc/netplan"), "{error}");
+    // what is in such a file is not asked, where any file would say that the base was a node
+    assert!(matches!(odd("var/lib/etcd", b"\xff"), Err(Error::Used(_))));
 }
 
 #[test]

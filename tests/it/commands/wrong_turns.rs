@@ -105,6 +105,12 @@ fn a_slip_in_the_name_is_told() {
     }
     assert!(!desk.at("lab/.pibake").exists());
     desk.bad("lab", &["plan", "-C", "lab.toml"], 2, &["lab.toml does not exist"]);
+    // of a cluster that is there already, also from a folder below
+    fs::create_dir_all(desk.at("lab/.pibake")).unwrap();
+    fs::create_dir_all(desk.at("lab/below")).unwrap();
+    for from in ["lab", "lab/below"] {
+        desk.bad(from, &["plan"], 2, &["pibake.tml", "rename it, or name it with -C"]);
+    }
 }
 
 #[test]

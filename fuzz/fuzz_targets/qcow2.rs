@@ -1,0 +1,5 @@
+#![no_main]
+
+use pibake_fuzz::whole;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| whole::qcow2(data));
