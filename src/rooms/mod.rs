@@ -61,7 +61,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
         ],
     ),
     // the one place where both halves meet
-    ("bake", &["io", "disk", "fs", "image_path", "catalog", "firmware", "recipe"]),
+    ("bake", &["io", "disk", "fs", "image_path", "node_paths", "catalog", "firmware", "recipe"]),
     // the one way through all of them
     (
         "workflow",
@@ -122,6 +122,25 @@ const FOR_ALL: &str = "error";
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The table of docs/architecture.md is this one.
+#[test]
+fn the_rooms_are_as_they_are_documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let page = fs::read_to_string(page).unwrap();
+    let cell =
+        |text: &str| -> Vec<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.strip_prefix("| `")?.strip_suffix(" |")?.split(" | ").collect();
+        let [name, _, imports] = cells.as_slice() else { return None };
+        Some((name.trim_end_matches('`').to_owned(), cell(imports)))
+    });
+    let documented: Vec<(String, Vec<String>)> = rows.collect();
+    let known: Vec<(String, Vec<String>)> = MAY_IMPORT
+        .map(|(room, imports)| (room.to_owned(), imports.iter().map(|i| (*i).to_owned()).collect()))
+        .into();
+    assert_eq!(documented, known);
 }
 
 /// A file that no `mod` names is not compiled, and nobody notices what is wrong in it.
