@@ -71,6 +71,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "image_path",
             "node_paths",
             "disk",
+            "fs",
             "opened",
             "drives",
             "catalog",
