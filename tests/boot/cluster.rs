@@ -22,6 +22,7 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     /// Sockets: their paths must be short.
     segment: tempfile::TempDir,
+    host: String,
     pub server: Nginx,
     repositories: Repositories,
     _time: TimeServer,
@@ -31,6 +32,8 @@ pub struct Cluster {
 /// What the nodes of a test's cluster run, and where they get it.
 pub struct Software<'a> {
     pub repositories: Repositories,
+    /// Where whoever fetches from them finds them: [`HOST`] for a machine.
+    pub host: &'a str,
     /// Lines of the description's section `[kubernetes]`.
     pub kubernetes: &'a str,
     /// Sections at the end of the description.
@@ -42,29 +45,41 @@ impl Cluster {
     pub fn new() -> Self {
         Self::of(Software {
             repositories: Repositories::make(repository::CONTAINERD, repository::recorders),
+            host: HOST,
             kubernetes: "version = \"1.34\"\ncontainerd = \"1.7\"\n",
             more: "",
         })
     }
 
     pub fn of(software: Software<'_>) -> Self {
+        let cluster = Self::described(software);
+        cluster.make_ready();
+        cluster
+    }
+
+    /// With nothing made yet.
+    pub fn described(software: Software<'_>) -> Self {
         // not in /tmp, which may be small and in memory: cards grow
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let Software { repositories, kubernetes, more } = software;
+        let Software { repositories, host, kubernetes, more } = software;
         let server = Nginx::serve(repositories.root());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let cluster = Self {
             dir,
             segment: tempfile::tempdir().unwrap(),
+            host: host.to_owned(),
             server,
             repositories,
             _time: TimeServer::start(),
             epoch: now.as_secs().to_string(),
         };
         cluster.describe(kubernetes, more);
-        // the base is unpacked and the secrets are made once, before machines start side by side
-        cluster.output(&["build", "--node", "1", "-o", "images"]);
         cluster
+    }
+
+    /// The base is unpacked, the secrets are made and all is fetched once, before machines start side by side.
+    pub fn make_ready(&self) {
+        self.output(&["build", "--node", "1", "-o", "images"]);
     }
 
     fn describe(&self, kubernetes: &str, more: &str) {
@@ -83,10 +98,11 @@ impl Cluster {
                  [base]\nimage = \"{base}\"\nplatform = \"debian-12\"\n\
                  [kubernetes]\n{kubernetes}\
                  [overlays]\ndir = \"overlays\"\n\
-                 [sources]\nubuntu = \"{url}/mirror\"\nntp = [\"{HOST}\"]\n\
+                 [sources]\nubuntu = \"{url}/mirror\"\nntp = [\"{host}\"]\n\
                  [sources.docker]\nurl = \"{url}/docker\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n\
                  [sources.kubernetes]\nurl = \"{url}/kubernetes\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n{more}",
-                base = base.display()
+                base = base.display(),
+                host = self.host
             ),
         );
     }
@@ -98,7 +114,7 @@ impl Cluster {
 
     /// Where a machine finds the package servers.
     pub fn url(&self) -> String {
-        format!("http://{HOST}:{}", self.server.port())
+        format!("http://{}:{}", self.host, self.server.port())
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -1,6 +1,6 @@
 //! A machine that has no network at all, when its owner most wants to log in.
 
-use crate::cluster::{Cluster, Software};
+use crate::cluster::{Cluster, HOST, Software};
 use crate::repository::{CONTAINERD, Repositories, recorders};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -8,6 +8,7 @@ const PASSWORD: &str = "correct horse battery staple";
 pub fn a_node_without_a_network_lets_its_owner_in() {
     let cluster = Cluster::of(Software {
         repositories: Repositories::make(CONTAINERD, recorders),
+        host: HOST,
         kubernetes: "version = \"1.34\"\ncontainerd = \"1.7\"\n",
         more: &format!("[access]\npassword = \"{PASSWORD}\"\n"),
     });

@@ -12,6 +12,7 @@ use support::tool;
 #[derive(Clone)]
 pub struct Ssh {
     key: PathBuf,
+    address: String,
     port: u16,
     /// The machine's address, where it is reached by way of the one behind the port.
     beyond: Option<String>,
@@ -19,7 +20,12 @@ pub struct Ssh {
 
 impl Ssh {
     pub fn new(key: &Path, port: u16) -> Self {
-        Self { key: key.to_owned(), port, beyond: None }
+        Self { key: key.to_owned(), address: "127.0.0.1".to_owned(), port, beyond: None }
+    }
+
+    /// The same at another address than this machine's loopback.
+    pub fn at(&self, address: &str) -> Self {
+        Self { address: address.to_owned(), ..self.clone() }
     }
 
     /// The same by way of this machine to another.
@@ -30,14 +36,15 @@ impl Ssh {
     /// `ssh` with everything but the remote command; `options` come first, and so win.
     pub fn command(&self, options: &[&str]) -> Command {
         let mut ssh = tool("ssh", "openssh-client");
+        let first = format!("ubuntu@{}", self.address);
         ssh.args(options).args(self.options());
         match &self.beyond {
-            None => ssh.args(["-p", &self.port.to_string(), "ubuntu@127.0.0.1"]),
+            None => ssh.args(["-p", &self.port.to_string(), &first]),
             Some(address) => {
                 let mut way = vec!["ssh".to_owned()];
                 way.extend(self.options());
                 way.extend(["-p".into(), self.port.to_string(), "-W".into(), "%h:%p".into()]);
-                way.push("ubuntu@127.0.0.1".into());
+                way.push(first);
                 ssh.args(["-o", &format!("ProxyCommand={}", way.join(" "))]).arg(format!("ubuntu@{address}"))
             }
         };

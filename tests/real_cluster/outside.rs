@@ -13,7 +13,8 @@ pub struct Outside {
     admin: PathBuf,
     /// Where the API server is, as `admin.conf` says: address and port.
     server: (String, String),
-    ssh: Ssh,
+    /// The way in, where that address is not on a network that this machine is on.
+    ssh: Option<Ssh>,
     tunnel: Option<Child>,
     home: tempfile::TempDir,
 }
@@ -41,14 +42,16 @@ pub struct Pod {
 }
 
 impl Outside {
-    /// `admin` is the kubeconfig; the way in is by node-1's SSH server, since QEMU's network lets
-    /// nothing else in. Its address is here, too, in the tests' own network namespace.
-    pub fn new(admin: &Path, ssh: Ssh) -> Self {
+    /// `admin` is the kubeconfig; the way in, where there is one, is by node-1's SSH server, since QEMU's network lets
+    /// nothing else in. Then its address is here, too, in the tests' own network namespace.
+    pub fn new(admin: &Path, ssh: Option<Ssh>) -> Self {
         let text = std::fs::read_to_string(admin).unwrap();
         let (_, server) = text.split_once("https://").expect("admin.conf names a server");
         let server = server.lines().next().unwrap().trim_end_matches('"');
         let (host, port) = server.split_once(':').unwrap();
-        run(tool("ip", "iproute2").args(["address", "replace", &format!("{host}/32"), "dev", "lo"]));
+        if ssh.is_some() {
+            run(tool("ip", "iproute2").args(["address", "replace", &format!("{host}/32"), "dev", "lo"]));
+        }
         Self {
             admin: admin.to_owned(),
             server: (host.to_owned(), port.to_owned()),
@@ -82,9 +85,10 @@ impl Outside {
         {
             return;
         }
+        let Some(ssh) = &self.ssh else { return };
         let (host, port) = &self.server;
         let lead = format!("{host}:{port}:{host}:{port}");
-        let mut command = self.ssh.command(&["-N", "-L", &lead, "-o", "ExitOnForwardFailure=yes"]);
+        let mut command = ssh.command(&["-N", "-L", &lead, "-o", "ExitOnForwardFailure=yes"]);
         let mut guarded = tool("setpriv", "util-linux");
         guarded.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
         command = guarded;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::closed;
 use crate::cluster::{Cluster, HOST, Software, free_port};
+use crate::laptop::Laptop;
 use crate::machine::Machine;
 use crate::outside::{Node, Outside};
 use crate::registry::Registry;
@@ -25,11 +27,21 @@ pub const LEASE: u64 = 180;
 const ETCD: &str = "etcd:3.4.13-0";
 const COREDNS: &str = "coredns:1.7.0";
 
+/// What leads out of the cluster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// node-1's uplink, behind which is all that nodes fetch; its owner comes in by it, too.
+    Uplink,
+    /// Nothing: what the nodes need is on their cards, and the owner's laptop is on their segment.
+    Closed,
+}
+
 pub struct Real {
     // machines first: they end before what they fetch from
     pub first: Option<Machine>,
     pub second: Option<Machine>,
     pub outside: Outside,
+    laptop: Option<Laptop>,
     pub cluster: Cluster,
     port: u16,
     cards: BTreeMap<&'static str, String>,
@@ -38,49 +50,68 @@ pub struct Real {
 }
 
 impl Real {
-    /// Switches both machines on with new cards, and waits for what their owner waits for.
+    /// A cluster with a way out, as it is on its first day.
     pub fn form() -> Self {
-        let mut real = Self::prepare();
-        real.switch_on_both();
-        real.wait_until_ready(&BTreeMap::new());
-        for machine in [real.first.as_mut(), real.second.as_mut()] {
+        let mut real = Self::prepare(Way::Uplink);
+        closed::compare(real.come_up());
+        real
+    }
+
+    /// Switches both machines on with new cards, and waits for what their owner waits for. Says how long it took until
+    /// both were Ready.
+    pub fn come_up(&mut self) -> Duration {
+        self.switch_on_both();
+        self.wait_until_ready(&BTreeMap::new());
+        let both_ready = self.begun.elapsed();
+        for machine in [self.first.as_mut(), self.second.as_mut()] {
             let machine = machine.unwrap();
             let text = format!("first boot of {} is complete", machine.name());
             machine.wait_for(&text);
         }
-        real.note("first boot is complete on both");
-        real
+        self.note("first boot is complete on both");
+        both_ready
     }
 
-    fn prepare() -> Self {
+    /// What is offered, the description, and cards.
+    pub fn prepare(way: Way) -> Self {
         let parts = parts();
         let registry = Registry::start();
-        let mirror = format!("http://{HOST}:{}", registry.port());
+        // what is preloaded is fetched here, and not by a machine
+        let host = if way == Way::Closed { "127.0.0.1" } else { HOST };
+        let mirror = format!("http://{host}:{}", registry.port());
         let repositories = Repositories::make(CONTAINERD, |pool| {
             for package in std::fs::read_dir(parts.join("packages")).unwrap() {
                 let package = package.unwrap();
                 std::fs::copy(package.path(), pool.join(package.file_name())).unwrap();
             }
         });
-        let cluster = Cluster::of(Software {
+        let preload = match way {
+            Way::Closed => "[image]\npreload = true\npreload-images = [\"docker.io/library/busybox:1\"]\n",
+            Way::Uplink => "",
+        };
+        let cluster = Cluster::described(Software {
             repositories,
+            host,
             kubernetes: "version = \"1.20\"\ncontainerd = \"1.6\"\n",
             more: &format!(
                 "[sources.registry-mirrors]\n\
                  \"registry.k8s.io\" = [\"{mirror}\"]\n\
                  \"ghcr.io\" = [\"{mirror}\"]\n\
                  \"docker.io\" = [\"{mirror}\"]\n\
-                 [network.dhcp]\ndefault-lease-time = {LEASE}\nmax-lease-time = {LEASE}\n"
+                 [network.dhcp]\ndefault-lease-time = {LEASE}\nmax-lease-time = {LEASE}\n{preload}"
             ),
         });
         offer(&registry, &parts, &cluster);
+        cluster.make_ready();
         let port = free_port();
         let admin = cluster.path().join(".pibake/admin.conf");
-        let outside = Outside::new(&admin, cluster.ssh(port));
+        let laptop = (way == Way::Closed).then(|| Laptop::plug_in(Path::new(cluster.segment())));
+        let outside = Outside::new(&admin, laptop.is_none().then(|| cluster.ssh(port)));
         Self {
             first: None,
             second: None,
             outside,
+            laptop,
             cluster,
             port,
             cards: ["node-1", "node-2"].into_iter().map(|node| (node, "cards".to_owned())).collect(),
@@ -91,16 +122,23 @@ impl Real {
 
     /// The way into a node.
     pub fn ssh(&self, node: &str) -> Ssh {
+        if self.laptop.is_some() {
+            let address = if node == "node-1" { "10.0.0.1" } else { "10.0.0.2" };
+            return self.cluster.ssh(22).at(address);
+        }
         let first = self.cluster.ssh(self.port);
         if node == "node-1" { first } else { first.beyond("10.0.0.2") }
     }
 
-    /// node-1 with the uplink, node-2 with nothing but the segment; each with its card.
+    /// node-1 with the uplink, if there is one, node-2 with nothing but the segment; each with its card.
     pub fn switch_on(&mut self, node: &str) {
         let port = self.port.to_string();
         let mut arguments = vec!["--machine", "virt", "--net", self.cluster.segment()];
-        if node == "node-1" {
-            arguments.extend(["--uplink", "--ssh", &port]);
+        match &self.laptop {
+            // the cards are made of what was fetched before
+            Some(_) => arguments.push("--offline"),
+            None if node == "node-1" => arguments.extend(["--uplink", "--ssh", &port]),
+            None => {}
         }
         let machine = self.cluster.boot(node, &self.cards[node], &arguments);
         *self.place(node) = Some(machine);

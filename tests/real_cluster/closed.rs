@@ -1,0 +1,48 @@
+//! A cluster in a closed network: what it needs is on its cards.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::real::{Real, Way};
+
+/// From the power to both Ready, in the closed network.
+static CLOSED: OnceLock<Duration> = OnceLock::new();
+
+/// Two machines with nothing but a cable between them, on which there is nobody but a laptop of their owner's: no name
+/// server, no time server, no router.
+pub fn two_machines_form_a_cluster_with_no_way_out() {
+    let mut real = Real::prepare(Way::Closed);
+    let both_ready = real.come_up();
+    let _ = CLOSED.set(both_ready);
+    for node in ["node-1", "node-2"] {
+        let answers = real.ssh(node).ask(&[
+            ("routes", "ip route show default"),
+            ("log", "cat /var/log/pibake/first-boot.log"),
+            ("kept", "ls /var/lib/pibake"),
+        ]);
+        // a worker's leads to node-1, and node-1 has none
+        assert_eq!(answers["routes"].is_empty(), node == "node-1", "{node}: {}", &answers["routes"]);
+        assert!(
+            answers["log"].contains("preloaded-images"),
+            "{node} had nothing to import: {}",
+            &answers["log"]
+        );
+        assert!(!answers["log"].to_lowercase().contains("reset"), "{node} reset itself: {}", &answers["log"]);
+        assert!(!answers["kept"].contains("payload"), "{node} keeps what was used up: {}", &answers["kept"]);
+    }
+    real.apply("pods.yaml");
+    let pods = real.wait_for_pods(&["answers", "asks"], &BTreeSet::new());
+    real.assert_pods_answer(&pods);
+}
+
+/// How the two ways compare, where both were measured in this run.
+pub fn compare(open: Duration) {
+    if let Some(closed) = CLOSED.get() {
+        let (closed, open) = (closed.as_secs_f64(), open.as_secs_f64());
+        println!(
+            "[cluster] from the power to both Ready: {closed:.0} s preloaded with no way out, {open:.0} s online, {:.2} times",
+            closed / open
+        );
+    }
+}
