@@ -1,5 +1,6 @@
 //! Which description is meant, and where its secrets are.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -67,9 +68,14 @@ impl Place {
 
     fn of(file: &Path) -> Self {
         let dir = file.parent().unwrap_or(Path::new("")).to_owned();
-        let name = |usual: &str| match own_name(file) {
-            Some(own) => dir.join(format!("{usual}-{own}")),
-            None => dir.join(usual),
+        // two names that are not UTF-8 are two clusters
+        let name = |usual: &str| {
+            let mut name = OsString::from(usual);
+            if let Some(own) = own_name(file) {
+                name.push("-");
+                name.push(own);
+            }
+            dir.join(name)
         };
         Self { state: name(STATE), images: name("images"), file: Some(file.to_owned()), dir }
     }
@@ -83,13 +89,12 @@ impl Place {
 
 /// What sets the folders of a description apart from those of the pibake.toml beside it; `None` for
 /// that itself.
-fn own_name(file: &Path) -> Option<String> {
+fn own_name(file: &Path) -> Option<&OsStr> {
     if file.file_name()? == FILE {
         return None;
     }
     let toml = file.extension().is_some_and(|extension| extension == "toml");
-    let name = if toml { file.file_stem()? } else { file.file_name()? };
-    Some(name.to_string_lossy().into_owned())
+    if toml { file.file_stem() } else { file.file_name() }
 }
 
 /// The nearest folder from `here` upwards that is a project's.
@@ -200,6 +205,10 @@ mod tests {
         assert_eq!(state("a/pibake.toml"), Path::new("a/.pibake"));
         assert_eq!(state("a/attic.toml"), Path::new("a/.pibake-attic"));
         assert_ne!(state("attic"), state("pibake.toml"));
+        let odd = |name: &[u8]| {
+            Place::of(Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name))).state
+        };
+        assert_ne!(odd(b"\xff.toml"), odd(b"\xfe.toml"));
         assert_eq!(Place::of(Path::new("x/attic.toml")).images, Path::new("x/images-attic"));
     }
 }

@@ -199,7 +199,8 @@ pub(super) fn check_files(settings: &Node, baked: &BTreeSet<String>) -> Result<(
     Ok(())
 }
 
-/// A path as the kernel takes it, without following links.
+/// A path as the kernel takes it, following those links alone that all supported systems have: `/usr` is merged, and
+/// `/var/run` and `/var/lock` are in `/run`.
 fn normalised(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -209,7 +210,13 @@ fn normalised(path: &str) -> String {
             name => parts.push(name),
         }
     }
-    format!("/{}", parts.join("/"))
+    let (moved, rest) = match parts.as_slice() {
+        [top @ ("bin" | "sbin" | "lib"), rest @ ..] => (vec!["usr", *top], rest),
+        ["var", "run", rest @ ..] => (vec!["run"], rest),
+        ["var", "lock", rest @ ..] => (vec!["run", "lock"], rest),
+        rest => (vec![], rest),
+    };
+    format!("/{}", [moved.as_slice(), rest].concat().join("/"))
 }
 
 #[cfg(test)]
@@ -220,5 +227,8 @@ mod tests {
     fn paths_are_compared_as_the_kernel_takes_them() {
         assert_eq!(normalised("//etc/./x/../hosts/"), "/etc/hosts");
         assert_eq!(normalised("/../../etc"), "/etc");
+        assert_eq!(normalised("/lib/pibake/x"), "/usr/lib/pibake/x");
+        assert_eq!(normalised("/var/run/pibake"), "/run/pibake");
+        assert_eq!(normalised("/library"), "/library");
     }
 }
