@@ -73,7 +73,7 @@ pub fn bake(work: &Work, report: &mut Report) {
 }
 
 /// What a plain cluster of four asks for.
-fn recipes(dir: &std::path::Path) -> Vec<Recipe> {
+pub fn recipes(dir: &std::path::Path) -> Vec<Recipe> {
     let file = dir.join("pibake.toml");
     std::fs::write(&file, "nodes = 4\n").expect("a description");
     let project = Project::open(Some(&file), &Overrides::default()).expect("a project");

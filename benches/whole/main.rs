@@ -15,6 +15,7 @@ mod loops;
 mod memory;
 mod mounted;
 mod packed;
+mod payload;
 mod peers;
 mod process;
 mod report;
@@ -29,12 +30,13 @@ use work::Work;
 /// A part of the benchmark: its name, what it measures, and itself.
 type Part = (&'static str, &'static str, fn(&Work, &mut Report));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("first", "the first build of four images, from the .xz", copies::first),
     ("later", "a later build of four images, from the cache", copies::later),
     ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
     ("bake", "one node, from recipe to checked overlay", bake::bake),
     ("grow", "the root file system made to fill a card of 16 GiB", grow::grow),
+    ("payload", "four images with 400 MB preloaded", payload::payload),
     ("cards", "one card beside other programs, several at once (loop devices; needs root)", cards::cards),
     ("packed", "one card from the .xz, in no cache (loop devices; needs root)", packed::packed),
     ("memory", "peak memory, by the size of the image and the number of nodes", memory::memory),
