@@ -65,7 +65,8 @@ fn filled(head: &str, text: &str, indent: usize, width: usize) -> String {
         if !is_empty && columns(&line) + columns(word) > width {
             lines += line.trim_end();
             lines.push('\n');
-            line = " ".repeat(indent);
+            // a long word is moved as far as it fits
+            line = " ".repeat(indent.min(width.saturating_sub(columns(word))));
             is_empty = true;
         }
         is_empty &= word.is_empty();
@@ -99,7 +100,11 @@ mod tests {
         let text = "error: reading it\n  12 | gateway = \"a long value\"\n     |           ^^^^^^^^^^^^";
         assert_eq!(wrapped(text, 20), text);
         let word = "warning: see https://example.org/a/very/long/address there";
-        assert_eq!(wrapped(word, 20), "warning: see\n  https://example.org/a/very/long/address\n  there");
+        assert_eq!(wrapped(word, 20), "warning: see\nhttps://example.org/a/very/long/address\n  there");
+        assert_eq!(
+            wrapped("error: opening ./a-file-of-some-length.img", 32),
+            "error: opening\n    ./a-file-of-some-length.img"
+        );
     }
 
     #[test]

@@ -233,7 +233,9 @@ fn what_a_running_cluster_has_is_kept() {
         &["plan", "--base", "24.04.3", "--node", "2", "/etc/apt/sources.list.d/pibake-kubernetes.list"],
     );
     assert!(out.contains("v1.31"), "{out}");
-    for (version, words) in [("1.32", &["newer", "kubeadm upgrade"][..]), ("1.27", &["too much older"])] {
+    for (version, words) in
+        [("1.32", &["newer", "pibake upgrade --kubernetes"][..]), ("1.27", &["too much older"])]
+    {
         desk.put("lab/pibake.toml", &format!("[kubernetes]\nversion = \"{version}\"\n"), 0o600);
         desk.bad("lab", &build(&["--node", "2"]), 2, words);
     }
