@@ -335,9 +335,11 @@ fn units_are_enabled_unless_the_user_says_otherwise() {
     expected.extend([
         own("pibake-nat.service"),
         own("pibake-tokens.service"),
+        own("pibake-upgrade.service"),
         own("pibake-copies.socket"),
         own("pibake-card.timer"),
         own("pibake-certificates.timer"),
+        own("pibake-member.timer"),
         own("pibake-snapshot.timer"),
     ]);
     assert_eq!(links, expected);
