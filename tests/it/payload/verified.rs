@@ -42,12 +42,19 @@ fn what_was_preloaded_is_in_the_bill_and_read_back_in_full() {
     let root = partitions(&FileDevice::open(&image).unwrap()).unwrap().1[1].clone();
     let ext4 = desk.path("ext4");
     images::extract(&image, (root.offset, root.len), &ext4);
-    let block = run(tool("debugfs", "e2fsprogs")
-        .args(["-R", "bmap /var/lib/pibake/payload/images.tar 9"])
-        .arg(&ext4));
-    let stats = run(tool("dumpe2fs", "e2fsprogs").arg("-h").arg(&ext4));
-    let size = stats.lines().find_map(|line| line.strip_prefix("Block size:")).unwrap().trim();
-    let at = block.trim().parse::<u64>().unwrap() * size.parse::<u64>().unwrap() + root.offset + 100;
+    let debugfs = |request: &str| run(tool("debugfs", "e2fsprogs").args(["-R", request]).arg(&ext4));
+    let number = |text: &str, before: &str| -> u64 {
+        let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let block = number(&run(tool("dumpe2fs", "e2fsprogs").arg("-h").arg(&ext4)), "Block size:");
+    let len = number(&debugfs("stat /var/lib/pibake/payload/images.tar"), "Size:");
+    let place: u64 = debugfs(&format!("bmap /var/lib/pibake/payload/images.tar {}", len / block / 2))
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(place > 0, "a hole in an archive of {len} bytes");
+    let at = root.offset + place * block + 100;
     let disk = fs::File::options().read(true).write(true).open(&image).unwrap();
     let mut byte = [0];
     std::os::unix::fs::FileExt::read_exact_at(&disk, &mut byte, at).unwrap();
