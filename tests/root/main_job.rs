@@ -98,6 +98,8 @@ fn the_kernel_sees_what_was_planned() {
         "/etc/pibake/node.env",
         "/etc/ssh/ssh_host_ed25519_key",
         "/etc/ssh/ssh_host_ed25519_key.pub",
+        // it has their digests
+        "/usr/lib/pibake/baked",
     ]
     .into();
     let expected_boot: BTreeSet<&str> = ["/meta-data", "/user-data"].into();

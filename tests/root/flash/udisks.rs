@@ -159,8 +159,10 @@ impl Daemon {
         let begun = Instant::now();
         let is_there = || {
             let mut ask = tool("dbus-send", "dbus-bin");
-            ask.args(["--print-reply", "--dest=org.freedesktop.UDisks2", "/org/freedesktop/UDisks2/Manager"]);
-            ask.args(["org.freedesktop.DBus.Peer.Ping"]).arg(format!("--bus={}", bus.address));
+            // what follows the method is an argument of it
+            ask.arg(format!("--bus={}", bus.address))
+                .args(["--print-reply", "--dest=org.freedesktop.UDisks2"]);
+            ask.args(["/org/freedesktop/UDisks2/Manager", "org.freedesktop.DBus.Peer.Ping"]);
             ask.output().is_ok_and(|out| out.status.success())
         };
         while !is_there() {
