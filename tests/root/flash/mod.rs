@@ -23,7 +23,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::what_is_in_use_in_part_or_elsewhere_is_refused", refused::in_use_below),
         Trial::test("flash::who_may_not_write_is_told_what_to_type", refused::no_permission),
         Trial::test("flash::who_may_not_write_is_asked_by_udisks", udisks::desktop),
-        Trial::test("flash::the_real_udisks_opens_a_card", udisks::real),
+        // it knows the drives that udev tells it of
+        Trial::test("flash::the_real_udisks_opens_a_card", udisks::real).with_ignored_flag(!has_udev()),
         Trial::test("flash::what_a_desktop_mounted_is_unmounted", refused::unmounted),
         Trial::test("flash::what_is_no_card_is_refused", refused::no_card),
         Trial::test("flash::without_the_right_answer_nothing_happens", refused::answers),
@@ -33,4 +34,9 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::stopped_at_any_moment", || ended::at_any_moment(Signal::INT)),
     ];
     trials.into_iter().chain(faulty::trials()).collect()
+}
+
+/// Whether this machine's udevd runs; a container mostly has none.
+fn has_udev() -> bool {
+    std::path::Path::new("/run/udev/control").exists()
 }
