@@ -47,7 +47,7 @@ pub fn payload(work: &Work, report: &mut Report) {
             let build =
                 Build::prepare(&ours, Format::Raw, names, None, &CancelToken::default()).expect("a folder");
             let bake = |node: &str| {
-                let recipe = recipes.iter().find(|recipe| recipe.node.to_string() == node).expect("a node");
+                let recipe = recipes.iter().find(|recipe| *recipe.node == *node).expect("a node");
                 let baked = pibake::bake::bake(Arc::clone(&device), &shared, recipe, Size::default(), CLOCK);
                 Ok(baked.expect("a bake").0)
             };

@@ -35,7 +35,7 @@ impl Desk {
         let card = Loop::new(work.path(), "card", CARD, 512);
         let found = std::fs::metadata(card.device())?;
         std::os::unix::fs::chown(card.device(), Some(0), Some(0))?;
-        std::fs::set_permissions(card.device(), Permissions::from_mode(0))?;
+        std::fs::set_permissions(card.device(), Permissions::from_mode(0o000))?;
         let before = (found.uid(), found.gid(), found.permissions());
         Ok(Self { work, card, program, before })
     }

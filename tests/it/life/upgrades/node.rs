@@ -369,7 +369,7 @@ impl Node {
     pub fn serves(&self) -> bool {
         let pods = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
         let whole = |pod: &&str| !self.read(&format!("etc/kubernetes/manifests/{pod}.yaml")).is_empty();
-        self.has_state("active/kubelet") && (self.number != 1 || pods.iter().all(|pod| whole(&pod)))
+        self.has_state("active/kubelet") && (self.number != 1 || pods.iter().all(whole))
     }
 
     /// All that is on the disk but logs and times.
