@@ -40,7 +40,7 @@ const WORKER: [&str; 11] = [
     "ready",
 ];
 
-/// Looks at a node from inside, once it has said that it is complete. Returns the calls of kubeadm.
+/// Looks at a node from inside, once it has said that it is complete. Returns the first boot's calls of kubeadm.
 pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &str) -> Vec<String> {
     let number = node.rsplit('-').next().unwrap();
     let is_control_plane = number == "1";
@@ -121,5 +121,11 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
         assert_eq!(&answers["kubectl"], "ubuntu 600");
     }
     machine.note("all is as it should be");
-    answers["calls"].lines().map(str::to_owned).collect()
+    let calls = answers["calls"].lines().filter(|call| !is_of_renewal(call));
+    calls.map(str::to_owned).collect()
+}
+
+/// Five minutes after a start certificates are looked at for the first time, be a slow machine still at these questions.
+fn is_of_renewal(call: &str) -> bool {
+    call == "kubeadm config print init-defaults" || call.starts_with("kubeadm certs ")
 }
