@@ -216,15 +216,14 @@ pub(super) fn differences(
 pub(super) const GONE: &str = "it is not there";
 
 fn other_access(found: &Metadata, wanted: Access) -> Option<String> {
-    // FAT keeps none
-    let found = found.attributes?;
-    let shown = |mode: u16, uid: u32, gid: u32| format!("{mode:04o}, {uid}:{gid}");
-    let is_same = (found.mode, found.uid, found.gid) == (wanted.mode, wanted.uid, wanted.gid);
-    (!is_same).then(|| {
-        let (found, wanted) =
-            (shown(found.mode, found.uid, found.gid), shown(wanted.mode, wanted.uid, wanted.gid));
-        format!("its mode and owner are {found}, not {wanted}")
-    })
+    let found = access_of(found)?;
+    let shown = |Access { mode, uid, gid }: Access| format!("{mode:04o}, {uid}:{gid}");
+    (found != wanted).then(|| format!("its mode and owner are {}, not {}", shown(found), shown(wanted)))
+}
+
+/// Who may do what with a path; FAT keeps nothing of that.
+pub(super) fn access_of(found: &Metadata) -> Option<Access> {
+    found.attributes.map(|a| Access { mode: a.mode, uid: a.uid, gid: a.gid })
 }
 
 /// A file has the time at which it was baked, to the nanosecond.

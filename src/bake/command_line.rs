@@ -63,17 +63,22 @@ pub(super) fn missing(text: &[u8], set: &[KernelArgument], unset: &[KernelArgume
         Err(why) => return vec![why],
     };
     let text = String::from_utf8_lossy(text);
-    let split = |line: &str| -> Vec<String> {
-        arguments(line).unwrap_or_default().into_iter().map(str::to_owned).collect()
-    };
-    let (has, wants) = (split(&text), split(&edited));
-    let lacks = wants.iter().filter(|word| !has.contains(word)).map(|word| format!("it lacks {word}"));
-    let more = has.iter().filter(|word| !wants.contains(word)).map(|word| format!("it has {word}"));
-    let mut all: Vec<String> = lacks.chain(more).collect();
+    let words = |line| arguments(line).unwrap_or_default();
+    let (more, lacks) = apart(&words(&text), &words(&edited));
+    let lacks = lacks.iter().map(|word| format!("it lacks {word}"));
+    let mut all: Vec<String> = lacks.chain(more.iter().map(|word| format!("it has {word}"))).collect();
     if all.is_empty() {
         all.push("an argument is there twice, or it is not one line".to_owned());
     }
     all
+}
+
+/// The arguments that each of two lines has alone.
+pub(super) fn apart(one: &[&str], other: &[&str]) -> (Vec<String>, Vec<String>) {
+    let only = |these: &[&str], others: &[&str]| -> Vec<String> {
+        these.iter().filter(|word| !others.contains(word)).map(|word| (*word).to_owned()).collect()
+    };
+    (only(one, other), only(other, one))
 }
 
 /// The arguments of a line, with the quotes that are in them.

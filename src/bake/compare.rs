@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::check::{Expected, GONE, differences};
-use super::command_line;
 use super::kernel_line::{self, small_file};
-use super::links;
+use super::{command_line, links};
 use crate::catalog::Digest;
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;

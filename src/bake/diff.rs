@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::command_line::arguments;
+use super::check::access_of;
+use super::command_line::{apart, arguments};
 use super::editor::catching;
 use super::error::Error;
 use super::{kernel_line, links};
@@ -148,8 +149,7 @@ impl Card<'_> {
                     let secret = secret || self.may_hold_secret(*volume, path, &found, &read);
                     return difference(shown(&read, content, *secrecy, secret || !is_short), secret);
                 }
-                let is = found.attributes.map(|a| Access { mode: a.mode, uid: a.uid, gid: a.gid });
-                match is.filter(|is| is != access) {
+                match access_of(&found).filter(|is| is != access) {
                     Some(is) => difference(Differs::Access { found: is, wanted: *access }, secret),
                     None => Ok(None),
                 }
@@ -198,10 +198,7 @@ impl Card<'_> {
         let (Ok(old), Ok(new)) = (arguments(&is), arguments(wanted)) else {
             return Ok(Some(difference(Differs::Text { found: is.into_owned(), wanted: wanted.to_owned() })));
         };
-        let only = |these: &[&str], others: &[&str]| -> Vec<String> {
-            these.iter().filter(|word| !others.contains(word)).map(|word| (*word).to_owned()).collect()
-        };
-        Ok(Some(match (only(&old, &new), only(&new, &old)) {
+        Ok(Some(match apart(&old, &new) {
             (gone, new) if gone.is_empty() && new.is_empty() => {
                 difference(Differs::Text { found: is.into_owned(), wanted: wanted.to_owned() })
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::check::{Expected, SHARED_MODE};
+use super::check::{Expected, SHARED_MODE, access_of};
 use super::error::Error;
 use super::large_file::LargeFile;
 use super::{kernel_line, links};
@@ -96,8 +96,8 @@ impl ImageEditor {
             Action::Directory { access } => {
                 let access = match fs.metadata(path)? {
                     // What uses it relies on its owner and mode.
-                    Some(Metadata { kind: FileKind::Directory, attributes, .. }) => {
-                        attributes.map_or(*access, |a| Access { mode: a.mode, uid: a.uid, gid: a.gid })
+                    Some(found @ Metadata { kind: FileKind::Directory, .. }) => {
+                        access_of(&found).unwrap_or(*access)
                     }
                     Some(_) => {
                         return Err(fs::Error::path(path, "is not a directory, and one is needed there"));

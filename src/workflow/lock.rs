@@ -97,7 +97,7 @@ pub(super) struct Locking {
 impl Locking {
     /// Reads the lock beside the description.
     pub(super) fn open(project: &Project, is_strict: bool) -> Result<Self, Error> {
-        let path = place(project);
+        let path = lock_path(project);
         let lock = read(&path)?;
         match lock {
             None if is_strict => Err(Error::NoLock { path }),
@@ -107,7 +107,7 @@ impl Locking {
 
     /// The same where another one is to take its place; one that cannot be read is none.
     pub(super) fn anew(project: &Project) -> Self {
-        let path = place(project);
+        let path = lock_path(project);
         let lock = read(&path).ok().flatten();
         Self { path, asked: project.cluster.base.image.clone(), lock, is_strict: false }
     }
@@ -194,7 +194,9 @@ impl Locking {
     }
 }
 
-fn place(project: &Project) -> PathBuf {
+/// Where the lock of a project is: beside its description, under the name of that.
+#[must_use]
+pub fn lock_path(project: &Project) -> PathBuf {
     let usual = project.place.dir.join(FILE);
     project.place.file.as_deref().unwrap_or(&usual).with_extension("lock")
 }

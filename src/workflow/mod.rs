@@ -49,6 +49,7 @@ pub use described::{Described, project};
 pub use difference::{CardDifference, PayloadDifference};
 pub use error::{Error, Unexamined};
 pub use gather::{Gathered, Updated};
+pub use lock::lock_path;
 pub use own::own;
 pub use prepared::Prepared;
 pub use preview::{Preload, Preview};

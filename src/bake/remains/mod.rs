@@ -13,6 +13,7 @@ use std::fmt;
 use edit::Edit;
 use table::{Fate, RULES, Rule, When};
 
+use super::check::access_of;
 use super::error::{Error, Used};
 use super::links;
 use crate::fs::{self, FileKind, FsRead};
@@ -110,7 +111,7 @@ fn edited(fs: &dyn FsRead, path: &ImagePath, edit: Edit) -> Result<Option<Action
         let why = format!("has {} bytes, and is not edited where it has more than {EDITED}", found.len);
         return Err(fs::Error::path(path, why));
     }
-    let access = found.attributes.map(|is| Access { mode: is.mode, uid: is.uid, gid: is.gid });
+    let access = access_of(&found);
     let edited = edit(&fs.content(path)?);
     Ok(edited.map(|content| write(content, access.unwrap_or(Access::root(0o600)))))
 }

@@ -11,6 +11,7 @@ use crate::cli::session::Session;
 use crate::cluster::Node;
 use crate::error::{ErrorClass, Failure};
 use crate::project::{MovedOn, Rewritten};
+use crate::workflow::lock_path;
 
 /// Goes from node to node.
 pub(super) struct Carrier<'a> {
@@ -79,14 +80,12 @@ impl Carrier<'_> {
             self.begin(planned, "snapshot");
             self.on_first(first, "systemctl start pibake-snapshot.service")?;
         }
+        let mut report = None;
         if planned.has("drain") {
             self.begin(planned, "drain");
             let force = if self.force { " --force" } else { "" };
             let drain = format!("/usr/lib/pibake/cordon drain {name} {}{force}", self.patience.as_secs());
             self.on_first(first, &drain)?;
-        }
-        let mut report = None;
-        if planned.has("drain") {
             let release = release.filter(|_| matches!(self.what, What::Kubernetes(_)));
             let order = planned.order(self.what, release, &self.reached.project.cluster.sources);
             let node = planned.node.clone();
@@ -176,9 +175,10 @@ impl Carrier<'_> {
         if let Some(Rewritten { file, key, value }) = moved {
             told.push(format!("{} has {key} = \"{value}\" now", file.display()));
         }
-        let lock = self.reached.project.place.dir.join("pibake.lock");
+        let lock = lock_path(&self.reached.project);
         if self.reached.project.cluster.image.preload && lock.exists() {
-            told.push("pibake.lock still has what was baked before: pibake update moves it on".to_owned());
+            let lock = lock.display();
+            told.push(format!("{lock} still has what was baked before: pibake update moves it on"));
         }
         told
     }
