@@ -87,9 +87,10 @@ impl<'p> Merge<'p> {
         Ok(())
     }
 
-    /// Passes on the next grain, of which the buffer holds what the base has.
+    /// Passes on the grain at `offset`, of which the buffer holds what the base has.
     fn pass_grain(&mut self, offset: u64, len: usize, to: &mut dyn Sequential) -> io::Result<()> {
-        self.grains.next();
+        // the grain in which the base ends passes here also where the patch has nothing in it
+        self.grains.next_if_eq(&offset);
         let grain = &mut self.grain[..len];
         self.patch.apply(offset, grain)?;
         if is_zero(grain) { Ok(()) } else { to.run(offset, grain) }

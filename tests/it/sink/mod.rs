@@ -312,6 +312,32 @@ fn an_image_that_is_longer_than_its_base_has_a_hole_there() {
     }
 }
 
+/// The grain in which a base ends is the base's part and zeros, whether the patch has something in it, before it,
+/// behind it or nowhere.
+#[test]
+fn a_base_that_ends_within_a_grain_goes_on_in_zeros() {
+    let work = tempfile::tempdir().unwrap();
+    let base = work.path().join("base.img");
+    let len = MIB + 512;
+    sparse_base(&base, len, &[(0, 2 << 20)]);
+    let places = [MIB - 100_000, len, len + 70_000, 4 * MIB, 6 * MIB - 10];
+    for chosen in 0..1_u32 << places.len() {
+        let changes: Writes = places
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| chosen & (1 << n) != 0)
+            .map(|(n, at)| (*at, vec![n as u8 + 1; 10]))
+            .collect();
+        let wanted = longer_expected(&base, 6 * MIB, &changes);
+        for format in [Format::Raw, Format::Qcow2, Format::Zst] {
+            let made = |_: &str| Ok(longer_patch(&base, 6 * MIB, &changes));
+            let build = Build::prepare(work.path(), format, nodes(1), None, &CancelToken::default()).unwrap();
+            let image = build.finish(&base, &made, &Silent).unwrap().remove(0);
+            assert!(card(&image.path, format) == wanted, "{format}, changes {chosen:05b}");
+        }
+    }
+}
+
 #[test]
 fn a_card_overlay_reads_as_the_patched_image_and_zeros_behind_it() {
     let work = tempfile::tempdir().unwrap();
