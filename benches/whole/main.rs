@@ -8,6 +8,7 @@ mod bake;
 mod base;
 mod cards;
 mod copies;
+mod downloads;
 mod grow;
 mod kernel;
 mod limits;
@@ -30,12 +31,13 @@ use work::Work;
 /// A part of the benchmark: its name, what it measures, and itself.
 type Part = (&'static str, &'static str, fn(&Work, &mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("first", "the first build of four images, from the .xz", copies::first),
     ("later", "a later build of four images, from the cache", copies::later),
     ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
     ("bake", "one node, from recipe to checked overlay", bake::bake),
     ("grow", "the root file system made to fill a card of 16 GiB", grow::grow),
+    ("downloads", "forty packages from loopback", downloads::downloads),
     ("payload", "four images with 400 MB preloaded", payload::payload),
     ("cards", "one card beside other programs, several at once (loop devices; needs root)", cards::cards),
     ("packed", "one card from the .xz, in no cache (loop devices; needs root)", packed::packed),
@@ -103,7 +105,7 @@ fn usage(why: &str) -> ExitCode {
         "{why}\nusage: make bench [BENCH='PART... [--rounds=N] [--json]']; all parts without one named"
     );
     for (name, what, _) in PARTS {
-        eprintln!("  {name:8} {what}");
+        eprintln!("  {name:9} {what}");
     }
     ExitCode::from(2)
 }

@@ -69,8 +69,8 @@ pub fn payload(work: &Work, report: &mut Report) {
     report.row(Row::times("four images with 400 MB preloaded", beside, TARGET, &a, &b));
 }
 
-/// Files whose bytes no file system leaves out.
-fn make_files(dir: &Path) -> Vec<PathBuf> {
+/// Makes the folder, with files in it whose bytes no file system leaves out.
+pub fn make_files(dir: &Path) -> Vec<PathBuf> {
     std::fs::create_dir(dir).expect("a folder");
     let mut state = 1_u64;
     let mut bytes = vec![0; FILE];
