@@ -72,6 +72,7 @@ const KEYS: &[(&str, Test, &str)] = &[
     ("power_state", is_power_off, "the first boot goes on after cloud-init; `mode: reboot` is possible"),
     ("swap", ALWAYS, NO_SWAP),
     ("mounts", is_swap, NO_SWAP),
+    ("mount_default_fields", |fields| field(fields, FS_TYPE) == Some(SWAP), NO_SWAP),
     // keys and tokens of other modules, as cloud-init's schema has them
     ("wireguard", |node| has_at(node, &["interfaces", "config"]), READABLE),
     ("ubuntu_pro", |node| has_at(node, &["token"]), READABLE),
@@ -114,13 +115,23 @@ fn has_at(node: &Node, keys: &[&str]) -> bool {
     }
 }
 
-/// Whether one of the entries, which are as the fields of fstab(5), is swap.
+/// The type among the fields of fstab(5), and that of swap.
+const FS_TYPE: usize = 2;
+const SWAP: &str = "swap";
+
+/// One of the fields of fstab(5).
+fn field(fields: &Node, index: usize) -> Option<&str> {
+    let Kind::List(fields) = &fields.kind else { return None };
+    fields.get(index).and_then(Node::text)
+}
+
+/// Whether one of the entries is swap. One whose place is null takes a device's entry away.
 fn is_swap(mounts: &Node) -> bool {
     let Kind::List(mounts) = &mounts.kind else { return false };
     mounts.iter().any(|entry| {
         let Kind::List(fields) = &entry.kind else { return false };
-        let field = |index: usize| fields.get(index).and_then(Node::text);
-        field(2) == Some("swap") || field(0) == Some("swap")
+        let removed = fields.get(1).is_some_and(Node::is_null);
+        !removed && [0, FS_TYPE].iter().any(|index| field(entry, *index) == Some(SWAP))
     })
 }
 

@@ -198,6 +198,37 @@ fn while_first_boot_is_at_work_nothing_is_touched() {
     assert_eq!(machine.files(), before);
 }
 
+/// As in a closed network. A clock that is before the cluster's own beginning is not believed.
+#[test]
+fn where_no_time_server_answers_the_own_clock_decides_after_a_while() {
+    let machine = Machine::control_plane(3650, 89);
+    machine.unset_state("clock");
+    let told = "var/log/pibake/certificates";
+    let ran = std::thread::scope(|threads| {
+        let renewing = threads.spawn(|| machine.renew());
+        support::fetching::until("it waits", || machine.exists(told));
+        assert_eq!(machine.status()[2], "state=waiting");
+        assert!(machine.status()[3].starts_with("message=the clock is not set"), "{:?}", machine.status());
+        assert_eq!(machine.restarted(), [""; 0]);
+        machine.put("proc/uptime", "901.00 500.00\n");
+        renewing.join().unwrap()
+    });
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert!(ran.said.contains("going by the clock of this node"), "{}", ran.said);
+    assert_days(&machine, 1095);
+
+    let machine = Machine::control_plane(3650, 89);
+    machine.unset_state("clock");
+    machine.put("proc/uptime", "90000.00 500.00\n");
+    let env = machine.read("etc/pibake/node.env");
+    machine.put("etc/pibake/node.env", &env.replace("='1000000000'", "='99000000000'"));
+    machine.forget_trace();
+    // many rounds
+    assert!(machine.renew_until(60).killed);
+    assert_eq!(machine.status()[2], "state=waiting");
+    assert_eq!(machine.restarted(), [""; 0]);
+}
+
 /// The numbers of the lines at which something changes, one of each kind, and all around the moment in which
 /// files get their names.
 fn cuts(trace: &[String]) -> Vec<usize> {

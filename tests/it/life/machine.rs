@@ -85,6 +85,7 @@ impl Machine {
         );
         machine.put("etc/pibake/node.env", &env);
         machine.put("var/lib/pibake/first-boot/complete", "done");
+        machine.put("proc/uptime", "300.00 500.00\n");
         machine
     }
 
