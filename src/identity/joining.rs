@@ -13,10 +13,11 @@ use super::authority::Authority;
 use super::error::Error;
 use crate::cluster::{Cluster, Secret};
 
-/// How long such a certificate is good for, in seconds: a card is written and put in within a week.
-const VALID: i64 = 7 * 24 * 60 * 60;
-/// With so much left it is made again, in seconds: cards that are made within days of each other are the same.
-const RENEWED: i64 = VALID / 2;
+/// How long such a certificate is good for, in seconds.
+const VALID: i64 = 10 * 24 * 60 * 60;
+/// With less than this left it is made again, in seconds: a card has a week to be put in, and cards that are made
+/// within days of each other are the same.
+const LEAST: i64 = 7 * 24 * 60 * 60;
 
 /// A certificate and its key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Joining {
     /// Makes the certificates of this cluster's workers that are missing or end soon. `now` is in seconds since 1970.
     pub(super) fn renew(&mut self, cluster: &Cluster, issuer: &Authority, now: i64) -> Result<(), Error> {
         for node in cluster.nodes.iter().filter(|node| !node.is_control_plane()) {
-            let is_good = |pair: &Pair| pair.ends - now > RENEWED && pair.ends - now <= VALID;
+            let is_good = |pair: &Pair| (LEAST..=VALID).contains(&(pair.ends - now));
             if self.0.get(&node.number).is_some_and(is_good) {
                 continue;
             }

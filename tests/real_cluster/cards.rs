@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::power::have_pods;
 use crate::real::Real;
 
-/// node-2's card is thrown away. A new one of the same image is told that its token was used; one with a new token
-/// takes the old one's place in the cluster, although the cluster knows a node of that name.
+/// node-2's card is thrown away. A new one of the same image finds its token used; it joins by the certificate that is
+/// on it, and takes the old one's place in the cluster, which knows a node of that name.
 pub fn a_card_that_is_made_again_joins(real: &mut Real) {
     have_pods(real);
     let (before, boots) = (real.containers(), boot_of_second(real));

@@ -10,8 +10,8 @@ use support::{run, tool, tool_path};
 
 /// Its interface in the tests' own network namespace.
 const INTERFACE: &str = "laptop";
-/// Its address: none that node-1 leases to anybody.
-const ADDRESS: &str = "10.0.0.250/24";
+/// Its address: neither a node's nor among those that node-1 leases to others (from 10.0.0.205 on).
+const ADDRESS: &str = "10.0.0.200/24";
 
 pub struct Laptop {
     cable: Child,

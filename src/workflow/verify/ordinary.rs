@@ -41,7 +41,7 @@ pub(super) fn why(card: &Card<'_>, finding: &Finding, promised: &Promised) -> Op
         return Some("the system's own since its first start");
     }
     if path == JOIN_CONF && is_other_certificate(card, finding, promised) {
-        return Some("its certificate is good for a week, and was made again since");
+        return Some("its certificate is good for ten days, and was made again since");
     }
     if path == FIRST_BOOT_LINK && finding.is_gone() && card.is_complete() {
         return Some("the first boot is over");
