@@ -8,7 +8,7 @@ help:
 	@echo 'make test-boot  the tests that boot images in QEMU, alone'
 	@echo 'make test-boot-pair  two Raspberry Pis at once, which takes longest and is in none of the others'
 	@echo 'make test-kubeadm  make a real kubeadm (Debian 12) and have it read what is baked; no part of make test'
-	@echo 'make test-cluster  compile Kubernetes for arm64 and form a real cluster of two emulated machines; most of an hour'
+	@echo 'make test-cluster  compile Kubernetes for arm64 and form real clusters of emulated machines; two hours'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
 	@echo 'make lint      formatting, clippy, rustdoc, shellcheck, words, the changelog, the dependencies'
 	@echo 'make dist      a static program for this machine, packed as an archive and as a .deb, in target/dist'

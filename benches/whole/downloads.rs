@@ -21,15 +21,15 @@ use crate::work::{Work, clear};
 const TARGET: f64 = 1.25;
 
 /// As many at once as pibake fetches; curl checks no digest.
-const CURL: &str =
-    "cd \"$1\"; \"$2\" --parallel --parallel-max 4 --silent --show-error --fail --config \"$3\"; sync \"$1\"/*";
+const CURL: &str = "cd \"$1\"; \"$2\" --parallel --parallel-max 4 --silent --show-error --fail --config \"$3\"; sync \"$1\"/*";
 
 pub fn downloads(work: &Work, report: &mut Report) {
     let scratch = work.scratch();
     let at = |name: &str| scratch.path().join(name);
     let files = make_files(&at("files"));
     let server = Nginx::serve(&at("files"));
-    let plan = Plan { install: files.iter().map(|file| package(&server, file)).collect(), remove: Vec::new() };
+    let plan =
+        Plan { install: files.iter().map(|file| package(&server, file)).collect(), remove: Vec::new() };
     let config = at("curl.conf");
     let asked: String = plan.install.iter().map(|p| format!("url = \"{}\"\nremote-name\n", p.url)).collect();
     std::fs::write(&config, asked).expect("a list for curl");

@@ -135,6 +135,21 @@ impl Cluster {
         Machine::start(node, command.args(arguments), self.dir.path())
     }
 
+    /// The same with a card that this image, named from the project's folder, was written to.
+    pub fn boot_image(&self, node: &str, image: &str, cards: &str, arguments: &[&str]) -> Machine {
+        let mut command = self.command(&["boot", image, "--keep", cards]);
+        Machine::start(node, command.args(arguments), self.dir.path())
+    }
+
+    /// Changes a line of the description.
+    pub fn describe_otherwise(&self, line: &str, other: &str) {
+        let path = self.dir.path().join("pibake.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().filter(|found| *found == line).count(), 1, "{line} in {text}");
+        let lines = text.lines().map(|found| if found == line { other } else { found });
+        std::fs::write(path, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    }
+
     /// Where the machines of this cluster are plugged in.
     pub fn segment(&self) -> &str {
         self.segment.path().to_str().unwrap()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::outside::Pod;
-use crate::real::Real;
+use crate::real::{NODES, Real};
 
 impl Real {
     /// Has what a manifest describes.
@@ -17,17 +17,19 @@ impl Real {
     /// Waits until there is a pod of each app on both nodes, ready, and with a container that is none of
     /// those in `before`.
     pub fn wait_for_pods(&mut self, apps: &[&str], before: &BTreeSet<String>) -> Vec<Pod> {
-        self.wait_for_pods_on(&["node-1", "node-2"], apps, before)
+        self.wait_for_pods_on(&NODES, apps, before)
     }
 
-    /// The same where only `renewed` nodes have other containers than `before`.
+    /// The same where only `renewed` nodes have other containers than `before`; there may be nodes more than
+    /// the two.
     pub fn wait_for_pods_on(
         &mut self,
         renewed: &[&str],
         apps: &[&str],
         before: &BTreeSet<String>,
     ) -> Vec<Pod> {
-        let wanted = apps.len() * 2;
+        let nodes: BTreeSet<&str> = NODES.iter().chain(renewed).copied().collect();
+        let wanted = apps.len() * nodes.len();
         let pods = self.until("the pods", |real| {
             let pods = real.outside.pods()?;
             let good = |pod: &Pod| {
@@ -37,7 +39,7 @@ impl Real {
             let count = pods.iter().filter(|pod| good(pod)).count();
             if count == wanted { Ok(pods) } else { Err(format!("{count} of {wanted} are ready: {pods:?}")) }
         });
-        self.note(&format!("pods of {} are ready on both nodes", apps.join(", ")));
+        self.note(&format!("pods of {} are ready on all nodes", apps.join(", ")));
         pods.into_iter().filter(|pod| apps.contains(&pod.app.as_str())).collect()
     }
 
@@ -47,7 +49,7 @@ impl Real {
     }
 
     /// Every pod that answers does so to a pod on each node, at its own address; the service leads to all
-    /// of `answers`, by its name, from either node.
+    /// of `answers`, by its name, from each node.
     pub fn assert_pods_answer(&mut self, pods: &[Pod]) {
         let serving: Vec<&Pod> = pods.iter().filter(|pod| pod.app != "asks").collect();
         let mut questions = String::new();
@@ -57,7 +59,7 @@ impl Real {
         // By its short name, which the first entry of the search list has. A long one with four dots goes
         // through the whole list first, whose last entry is asked of name servers that are not there.
         let service = get("answers");
-        // kube-proxy chooses by chance: one node alone in 24 tries is as likely as one in eight million
+        // kube-proxy chooses by chance: that one of two is never met in 24 tries is as likely as one in eight million
         questions += &format!(
             "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do echo service $({service}); done\n"
         );
@@ -65,7 +67,12 @@ impl Real {
             let expected: BTreeSet<String> = serving
                 .iter()
                 .map(|pod| format!("{} {}", pod.name, pod.node))
-                .chain(["service node-1".to_owned(), "service node-2".to_owned()])
+                .chain(
+                    serving
+                        .iter()
+                        .filter(|pod| pod.app == "answers")
+                        .map(|pod| format!("service {}", pod.node)),
+                )
                 .collect();
             self.until(&format!("all answers to a pod on {}", asking.node), |real| {
                 let said = real.outside.kubectl(&["exec", &asking.name, "--", "sh", "-c", &questions])?;

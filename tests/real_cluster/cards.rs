@@ -16,7 +16,7 @@ pub fn a_card_that_is_made_again_joins(real: &mut Real) {
     real.begin();
     real.switch_on("node-2");
     real.wait_until_ready(&boots);
-    second_is_through(real);
+    real.wait_until_through("node-2");
     let pods = real.wait_for_pods_on(&["node-2"], &["answers", "asks"], &before);
     real.assert_pods_answer(&pods);
 }
@@ -31,7 +31,7 @@ pub fn a_join_that_is_cut_off_is_finished(real: &mut Real) {
     real.take_a_new_card("node-2");
     real.begin();
     real.switch_on("node-2");
-    real.second.as_mut().unwrap().wait_for("] join: working");
+    real.machine("node-2").wait_for("] join: working");
     let ssh = real.ssh("node-2");
     real.until("kubeadm join to be at work", |_| {
         let out = ssh.run("until [ -e /etc/kubernetes/bootstrap-kubelet.conf ]; do sleep 0.2; done");
@@ -41,7 +41,7 @@ pub fn a_join_that_is_cut_off_is_finished(real: &mut Real) {
     real.cut(&["node-1", "node-2"]);
     real.switch_on_both();
     real.wait_until_ready(&boots);
-    second_is_through(real);
+    real.wait_until_through("node-2");
     let pods = real.wait_for_pods(&["answers", "asks"], &before);
     real.assert_pods_answer(&pods);
 }
@@ -54,8 +54,4 @@ fn remove_used_tokens(real: &Real) {
 
 fn boot_of_second(real: &mut Real) -> BTreeMap<String, String> {
     real.boots().into_iter().filter(|(name, _)| name == "node-2").collect()
-}
-
-fn second_is_through(real: &mut Real) {
-    real.second.as_mut().unwrap().wait_for("first boot of node-2 is complete");
 }

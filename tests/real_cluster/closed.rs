@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::real::{Real, Way};
+use crate::real::{NODES, Real, Way};
 
 /// From the power to both Ready, in the closed network.
 static CLOSED: OnceLock<Duration> = OnceLock::new();
 
 /// Two machines with nothing but a cable between them, on which there is nobody but a laptop of their owner's: no name
 /// server, no time server, no router.
-pub fn two_machines_form_a_cluster_with_no_way_out() {
-    let mut real = Real::prepare(Way::Closed);
-    let both_ready = real.come_up();
-    let _ = CLOSED.set(both_ready);
-    for node in ["node-1", "node-2"] {
+pub fn two_machines_form_a_cluster_with_no_way_out(real: &mut Real) {
+    for node in NODES {
         let answers = real.ssh(node).ask(&[
             ("routes", "ip route show default"),
             ("log", "cat /var/log/pibake/first-boot.log"),
@@ -36,10 +33,12 @@ pub fn two_machines_form_a_cluster_with_no_way_out() {
     real.assert_pods_answer(&pods);
 }
 
-/// How the two ways compare, where both were measured in this run.
-pub fn compare(open: Duration) {
-    if let Some(closed) = CLOSED.get() {
-        let (closed, open) = (closed.as_secs_f64(), open.as_secs_f64());
+/// Says how the two ways compare, as soon as both were measured in this run.
+pub fn compare(way: Way, both_ready: Duration) {
+    if way == Way::Closed {
+        let _ = CLOSED.set(both_ready);
+    } else if let Some(closed) = CLOSED.get() {
+        let (closed, open) = (closed.as_secs_f64(), both_ready.as_secs_f64());
         println!(
             "[cluster] from the power to both Ready: {closed:.0} s preloaded with no way out, {open:.0} s online, {:.2} times",
             closed / open

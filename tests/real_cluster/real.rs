@@ -27,6 +27,9 @@ pub const LEASE: u64 = 180;
 const ETCD: &str = "etcd:3.4.13-0";
 const COREDNS: &str = "coredns:1.7.0";
 
+/// The nodes that every cluster has here.
+pub const NODES: [&str; 2] = ["node-1", "node-2"];
+
 /// What leads out of the cluster.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -37,43 +40,46 @@ pub enum Way {
 }
 
 pub struct Real {
-    // machines first: they end before what they fetch from
-    pub first: Option<Machine>,
-    pub second: Option<Machine>,
+    // first: they end before what they fetch from
+    machines: BTreeMap<&'static str, Machine>,
     pub outside: Outside,
     laptop: Option<Laptop>,
     pub cluster: Cluster,
     port: u16,
     cards: BTreeMap<&'static str, String>,
+    /// Images that cards were written with, of nodes whose cards were not written by name.
+    images: BTreeMap<&'static str, String>,
     begun: Instant,
     _registry: Registry,
 }
 
 impl Real {
-    /// A cluster with a way out, as it is on its first day.
-    pub fn form() -> Self {
-        let mut real = Self::prepare(Way::Uplink);
-        closed::compare(real.come_up());
+    /// A cluster as it is on its first day.
+    pub fn form(way: Way) -> Self {
+        let mut real = Self::prepare(way);
+        let both_ready = real.come_up();
+        closed::compare(way, both_ready);
         real
+    }
+
+    /// What leads out of it.
+    pub fn way(&self) -> Way {
+        if self.laptop.is_some() { Way::Closed } else { Way::Uplink }
     }
 
     /// Switches both machines on with new cards, and waits for what their owner waits for. Says how long it took until
     /// both were Ready.
-    pub fn come_up(&mut self) -> Duration {
+    fn come_up(&mut self) -> Duration {
         self.switch_on_both();
         self.wait_until_ready(&BTreeMap::new());
         let both_ready = self.begun.elapsed();
-        for machine in [self.first.as_mut(), self.second.as_mut()] {
-            let machine = machine.unwrap();
-            let text = format!("first boot of {} is complete", machine.name());
-            machine.wait_for(&text);
-        }
+        NODES.into_iter().for_each(|node| self.wait_until_through(node));
         self.note("first boot is complete on both");
         both_ready
     }
 
     /// What is offered, the description, and cards.
-    pub fn prepare(way: Way) -> Self {
+    fn prepare(way: Way) -> Self {
         let parts = parts();
         let registry = Registry::start();
         // what is preloaded is fetched here, and not by a machine
@@ -102,19 +108,24 @@ impl Real {
             ),
         });
         offer(&registry, &parts, &cluster);
+        if way == Way::Closed {
+            // what an image of Ubuntu's has itself, and the stand-in's is empty
+            let list = format!("deb {}/mirror bookworm main\n", cluster.url());
+            cluster.add_file("etc/apt/sources.list", &list);
+        }
         cluster.make_ready();
         let port = free_port();
         let admin = cluster.path().join(".pibake/admin.conf");
         let laptop = (way == Way::Closed).then(|| Laptop::plug_in(Path::new(cluster.segment())));
         let outside = Outside::new(&admin, laptop.is_none().then(|| cluster.ssh(port)));
         Self {
-            first: None,
-            second: None,
+            machines: BTreeMap::new(),
             outside,
             laptop,
             cluster,
             port,
-            cards: ["node-1", "node-2"].into_iter().map(|node| (node, "cards".to_owned())).collect(),
+            cards: BTreeMap::new(),
+            images: BTreeMap::new(),
             begun: Instant::now(),
             _registry: registry,
         }
@@ -122,16 +133,17 @@ impl Real {
 
     /// The way into a node.
     pub fn ssh(&self, node: &str) -> Ssh {
-        if self.laptop.is_some() {
-            let address = if node == "node-1" { "10.0.0.1" } else { "10.0.0.2" };
-            return self.cluster.ssh(22).at(address);
+        // as pibake numbers them
+        let address = format!("10.0.0.{}", node.trim_start_matches("node-"));
+        match self.way() {
+            Way::Closed => self.cluster.ssh(22).at(&address),
+            Way::Uplink if node == "node-1" => self.cluster.ssh(self.port),
+            Way::Uplink => self.cluster.ssh(self.port).beyond(&address),
         }
-        let first = self.cluster.ssh(self.port);
-        if node == "node-1" { first } else { first.beyond("10.0.0.2") }
     }
 
-    /// node-1 with the uplink, if there is one, node-2 with nothing but the segment; each with its card.
-    pub fn switch_on(&mut self, node: &str) {
+    /// node-1 with the uplink, if there is one, the others with nothing but the segment; each with its card.
+    pub fn switch_on(&mut self, node: &'static str) {
         let port = self.port.to_string();
         let mut arguments = vec!["--machine", "virt", "--net", self.cluster.segment()];
         match &self.laptop {
@@ -140,19 +152,22 @@ impl Real {
             None if node == "node-1" => arguments.extend(["--uplink", "--ssh", &port]),
             None => {}
         }
-        let machine = self.cluster.boot(node, &self.cards[node], &arguments);
-        *self.place(node) = Some(machine);
+        let cards = self.cards.entry(node).or_insert_with(|| "cards".to_owned());
+        let machine = match self.images.get(node) {
+            Some(image) => self.cluster.boot_image(node, image, cards, &arguments),
+            None => self.cluster.boot(node, cards, &arguments),
+        };
+        self.machines.insert(node, machine);
     }
 
     pub fn switch_on_both(&mut self) {
         self.begun = Instant::now();
-        self.switch_on("node-1");
-        self.switch_on("node-2");
+        NODES.into_iter().for_each(|node| self.switch_on(node));
     }
 
     /// Cuts the power of these, one right after the other.
     pub fn cut(&mut self, nodes: &[&str]) {
-        let machines: Vec<_> = nodes.iter().map(|node| self.place(node).take().unwrap()).collect();
+        let machines: Vec<_> = nodes.iter().map(|node| self.machines.remove(node).unwrap()).collect();
         machines.into_iter().for_each(Machine::cut);
     }
 
@@ -161,6 +176,13 @@ impl Real {
         let folder = self.cards.get_mut(node).unwrap();
         std::fs::remove_dir_all(self.cluster.path().join(&*folder).join(node)).unwrap();
         folder.push_str("-again");
+        self.images.remove(node);
+    }
+
+    /// The same, and the next one is written with this image, named from the project's folder.
+    pub fn take_a_new_card_of(&mut self, node: &'static str, image: &str) {
+        self.take_a_new_card(node);
+        self.images.insert(node, image.to_owned());
     }
 
     /// Has the node's next card join with a token that was not used before, as the documentation says.
@@ -170,8 +192,14 @@ impl Real {
         assert!(!said.contains("does not know yet"), "{said}");
     }
 
-    fn place(&mut self, node: &str) -> &mut Option<Machine> {
-        if node == "node-1" { &mut self.first } else { &mut self.second }
+    /// A machine that is on.
+    pub fn machine(&mut self, node: &str) -> &mut Machine {
+        self.machines.get_mut(node).unwrap_or_else(|| panic!("{node} is off"))
+    }
+
+    /// Waits until the node's first boot is complete.
+    pub fn wait_until_through(&mut self, node: &str) {
+        self.machine(node).wait_for(&format!("first boot of {node} is complete"));
     }
 
     /// From here on times are counted anew.
@@ -187,9 +215,7 @@ impl Real {
     pub fn until<T>(&mut self, what: &str, mut ask: impl FnMut(&mut Self) -> Result<T, String>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
-            for machine in [self.first.as_mut(), self.second.as_mut()].into_iter().flatten() {
-                machine.assert_runs();
-            }
+            self.machines.values_mut().for_each(Machine::assert_runs);
             match ask(self) {
                 Ok(answer) => return answer,
                 Err(answer) if Instant::now() > end => {
@@ -208,7 +234,7 @@ impl Real {
 
     /// Waits until both nodes are Ready, each after another start than the ones in `before`.
     pub fn wait_until_ready(&mut self, before: &BTreeMap<String, String>) {
-        for name in ["node-1", "node-2"] {
+        for name in NODES {
             let is_ready =
                 |node: &Node| node.name == name && node.ready && before.get(name) != Some(&node.boot);
             self.until(&format!("{name} to be Ready"), |real| {
@@ -223,9 +249,9 @@ impl Real {
 /// Says more of a cluster that a test failed with.
 impl Drop for Real {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.first.is_some() {
+        if std::thread::panicking() && self.machines.contains_key("node-1") {
             eprintln!("--- what the API server says\n{}", self.outside.explain());
-            for node in ["node-1", "node-2"] {
+            for node in self.machines.keys() {
                 let script =
                     "tail -n 30 /var/log/pibake/first-boot.log; journalctl --no-pager -n 30 -u kubelet";
                 let out = self.ssh(node).run(script);
