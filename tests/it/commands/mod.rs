@@ -6,6 +6,7 @@ mod build_interrupted;
 mod diff;
 mod documented;
 mod exit_codes;
+mod first_hour;
 mod inspect;
 mod json;
 mod plan;

@@ -17,10 +17,9 @@ pub struct CommandLine {
 pub fn pages(root: &Path) -> Vec<PathBuf> {
     let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name));
     let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    const MADE: [&str; 3] = ["commands.md", "settings.md", "first-hour.md"];
     let written = |page: &PathBuf| {
-        page.extension() == Some("md".as_ref())
-            && !page.ends_with("commands.md")
-            && !page.ends_with("settings.md")
+        page.extension() == Some("md".as_ref()) && !MADE.iter().any(|name| page.ends_with(name))
     };
     let mut pages: Vec<PathBuf> = top.into_iter().chain(docs.filter(written)).collect();
     pages.sort();
