@@ -60,6 +60,7 @@ pub(super) fn write(
     let prepared = chosen.prepare(&wanted, observer)?;
     // Before the first secret is in it, and not where nothing comes of the build.
     images.prepare(is_new_folder, control)?;
+    prepared.record()?;
     let bills = prepared.bills()?;
     let made: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::default();
     let patch = |node: &str| {
@@ -74,6 +75,7 @@ pub(super) fn write(
     };
     let written = build.finish_with(prepared.base().path(), &patch, &kept, session.progress())?;
     prepared.finish()?;
+    prepared.record_anew(written.iter().map(|image| image.node.as_str()))?;
     images.record(&files, &prepared.project().identity()?, control)?;
     drop(bills);
     Ok((prepared, written))

@@ -141,18 +141,38 @@ impl Project {
     pub fn recipes(&self, platform: &Platform) -> Result<Recipes, Error> {
         let extras = Extras { snapshot: self.snapshot.clone(), ..Extras::load(&self.cluster)? };
         // A description that cannot be built is refused before anything is made.
-        let (cluster, software) = self.settled(platform)?;
+        let (cluster, _) = self.settled(platform)?;
         let identity = self.identity()?;
-        let made = Made::of(&cluster, platform, &software, self.clock);
-        let is_other = |old: &Made| {
-            (self.begins_anew || self.snapshot.is_some())
-                && (old.changed(&cluster).is_some() || old.kubernetes != made.kubernetes)
-        };
-        if identity.made.as_ref().is_none_or(is_other) {
-            self.store.record(&made)?;
-        }
         let of = |node| recipe::recipe(&cluster, &identity, node, platform, &extras);
         cluster.nodes.iter().map(|node| Ok((node.name.to_string(), of(node)?))).collect()
+    }
+
+    /// Writes down what the cluster over an image of `platform` is made with, where that is not known yet. Before the
+    /// first card stands, or one could stand of which nothing is known.
+    pub fn record(&self, platform: &Platform) -> Result<(), Error> {
+        if self.identity()?.made.is_none() {
+            self.store.record(&self.made(platform)?)?;
+        }
+        Ok(())
+    }
+
+    /// The same where the control plane was made anew, and may be another than the one before. Once its card or image
+    /// stands: until then the cluster that runs is what it was.
+    pub fn record_anew(&self, platform: &Platform) -> Result<(), Error> {
+        if !self.begins_anew && self.snapshot.is_none() {
+            return Ok(());
+        }
+        let made = self.made(platform)?;
+        let is_same = |old: &Made| Made { created: made.created, ..old.clone() } == made;
+        if !self.identity()?.made.as_ref().is_some_and(is_same) {
+            self.store.record(&made)?;
+        }
+        Ok(())
+    }
+
+    fn made(&self, platform: &Platform) -> Result<Made, Error> {
+        let (cluster, software) = self.settled(platform)?;
+        Ok(Made::of(&cluster, platform, &software, self.clock))
     }
 
     /// What is to change on one node's card, as it would be baked now; `None` where there are no secrets yet. Makes

@@ -19,6 +19,7 @@ pub struct Prepared {
     described: Described,
     chosen: Vec<usize>,
     base: Base,
+    platform: Platform,
     software: Software,
     recipes: Recipes,
     /// What the nodes of each role have besides their recipes.
@@ -43,7 +44,7 @@ impl Prepared {
         let software = described.project.software(&platform)?;
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
         let shared = BTreeMap::new();
-        let prepared = Self { described, chosen, base, software, recipes, shared, payload: None, clock };
+        let prepared = Self { described, chosen, base, platform, software, recipes, shared, payload: None, clock };
         // once, and not of every node
         bake::room(prepared.base.device()?, prepared.described.size())?;
         if let Some(recipe) = prepared.recipes.values().next() {
@@ -120,6 +121,29 @@ impl Prepared {
 
     fn recipe(&self, node: &str) -> Result<&Recipe, Error> {
         self.recipes.get(node).ok_or_else(|| Error::NoRecipe { node: node.to_owned() })
+    }
+
+    /// Writes down what the cluster is made with, where that is not known yet. To be called before the first card or
+    /// image is written.
+    ///
+    /// # Errors
+    /// [`Error::Project`]
+    pub fn record(&self) -> Result<(), Error> {
+        Ok(self.project().record(&self.platform)?)
+    }
+
+    /// Writes it down anew where the control plane, whose card or image stands now by one of these names, was made anew.
+    ///
+    /// # Errors
+    /// [`Error::Project`]
+    pub fn record_anew<'n>(&self, stand: impl IntoIterator<Item = &'n str>) -> Result<(), Error> {
+        let nodes = self.nodes();
+        let is_control_plane =
+            |name: &str| nodes.iter().any(|node| node.name.as_str() == name && node.is_control_plane());
+        if stand.into_iter().any(is_control_plane) {
+            self.project().record_anew(&self.platform)?;
+        }
+        Ok(())
     }
 
     /// That the base was the same all the time, once all that is made from it has been read.

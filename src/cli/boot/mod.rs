@@ -49,6 +49,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     }
     if let Some(prepared) = &prepared {
         prepared.finish()?;
+        // what an emulator runs may be tried: it is no other cluster than the one that is known
+        prepared.record()?;
     }
     let ports = bench.plug_in(&machines)?;
     let leave = session.control.cancel().child();

@@ -54,17 +54,21 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         Job::Nodes(chosen) => Reach::of(chosen.project(), &chosen.nodes()),
         Job::Image(_) => None,
     };
-    let (mut outcomes, made) = match job {
-        Job::Image(image) => (flash.finish(image.path(), &|_| Ok(image.content()), session.progress()), None),
+    let (mut outcomes, recorded, made) = match job {
+        Job::Image(image) => {
+            (flash.finish(image.path(), &|_| Ok(image.content()), session.progress()), Ok(()), None)
+        }
         Job::Nodes(chosen) => {
             let made = CardBills::of(&chosen);
-            (nodes(flash, *chosen, arguments, &made, session)?, Some(made))
+            let (outcomes, recorded) = nodes(flash, *chosen, arguments, &made, session)?;
+            (outcomes, recorded, Some(made))
         }
     };
     outcomes.sort_by_key(|outcome| held.iter().position(|h| h.name() == outcome.card));
     let off = leave(&machine, held, &outcomes, arguments.no_eject);
     let (bills, lost) = made.map(|made| made.put(&outcomes, control)).unwrap_or_default();
     report::report(&outcomes, &off, &bills, session)?;
+    recorded?;
     lost.map_or(Ok(()), Err)?;
     if let Some(reach) = reach {
         next::tell(&reach.after_flash(), session);
@@ -80,23 +84,29 @@ fn chosen(arguments: &Arguments, session: &Session) -> Result<Chosen, Failure> {
     Ok(chosen)
 }
 
+/// What became of the cards, and of writing down what the cluster is made with now.
 fn nodes(
     mut flash: Flash,
     chosen: Chosen,
     arguments: &Arguments,
     made: &CardBills,
     session: &Session,
-) -> Result<Vec<Outcome>, Failure> {
+) -> Result<(Vec<Outcome>, Result<(), Failure>), Failure> {
     let control = &session.control;
     let wanted = arguments.flags.wanted(&chosen, session);
-    let prepared = match wanted.and_then(|wanted| Ok(chosen.prepare(&wanted, Some(flash.observer()))?)) {
+    let prepared = wanted.and_then(|wanted| {
+        let prepared = chosen.prepare(&wanted, Some(flash.observer()))?;
+        prepared.record()?;
+        Ok(prepared)
+    });
+    let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {
             let outcomes = flash.abandon(|| Error::Cancelled);
             // a fault of all the cards, or the user's wish, explains itself in what became of them
             let explained = outcomes.iter().all(|o| !matches!(o.result, Err(Error::Cancelled)));
             if explained || control.cancel().is_cancelled() {
-                return Ok(outcomes);
+                return Ok((outcomes, Ok(())));
             }
             let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
             let begun: Vec<_> = begun.map(report::given_up).collect();
@@ -119,7 +129,10 @@ fn nodes(
         let base = prepared.base().clone();
         Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
     };
-    Ok(flash.finish(prepared.base().path(), &contents, control.progress()))
+    let outcomes = flash.finish(prepared.base().path(), &contents, control.progress());
+    let done = outcomes.iter().filter(|outcome| outcome.result.is_ok());
+    let recorded = prepared.record_anew(done.map(|outcome| outcome.node.as_str()));
+    Ok((outcomes, recorded.map_err(Failure::from)))
 }
 
 /// Has the kernel look at the new partitions, and switches the readers off.

@@ -243,6 +243,34 @@ fn what_a_running_cluster_has_is_kept() {
     desk.good("lab", &build(&["--node", "2"]));
 }
 
+/// Whoever emulates node-1, or ends a build before its image stands, has changed nothing of the cluster that runs.
+#[test]
+fn a_cluster_is_another_one_only_when_a_card_of_node_1_stands() {
+    let desk = Desk::new();
+    // nor is anything settled by a build that came to nothing
+    let unknown = ["build", "--offline", "--base", "24.04.5"];
+    let (code, ..) = desk.run("lab", &unknown);
+    assert_ne!(code, 0);
+    desk.put("lab/pibake.toml", "nodes = 2\n[network]\nsubnet = \"10.9.0.0/24\"\n", 0o600);
+    desk.good("lab", &build(&["--nodes", "2"]));
+    let label = desk.at("lab/.pibake/identity.toml");
+    let record = || fs::read_to_string(&label).unwrap();
+    let before = record();
+    assert!(before.contains("subnet = \"10.9.0.0/24\""), "{before}");
+    let other = "nodes = 2\n[network]\nsubnet = \"10.1.0.0/24\"\n[kubernetes]\nversion = \"1.33\"\n";
+    desk.put("lab/pibake.toml", other, 0o600);
+    for tried in [
+        &["boot", "--print", "--base", "sample", "--node", "1"][..],
+        &["build", "--offline", "--base", "24.04.5", "--node", "1"],
+    ] {
+        desk.run("lab", tried);
+        assert_eq!(record(), before, "{tried:?}");
+    }
+    desk.good("lab", &build(&["--node", "1"]));
+    let after = record();
+    assert!(after.contains("subnet = \"10.1.0.0/24\"") && after.contains("kubernetes = \"1.33\""), "{after}");
+}
+
 #[test]
 fn a_base_that_cannot_run_the_clusters_kubernetes_gets_one_that_may_be_older() {
     let desk = Desk::new();
