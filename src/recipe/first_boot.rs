@@ -18,6 +18,13 @@ pub(super) struct Setting {
     value: Secret,
 }
 
+impl Setting {
+    /// The variable `name` with this value.
+    pub(super) fn new(name: &'static str, value: Secret) -> Self {
+        Self { name, value }
+    }
+}
+
 /// The settings, which /usr/lib/pibake/lib/node-env explains.
 pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     let Inputs { cluster, node, control_plane, software, secrets, .. } = from;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::first_boot::Setting;
 use super::secrets::{CardSecrets, reveal_all, reveal_some};
 use crate::cluster::{Cluster, Secret};
 
@@ -14,7 +15,9 @@ pub(super) struct ProxySettings {
     https: Option<Secret>,
     /// Hosts that apt reaches without it. apt knows single hosts only, no domains or networks.
     apt_direct: Vec<String>,
-    /// `NAME=value` for programs that take it from their environment.
+    /// What programs take from their environment.
+    variables: Vec<Setting>,
+    /// The same as `NAME=value`.
     #[serde(serialize_with = "reveal_all")]
     environment: Vec<Secret>,
 }
@@ -39,17 +42,21 @@ pub(super) fn settings(cluster: &Cluster, secrets: &CardSecrets) -> Option<Proxy
             direct.push(host.clone());
         }
     }
-    let variable = |name: &str, value: &Secret| Secret::new(format!("{name}={}", value.reveal()));
-    let environment = [
-        http.as_ref().map(|url| variable("HTTP_PROXY", url)),
-        https.as_ref().map(|url| variable("HTTPS_PROXY", url)),
-        Some(variable("NO_PROXY", &Secret::new(direct.join(",")))),
-    ];
+    let variables: Vec<(&'static str, Secret)> = [
+        http.clone().map(|url| ("HTTP_PROXY", url)),
+        https.clone().map(|url| ("HTTPS_PROXY", url)),
+        Some(("NO_PROXY", Secret::new(direct.join(",")))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let line = |(name, value): &(&str, Secret)| Secret::new(format!("{name}={}", value.reveal()));
     let single = |host: &&String| !host.starts_with('.') && !host.contains(['/', '*']);
     Some(ProxySettings {
         http,
         https,
         apt_direct: proxy.bypass.iter().filter(single).cloned().collect(),
-        environment: environment.into_iter().flatten().collect(),
+        environment: variables.iter().map(line).collect(),
+        variables: variables.into_iter().map(|(name, value)| Setting::new(name, value)).collect(),
     })
 }
