@@ -2,6 +2,7 @@
 
 use super::admin::{api_url, kubeconfig};
 use super::admin_store::authority;
+use super::joining::user;
 use super::{Error, Identity};
 use crate::cluster::{Cluster, Node, Secret};
 
@@ -16,26 +17,72 @@ impl Identity {
     /// certificate yet.
     #[must_use]
     pub fn join_conf(&self, cluster: &Cluster, node: &Node) -> Option<Secret> {
-        let (certificate, key) = self.joining.of(node.number).filter(|_| !node.is_control_plane())?;
+        let (certificate, key) = self.joining.of(&node.name).filter(|_| !node.is_control_plane())?;
         let url = api_url(&cluster.api_name(), None);
-        let user = format!("system:node:{}", node.name);
+        let user = user(&node.name);
         Some(kubeconfig(cluster, &url, None, &user, &self.ca_certificate, certificate, key))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
     use super::*;
     use crate::cluster::{Overrides, Ttl};
     use crate::identity::Joining;
 
     const NOW: i64 = 1_800_000_000;
 
+    fn parse(text: &str) -> Cluster {
+        Cluster::parse("pibake.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap()
+    }
+
+    /// Whom the certificate in a node's kubeconfig is for, by the common name in it.
+    fn certified(identity: &Identity, cluster: &Cluster, number: usize) -> String {
+        let conf = identity.join_conf(cluster, &cluster.nodes[number - 1]).unwrap();
+        let (_, data) = conf.reveal().split_once("client-certificate-data: \"").unwrap();
+        let pem = STANDARD.decode(data.split_once('"').unwrap().0).unwrap();
+        let der = CertificateDer::from_pem_slice(&pem).unwrap();
+        let text = String::from_utf8_lossy(&der).into_owned();
+        let (_, name) = text.split_once("system:node:").unwrap();
+        name.chars().take_while(|c| c.is_ascii_lowercase()).collect()
+    }
+
+    #[test]
+    fn nobody_joins_by_the_certificate_of_another_name() {
+        let named = |names: &[&str]| {
+            let first = "{ name = \"head\", role = \"control-plane\" }".to_owned();
+            let workers = names.iter().map(|name| format!("{{ name = \"{name}\" }}"));
+            let nodes = std::iter::once(first).chain(workers).collect::<Vec<_>>();
+            parse(&format!("nodes = [{}]", nodes.join(", ")))
+        };
+        let mut identity = Identity::make("kubernetes", NOW, Ttl::NEVER).unwrap();
+        let first = named(&["beech", "cedar"]);
+        identity.renew_joining(&first, NOW).unwrap();
+        assert_eq!(certified(&identity, &first, 2), "beech");
+        let before = identity.joining.clone();
+        // Swapped: each keeps its own, since nothing else is the same.
+        let swapped = named(&["cedar", "beech"]);
+        assert_eq!(certified(&identity, &swapped, 2), "cedar");
+        identity.renew_joining(&swapped, NOW + 60).unwrap();
+        assert_eq!(identity.joining, before);
+        assert_eq!(certified(&identity, &swapped, 3), "beech");
+        // Renamed, before and after it is made, and one left out, so that the next has its number.
+        let renamed = named(&["birch", "cedar"]);
+        assert!(identity.join_conf(&renamed, &renamed.nodes[1]).is_none());
+        identity.renew_joining(&renamed, NOW + 60).unwrap();
+        assert_eq!(certified(&identity, &renamed, 2), "birch");
+        let fewer = named(&["cedar"]);
+        identity.renew_joining(&fewer, NOW + 60).unwrap();
+        assert_eq!(certified(&identity, &fewer, 2), "cedar");
+    }
+
     #[test]
     fn a_worker_has_one_for_days_and_the_same_until_it_ends_soon() {
-        let parse = |text: &str| {
-            Cluster::parse("pibake.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap()
-        };
         let cluster = parse("nodes = 3");
         let mut identity = Identity::make("kubernetes", NOW, Ttl::NEVER).unwrap();
         let node = |number: usize| &cluster.nodes[number - 1];

@@ -113,6 +113,25 @@ fn what_is_made_is_closed_to_others_and_stays() {
     assert_eq!(home.store.peek(&cluster(""), now()).unwrap(), Some(Identity { joining, ..first }));
 }
 
+/// A number does not tell whom the certificate is for, and a node may have been renamed since.
+#[test]
+fn what_an_older_pibake_kept_by_number_is_made_again() {
+    let home = Home::made();
+    let by_name = fs::read_to_string(home.file("joining")).unwrap();
+    let numbered = by_name.lines().zip(2..).map(|(line, number)| {
+        let (_, rest) = line.split_once(' ').unwrap();
+        format!("{number} {rest}\n")
+    });
+    let by_number: String = numbered.collect();
+    fs::write(home.file("joining"), &by_number).unwrap();
+    home.store.open(&cluster(""), now()).unwrap();
+    let after = fs::read_to_string(home.file("joining")).unwrap();
+    let word = |line: &str, at: usize| line.split(' ').nth(at).unwrap().to_owned();
+    let names: Vec<String> = after.lines().map(|line| word(line, 0)).collect();
+    assert_eq!(names, ["node-2", "node-3", "node-4"]);
+    assert!(after.lines().zip(by_number.lines()).all(|(new, old)| word(new, 2) != word(old, 2)));
+}
+
 #[test]
 fn looking_makes_nothing() {
     let home = home();
