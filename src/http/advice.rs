@@ -30,7 +30,12 @@ pub(crate) fn whose(status: reqwest::StatusCode) -> &'static str {
 /// What to do about an HTTP status.
 pub(crate) fn advice(status: reqwest::StatusCode, url: &str, purpose: &Purpose) -> String {
     match status.as_u16() {
-        401 | 403 => "; check the address and its user name and password".into(),
+        401 => "; check the address and its user name and password".into(),
+        // Object storage says so of what it does not have to whoever may not list what it has.
+        403 => format!(
+            "; check {}, user name and password: some servers say so, too, of what they do not have",
+            purpose.check
+        ),
         404 | 410 => format!("; check {}", purpose.check),
         407 => proxy_login(url),
         429 | 500..=599 => format!("; try again later, or set a mirror in {}", purpose.mirror),
@@ -80,14 +85,21 @@ pub(crate) fn way_on(url: &str, reason: &str, purpose: &Purpose) -> String {
             purpose.or_by_hand(",")
         );
     }
-    if says(&["refused", "unreachable", "no route", "reset", "in time", "timed out"]) {
+    // It was reached, and what it says makes no sense.
+    if says(&["redirect", "a part of the file", "changes all the time"]) {
         return format!(
-            "; check that {host} can be reached from here, set {} or https_proxy{}",
+            "; check {} and whether something between here and {host} answers in its place, try again later, or set {}{}",
+            purpose.check,
             purpose.mirror,
             purpose.or_by_hand(",")
         );
     }
-    String::new()
+    // Connections break in more words than could be listed.
+    format!(
+        "; check that {host} can be reached from here, set {} or https_proxy{}",
+        purpose.mirror,
+        purpose.or_by_hand(",")
+    )
 }
 
 fn is_https(url: &str) -> bool {
@@ -108,4 +120,60 @@ fn proxy(url: &str) -> Option<String> {
 /// How often it was tried, where that was more than once.
 pub(crate) fn tries(attempts: u32) -> String {
     if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: Purpose = Purpose {
+        what: "the image",
+        check: "the address or the release",
+        mirror: "base.mirror",
+        by_hand: Some("fetch it by other means"),
+    };
+
+    fn said(reason: &str) -> String {
+        way_on("http://images.example:81/x.img.xz", reason, &IMAGE)
+    }
+
+    #[test]
+    fn there_is_a_way_on_whatever_a_connection_breaks_by() {
+        for reason in [
+            "connection closed before message completed",
+            "the download was cut off: the connection was closed",
+            "Broken pipe (os error 32)",
+            "Connection reset by peer (os error 104)",
+            "invalid HTTP version parsed",
+            "it did not answer in time",
+            "a fault that nobody has seen yet",
+        ] {
+            assert_eq!(
+                said(reason),
+                "; check that images.example can be reached from here, set base.mirror or https_proxy, or fetch it by \
+                 other means",
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_reached_is_not_called_out_of_reach() {
+        for reason in [
+            "too many redirects",
+            "it redirects from https to http://h/, which nothing protects",
+            "it sends a part of the file, which was not asked for",
+            "the file on the server changes all the time",
+        ] {
+            let said = said(reason);
+            assert!(said.starts_with("; check the address or the release and whether something"), "{said}");
+            assert!(said.ends_with(", try again later, or set base.mirror, or fetch it by other means"), "{said}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_may_have_asked_for_what_is_not_there() {
+        let said = advice(reqwest::StatusCode::FORBIDDEN, "http://h/x", &IMAGE);
+        assert!(said.contains("check the address or the release") && said.contains("password"), "{said}");
+    }
 }

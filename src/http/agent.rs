@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::percent_decode_str;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, RETRY_AFTER};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
 use super::advice::{PROXY_WANTS_LOGIN, Purpose};
@@ -31,6 +31,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// How often one request is sent again with another login.
 const MOST_ANSWERS: u32 = 2;
+/// What a server says that has no such file.
+const MISSING: [StatusCode; 2] = [StatusCode::NOT_FOUND, StatusCode::GONE];
 
 /// A client with the patience that was asked for.
 pub(crate) struct Agent<'a> {
@@ -79,10 +81,22 @@ impl<'a> Agent<'a> {
         Backoff { attempts: self.attempts, failures: 0 }
     }
 
-    /// Sends a request until an answer comes that is not the server's passing weakness. Every status
+    /// Asks for what is at `url` until an answer comes that is not the server's passing weakness. Every status
     /// but those below 400 and the ones in `accept` is an error.
     pub(crate) fn get(
         &self,
+        url: &Url,
+        accept: &[StatusCode],
+        backoff: &mut Backoff,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Reply> {
+        self.send(&Method::GET, url, accept, backoff, prepare)
+    }
+
+    /// As [`Self::get`], by any method that may be sent again.
+    fn send(
+        &self,
+        method: &Method,
         url: &Url,
         accept: &[StatusCode],
         backoff: &mut Backoff,
@@ -92,7 +106,8 @@ impl<'a> Agent<'a> {
         loop {
             let login = self.access.login.and_then(|login| login.header(url));
             // the digest is of the file as it lies on the server
-            let request = prepare(self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity"));
+            let request = self.client.request(method.clone(), url.clone());
+            let request = prepare(request.header(ACCEPT_ENCODING, "identity"));
             let request = match self.access.accept {
                 Some(kinds) => request.header(ACCEPT, kinds),
                 None => request,
@@ -172,10 +187,19 @@ impl<'a> Agent<'a> {
         Ok(self.cancel.sleep(delay)?)
     }
 
-    /// Whether the server says that it has this file; asked once.
-    pub(crate) fn has(&self, url: &Url) -> bool {
-        let reply = Reply::to(self.client.head(url.clone()), self.cancel);
-        reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status.is_success()))
+    /// Whether the server has this file. It has not where it says so, and not where it says something else or nothing.
+    pub(crate) fn has(&self, url: &Url) -> Result<bool> {
+        // Of servers that know no HEAD (RFC 9110, 9.1) the file's first byte is asked for; one of none has no such part.
+        let unknown = [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
+        let empty = [StatusCode::RANGE_NOT_SATISFIABLE];
+        let mut backoff = self.backoff();
+        let accept = [&MISSING[..], &unknown[..]].concat();
+        let mut reply = self.send(&Method::HEAD, url, &accept, &mut backoff, |request| request)?;
+        if unknown.contains(&reply.status) {
+            let accept = [&MISSING[..], &empty[..]].concat();
+            reply = self.get(url, &accept, &mut backoff, |request| request.header(RANGE, "bytes=0-0"))?;
+        }
+        Ok(!MISSING.contains(&reply.status))
     }
 
     /// The content of a small file, asked for once: for what only explains a failure.
@@ -209,10 +233,9 @@ impl<'a> Agent<'a> {
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Option<(HeaderMap, Vec<u8>)>> {
         let mut backoff = self.backoff();
-        let missing = [StatusCode::NOT_FOUND, StatusCode::GONE];
         loop {
-            let mut reply = self.get(url, &missing, &mut backoff, &prepare)?;
-            if missing.contains(&reply.status) {
+            let mut reply = self.get(url, &MISSING, &mut backoff, &prepare)?;
+            if MISSING.contains(&reply.status) {
                 return Ok(None);
             }
             let headers = std::mem::take(&mut reply.headers);

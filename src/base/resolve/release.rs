@@ -4,7 +4,7 @@
 //! old-releases.ubuntu.com. A series is therefore asked for anew each time, and of a point release only its name
 //! and its signed digest count, not where it lay before.
 
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 
 use super::missing;
 use super::remote::Place;
@@ -14,7 +14,7 @@ use crate::base::verify::Sums;
 use crate::base::verify::evidence::{Evidence, Expected, Verifier};
 use crate::base::{Base, Digest, Error, Result, Trust};
 use crate::catalog::{OLD_RELEASES, RELEASES, Release, Series, shown};
-use crate::http::Agent;
+use crate::http::{self, Agent};
 
 /// From this place on a release is looked for among old ones, see [`Task::folders`].
 const OLD: usize = 2;
@@ -29,14 +29,11 @@ impl Task<'_, '_> {
             ));
         }
         let (place, agent) = match known {
-            Some((release, expected)) => {
-                (Place { url: self.image_url(release)?, release: Some(release), expected }, None)
-            }
+            Some((release, expected)) => (self.published(release, expected)?, None),
             None if self.options.offline && self.options.insecure => {
                 let release =
                     Series::of(asked).filter(|_| asked.is_series()).map_or(asked, |known| known.newest);
-                let expected = Expected::NOTHING;
-                (Place { url: self.image_url(release)?, release: Some(release), expected }, None)
+                (self.published(release, Expected::NOTHING)?, None)
             }
             None if self.options.offline => return Err(self.offline(&asked.to_string())),
             None => {
@@ -107,9 +104,7 @@ impl Task<'_, '_> {
             known.newest
         ));
         match self.known(known.newest) {
-            Some((release, expected)) => {
-                Ok(Place { url: self.image_url(release)?, release: Some(release), expected })
-            }
+            Some((release, expected)) => self.published(release, expected),
             None => self.point(known.newest, agent),
         }
     }
@@ -121,7 +116,8 @@ impl Task<'_, '_> {
         let evidence = verifier.fetch(agent)?;
         let Some(bytes) = &evidence.sums else { return Ok(None) };
         let place = |release: Release, expected| {
-            Ok(Some(Place { url: join(&folder, &release.file())?, release: Some(release), expected }))
+            let url = join(&folder, &release.file())?;
+            Ok(Some(Place { url, release: Some(release), expected, is_listed: true }))
         };
         if let Some(digest) = self.options.sha256 {
             // It decides, whoever made the list.
@@ -145,10 +141,10 @@ impl Task<'_, '_> {
 
     /// The image of one point release: where it was published, or where it went when a newer one came.
     fn point(&self, release: Release, agent: &Agent<'_>) -> Result<Place> {
-        let (mut newer, mut unlisted) = (None, None);
+        let (mut newer, mut unknown, mut fault) = (None, None, None);
         let (file, folders) = (release.file(), self.folders(release)?);
         for (place, folder) in folders.iter().enumerate() {
-            if place == OLD {
+            if place == OLD && unknown.is_none() && fault.is_none() {
                 let newer = newer.map_or_else(String::new, |newer| format!(": {newer} took its place"));
                 let there = shown(&folders[0]);
                 self.progress
@@ -156,33 +152,42 @@ impl Task<'_, '_> {
             }
             let url = join(folder, &file)?;
             let verifier = Verifier::new(&url, true, self.options, self.progress)?;
-            let evidence = verifier.fetch(agent)?;
-            let found = |expected| Ok(Place { url: url.clone(), release: Some(release), expected });
-            let is_there = evidence.sums.is_some() || agent.has(&url);
-            if let Some(digest) = self.options.sha256.filter(|_| is_there) {
-                let sums = evidence.sums.as_deref().and_then(|bytes| Sums::parse(bytes).ok());
-                if sums.is_some_and(|sums| sums.get(&file).is_some()) || agent.has(&url) {
-                    return found(Expected { digest: Some(digest), trust: Trust::Given });
+            let look = match Look::at(&url, &file, &verifier, agent) {
+                Err(error) if may_be_missing(&error) => {
+                    fault = fault.or(Some(error));
+                    continue;
                 }
-            } else if is_there {
-                let Some(list) = verifier.read(&evidence)? else { return found(Expected::NOTHING) };
-                match verifier.expected(&list, &file) {
-                    Ok(expected) if expected.digest.is_some() || place == 0 => {
-                        verifier.keep(&self.cache.evidence(), &evidence)?;
-                        return found(expected);
-                    }
-                    // Not known, and accepted as it is: there may still be a folder that does know.
-                    Ok(_) => {}
-                    Err(error) => unlisted = unlisted.or(Some(error)),
-                }
-                let others = list.sums.releases(release.series()).map(|(other, _)| other);
+                look => look?,
+            };
+            if let Some(sums) = &look.sums {
+                let others = sums.releases(release.series()).map(|(other, _)| other);
                 newer = newer.max(others.filter(|other| *other > release).max());
             }
+            // Who vouches for a list matters where the image lies beside it, and nowhere else.
+            if !look.is_there {
+                continue;
+            }
+            let Look { evidence, is_listed, .. } = look;
+            let found = |expected| Place { url: url.clone(), release: Some(release), expected, is_listed };
+            if let Some(digest) = self.options.sha256 {
+                return Ok(found(Expected { digest: Some(digest), trust: Trust::Given }));
+            }
+            let Some(list) = verifier.read(&evidence)? else { return Ok(found(Expected::NOTHING)) };
+            match verifier.expected(&list, &file) {
+                Ok(expected) if expected.digest.is_some() || place == 0 => {
+                    verifier.keep(&self.cache.evidence(), &evidence)?;
+                    return Ok(found(expected));
+                }
+                // Not known, and accepted as it is: there may still be a folder that does know.
+                Ok(expected) => unknown = unknown.or(Some(found(expected))),
+                Err(error) => fault = fault.or(Some(error)),
+            }
         }
-        if let (Some(error), None) = (unlisted, newer) {
-            return Err(error);
+        match (unknown, fault) {
+            (Some(place), _) => Ok(place),
+            (None, Some(error)) if newer.is_none() || !may_be_missing(&error) => Err(error),
+            _ => Err(missing::no_such_release(agent, &self.image_url(release)?, release, self.options, newer)),
         }
-        Err(missing::no_such_release(agent, &self.image_url(release)?, release, self.options, newer))
     }
 
     /// Where a point release may be, in the order in which it is looked for. A mirror may be one of cdimage or of
@@ -204,6 +209,11 @@ impl Task<'_, '_> {
         self.options.mirror.as_deref().unwrap_or(RELEASES)
     }
 
+    /// An image that is known already, at the place where it was published.
+    fn published(&self, release: Release, expected: Expected) -> Result<Place> {
+        Ok(Place { url: self.image_url(release)?, release: Some(release), expected, is_listed: false })
+    }
+
     /// Where the image was published.
     fn image_url(&self, release: Release) -> Result<Url> {
         join(&self.folder(&release.folder(self.root()))?, &release.file())
@@ -217,6 +227,34 @@ impl Task<'_, '_> {
             other => Err(fault(format!("{other} is neither https nor http"))),
         }
     }
+}
+
+/// What a folder shows of an image that may be in it.
+struct Look {
+    /// The list beside it, as it came.
+    evidence: Evidence,
+    /// What the list says, whoever made it.
+    sums: Option<Sums>,
+    /// Whether it names the image.
+    is_listed: bool,
+    /// Whether the image is there, by the list or else by the server's word.
+    is_there: bool,
+}
+
+impl Look {
+    fn at(url: &Url, file: &str, verifier: &Verifier<'_>, agent: &Agent<'_>) -> Result<Self> {
+        let evidence = verifier.fetch(agent)?;
+        let sums = evidence.sums.as_deref().and_then(|bytes| Sums::parse(bytes).ok());
+        let is_listed = sums.as_ref().is_some_and(|sums| sums.get(file).is_some());
+        let is_there = is_listed || agent.has(url)?;
+        Ok(Self { evidence, sums, is_listed, is_there })
+    }
+}
+
+/// Whether a failure may mean that the server has no such file: object storage says 403 of what it does not have to
+/// whoever may not list what it has.
+fn may_be_missing(error: &Error) -> bool {
+    matches!(error, Error::Http(http::Error::Status { status: StatusCode::FORBIDDEN, .. }))
 }
 
 fn join(folder: &Url, file: &str) -> Result<Url> {

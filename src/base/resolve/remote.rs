@@ -17,6 +17,8 @@ pub(crate) struct Place {
     /// The release of Ubuntu that it is of, where it was asked for as one.
     pub(crate) release: Option<Release>,
     pub(crate) expected: Expected,
+    /// Whether the list beside it names it, as that was when it was asked for.
+    pub(crate) is_listed: bool,
 }
 
 /// What is true of a download that was cancelled.
@@ -45,12 +47,12 @@ impl Task<'_, '_> {
                 expected
             }
         };
-        self.image(Place { url: url.clone(), release: None, expected }, name, agent)
+        self.image(Place { url: url.clone(), release: None, expected, is_listed: false }, name, agent)
     }
 
     /// The image at a place that is known, called `name`: from the cache, or from there.
     pub(crate) fn image(&mut self, place: Place, name: String, agent: Option<Agent<'_>>) -> Result<Base> {
-        let Place { url, release, expected } = place;
+        let Place { url, release, expected, is_listed } = place;
         tracing::info!(name, trust = %expected.trust, digest = expected.digest.map(|d| d.to_string()), "expected");
         let key = expected.digest.map_or_else(|| memo::url_key(&url), |d| d.to_string());
         let _lock = self.lock(&key, &name)?;
@@ -77,7 +79,10 @@ impl Task<'_, '_> {
             }
             Err(error) if missing::is_missing(&error) => {
                 return Err(match release {
-                    Some(release) => missing::half_a_release(&agent, &url, release, self.options),
+                    Some(release) if is_listed => {
+                        missing::half_a_release(&agent, &url, release, self.options)
+                    }
+                    Some(release) => missing::no_such_release(&agent, &url, release, self.options, None),
                     None => error,
                 });
             }

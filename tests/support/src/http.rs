@@ -346,26 +346,32 @@ fn content(request: &Seen, file: &File) -> (u16, Vec<(&'static str, String)>, Ve
     }
     let strong = file.etag.as_deref().filter(|t| !t.starts_with("W/"));
     let same = |condition: &str| [strong, file.modified.as_deref()].contains(&Some(condition));
-    let start = request
+    let len = file.bytes.len();
+    // its first byte and the one after its last, which may be left open
+    let part = |range: &str| -> (usize, usize) {
+        let (start, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let end = if last.is_empty() { len } else { len.min(last.parse::<usize>().unwrap() + 1) };
+        (start.parse().unwrap(), end)
+    };
+    let range = request
         .header("range")
         .filter(|_| file.ranges)
         .filter(|_| file.deaf || request.header("if-range").is_none_or(same))
-        .map(|range| range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap());
+        .map(part);
     let date = file.modified.clone().map(|date| ("Last-Modified", date));
-    let len = file.bytes.len();
-    match start {
+    match range {
         None => {
             headers.extend(date);
             (200, headers, file.bytes.to_vec(), file.length)
         }
-        Some(start) if start >= len => {
+        Some((start, _)) if start >= len => {
             headers.push(("Content-Range", format!("bytes */{len}")));
             (416, headers, Vec::new(), true)
         }
-        Some(start) => {
+        Some((start, end)) => {
             headers.extend(date.filter(|_| !file.terse));
-            headers.push(("Content-Range", format!("bytes {start}-{}/{len}", len - 1)));
-            (206, headers, file.bytes[start..].to_vec(), true)
+            headers.push(("Content-Range", format!("bytes {start}-{}/{len}", end - 1)));
+            (206, headers, file.bytes[start..end].to_vec(), true)
         }
     }
 }

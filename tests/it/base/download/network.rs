@@ -94,6 +94,22 @@ fn a_proxy_that_wants_a_password_is_named_and_not_asked_again() {
     }
 }
 
+#[test]
+fn a_server_that_hangs_up_is_told_with_what_to_do() {
+    let (server, digest) = (Server::start(), sha256(b"x"));
+    let fetch = |faults: &[Fault]| {
+        server.fail(PATH, faults);
+        Machine::new().fetch(&[&server.url(PATH), "--sha256", &digest, "--network-tries", "2"])
+    };
+    server.put(PATH, File::new(b"xxxxxxxx"));
+    for fault in [Fault::Refuse, Fault::Cut(0)] {
+        let outcome = fetch(&[fault.clone(), fault]);
+        outcome.bad(1, "; check that 127.0.0.1 can be reached from here, set base.mirror or https_proxy");
+    }
+    let outcome = fetch(&vec![redirect(&server.url(PATH)); 50]);
+    outcome.bad(1, "too many redirects; check the address or the release and whether something between here");
+}
+
 /// A server whose certificate is valid for these names, and that certificate for `SSL_CERT_FILE`.
 fn tls(names: &[&str]) -> (Server, String) {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();

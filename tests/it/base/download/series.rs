@@ -172,6 +172,40 @@ fn an_old_release_that_is_not_signed_is_refused_like_any_other() {
     machine.assert_nothing_kept();
 }
 
+/// Nobody has to vouch for a list of other images.
+#[test]
+fn a_mirror_without_a_release_is_not_told_as_one_that_nothing_vouches_for() {
+    let mirror = Mirror::new();
+    let newest = mirror.folder("releases/24.04/release");
+    let machine = mirror.machine("old-mirror = \"OLD\"\n");
+    mirror.put("releases/24.04/release", &["24.04.5"]);
+    for signature in [Some("no signature"), None] {
+        match signature {
+            Some(text) => std::fs::write(newest.join("SHA256SUMS.gpg"), text).unwrap(),
+            None => std::fs::remove_file(newest.join("SHA256SUMS.gpg")).unwrap(),
+        }
+        let outcome = machine.fetch(&["24.04.2"]);
+        outcome.bad(1, "24.04.5 took its place");
+        assert!(!outcome.stderr.contains("--insecure-base"), "{}", outcome.stderr);
+    }
+    // Nor for one that nobody can read.
+    std::fs::write(newest.join("SHA256SUMS"), "to be made").unwrap();
+    let outcome = machine.fetch(&["24.04.2"]);
+    outcome.bad(1, "does not have 24.04.2");
+    assert!(!outcome.stderr.contains("--insecure-base"), "{}", outcome.stderr);
+    // Where it lies, its own list counts.
+    mirror.put("old/24.04.2", &["24.04.2"]);
+    assert_eq!(release_of(&machine.fetch(&["24.04.2"])), "24.04.2");
+    // What lies beside the list is refused as ever, whether that names it or not.
+    mirror.put("releases/24.04/release", &["24.04.5"]);
+    std::fs::write(newest.join(file("24.04.4")), packed("24.04.4")).unwrap();
+    machine.fetch(&["24.04.4"]).bad(3, &format!("does not list {}", file("24.04.4")));
+    std::fs::remove_file(newest.join("SHA256SUMS.gpg")).unwrap();
+    for release in ["24.04.4", "24.04.5"] {
+        machine.fetch(&[release]).bad(3, "there is no SHA256SUMS.gpg");
+    }
+}
+
 #[test]
 fn what_pibake_remembers_is_taken_where_no_list_tells_the_newest() {
     let mirror = Mirror::new();
@@ -222,6 +256,18 @@ fn half_a_release() {
     let path = mirror.folder("releases/24.04/release").join(file("24.04.6"));
     std::fs::write(path, &whole[..whole.len() / 2]).unwrap();
     machine.fetch(&["24.04"]).bad(3, &format!("expected {}", sha256(&whole)));
+    // A list that does not name it makes nothing half, whoever vouches for it.
+    mirror.list("releases/24.04.4/release", &["24.04.5"]);
+    for more in [&[][..], &["--insecure-base"]] {
+        let outcome = machine.fetch(&[&["24.04.4"], more].concat());
+        outcome.bad(1, "24.04.6 took its place");
+        assert!(!outcome.stderr.contains("lists it"), "{}", outcome.stderr);
+    }
+    // One that lies there and is not known is taken by whoever accepts that.
+    let series = mirror.folder("releases/24.04/release");
+    std::fs::write(series.join(file("24.04.4")), packed("24.04.4")).unwrap();
+    let found = machine.fetch(&["24.04.4", "--insecure-base"]).good();
+    assert_eq!([&found["release"], &found["trust"]], ["24.04.4", "nothing"]);
 }
 
 #[test]

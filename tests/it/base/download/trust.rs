@@ -277,6 +277,52 @@ fn not_there() {
 }
 
 #[test]
+fn whether_it_is_there_is_asked_as_patiently_as_for_the_image() {
+    let mirror = Mirror::new();
+    mirror.server.remove(&path("SHA256SUMS"));
+    let status = |status| Fault::Status(status, vec![]);
+    for faults in [
+        vec![status(503)],
+        vec![Fault::Refuse, status(429)],
+        // who knows no HEAD is asked for the image's first byte
+        vec![status(405)],
+        vec![status(501), status(502)],
+    ] {
+        mirror.server.fail(&path(NAME), &faults);
+        let before = mirror.server.seen(&path(NAME)).len();
+        mirror.machine().fetch(&[]).bad(3, "there is no SHA256SUMS beside it");
+        assert_eq!(mirror.server.seen(&path(NAME)).len(), before + faults.len() + 1);
+    }
+    // What does not pass is told as what it is.
+    mirror.server.fail(&path(NAME), &[status(503), status(503)]);
+    let outcome = mirror.machine().fetch(&["--network-tries", "2"]);
+    outcome.bad(1, "the server says 503 Service Unavailable; try again later");
+    assert!(!outcome.stderr.contains("does not have"), "{}", outcome.stderr);
+    // Nor is it there where a server that knows no HEAD says so.
+    mirror.server.remove(&path(NAME));
+    mirror.server.fail(&path(NAME), &[status(405)]);
+    mirror.machine().fetch(&[]).bad(1, "does not have 20.04.5");
+}
+
+/// As object storage says it of all that it does not have.
+#[test]
+fn who_is_forbidden_to_look_looks_further() {
+    let mirror = Mirror::new();
+    let forbidden = || mirror.server.fail(&path("SHA256SUMS"), &[Fault::Status(403, vec![])]);
+    let machine = mirror.machine();
+    forbidden();
+    machine.fetch(&[]).bad(1, "the server says 403 Forbidden; check the address or the release");
+    machine.assert_nothing_kept();
+    let list = sums(&[(NAME, &mirror.packed)]);
+    let signature = mirror.gpg.sign("test", &list, &[]);
+    for (name, bytes) in [(NAME, &mirror.packed), ("SHA256SUMS", &list), ("SHA256SUMS.gpg", &signature)] {
+        mirror.server.put(&format!("/mirror/20.04/release/{name}"), File::new(bytes));
+    }
+    forbidden();
+    assert_eq!(machine.fetch(&[]).good()["trust"], "signed");
+}
+
+#[test]
 fn an_address_that_nothing_vouches_for() {
     let server = Server::start();
     let (raw, machine) = (image(3), Machine::new());
