@@ -44,6 +44,9 @@ enum Place {
     Lost(Way),
 }
 
+/// The cluster that a test wants, its name, and itself.
+type Test = (Way, &'static str, fn(&mut Real));
+
 fn main() {
     let mut args = Arguments::from_args();
     if !args.list {
@@ -54,7 +57,7 @@ fn main() {
     let shared = Shared::default();
     // The closed ones first, so that the other's times are held against theirs. Those that move the clock end their
     // cluster's days.
-    let tests: [(Way, &str, fn(&mut Real)); 10] = [
+    let tests: [Test; 10] = [
         (
             Way::Closed,
             "two_machines_form_a_cluster_with_no_way_out",

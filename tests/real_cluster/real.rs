@@ -167,7 +167,7 @@ impl Real {
 
     /// Cuts the power of these, one right after the other.
     pub fn cut(&mut self, nodes: &[&str]) {
-        let machines: Vec<_> = nodes.iter().map(|node| self.machines.remove(node).unwrap()).collect();
+        let machines: Vec<_> = nodes.iter().map(|node| self.machines.remove(*node).unwrap()).collect();
         machines.into_iter().for_each(Machine::cut);
     }
 
