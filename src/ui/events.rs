@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::meter::Meter;
+use super::visible::visible_json;
 use crate::progress::{Progress, Step};
 
 /// A step tells how far it is at most this often.
@@ -90,7 +91,7 @@ impl Stream {
         };
         // numbers and texts always have a form in JSON
         if let Ok(line) = serde_json::to_string(&event) {
-            (self.out)(&line);
+            (self.out)(&visible_json(&line));
         }
     }
 }
@@ -189,7 +190,7 @@ mod tests {
         step.finish();
         drop(step);
         drop(events.begin("looking", Some(2)));
-        events.note("a\x1bb");
+        events.note("a\x1b\u{9b}\u{202e}b");
         events.warn("warning: careful");
         events.fail("error: broken\n  because: it fell");
         let lines = lines.lock().unwrap();
@@ -203,13 +204,14 @@ mod tests {
                 (Kind::Done, "writing \"a\"\n", Some(1), Some(10), Some(10)),
                 (Kind::Begin, "looking", Some(2), Some(0), Some(2)),
                 (Kind::Stopped, "looking", Some(2), Some(0), Some(2)),
-                (Kind::Note, "a\x1bb", None, None, None),
+                (Kind::Note, "a\x1b\u{9b}\u{202e}b", None, None, None),
                 (Kind::Warning, "careful", None, None, None),
                 (Kind::Error, "broken\n  because: it fell", None, None, None),
             ]
         );
         assert!(
-            lines.iter().all(|line| !line.contains(['\n', '\x1b'])) && read.iter().all(|e| e.version == 7)
+            lines.iter().all(|line| !line.contains(['\n', '\x1b', '\u{9b}', '\u{202e}']))
+                && read.iter().all(|e| e.version == 7)
         );
     }
 }

@@ -18,6 +18,28 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
     shown(text, |_| false)
 }
 
+/// A text in JSON with every character escaped in it that [`visible_line`] shows: it means the same, and a terminal that
+/// it is printed to obeys nothing of it. JSON itself asks for that below U+0020 alone (RFC 8259, 7).
+#[must_use]
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    // Between the values there may be line ends; within them they are escaped already.
+    let hides = |c: char| is_hidden(c) && c != '\n';
+    if !json.contains(hides) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if hides(c) {
+            for unit in c.encode_utf16(&mut [0; 2]).iter() {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn shown(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let hides = |c: char| is_hidden(c) && !stays(c);
     if !text.contains(hides) {
@@ -69,6 +91,8 @@ mod tests {
         }
         assert_eq!(visible("a\r\nb\tc\r"), "a\nb\tc\\r");
         assert!(matches!(visible("plain"), Cow::Borrowed(_)));
+        assert_eq!(visible_json("[\n\"\u{9b}\u{e0041}\u{fc}\"]"), "[\n\"\\u009b\\udb40\\udc41\u{fc}\"]");
+        assert!(matches!(visible_json("[\n]"), Cow::Borrowed(_)));
     }
 
     proptest! {
@@ -76,6 +100,16 @@ mod tests {
         fn nothing_that_a_terminal_obeys_is_left(text in any::<String>()) {
             prop_assert!(!visible_line(&text).chars().any(is_hidden));
             prop_assert!(!visible(&text).chars().any(|c| is_hidden(c) && c != '\n' && c != '\t'));
+        }
+
+        #[test]
+        fn json_means_the_same(text in any::<String>()) {
+            let value = serde_json::json!({ "n": [text.clone(), "\u{9b}2J\u{202e}\u{e0041}\u{7f}"], (text): 1 });
+            for plain in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
+                let escaped = visible_json(&plain);
+                prop_assert!(!escaped.chars().any(|c| is_hidden(c) && c != '\n'));
+                prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), &value);
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{DoingAs, ErrorClass, Failure, causes};
+use crate::ui::visible_json;
 use crate::workflow;
 
 /// The form of the documents. It changes when a field is removed or means something else; not for one more.
@@ -107,8 +108,9 @@ pub(super) fn document(
         warnings: warnings.iter().map(Warning::from).collect(),
         error: failure.map(|failure| Error::new(failure.class(), failure.error())),
     };
-    serde_json::to_string_pretty(&Document { common, own })
-        .doing_as(ErrorClass::Internal, || "writing JSON".to_owned())
+    let text = serde_json::to_string_pretty(&Document { common, own })
+        .doing_as(ErrorClass::Internal, || "writing JSON".to_owned())?;
+    Ok(visible_json(&text).into_owned())
 }
 
 /// JSON holds text, and a path or a name is any bytes: one that is not UTF-8 has U+FFFD where it is not, and its

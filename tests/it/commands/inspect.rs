@@ -178,9 +178,12 @@ fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
     assert!(logs.contains(r"message=\x1b]0;owned\x07\x9b2J\u{202e}\r!"));
     let shown: String = logs.replace(r"\x00", "");
     assert!(is_clean(&shown));
-    let json: serde_json::Value = serde_json::from_str(&run(&["logs", "--json"])).unwrap();
+    let text = run(&["logs", "--json"]);
+    assert!(is_clean(&text), "a document is printed to terminals, too");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let status = json["logs"].as_array().unwrap().iter().find(|log| log["path"] == "/var/log/pibake/status");
-    assert!(status.unwrap()["text"].as_str().unwrap().contains('\u{1b}'), "JSON says what is there");
+    let status = status.unwrap()["text"].as_str().unwrap();
+    assert!(status.contains("\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\r!"), "JSON says what is there");
 
     pibake(&["inspect", "/var/log/pibake/first-boot.log", "--json"], &image)
         .code(2)
@@ -191,7 +194,9 @@ fn a_card_that_somebody_else_had_speaks_to_no_terminal_and_takes_no_memory() {
     for name in [r"a\x1b[2J", r"b\xff\xfe", r"c\nd", r"\u{202e}gpj"] {
         assert!(listed.contains(name), "{name} is not in {listed}");
     }
-    let json: serde_json::Value = serde_json::from_str(&run(&["inspect", "/home", "--json"])).unwrap();
+    let text = run(&["inspect", "/home", "--json"]);
+    assert!(is_clean(&text), "{text:?}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let name =
         json["entries"].as_array().unwrap().iter().find(|entry| entry["name_base64"].is_string()).unwrap();
     assert_eq!(
