@@ -1,6 +1,7 @@
 //! What a cluster was made with, and what of it may change later.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cluster::{Cluster, KubernetesVersion, Platform, Software};
 
@@ -18,7 +19,8 @@ pub struct Made {
     /// The base image's system, a name of [`Platform`].
     pub platform: String,
     /// The API server's version.
-    pub kubernetes: String,
+    #[serde(serialize_with = "as_text", deserialize_with = "version")]
+    pub kubernetes: KubernetesVersion,
     /// containerd's version.
     pub containerd: String,
     /// The nodes' network.
@@ -31,6 +33,18 @@ pub struct Made {
     pub domain: String,
     /// The control plane's address.
     pub control_plane: String,
+}
+
+fn as_text<S: Serializer>(version: &KubernetesVersion, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(version)
+}
+
+/// A text that is no version, which a hand may have written, is refused: a card that is made without knowing the API
+/// server's may have a kubelet that is newer.
+fn version<'de, D: Deserializer<'de>>(from: D) -> Result<KubernetesVersion, D::Error> {
+    let text = String::deserialize(from)?;
+    let refused = |form| D::Error::custom(format!("kubernetes {form}, and is {text:?}: set it to what node-1 runs"));
+    text.parse().map_err(refused)
 }
 
 /// A setting that a running cluster does not let change.
@@ -56,7 +70,7 @@ impl Made {
             created: now,
             base: cluster.base.image.to_string(),
             platform: platform.name.to_owned(),
-            kubernetes: software.kubernetes.to_string(),
+            kubernetes: software.kubernetes,
             containerd: software.containerd.to_string(),
             subnet,
             pods,
@@ -64,12 +78,6 @@ impl Made {
             domain,
             control_plane,
         }
-    }
-
-    /// The API server's version; `None` where the text is none, which a hand may have written.
-    #[must_use]
-    pub fn version(&self) -> Option<KubernetesVersion> {
-        self.kubernetes.parse().ok()
     }
 
     /// The first setting of `cluster` that is another now and may not be.
@@ -136,6 +144,27 @@ mod tests {
         assert_eq!(key("[network]\nfirst-address = \"10.0.0.2\""), Some("network.first-address"));
         assert_eq!(key("[kubernetes]\npods = \"10.200.0.0/16\""), Some("kubernetes.pods"));
         assert_eq!(key("[kubernetes]\nservices = \"10.50.0.0/16\""), Some("kubernetes.services"));
-        assert_eq!(made.version().map(|v| v.minor), Some(37));
+        assert_eq!(made.kubernetes.minor, 37);
+    }
+
+    #[test]
+    fn a_record_without_a_version_of_kubernetes_is_none() {
+        let platform = Platform::named("24.04").unwrap();
+        let first = cluster("");
+        let made = Made::of(&first, &platform, &first.software(&platform).unwrap(), 7);
+        let text = toml::to_string(&made).unwrap();
+        assert_eq!(toml::from_str::<Made>(&text).unwrap(), made);
+        let of = |version: &str| {
+            let lines = text.lines().map(|line| match line.split_once(" = ") {
+                Some(("kubernetes", _)) => format!("kubernetes = {version:?}\n"),
+                _ => format!("{line}\n"),
+            });
+            toml::from_str::<Made>(&lines.collect::<String>())
+        };
+        assert_eq!(of("1.31.2").unwrap().kubernetes.to_string(), "1.31.2");
+        for bad in ["1.34.2-rc.1", "", "2.0", "1.034", "1"] {
+            let error = of(bad).unwrap_err();
+            assert!(error.message().ends_with(&format!("is {bad:?}: set it to what node-1 runs")), "{error}");
+        }
     }
 }

@@ -227,7 +227,8 @@ impl Project {
         }
         if let Some(snapshot) = &self.snapshot {
             let copied = snapshot.kubernetes;
-            let settled = cluster.kubernetes.version.or(made.version()).filter(|v| v.minor == copied.minor);
+            let settled = cluster.kubernetes.version.unwrap_or(made.kubernetes);
+            let settled = Some(settled).filter(|v| v.minor == copied.minor);
             if let Some(asked) = cluster.kubernetes.version.filter(|_| settled.is_none()) {
                 return Err(Error::OtherVersion { asked, copied });
             }
@@ -235,10 +236,7 @@ impl Project {
             let software = software(&cluster)?;
             return Ok((cluster, software));
         }
-        let Some(server) = made.version() else {
-            let software = software(&cluster)?;
-            return Ok((cluster, software));
-        };
+        let server = made.kubernetes;
         let oldest = server.minor.saturating_sub(kubelet_may_lag(server));
         if self.begins_anew && cluster.kubernetes.version.is_some() {
             let software = software(&cluster)?;

@@ -92,7 +92,7 @@ impl Project {
             }
         };
         match to {
-            MovedOn::Kubernetes(version) => made.kubernetes = version.to_string(),
+            MovedOn::Kubernetes(version) => made.kubernetes = version,
             MovedOn::Containerd(version, _) => made.containerd = version.to_string(),
         }
         // Before the description: cards may be older than the cluster, and never newer.
@@ -106,7 +106,7 @@ impl Project {
             },
             MovedOn::Containerd(version, source) => {
                 let mut cluster = self.cluster.clone();
-                cluster.kubernetes.version = made.version().or(cluster.kubernetes.version);
+                cluster.kubernetes.version = Some(made.kubernetes);
                 if would_have(&cluster, platform, version, source) {
                     return Ok(None);
                 }
@@ -193,7 +193,7 @@ mod tests {
         let text = fs::read_to_string(dir.path().join("pibake.toml")).unwrap();
         assert_eq!(text, stated.replace("1.34", "1.35"));
         let after = Project::open(Some(&said.file), &Overrides::default()).unwrap();
-        assert_eq!(made(&after).kubernetes, "1.35");
+        assert_eq!(made(&after).kubernetes.to_string(), "1.35");
         assert_eq!(after.software(&platform).unwrap().kubernetes.to_string(), "1.35");
         // Once more: there is nothing to write.
         assert_eq!(after.move_on(&after.identity().unwrap(), &platform, of("1.35")).unwrap(), None);

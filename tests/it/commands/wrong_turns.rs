@@ -69,6 +69,15 @@ fn build<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&BUILD[..], more].concat()
 }
 
+/// The record of a cluster as if it had been made with this version of Kubernetes.
+fn with_kubernetes(label: &str, version: &str) -> String {
+    let line = |line: &str| match line.split_once(" = ") {
+        Some(("kubernetes", _)) => format!("kubernetes = \"{version}\"\n"),
+        _ => format!("{line}\n"),
+    };
+    label.lines().map(line).collect()
+}
+
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
@@ -221,11 +230,36 @@ fn what_a_running_cluster_has_is_kept() {
         "{err}"
     );
     anew.good("lab", &build(&["--node", "2"]));
+    // What it is made with is written down anew, also where Kubernetes is the same.
+    let recorded = || fs::read_to_string(anew.at("lab/.pibake/identity.toml")).unwrap();
+    let lasting = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with("created = ")).map(str::to_owned).collect()
+    };
+    let newest = recorded();
+    let older = newest.lines().map(|line| match line.split_once(" = ") {
+        Some((key @ ("pibake" | "base" | "platform" | "containerd"), _)) => format!("{key} = \"0.1\"\n"),
+        _ => format!("{line}\n"),
+    });
+    let older: String = older.collect();
+    assert_ne!(older, newest);
+    fs::write(anew.at("lab/.pibake/identity.toml"), &older).unwrap();
+    anew.good("lab", &build(&["--node", "2"]));
+    assert_eq!(recorded(), older, "a worker's card changes nothing of it");
+    anew.good("lab", &build(&["--node", "1"]));
+    assert_eq!(lasting(&recorded()), lasting(&newest));
+
+    // A record that says nothing lets nothing through, such as a kubelet that is newer than its API server.
+    let set = |version: &str| fs::write(&label, with_kubernetes(&text, version)).unwrap();
+    let with_plan = ["plan", "--base", "sample"];
+    for bad in ["1.34.2-rc.1", "", "2.0"] {
+        set(bad);
+        for arguments in [&build(&["--node", "2"])[..], &build(&["--node", "1"]), &with_plan] {
+            desk.bad("lab", arguments, 1, &["identity.toml is damaged", "set it to what node-1 runs"]);
+        }
+    }
 
     // As if an older pibake had made it, whose newest Kubernetes was 1.31.
-    let made =
-        text.lines().map(|line| if line.starts_with("kubernetes") { "kubernetes = \"1.31\"" } else { line });
-    fs::write(&label, made.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    set("1.31");
     let (_, out, _) = desk.run("lab", &build(&["--nodes", "5", "--node", "5"]));
     assert!(out.contains("Kubernetes 1.31,"), "{out}");
     let (_, out, _) = desk.run(
@@ -277,18 +311,8 @@ fn a_base_that_cannot_run_the_clusters_kubernetes_gets_one_that_may_be_older() {
     desk.good("lab", &build(&["--nodes", "2"]));
     let label = desk.at("lab/.pibake/identity.toml");
     let text = fs::read_to_string(&label).unwrap();
-    let with = |version: &str| {
-        let made = text.lines().map(|line| {
-            if line.starts_with("kubernetes") {
-                format!("kubernetes = \"{version}\"\n")
-            } else {
-                format!("{line}\n")
-            }
-        });
-        fs::write(&label, made.collect::<String>()).unwrap();
-    };
     // 20.04 runs cgroup v1, on which 1.34 is the last.
-    with("1.37");
+    fs::write(&label, with_kubernetes(&text, "1.37")).unwrap();
     let (code, out, err) = desk.run("lab", &["plan", "--base", "20.04.5"]);
     assert!(code == 0 && out.contains("Kubernetes 1.34,"), "{out}{err}");
 }
