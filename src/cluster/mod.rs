@@ -73,7 +73,7 @@ pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::Software;
 pub use sources::{AptSource, ImageLayout, Sources};
-pub use support::OutOfSupport;
+pub use support::{OutOfSupport, WRITTEN};
 pub use upgrade::Upgrade;
 pub use warning::Warning;
 

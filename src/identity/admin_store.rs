@@ -43,7 +43,7 @@ impl Store {
     /// [`Identity::kubeconfig`].
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`]; none is made by a clock that is before pibake itself was written.
     pub fn lend(
         &self,
         cluster: &Cluster,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::error::Error;
-use crate::cluster::Secret;
+use crate::cluster::{Secret, WRITTEN};
 
 /// How long before its making a certificate is valid: clocks of the machines that check it may be
 /// behind, and kubeadm's certificates begin where the CA's does.
@@ -27,8 +27,9 @@ impl Authority {
     /// A new CA as kubeadm makes them (`NewSelfSignedCACert` of client-go), but with an ECDSA
     /// P-256 key.
     pub(super) fn make(now: i64) -> Result<Self, Error> {
+        check_clock(now)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        Self::of(key, now - BACKDATED_SECONDS, now + VALID_SECONDS)
+        Self::of(key, now - BACKDATED_SECONDS, now.saturating_add(VALID_SECONDS))
     }
 
     /// The CA of that key again: what it signs is signed by the first one, which has the same name.
@@ -71,6 +72,7 @@ impl Authority {
         now: i64,
         seconds: Option<i64>,
     ) -> Result<(String, Secret), Error> {
+        check_clock(now)?;
         let end = seconds.map_or(self.not_after, |seconds| now.saturating_add(seconds).min(self.not_after));
         let mut params = params(user, self.not_before, end)?;
         if let Some(group) = group {
@@ -82,6 +84,17 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok((certificate.pem(), Secret::new(key.serialize_pem())))
     }
+}
+
+/// That `now` can be the time. Certificates of another would be refused by nodes whose clocks are right, or end too
+/// early, and so would those of a CA that was made when the clock was still right.
+fn check_clock(now: i64) -> Result<(), Error> {
+    if now >= WRITTEN.midnight().assume_utc().unix_timestamp() {
+        return Ok(());
+    }
+    let time = OffsetDateTime::from_unix_timestamp(now);
+    let text = |t: OffsetDateTime| format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute());
+    Err(Error::Clock { now: time.map_or_else(|_| now.to_string(), text) })
 }
 
 fn params(name: &str, not_before: i64, not_after: i64) -> Result<CertificateParams, Error> {

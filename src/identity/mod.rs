@@ -67,29 +67,13 @@ pub struct Identity {
     pub made: Option<Made>,
 }
 
-/// A time when pibake was still being written, 2026-08-26 00:00 UTC, when the newest Kubernetes that it
-/// knows came out: a clock that says less is wrong.
-const WRITTEN: i64 = 1_787_702_400;
-
-fn utc(seconds: i64) -> String {
-    let time = time::OffsetDateTime::from_unix_timestamp(seconds);
-    time.map_or_else(
-        |_| seconds.to_string(),
-        |t| format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute()),
-    )
-}
-
 impl Identity {
     /// Makes all secrets of a cluster, without a pair of SSH keys. `now` is in seconds since
     /// 1970; `admin_ttl` is how long the administrator is let in; all else is random.
     ///
     /// # Errors
-    /// [`Error::Clock`] where `now` is before pibake itself was written: certificates of a wrong time
-    /// would be refused by nodes whose clocks are right, or would end too early.
+    /// [`Error::Clock`] where `now` is before pibake itself was written.
     pub fn make(cluster: &str, now: i64, admin_ttl: Ttl) -> Result<Self, Error> {
-        if now < WRITTEN {
-            return Err(Error::Clock { now: utc(now) });
-        }
         let authority = authority::Authority::make(now)?;
         let (admin_certificate, admin_key) = authority.administrator(now, admin_ttl.seconds())?;
         let mut salt = [0; 16];

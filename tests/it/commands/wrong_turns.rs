@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use pibake::cluster::WRITTEN;
+
 struct Desk {
     dir: tempfile::TempDir,
 }
@@ -250,11 +252,12 @@ fn what_a_running_cluster_has_is_kept() {
 
     // A record that says nothing lets nothing through, such as a kubelet that is newer than its API server.
     let set = |version: &str| fs::write(&label, with_kubernetes(&text, version)).unwrap();
-    let with_plan = ["plan", "--base", "sample"];
     for bad in ["1.34.2-rc.1", "", "2.0"] {
         set(bad);
-        for arguments in [&build(&["--node", "2"])[..], &build(&["--node", "1"]), &with_plan] {
-            desk.bad("lab", arguments, 1, &["identity.toml is damaged", "set it to what node-1 runs"]);
+        for arguments in
+            [build(&["--node", "2"]), build(&["--node", "1"]), vec!["plan", "--base", "sample"]]
+        {
+            desk.bad("lab", &arguments, 1, &["identity.toml is damaged", "set it to what node-1 runs"]);
         }
     }
 
@@ -431,13 +434,26 @@ fn a_clock_of_another_time_makes_no_certificates() {
     let faketime = Command::new("faketime").arg("--version").output();
     assert!(faketime.is_ok(), "this test needs `faketime`: install the Debian package faketime");
     let desk = Desk::new();
-    let mut command = Command::new("faketime");
-    command.current_dir(desk.at("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-    command.env("HOME", desk.at("")).env("XDG_CACHE_HOME", desk.at("cache"));
-    command.args(["-f", "@2020-01-01 00:00:00", env!("CARGO_BIN_EXE_pibake")]).args(BUILD);
-    let (code, _, err) = said(command.output().unwrap());
+    let run = |time: &str, arguments: &[&str]| {
+        let mut command = Command::new("faketime");
+        command.current_dir(desk.at("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("HOME", desk.at("")).env("XDG_CACHE_HOME", desk.at("cache")).env("TZ", "UTC");
+        command.arg("-f").arg(format!("@{time}")).arg(env!("CARGO_BIN_EXE_pibake")).args(arguments);
+        said(command.output().unwrap())
+    };
+    let (code, _, err) = run("2020-01-01 00:00:00", &BUILD);
     assert!(code == 1 && err.contains("2020-01-0") && err.contains("set the clock"), "{code}: {err}");
     assert!(!desk.at(".pibake").exists());
+    // Nor for a cluster that is there already: its CA was valid a day before it was made.
+    let (code, _, err) = run(&format!("{WRITTEN} 00:01:00"), &build(&["--nodes", "2"]));
+    assert_eq!(code, 0, "{err}");
+    let joining = || fs::read(desk.at(".pibake/joining")).unwrap();
+    let before = joining();
+    let earlier = format!("{} 23:00:00", WRITTEN.previous_day().unwrap());
+    let (code, _, err) = run(&earlier, &build(&["--nodes", "2"]));
+    assert!(code == 1 && err.contains("23:0") && err.contains("set the clock"), "{code}: {err}");
+    assert!(joining() == before, "a certificate was made by a clock that is wrong");
+    let desk = Desk::new();
     // What goes into files may be of any time.
     let mut command = desk.command("", &BUILD);
     let (code, _, err) = said(command.env("SOURCE_DATE_EPOCH", "1").output().unwrap());

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use pibake::cluster::{Cluster, Overrides};
-use pibake::identity::{Identity, Store};
+use pibake::cluster::{Cluster, Overrides, WRITTEN};
+use pibake::identity::{Error, Identity, Store};
 
 /// The files that an identity is not whole without.
 const NEEDED: [&str; 7] = ["identity.toml", "ca.crt", "ca.key", "admin.crt", "admin.key", "token", "salt"];
@@ -241,6 +241,26 @@ fn certificates_are_for_their_time_only() {
     insta::assert_snapshot!(home.refusal("", now() + 11 * year), @r#"the certificates in HOME/.pibake are not valid at this time (they have expired): check this machine's clock; if it is right, move the directory away and rebuild all cards"#);
     assert!(home.refusal("", now() - year).contains("(they are not valid yet)"));
     home.store.open(&cluster(""), now() - 23 * 60 * 60).unwrap();
+}
+
+/// Also where the CA was made while the clock was right.
+#[test]
+fn nothing_is_signed_by_a_clock_before_pibake_was_written() {
+    let written = WRITTEN.midnight().assume_utc().unix_timestamp();
+    let (home, cluster) = (home(), cluster("nodes = 2"));
+    home.store.open(&cluster, written).unwrap();
+    let early = written - 60;
+    assert!(home.store.peek(&cluster, early).is_ok(), "looking signs nothing");
+    let (store, url) = (&home.store, "https://10.0.0.1:6443");
+    let refused = [
+        store.open(&cluster, early).map(drop),
+        store.lend(&cluster, url, None, early).map(drop),
+        store.renew_admin(&cluster, "me", early),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Error::Clock { .. })), "{refused:?}");
+    }
+    store.lend(&cluster, url, None, written).unwrap();
 }
 
 #[test]

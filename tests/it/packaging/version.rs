@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{commit, git};
+use super::{ROOT, commit, git};
+use pibake::cluster::WRITTEN;
 use support::run;
 
 /// A checkout with one commit of one file; returns that commit.
@@ -110,4 +112,28 @@ fn the_program_says_its_version_and_its_build() {
             "{said}"
         );
     }
+}
+
+/// No certificate is made by a clock that is before that day, so the day must not stay behind, nor run ahead.
+#[test]
+fn the_day_that_it_was_written_on_is_not_before_its_release() {
+    let day = WRITTEN.to_string();
+    let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let changelog = read("CHANGELOG.md");
+    for date in released(&changelog) {
+        assert!(date <= day.as_str(), "WRITTEN in src/cluster/support.rs is {day}, and a release is of {date}");
+    }
+    assert_eq!(released("## [Unreleased]\n- x\n\n## [0.2.0] - 2026-12-01\n").collect::<Vec<_>>(), ["2026-12-01"]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
+    let begun = WRITTEN.midnight().assume_utc().unix_timestamp();
+    assert!(begun <= now, "{day} is to come: clocks that are right would be refused");
+    // Its clock stands, and pibake must take it for a right one.
+    let script = read("tests/first-hour");
+    let stands = script.lines().find_map(|line| line.strip_prefix("DAY = \"")).unwrap();
+    assert!(stands >= day.as_str(), "set DAY in tests/first-hour to a day after {day}");
+}
+
+/// The days of all releases that are told.
+fn released(changelog: &str) -> impl Iterator<Item = &str> {
+    changelog.lines().filter_map(|line| Some(line.strip_prefix("## [")?.split_once("] - ")?.1))
 }
