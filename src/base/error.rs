@@ -42,7 +42,7 @@ pub enum Error {
 
     /// Others can write to what is in the cache.
     #[error(
-        "{} can be written to by others (mode {mode:04o}), who could put an image of their own there: run chmod -R go-w {}, or remove it and fetch again",
+        "{} can be written to by others (mode {mode:04o}), who could put an image of their own there: run chmod -R go-w {}, or remove it and fetch again; where its file system keeps no modes, set XDG_CACHE_HOME to a folder elsewhere",
         path.display(), cache.display()
     )]
     Writable {

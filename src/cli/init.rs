@@ -10,9 +10,10 @@ use super::next;
 use super::session::Session;
 use crate::cluster;
 use crate::error::{Doing, Failure};
-use crate::io::folder::make_folders;
+use crate::io::folder::{keeps_modes, make_folders};
 use crate::io::{Folder, Owner, surroundings};
 use crate::project::{self, FILE};
+use crate::workflow::Warning;
 
 #[derive(Debug, Args)]
 #[command(
@@ -39,6 +40,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             )));
         }
         other => other.doing(|| format!("writing {}", path.display()))?,
+    }
+    if let Ok(false) = keeps_modes(dir) {
+        session.control.warn(Warning::OpenDescription { dir: dir.clone() });
     }
     let (shown, path_base64) = json::text(&path);
     let document = Initialized { path: shown, path_base64, notes: chosen };

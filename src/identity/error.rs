@@ -27,8 +27,9 @@ pub enum Error {
     },
     /// Others may read what is secret.
     #[error(
-        "{} may be read or changed by others (mode {mode:03o}): run chmod {fix} {}; if others had \
-         accounts here, remove it and rebuild all cards", path.display(), shell_word(path)
+        "{} may be read or changed by others (mode {mode:03o}): run chmod {fix} {}; if somebody else may have read it, \
+         only a new cluster keeps them out: move the secrets away, build and write all cards", path.display(),
+        shell_word(path)
     )]
     Exposed {
         /// The file or directory.
@@ -55,6 +56,18 @@ pub enum Error {
     )]
     NoModes {
         /// The folder around.
+        dir: PathBuf,
+    },
+    /// The same of a directory that was copied to where no modes are kept.
+    #[error(
+        "{} can be read by everybody: its file system keeps no file modes (FAT, exFAT, a Windows drive in WSL). Copy \
+         the folder of the description to a Linux file system, run chmod -R go= on its {} there, and work there",
+        path.display(), dir.display()
+    )]
+    ModesLost {
+        /// The file or directory.
+        path: PathBuf,
+        /// Name of the directory.
         dir: PathBuf,
     },
     /// The clock says a time before this program was written.
@@ -99,7 +112,10 @@ pub enum Error {
         missing: &'static str,
     },
     /// A part is there and makes no sense.
-    #[error("{} is damaged: {reason}. Put it back from a copy, or remove the directory to regenerate everything", path.display())]
+    #[error(
+        "{} is damaged: {reason}. Put it back from a copy; or, where no card was made from its directory yet, remove \
+         that and it is created again", path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -109,7 +125,7 @@ pub enum Error {
     /// The parts are not of one cluster.
     #[error(
         "{} holds parts of different clusters: {fault}. Put the right ones back from a copy, or \
-         remove the directory and rebuild all cards", dir.display()
+         move the directory away to begin a new cluster", dir.display()
     )]
     Mixed {
         /// The directory.
@@ -158,9 +174,11 @@ impl Classified for Error {
             Self::Io { source, .. } => ErrorClass::of_io(source),
             Self::Lock(error) => error.class(),
             Self::Cancelled { .. } => ErrorClass::Cancelled,
-            Self::Exposed { .. } | Self::NotOwned { .. } | Self::NoModes { .. } | Self::NotPlain { .. } => {
-                ErrorClass::Refused
-            }
+            Self::Exposed { .. }
+            | Self::ModesLost { .. }
+            | Self::NotOwned { .. }
+            | Self::NoModes { .. }
+            | Self::NotPlain { .. } => ErrorClass::Refused,
             Self::OtherDescription { .. } | Self::OtherCluster { .. } => ErrorClass::Configuration,
             Self::Incomplete { .. } | Self::Damaged { .. } | Self::Mixed { .. } => ErrorClass::Damaged,
             Self::Clock { .. }

@@ -11,8 +11,8 @@ use super::label::Label;
 use super::{HostKeys, Identity, Joining, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
-use crate::io::folder::parent;
-use crate::io::{FileLock, Folder, LockError, Owner, Waiting};
+use crate::io::folder::{keeps_modes, parent};
+use crate::io::{FileLock, Folder, LockError, Owner, Waiting, human_bytes};
 
 /// No part of an identity comes near this size, which is a KiB and a half for each node's certificate and key at most; a
 /// larger file is none.
@@ -244,13 +244,13 @@ impl Store {
             // A mode that keeps even its owner out is told by what it is.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 let found = fs::symlink_metadata(&self.dir).map_err(failed("looking at", &self.dir))?;
-                guard(&self.dir, &found, &around, "700")?;
+                self.guard(&self.dir, &found, &around, "700")?;
                 return Err(failed("opening", &self.dir)(source));
             }
             other => other?,
         };
         let found = folder.metadata().map_err(failed("looking at", &self.dir))?;
-        guard(&self.dir, &found, &around, "700")?;
+        self.guard(&self.dir, &found, &around, "700")?;
         Ok(folder)
     }
 
@@ -359,32 +359,50 @@ impl Store {
         if !found.is_file() {
             return Err(Error::NotPlain { path, wanted: "file" });
         }
-        guard(&path, &found, kept, "600")?;
+        self.guard(&path, &found, kept, "600")?;
         let mut text = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX), &mut text)
+        io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX + 1), &mut text)
             .map_err(failed("reading", &path))?;
+        if text.len() as u64 > FILE_MAX {
+            let reason = format!("it is larger than {}, the most that it can have", human_bytes(FILE_MAX));
+            return Err(Error::Damaged { path, reason });
+        }
         String::from_utf8(text).map_err(|_| Error::Damaged { path, reason: "it is not UTF-8".to_owned() })
     }
-}
 
-/// Refuses what others than the user may read or change. Root works for the caller of sudo and for the
-/// owner of the folder around, and takes secrets from nobody else.
-fn guard(path: &Path, found: &fs::Metadata, around: &Folder, fix: &'static str) -> Result<(), Error> {
-    let me = rustix::process::geteuid();
-    let owner = found.uid();
-    let trusted = || {
-        let caller = Owner::caller().map(|caller| caller.uid);
-        let around = around.metadata().ok().map(|found| found.uid());
-        me.is_root() && (caller == Some(owner) || around == Some(owner))
-    };
-    if owner != me.as_raw() && !trusted() {
-        return Err(Error::NotOwned { path: path.to_owned(), owner });
+    /// Refuses what others than the user may read or change. Root works for the caller of sudo and for the
+    /// owner of the folder around, and takes secrets from nobody else.
+    fn guard(
+        &self,
+        path: &Path,
+        found: &fs::Metadata,
+        around: &Folder,
+        fix: &'static str,
+    ) -> Result<(), Error> {
+        let me = rustix::process::geteuid();
+        let owner = found.uid();
+        let trusted = || {
+            let caller = Owner::caller().map(|caller| caller.uid);
+            let around = around.metadata().ok().map(|found| found.uid());
+            me.is_root() && (caller == Some(owner) || around == Some(owner))
+        };
+        let path = || path.to_owned();
+        if owner != me.as_raw() && !trusted() {
+            return Err(Error::NotOwned { path: path(), owner });
+        }
+        let mode = found.mode() & 0o777;
+        if mode & 0o077 == 0 {
+            return Ok(());
+        }
+        // Where a mode cannot be changed, nobody is told to change it.
+        match keeps_modes(parent(&self.dir)) {
+            Ok(false) => {
+                let name = self.dir.file_name().unwrap_or_default();
+                Err(Error::ModesLost { path: path(), dir: PathBuf::from(name) })
+            }
+            Ok(true) | Err(_) => Err(Error::Exposed { path: path(), mode, fix }),
+        }
     }
-    let mode = found.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::Exposed { path: path.to_owned(), mode, fix });
-    }
-    Ok(())
 }
 
 /// Whether a file was not opened because it is a symbolic link.

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cluster::{Cluster, KubernetesVersion, Node, OutOfSupport, Overrides, Platform, Secret, Software};
 use crate::identity::{self, Fixed, Identity, Made, Snapshot, Store, kubelet_may_lag};
-use crate::io::folder::keeps_modes;
+use crate::io::folder::{keeps_modes, parent};
 use crate::io::{Surrounding, Waiting};
 use crate::recipe::{self, Extras, Recipe};
 
@@ -98,7 +98,8 @@ impl Project {
             let Ok(found) = file.metadata() else { continue };
             let mode = found.mode() & 0o777;
             if found.is_file() && mode & 0o044 != 0 {
-                warnings.push(Warning::Readable { file: file.to_owned(), holds, mode });
+                let fixable = keeps_modes(parent(file)).unwrap_or(true);
+                warnings.push(Warning::Readable { file: file.to_owned(), holds, mode, fixable });
             }
         }
         warnings

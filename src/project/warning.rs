@@ -19,6 +19,8 @@ pub enum Warning {
         holds: Holds,
         /// The permission bits of its mode.
         mode: u32,
+        /// Whether they can be changed: some file systems keep none.
+        fixable: bool,
     },
 }
 
@@ -37,9 +39,14 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster(warning) => warning.fmt(f),
-            Self::Readable { file, holds, mode } => {
+            Self::Readable { file, holds, mode, fixable } => {
                 let (name, quoted) = (file.display(), shell_word(file));
-                write!(f, "{name} {holds} and can be read by others (mode {mode:03o}): chmod 600 {quoted}")
+                write!(f, "{name} {holds} and can be read by others (mode {mode:03o}): ")?;
+                if *fixable {
+                    write!(f, "chmod 600 {quoted}")
+                } else {
+                    f.write_str("its file system keeps no file modes; put it on a Linux file system")
+                }
             }
         }
     }

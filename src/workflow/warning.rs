@@ -84,6 +84,11 @@ pub enum Warning {
         /// The folder.
         dir: PathBuf,
     },
+    /// Nor can the folder that a description is written into.
+    OpenDescription {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// A drive counts in other sectors than the image does.
     LargeSectors {
         /// The drive.
@@ -178,6 +183,13 @@ impl fmt::Display for Warning {
                 f,
                 "the file system of {} keeps no file modes: everybody on this machine can read the cluster's \
                  secrets in the images",
+                dir.display()
+            ),
+            Self::OpenDescription { dir } => write!(
+                f,
+                "the file system of {} keeps no file modes (FAT, exFAT, a Windows drive in WSL): everybody on this \
+                 machine can read passwords in the description, and no cluster can be built there; use a folder on a \
+                 Linux file system",
                 dir.display()
             ),
             Self::LargeSectors { drive, sector } => write!(

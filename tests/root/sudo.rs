@@ -294,6 +294,28 @@ fn no_modes() {
     let _mounted = Mounted(mount.clone());
     bad(home.root("lab", &BUILD), "keeps no file modes");
     assert_eq!(fs::read_dir(&mount).unwrap().count(), 0, "nothing was left");
+    // Nor is there a use in telling anybody to change a mode there, of a description or of secrets.
+    let said = |arguments: &[&str]| {
+        let out = home.root("lab", arguments).output().unwrap();
+        (out.status.success(), String::from_utf8(out.stderr).unwrap())
+    };
+    let (done, err) = said(&["init"]);
+    assert!(done && err.contains("warning: the file system of . keeps no file modes"), "{err}");
+    let wifi = "[network.wifi]\nssid = \"home\"\npassword = \"correct horse\"\n";
+    fs::write(mount.join("pibake.toml"), wifi).unwrap();
+    let (_, err) = said(&["plan", "--base", "sample"]);
+    assert!(err.contains("its file system keeps no file modes") && !err.contains("chmod"), "{err}");
+    fs::remove_file(mount.join("pibake.toml")).unwrap();
+    home.folder("made", 0);
+    good(home.root("made", &BUILD));
+    support::run(Command::new("cp").arg("-r").arg(home.at("made/.pibake")).arg(&mount));
+    for arguments in [&BUILD[..], &["plan", "--base", "sample"]] {
+        let (done, err) = said(arguments);
+        assert!(!done && err.contains(".pibake can be read by everybody"), "{err}");
+        assert!(err.contains("Linux file system") && !err.contains("chmod 700"), "{err}");
+    }
+    assert!(mount.join(".pibake/ca.key").exists(), "nothing is lost");
+    fs::remove_dir_all(mount.join(".pibake")).unwrap();
     // Images are the user's to put where they want, and are told of.
     let out = home.root("own", &[&BUILD[..], &["-o", "../lab"]].concat()).output().unwrap();
     let err = String::from_utf8_lossy(&out.stderr);

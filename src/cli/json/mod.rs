@@ -73,7 +73,7 @@ impl From<&workflow::Warning> for Warning {
             workflow::Warning::BaseInUse { .. } => "used-base-image",
             workflow::Warning::KeptCard { .. } => "kept-card",
             workflow::Warning::OthersImage { .. } => "other-cluster-image",
-            workflow::Warning::NoModes { .. } => "no-file-modes",
+            workflow::Warning::NoModes { .. } | workflow::Warning::OpenDescription { .. } => "no-file-modes",
             workflow::Warning::LargeSectors { .. } => "large-sectors",
         };
         Self { kind: kind.to_owned(), text: warning.to_string() }

@@ -154,7 +154,7 @@ fn many_at_once_make_one() {
 fn what_others_may_read_is_refused() {
     let home = Home::made();
     chmod(home.store.dir(), 0o755);
-    insta::assert_snapshot!(home.refusal("", now()), @r#"HOME/.pibake may be read or changed by others (mode 755): run chmod 700 HOME/.pibake; if others had accounts here, remove it and rebuild all cards"#);
+    insta::assert_snapshot!(home.refusal("", now()), @r#"HOME/.pibake may be read or changed by others (mode 755): run chmod 700 HOME/.pibake; if somebody else may have read it, only a new cluster keeps them out: move the secrets away, build and write all cards"#);
     chmod(home.store.dir(), 0o700);
     for name in NEEDED.into_iter().chain(["ssh_key"]) {
         for bad in [0o640, 0o604, 0o620] {
@@ -205,6 +205,11 @@ fn what_is_damaged_is_refused() {
         }
         fs::write(home.file(name), b"\xff\xfe").unwrap();
         assert!(home.refusal("", now()).contains("it is not UTF-8"));
+        // A list of tokens that goes on too long is not one that ends there.
+        let whole = "abcdef.0123456789abcdef\n".repeat((1 << 20) / 24 + 1);
+        fs::write(home.file(name), whole).unwrap();
+        let said = home.refusal("", now());
+        assert!(said.contains(&format!("{name} is damaged: it is larger than 1.0 MiB")), "{said}");
     }
     assert!(told.iter().all(|t| !t.contains("never shown")));
     insta::assert_snapshot!(told.join("\n"));
