@@ -19,7 +19,7 @@ pub use lines::Lines;
 pub use log::log;
 pub use say::complain_in_colours;
 pub use table::Table;
-pub use visible::{visible, visible_json, visible_line};
+pub use visible::{visible, visible_json, visible_line, visible_there};
 pub use wrap::page_lines;
 
 use std::io::{self, IsTerminal, Write};

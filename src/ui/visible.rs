@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 /// `text` with every character shown that a terminal would obey instead of showing: controls, among
 /// them the escapes that move the cursor, set titles or write the clipboard, and those that turn the
@@ -10,6 +11,12 @@ use std::fmt::Write;
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     shown(text, |c| c == '\n' || c == '\t')
+}
+
+/// `text` for standard output: as it is, but to a terminal as [`visible`] shows it.
+#[must_use]
+pub fn visible_there(text: &str) -> Cow<'_, str> {
+    if std::io::stdout().is_terminal() { visible(text) } else { Cow::Borrowed(text) }
 }
 
 /// As [`visible`], for what is to stay on one line.

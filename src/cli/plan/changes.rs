@@ -8,7 +8,7 @@ use crate::image_path::ImagePath;
 use crate::node_paths::PAYLOAD;
 use crate::payload::PayloadFile;
 use crate::recipe::{Recipe, Volume, show};
-use crate::ui::{page_lines, visible_line};
+use crate::ui::{page_lines, visible, visible_line, visible_there};
 
 /// What the changes are about, in the order of the page, and the folders that tell. The first that fits counts.
 const GROUPS: [(&str, &[&str]); 8] = [
@@ -108,7 +108,7 @@ fn entry(change: &PlannedChange) -> String {
     let secret = if change.secret { ", secret" } else { "" };
     let what = format!("{}{kind}{secret}", change.path);
     let head = format!("  {mode:<4} {size:>6}  ");
-    let why = change.why.as_deref().map(|why| page_lines(&" ".repeat(head.len() + 2), why));
+    let why = change.why.as_deref().map(|why| page_lines(&" ".repeat(head.len() + 2), &visible(why)));
     format!("{head}{}\n{}", visible_line(&what), why.unwrap_or_default())
 }
 
@@ -123,7 +123,7 @@ pub(super) fn file(
     if let Some(file) = preloaded.iter().find(|file| file.path == path) {
         let text = file.text().unwrap_or_else(|| format!("({} bytes, {})\n", file.size(), file.what));
         let document = PlannedFile { node: recipe.node.to_string(), path: path.to_string(), text };
-        return session.result(&document, || document.text.clone());
+        return session.result(&document, || visible_there(&document.text).into_owned());
     }
     let found = show::at(recipe, &path);
     if found.is_empty() {
@@ -133,5 +133,5 @@ pub(super) fn file(
     }
     let text = found.into_iter().map(show::text).collect();
     let document = PlannedFile { node: recipe.node.to_string(), path: path.to_string(), text };
-    session.result(&document, || document.text.clone())
+    session.result(&document, || visible_there(&document.text).into_owned())
 }

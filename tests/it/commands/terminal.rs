@@ -143,6 +143,23 @@ fn progress_fits_terminals_of_any_width() {
     }
 }
 
+/// A file of a card is printed as it is, but to a terminal nothing that it would obey.
+#[test]
+fn a_file_that_plan_prints_speaks_to_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "before\u{1b}[2J\u{9b}2J\u{1b}]0;owned\u{7}after\n";
+    std::fs::create_dir_all(dir.path().join("own/common/srv")).unwrap();
+    std::fs::write(dir.path().join("own/common/srv/notes"), text).unwrap();
+    let description = "[base]\nimage = \"sample\"\n[overlays]\ndir = \"own\"\n";
+    std::fs::write(dir.path().join("pibake.toml"), description).unwrap();
+    let plan = format!("cd {}; {PIBAKE} plan --node 2 /srv/notes", dir.path().display());
+    let terminal = Terminal::run(80, &["sh", "-c", &format!("{plan}; echo over; sleep 100")]);
+    let screen = terminal.until(|screen| screen.contains("\nover"));
+    assert!(screen.contains(r"before\x1b[2J\x9b2J\x1b]0;owned\x07after"), "{screen}");
+    let piped = Command::new("sh").args(["-c", &plan]).env("XDG_CACHE_HOME", dir.path()).output().unwrap();
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), text);
+}
+
 /// Whoever cannot move the cursor still hears how it goes.
 #[test]
 fn a_dumb_terminal_gets_plain_lines() {
