@@ -9,6 +9,10 @@ pub trait Progress: Send + Sync {
     /// Something the user should know that is neither progress nor an error, such as a retry.
     fn note(&self, text: &str);
 
+    /// That another process is waited for: told also where nobody wants to hear of progress, for silence would be taken
+    /// for work.
+    fn wait(&self, text: &str);
+
     /// Something that is allowed and probably not meant: told also where nobody wants to hear of progress.
     fn warn(&self, text: &str);
 
@@ -40,6 +44,7 @@ impl Progress for Silent {
         Box::new(Silent)
     }
     fn note(&self, _text: &str) {}
+    fn wait(&self, _text: &str) {}
     fn warn(&self, _text: &str) {}
     fn fail(&self, _text: &str) {}
 }

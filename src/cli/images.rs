@@ -113,7 +113,7 @@ impl<'a> Images<'a> {
         // Builds in one folder at once must not take each other's lines away.
         let waits = || {
             let dir = self.dir.display();
-            control.progress().note(&format!(
+            control.progress().wait(&format!(
                 "another pibake is writing the list of images in {dir}; waiting for it (Ctrl-C cancels)"
             ));
         };

@@ -413,6 +413,10 @@ impl Progress for Quiet<'_> {
         self.0.note(text);
     }
 
+    fn wait(&self, text: &str) {
+        self.0.wait(text);
+    }
+
     fn warn(&self, text: &str) {
         self.0.warn(text);
     }

@@ -105,6 +105,10 @@ impl Progress for Bars {
         self.drawn.say(text);
     }
 
+    fn wait(&self, text: &str) {
+        self.note(text);
+    }
+
     fn warn(&self, text: &str) {
         self.drawn.say(text);
     }

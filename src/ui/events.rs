@@ -110,6 +110,10 @@ impl Progress for Events {
         self.0.tell(Kind::Note, text, None);
     }
 
+    fn wait(&self, text: &str) {
+        self.note(text);
+    }
+
     fn warn(&self, text: &str) {
         self.0.tell(Kind::Warning, text.strip_prefix("warning: ").unwrap_or(text), None);
     }

@@ -67,6 +67,10 @@ impl Progress for Lines {
         self.outside.say(&message(text));
     }
 
+    fn wait(&self, text: &str) {
+        self.note(text);
+    }
+
     fn warn(&self, text: &str) {
         self.outside.say(&message(text));
     }

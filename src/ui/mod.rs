@@ -38,7 +38,7 @@ pub enum Shown {
     Plain,
     /// A JSON object a line, in this version of the form.
     Json(u32),
-    /// Not at all, but for warnings.
+    /// Not at all, but for warnings and waits.
     Off,
 }
 
@@ -55,7 +55,7 @@ pub fn progress(shown: Shown) -> Arc<dyn Progress> {
     }
 }
 
-/// A [`Progress`] of which nothing but warnings is told.
+/// A [`Progress`] of which warnings are told, and what keeps it waiting, and nothing else.
 struct WarningsOnly;
 
 impl Progress for WarningsOnly {
@@ -63,6 +63,9 @@ impl Progress for WarningsOnly {
         Box::new(Silent)
     }
     fn note(&self, _text: &str) {}
+    fn wait(&self, text: &str) {
+        complain(text);
+    }
     fn warn(&self, text: &str) {
         complain(text);
     }

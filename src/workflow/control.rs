@@ -43,7 +43,7 @@ impl Control {
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         let progress = Arc::clone(&self.progress);
-        Waiting::new(self.cancel.clone(), move |text| progress.note(text))
+        Waiting::new(self.cancel.clone(), move |text| progress.wait(text))
     }
 
     /// Tells what was found out.

@@ -25,7 +25,7 @@ impl Scratch {
         // while it is held nobody else makes a folder, so one without a holder is a remnant
         let waits = || {
             let above = above.display();
-            control.progress().note(&format!(
+            control.progress().wait(&format!(
                 "another pibake is making a folder in {above}; waiting for it (Ctrl-C cancels)"
             ));
         };

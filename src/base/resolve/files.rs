@@ -148,7 +148,7 @@ impl Fetcher<'_> {
         let path = self.cache.file(&file.digest);
         let key = file.digest.to_string();
         let waits = || {
-            progress.note(&format!(
+            progress.wait(&format!(
                 "another pibake is fetching {}; waiting for it (Ctrl-C cancels)",
                 file.name()
             ));
@@ -249,6 +249,10 @@ impl Progress for Together<'_> {
 
     fn note(&self, text: &str) {
         self.notes.note(text);
+    }
+
+    fn wait(&self, text: &str) {
+        self.notes.wait(text);
     }
 
     fn warn(&self, text: &str) {

@@ -57,7 +57,7 @@ impl Task<'_, '_> {
     pub(crate) fn lock(&self, key: &str, what: &str) -> Result<FileLock> {
         let waits = || {
             self.progress
-                .note(&format!("another pibake is preparing {what}; waiting for it (Ctrl-C cancels)"))
+                .wait(&format!("another pibake is preparing {what}; waiting for it (Ctrl-C cancels)"))
         };
         Ok(FileLock::take(&self.cache.lock_path(key), &self.options.cancel, waits)?)
     }

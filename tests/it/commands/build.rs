@@ -152,7 +152,7 @@ fn what_cannot_be_built_leaves_no_image() {
 fn whatever_waits_for_another_says_so_and_ends_on_the_first_signal() {
     let dir = tempfile::tempdir().unwrap();
     pibake(dir.path(), &["build", "--base", "sample", "--node", "1"]).success();
-    for arguments in [&["token", "new", "2"][..], &["boot", "--print", "--base", "sample", "--node", "1"]] {
+    for arguments in [&["token", "new", "2", "-q"][..], &["boot", "--print", "--base", "sample", "--node", "1"]] {
         waits_and_ends(dir.path(), arguments, STATE);
     }
     let list = Lock {
@@ -160,7 +160,7 @@ fn whatever_waits_for_another_says_so_and_ends_on_the_first_signal() {
         waits: "another pibake is writing the list of images in ",
         cancelled: "cancelled while another process held the lock ",
     };
-    waits_and_ends(dir.path(), &["build", "--base", "sample", "--node", "2"], list);
+    waits_and_ends(dir.path(), &["build", "--base", "sample", "--node", "2", "--quiet"], list);
     let fresh = tempfile::tempdir().unwrap();
     waits_and_ends(fresh.path(), &["build", "--base", "sample", "--node", "1"], STATE);
     assert!(!fresh.path().join(".pibake").exists());

@@ -39,6 +39,10 @@ impl Progress for Notes {
         self.0.lock().unwrap().push(text.to_owned());
     }
 
+    fn wait(&self, text: &str) {
+        self.note(text);
+    }
+
     fn warn(&self, text: &str) {
         self.note(text);
     }
