@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::json::Baked;
+use super::shortened::{NAME_MAX, shortened};
 use crate::error::Failure;
 use crate::image_path::ImagePath;
 use crate::io::assignment;
@@ -18,7 +19,11 @@ pub(super) fn baked(image: &Opened) -> Result<Option<Baked>, Failure> {
     let path = ImagePath::new(NODE_ENV)?;
     let Some(metadata) = image.metadata(&path)? else { return Ok(None) };
     let Some(text) = image.text(NODE_ENV, LONGEST)? else { return Ok(None) };
-    let value = |name: &str| assignment(&text, name).map(unquoted).filter(|value| !value.is_empty());
+    // Whoever had the card may have written there what they liked.
+    let value = |name: &str| {
+        let value = assignment(&text, name).map(unquoted).filter(|value| !value.is_empty());
+        value.map(|value| shortened(&value, NAME_MAX))
+    };
     // what is baked has the time of the build
     let built = metadata.attributes.and_then(|a| OffsetDateTime::from_unix_timestamp(a.mtime).ok());
     Ok(value("NODE_NAME").map(|node| Baked {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::shortened::{SENTENCE_MAX, shortened};
 use crate::error::{Doing, ErrorClass, Failure};
 
 /// What kubectl prints; `input` goes to it by its standard input, where no list of processes shows it.
@@ -23,6 +24,7 @@ pub(super) fn kubectl<'a>(
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);
         let said = said.trim().lines().last().unwrap_or("it failed and said nothing");
+        let said = shortened(said, SENTENCE_MAX);
         return Err(Failure::new(ErrorClass::Failed, format!("kubectl: {said}")));
     }
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())

@@ -11,6 +11,7 @@ use super::baked::baked;
 use super::json::{FirstBootStatus, Log, Logs, StageStatus};
 use super::named::look;
 use super::session::Session;
+use super::shortened::{NAME_MAX, SENTENCE_MAX, WORD_MAX, shortened};
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
@@ -26,8 +27,6 @@ const LOG_MAX: usize = 4 << 20;
 /// What is taken for stages at most: a first boot has some twenty, and the table of what a card from somebody else says is
 /// as large as their number times the longest of their words.
 const STAGES_MAX: usize = 100;
-/// Longest word of a stage, in bytes; the longest that a first boot writes is a time, with 20.
-const WORD_MAX: usize = 64;
 
 #[derive(Debug, Args)]
 #[command(
@@ -80,7 +79,11 @@ fn raw(logs: &[Log]) -> String {
 
 /// The status file, whose lines `lib/report` of the first boot describes; `None` where it is none.
 fn read(text: &str) -> Option<FirstBootStatus> {
-    let owned = |name: &str| assignment(text, name).filter(|value| !value.is_empty()).map(str::to_owned);
+    let value = |name: &str, most: usize| {
+        let value = assignment(text, name).filter(|value| !value.is_empty());
+        value.map(|value| shortened(value, most))
+    };
+    let word = |name: &str| value(name, WORD_MAX);
     let number = |name: &str| assignment(text, name).and_then(|value| value.parse().ok());
     let step = |line: &str| {
         let mut words = line.strip_prefix("step=")?.splitn(4, ' ');
@@ -92,13 +95,13 @@ fn read(text: &str) -> Option<FirstBootStatus> {
         Some(StageStatus { number, stage: stage.to_owned(), state: state.to_owned(), ended })
     };
     Some(FirstBootStatus {
-        node: owned("node").unwrap_or_else(|| "the node".to_owned()),
-        role: owned("role"),
-        state: owned("state")?,
+        node: value("node", NAME_MAX).unwrap_or_else(|| "the node".to_owned()),
+        role: word("role"),
+        state: word("state")?,
         starts: number("starts"),
         attempt: number("attempt"),
-        updated: owned("updated"),
-        message: owned("message"),
+        updated: word("updated"),
+        message: value("message", SENTENCE_MAX),
         steps: text.lines().filter_map(step).take(STAGES_MAX).collect(),
     })
 }
@@ -208,5 +211,8 @@ mod tests {
         let words =
             format!("state=working\nstep=1 {} done\nstep=2 b done {}\n", "x".repeat(65), "1".repeat(65));
         assert_eq!(read(&words).unwrap().steps.len(), 0);
+        let long = "x".repeat(1 << 20);
+        let status = format!("node={long}\nstate={long}\nupdated={long}\nmessage={long}\n");
+        assert!(summary(read(&status).as_ref()).len() < 2 * SENTENCE_MAX);
     }
 }

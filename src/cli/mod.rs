@@ -30,6 +30,7 @@ mod remote;
 mod remove;
 mod restore;
 mod session;
+mod shortened;
 mod ssh;
 mod status;
 mod token;

@@ -16,13 +16,14 @@ use super::description::ClusterFlags;
 use super::json::{Token, TokenChanged, Tokens};
 use super::kubectl::kubectl;
 use super::session::Session;
+use super::shortened::{WORD_MAX, shortened};
 use crate::cluster::{Node, Secret};
 use crate::error::{DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::identity::token::id;
 use crate::io::shell_word;
 use crate::project::Project;
-use crate::ui::Table;
+use crate::ui::{Table, visible_line};
 use crate::workflow::NodeSelector;
 
 /// The type of the secrets that are tokens, and the group that their users are in
@@ -109,7 +110,7 @@ fn list(project: &Project, identity: &Identity, session: &Session) -> Result<(),
             node: node.name.to_string(),
             token_id: id.to_owned(),
             in_cluster: end.map(|end| end.is_some()),
-            ends: end.flatten().cloned().flatten(),
+            ends: end.flatten().cloned().flatten().map(|end| shortened(&end, WORD_MAX)),
         })
     };
     let tokens = workers.filter_map(token).collect();
@@ -183,8 +184,9 @@ fn change(
         if let Some(fault) = &fault {
             let first = project.cluster.control_plane().map_or_else(String::new, |n| n.address.to_string());
             text += &format!(
-                "The cluster does not know yet ({fault}).\nRun on node-1 (ssh {}@{first}), or write node-1's \
+                "The cluster does not know yet ({}).\nRun on node-1 (ssh {}@{first}), or write node-1's \
                  card again if it was never started:\n",
+                visible_line(&fault.to_string()),
                 project.cluster.access.user
             );
             text.extend(document.commands.iter().map(|command| format!("    {command}\n")));

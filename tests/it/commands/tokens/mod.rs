@@ -294,6 +294,21 @@ fn tokens_are_listed_renewed_and_taken_back() {
     }
 }
 
+/// What it prints may come from whoever answers in the API server's place.
+#[test]
+fn what_kubectl_says_is_shown_and_not_obeyed() {
+    let desk = Desk::new();
+    out(&desk.pibake(&desk.dir.path().join("nowhere"), &["build", "--base", "sample", "--node", "1"]));
+    let bin = desk.dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let says = "#!/bin/sh\nprintf 'error: \\033]0;owned\\007\\n' >&2\nexit 1\n";
+    support::put_program(&bin.join("kubectl"), says);
+    for action in ["new", "revoke"] {
+        let said = out(&desk.pibake(&bin, &["token", action, "2"]));
+        assert!(said.contains(r"kubectl: error: \x1b]0;owned\x07") && !said.contains('\u{1b}'), "{said:?}");
+    }
+}
+
 #[test]
 fn one_token_for_all_is_still_read() {
     let desk = Desk::new();
