@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::description::ClusterFlags;
 use super::json::{self, BackedUp};
-use super::remote::{Reached, Way, all_of};
+use super::remote::{Reached, Way};
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
@@ -77,6 +77,15 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     session.result(&BackedUp { path: text, path_base64: base64, etcd_bytes: bytes }, || {
         format!("{} has a copy of etcd ({bytes} bytes) and of .pibake\n", path.display())
     })
+}
+
+/// What a program prints, up to so many bytes. What cannot be read is missing: whoever asks sees whether it is whole.
+fn all_of(source: Option<impl Read>, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(source) = source {
+        let _ = source.take(most).read_to_end(&mut bytes);
+    }
+    bytes
 }
 
 fn end(child: &mut Child) -> Result<(), Failure> {

@@ -1,14 +1,17 @@
 //! `pibake remove`: takes a worker out of the cluster.
 
+use std::fmt::Display;
+
 use clap::Args;
 
 use super::description::ClusterFlags;
 use super::json::Removed;
-use super::remote::{Answer, Way};
+use super::remote::{Answer, Reached, Until, Way, other_key};
 use super::session::Session;
 use crate::cluster::Node;
-use crate::error::{ErrorClass, Failure};
+use crate::error::{Doing, ErrorClass, Failure};
 use crate::identity::token::id;
+use crate::io::CancelToken;
 use crate::workflow::NodeSelector;
 
 #[derive(Debug, Args)]
@@ -31,8 +34,6 @@ pub(super) struct Arguments {
 
 /// What kubectl is told by, on the control plane.
 const KUBECTL: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
-/// What a node that is gone says of itself.
-const ABSENT: &str = "pibake: absent";
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
@@ -46,36 +47,17 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             node.name
         )));
     }
-    let on_first = |script: &str| reached.run(first, &[], &as_root(script));
-
-    session.progress().note(&format!("moving the pods of {} to other nodes", node.name));
-    let drained = match on_first(&drain(node)) {
-        Answer::Said(text) => !text.contains(ABSENT),
-        Answer::Unreachable(why) => return Err(unreachable(first, &why)),
-        Answer::Failed(_) if arguments.force => false,
-        Answer::Failed(why) => {
-            return Err(Failure::new(
-                ErrorClass::Failed,
-                format!(
-                    "the pods of {name} cannot be moved: {why}. It is still part of the cluster, and gets no new pods: \
-                     kubectl uncordon {name} takes that back, and --force removes it nonetheless",
-                    name = node.name
-                ),
-            ));
-        }
+    let removal = Removal { reached: &reached, node, first, cancel: session.control.cancel() };
+    let is_member = removal.is_member()?;
+    let drained = is_member && {
+        session.progress().note(&format!("moving the pods of {} to other nodes", node.name));
+        removal.drain(arguments.force)?
     };
-    // A kubelet that runs would register its node again.
     session.progress().note(&format!("resetting {}", node.name));
-    let reset = reached.run(node, &[], &as_root(RESET));
-    let token = reached.identity.tokens.of(node.number).filter(|_| !reached.identity.tokens.is_shared());
-    if let Answer::Unreachable(why) | Answer::Failed(why) = on_first(&delete(node, token.map(id))) {
-        return Err(Failure::new(ErrorClass::Failed, format!("{} cannot be deleted: {why}", node.name)));
-    }
-    if token.is_some() {
-        reached.project.renew_token(node)?;
-    }
+    let reset = removal.reset()?;
+    removal.delete()?;
     let mut advice = Vec::new();
-    if let Answer::Unreachable(why) | Answer::Failed(why) = &reset {
+    if let Err(why) = &reset {
         advice.push(format!(
             "{name} could not be reset ({why}): its card still has a certificate of this cluster, with which it \
              would register again. Switch it off, and erase the card",
@@ -95,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             node.name
         )
     });
-    let reset = matches!(reset, Answer::Said(_));
+    let reset = reset.is_ok();
     session.result(&Removed { node: node.name.to_string(), drained, reset, advice: advice.clone() }, || {
         let mut text = format!("{} is no longer part of the cluster\n", node.name);
         text.extend(advice.iter().map(|line| format!("{}\n", crate::ui::visible_line(line))));
@@ -103,11 +85,115 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     })
 }
 
-fn unreachable(first: &Node, why: &str) -> Failure {
-    Failure::new(
-        ErrorClass::Network,
-        format!("{} cannot be reached by SSH: {why}; nothing was changed", first.name),
-    )
+/// One removal. Each step says, where it is the last one, what stands then.
+struct Removal<'a> {
+    reached: &'a Reached,
+    node: &'a Node,
+    first: &'a Node,
+    cancel: &'a CancelToken,
+}
+
+impl Removal<'_> {
+    fn run(&self, on: &Node, script: &str) -> Answer {
+        self.reached.run(on, &[], &as_root(script), Until::cancelled(self.cancel))
+    }
+
+    /// The same of what others follow on: none is begun any more when the run is cancelled.
+    fn run_unless_last(&self, on: &Node, script: &str) -> Answer {
+        let answer = self.run(on, script);
+        if self.cancel.is_cancelled() { Answer::Cancelled } else { answer }
+    }
+
+    /// Whether the node is part of the cluster.
+    fn is_member(&self) -> Result<bool, Failure> {
+        let name = &self.node.name;
+        match self.run_unless_last(self.first, &look(self.node)) {
+            Answer::Said(text) => {
+                let found = format!("node/{name}");
+                Ok(text.lines().any(|line| line == found))
+            }
+            Answer::Failed(why) => Err(Failure::new(
+                ErrorClass::Failed,
+                format!("the cluster does not say whether {name} is part of it: {why}; nothing was changed"),
+            )),
+            Answer::Unreachable(why) => Err(other_key(self.first, &why).unwrap_or_else(|| {
+                let text =
+                    format!("{} cannot be reached by SSH: {why}; nothing was changed", self.first.name);
+                Failure::new(ErrorClass::Network, text)
+            })),
+            Answer::Cancelled => Err(cancelled("nothing was changed")),
+        }
+    }
+
+    /// Moves its pods to other nodes; whether that came to its end. With `force` it need not.
+    fn drain(&self, force: bool) -> Result<bool, Failure> {
+        let (name, first) = (&self.node.name, &self.first.name);
+        match self.run_unless_last(self.first, &drain(self.node)) {
+            Answer::Said(_) => Ok(true),
+            Answer::Failed(_) if force => Ok(false),
+            Answer::Failed(why) => Err(Failure::new(
+                ErrorClass::Failed,
+                format!(
+                    "the pods of {name} cannot be moved: {why}. It is still part of the cluster, and gets no new pods: \
+                     kubectl uncordon {name} takes that back, and --force removes it nonetheless"
+                ),
+            )),
+            Answer::Unreachable(why) => Err(Failure::new(
+                ErrorClass::Network,
+                format!(
+                    "the connection to {first} was lost while the pods of {name} were being moved: {why}. That may go on \
+                     there, and {name} gets no new pods: kubectl uncordon {name} takes that back, and the same command \
+                     goes on with it"
+                ),
+            )),
+            Answer::Cancelled => Err(cancelled(format!(
+                "{name} gets no new pods: kubectl uncordon {name} takes that back. Those that it has may still be moved \
+                 to other nodes, for five minutes at most"
+            ))),
+        }
+    }
+
+    /// Takes from the node what kubeadm made on it; why that was not done, where it cannot be. A kubelet that runs would
+    /// register its node again.
+    fn reset(&self) -> Result<Result<(), String>, Failure> {
+        match self.run_unless_last(self.node, RESET) {
+            Answer::Said(_) => Ok(Ok(())),
+            Answer::Failed(why) | Answer::Unreachable(why) => Ok(Err(why)),
+            Answer::Cancelled => Err(cancelled(format!(
+                "{} was being reset, and is still one of the cluster's nodes: the same command goes on with it",
+                self.node.name
+            ))),
+        }
+    }
+
+    /// Takes it out of the cluster, and its token back; the token that it has here is another one then.
+    fn delete(&self) -> Result<(), Failure> {
+        let (name, identity) = (&self.node.name, &self.reached.identity);
+        let token = identity.tokens.of(self.node.number).filter(|_| !identity.tokens.is_shared());
+        match self.run(self.first, &delete(self.node, token.map(id))) {
+            Answer::Said(_) => {}
+            Answer::Failed(why) | Answer::Unreachable(why) => {
+                let text = format!("{name} cannot be deleted: {why}. The same command goes on with it");
+                return Err(Failure::new(ErrorClass::Failed, text));
+            }
+            Answer::Cancelled => {
+                return Err(cancelled(format!(
+                    "{name} was reset, and may still be one of the cluster's nodes: the same command goes on with it"
+                )));
+            }
+        }
+        if token.is_some() {
+            self.reached.project.renew_token(self.node).doing(|| {
+                format!("{name} is no longer part of the cluster; giving it another token (pibake token new {name})")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What stands now that nobody wants to go on.
+fn cancelled(what: impl Display) -> Failure {
+    Failure::new(ErrorClass::Cancelled, format!("cancelled; {what}"))
 }
 
 /// No script here has a quote in it, and names of nodes are plain labels.
@@ -115,13 +201,17 @@ fn as_root(script: &str) -> String {
     format!("sudo -n sh -c '{script}'")
 }
 
+/// Says the node's name where it is part of the cluster, and changes nothing.
+fn look(node: &Node) -> String {
+    format!("{KUBECTL} get node {} --ignore-not-found --output name", node.name)
+}
+
 /// A pod on a node that is dead never ends; after a minute it is not waited for.
 fn drain(node: &Node) -> String {
-    let name = &node.name;
     format!(
-        "{KUBECTL} get nodes >/dev/null || exit; {KUBECTL} get node {name} >/dev/null 2>&1 || {{ echo \"{ABSENT}\"; exit 0; }}; \
-         {KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data --force --skip-wait-for-delete-timeout=60 \
-         --timeout=300s"
+        "{KUBECTL} drain {} --ignore-daemonsets --delete-emptydir-data --force --skip-wait-for-delete-timeout=60 \
+         --timeout=300s",
+        node.name
     )
 }
 

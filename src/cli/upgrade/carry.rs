@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::follow::{Report, Stopped, Watch};
+use super::follow::{Stopped, Watch};
 use super::plan::{NodePlan, Plan, State};
+use super::reports::{Heard, Report};
 use super::state::Asked;
 use super::what::What;
 use crate::cli::remote::Reached;
 use crate::cli::session::Session;
 use crate::cluster::Node;
 use crate::error::{ErrorClass, Failure};
+use crate::io::shell_word;
 use crate::project::{MovedOn, Rewritten};
 use crate::workflow::lock_path;
 
@@ -48,7 +50,7 @@ impl Carrier<'_> {
                     planned.state = State::Done;
                     planned.finish_until("description");
                     if is_first {
-                        release = report.map(|report| report.kubelet.trim_start_matches('v').to_owned());
+                        release = report.map(|report| report.kubelet.to_string());
                         let moved = self.move_on(planned)?;
                         plan.advice.extend(self.told(moved));
                     }
@@ -106,11 +108,17 @@ impl Carrier<'_> {
         self.begin(planned, "ready");
         let mut wait = format!("/usr/lib/pibake/cordon await {name} {}", self.patience.as_secs());
         if let Some(report) = &report {
-            wait += &format!(" kubelet={} runtime={} boot={}", report.kubelet, report.runtime, report.boot);
+            wait.extend(report.words().map(|word| format!(" {}", shell_word(word))));
             planned.to = Some(self.now(report));
         }
         if let Err(failure) = self.on_first(first, &wait) {
-            return Err(self.give_up(first, &name.to_string(), &failure.to_string()));
+            return Err(match failure.class() {
+                ErrorClass::Cancelled => Failure::new(
+                    ErrorClass::Cancelled,
+                    format!("{failure}. It gets no new pods until this command is run again"),
+                ),
+                _ => self.give_up(first, &name.to_string(), &failure.to_string()),
+            });
         }
         self.begin(planned, "uncordon");
         self.on_first(first, &format!("/usr/lib/pibake/cordon lift {name}"))?;
@@ -120,7 +128,7 @@ impl Carrier<'_> {
     /// What a node runs by its report, in words.
     fn now(&self, report: &Report) -> String {
         match self.what {
-            What::Kubernetes(_) => format!("Kubernetes {}", report.kubelet.trim_start_matches('v')),
+            What::Kubernetes(_) => format!("Kubernetes {}", report.kubelet),
             What::Containerd(_) => report.runtime.replace("://", " "),
             What::System { .. } => "up to date".to_owned(),
         }
@@ -130,7 +138,7 @@ impl Carrier<'_> {
     fn give_up(&self, first: &Node, name: &str, why: &str) -> Failure {
         let lifted = self.on_first(first, &format!("/usr/lib/pibake/cordon lift {name}"));
         let then = match lifted {
-            Ok(_) => "It is uncordoned".to_owned(),
+            Ok(()) => "It is uncordoned".to_owned(),
             Err(failure) => format!("It gets no new pods, since it cannot be uncordoned: {failure}"),
         };
         Failure::new(ErrorClass::Failed, format!("{}. {then}", why.trim_end_matches('.')))
@@ -149,8 +157,10 @@ impl Carrier<'_> {
     }
 
     /// As root on the control plane.
-    fn on_first(&self, first: &Node, script: &str) -> Result<String, Failure> {
-        self.watch().run(first, &format!("sudo -n {script}"), b"", |_| {}).map_err(|stopped| match stopped {
+    fn on_first(&self, first: &Node, script: &str) -> Result<(), Failure> {
+        // These know by themselves when they have waited long enough, and print what they did only then.
+        let run = self.watch().run(first, &format!("sudo -n {script}"), b"", |_| Heard::Part);
+        run.map_err(|stopped| match stopped {
             Stopped::Said(why) => Failure::new(ErrorClass::Failed, why),
             Stopped::Lost(failure) => failure,
         })

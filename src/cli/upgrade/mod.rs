@@ -10,6 +10,7 @@ mod follow;
 mod order;
 mod patience;
 mod plan;
+mod reports;
 mod shown;
 mod skew;
 mod state;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::description::ClusterFlags;
-use super::remote::Way;
+use super::remote::{Until, Way};
 use super::session::Session;
 use crate::cluster::{ContainerdVersion, KubernetesVersion};
 use crate::error::Failure;
@@ -92,7 +93,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         }
     };
     session.progress().note("asking the nodes what they run");
-    let asked = Asked::of(&reached, what)?;
+    let until = Until::cancelled(session.control.cancel()).within(arguments.patience);
+    let asked = Asked::of(&reached, what, until)?;
     let mut plan = Plan::of(&reached, what, &asked)?;
     if arguments.plan {
         return session.result(&plan.document(true), || shown::plan(&plan));

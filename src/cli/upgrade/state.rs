@@ -5,7 +5,8 @@ use std::thread;
 
 use super::follow::OPTIONS;
 use super::what::What;
-use crate::cli::remote::{Answer, Reached, other_key};
+use crate::cli::remote::{Answer, Reached, Until, other_key};
+use crate::cli::shortened::{NAME_MAX, WORD_MAX, shortened};
 use crate::cluster::{ContainerdSource, ContainerdVersion, KubernetesVersion, Node, Platform};
 use crate::error::{ErrorClass, Failure};
 use crate::io::assignment;
@@ -47,15 +48,15 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Asks all nodes at once. Each must answer: what is not known cannot be upgraded.
-    pub(super) fn of(reached: &Reached, what: What) -> Result<Self, Failure> {
+    pub(super) fn of(reached: &Reached, what: What, until: Until<'_>) -> Result<Self, Failure> {
         let nodes = &reached.project.cluster.nodes;
         let first = reached.first()?;
         let program =
             if matches!(what, What::System { .. }) { "upgrade state packages" } else { "upgrade state" };
         let (answers, members) = thread::scope(|scope| {
-            let members = scope.spawn(|| ask(reached, first, "cordon state"));
+            let members = scope.spawn(|| ask(reached, first, "cordon state", until));
             let asking: Vec<_> =
-                nodes.iter().map(|node| scope.spawn(move || ask(reached, node, program))).collect();
+                nodes.iter().map(|node| scope.spawn(move || ask(reached, node, program, until))).collect();
             let lost = || Err(Failure::new(ErrorClass::Internal, "asking a node failed"));
             let answers: Vec<_> =
                 asking.into_iter().map(|one| one.join().unwrap_or_else(|_| lost())).collect();
@@ -87,14 +88,16 @@ fn wrong(node: &Node, why: &str) -> Failure {
 }
 
 /// What one of the node's programs says, which is whole.
-fn ask(reached: &Reached, node: &Node, program: &str) -> Result<String, Failure> {
-    match reached.run(node, &OPTIONS, &format!("sudo -n /usr/lib/pibake/{program}")) {
+fn ask(reached: &Reached, node: &Node, program: &str, until: Until<'_>) -> Result<String, Failure> {
+    let script = format!("sudo -n /usr/lib/pibake/{program}");
+    match reached.run(node, &OPTIONS, &script, until) {
         Answer::Said(text) if text.trim_end().ends_with("end") => Ok(text),
         Answer::Said(_) => Err(wrong(node, "its answer ended in the middle")),
         Answer::Failed(why) if ["command not found", "No such file"].iter().any(|words| why.contains(words)) => {
             Err(wrong(node, "its card was written by a pibake that knew no upgrades: write it again (docs/life.md)"))
         }
         Answer::Failed(why) => Err(wrong(node, &why)),
+        Answer::Cancelled => Err(Failure::new(ErrorClass::Cancelled, "cancelled; nothing was changed")),
         Answer::Unreachable(why) => Err(other_key(node, &why).unwrap_or_else(|| {
             Failure::new(
                 ErrorClass::Network,
@@ -117,8 +120,8 @@ impl NodeState {
         }
         let kubernetes = |key| value(key).and_then(|text| text.parse().ok());
         let containerd = text.lines().find_map(package).ok_or("package of containerd")?;
-        let order = value("order-what")
-            .map(|what| (what.to_owned(), value("order-step").unwrap_or_default().to_owned()));
+        let word = |key| value(key).map(|text| shortened(text, WORD_MAX));
+        let order = word("order-what").map(|what| (what, word("order-step").unwrap_or_default()));
         Ok(Self {
             platform: Platform::from_os_release(text).ok(),
             kubeadm: kubernetes("kubeadm"),
@@ -127,7 +130,7 @@ impl NodeState {
             newer: value("newer").and_then(|text| text.parse().ok()),
             restart: value("restart").is_some(),
             order,
-            failed: value("failed").map(str::to_owned),
+            failed: word("failed"),
         })
     }
 }
@@ -151,7 +154,7 @@ fn read_members(text: &str) -> Result<(KubernetesVersion, Vec<Member>), &'static
         let words: Vec<&str> = line.strip_prefix("member=")?.split('|').collect();
         let [name, ready, _, mark, kubelet] = words[..] else { return None };
         Some(Member {
-            name: name.to_owned(),
+            name: shortened(name, NAME_MAX),
             ready: ready == "True",
             marked: !mark.is_empty(),
             kubelet: kubelet.parse().ok(),

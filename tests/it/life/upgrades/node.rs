@@ -122,7 +122,7 @@ impl Cluster {
         node.put("etc/kubernetes/kubelet.conf", "kubelet\n");
         node.put("var/lib/pibake/first-boot/complete", "done");
         node.put("etc/os-release", "NAME=\"Ubuntu\"\nID=ubuntu\nVERSION_ID=\"24.04\"\n");
-        node.put("proc/sys/kernel/random/boot_id", "boot-0\n");
+        node.put("proc/sys/kernel/random/boot_id", "0b6d1a52-7f53-4c0e-9d4e-0d6a5b2f9c11\n");
         node.put("var/lib/dpkg/status", "ok\n");
         let minor = kubernetes.split('.').nth(1).unwrap();
         node.put("etc/apt/sources.list.d/pibake-kubernetes.list", &source(minor));

@@ -295,7 +295,7 @@ kubectl_() {
 power_cycles() {
 	rm -rf "$root/run"
 	mkdir -p "$root/run"
-	echo "boot-$(date +%s%N)" >"$root/proc/sys/kernel/random/boot_id"
+	cat /proc/sys/kernel/random/uuid >"$root/proc/sys/kernel/random/boot_id"
 	if [ "$1" = trial ] && ! has kernel-is-bad; then
 		rm -rf "$root/boot/firmware/new"
 	elif [ "$1" = trial ]; then

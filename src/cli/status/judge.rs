@@ -1,97 +1,19 @@
-//! `pibake status`: how the nodes are, asked by SSH of each.
+//! How a node is, from what it and the cluster say, and what to do.
 
-use std::thread;
-
-use clap::Args;
 use serde_json::Value;
 
-use super::description::ClusterFlags;
-use super::json::{CardStatus, Certificates, FirstBoot, NodeStatus, Status};
-use super::remote::{Reached, Way};
-use super::session::Session;
+use super::ask::part;
+use crate::cli::json::{CardStatus, Certificates, FirstBoot, NodeStatus};
+use crate::cli::shortened::{NAME_MAX, SENTENCE_MAX, WORD_MAX, shortened};
 use crate::cluster::Node;
-use crate::error::{ErrorClass, Failure};
 use crate::io::assignment;
-use crate::node_paths;
-use crate::ui::Table;
 
-/// What begins a part of the answer.
-const HEADING: &str = "== pibake: ";
 /// Disks and memory below that are told, in bytes: images of a new version need that much for a while, and
 /// kubelet evicts pods where 100 MiB of memory are left (`memory.available`).
 const LITTLE_DISK: u64 = 2 << 30;
 const LITTLE_MEMORY: u64 = 200 << 20;
 
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  pibake status                    how all nodes are, and what to do\n  pibake status --json             the same for a script\n\nExits with 1 if something is wrong."
-)]
-pub(super) struct Arguments {
-    #[command(flatten)]
-    cluster: ClusterFlags,
-    #[command(flatten)]
-    way: Way,
-}
-
-pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let reached = arguments.way.open(&arguments.cluster, session)?;
-    let nodes = &reached.project.cluster.nodes;
-    let asked: Vec<_> = thread::scope(|scope| {
-        let reached = &reached;
-        let asking: Vec<_> = nodes.iter().map(|node| scope.spawn(move || ask(reached, node))).collect();
-        asking
-            .into_iter()
-            .map(|one| one.join().unwrap_or_else(|_| Err("asking it failed".to_owned())))
-            .collect()
-    });
-    let known = asked.iter().flatten().find_map(|answer| part(answer, "nodes"));
-    let known: Option<Value> = known.and_then(|text| serde_json::from_str(text).ok());
-    let status = |(node, answer): (&Node, &Result<String, String>)| of(node, answer, known.as_ref());
-    let document = Status { nodes: nodes.iter().zip(&asked).map(status).collect() };
-    session.result(&document, || shown(&document))?;
-    let wrong = document.nodes.iter().filter(|node| !node.advice.is_empty()).count();
-    match wrong {
-        0 => Ok(()),
-        _ => Err(Failure::new(
-            ErrorClass::Failed,
-            format!("{wrong} of {} nodes need attention", document.nodes.len()),
-        )),
-    }
-}
-
-/// Everything at once, since each login costs a Pi half a second.
-fn script() -> String {
-    let file = |name: &str, path: &str| format!("echo '{HEADING}{name}'; cat {path} 2>/dev/null; ");
-    file("first-boot", node_paths::FIRST_BOOT_STATUS)
-        + &file("certificates", node_paths::CERTIFICATES)
-        + &file("card", node_paths::CARD)
-        + &file("mounts", "/proc/self/mounts")
-        + &file("memory", "/proc/meminfo")
-        + &format!("echo '{HEADING}disk'; df -P -B 1 / 2>/dev/null; ")
-        // Where the login user has a kubeconfig, on the control plane.
-        + &format!("[ ! -s ~/.kube/config ] || {{ echo '{HEADING}nodes'; kubectl --request-timeout=10s get nodes -o json 2>/dev/null; }}; ")
-        + &format!("echo '{HEADING}end'")
-}
-
-/// What a node answers, or why it does not.
-fn ask(reached: &Reached, node: &Node) -> Result<String, String> {
-    let out = reached.output(node, &["-o", "BatchMode=yes"], &script());
-    let out = out.map_err(|failure| failure.to_string())?;
-    let said = String::from_utf8_lossy(&out.stdout).into_owned();
-    if part(&said, "end").is_some() {
-        return Ok(said);
-    }
-    let errors = String::from_utf8_lossy(&out.stderr);
-    Err(errors.trim().lines().last().unwrap_or("the connection ended in the middle").to_owned())
-}
-
-/// The part of an answer under a heading.
-fn part<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = answer.split_once(&format!("{HEADING}{name}\n"))?;
-    Some(rest.split(HEADING).next().unwrap_or_default())
-}
-
-fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> NodeStatus {
+pub(super) fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> NodeStatus {
     let mut status = NodeStatus {
         node: node.name.to_string(),
         role: node.role.to_string(),
@@ -112,7 +34,8 @@ fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> No
                     .to_owned(),
             );
         }
-        status.kubelet = member["status"]["nodeInfo"]["kubeletVersion"].as_str().map(str::to_owned);
+        let kubelet = member["status"]["nodeInfo"]["kubeletVersion"].as_str();
+        status.kubelet = kubelet.map(|version| shortened(version, WORD_MAX));
     }
     match answer {
         Ok(answer) => {
@@ -125,35 +48,42 @@ fn of(node: &Node, answer: &Result<String, String>, known: Option<&Value>) -> No
                 memory(part(answer, "memory").unwrap_or_default());
             (status.disk_bytes, status.disk_free_bytes) = disk(part(answer, "disk").unwrap_or_default());
         }
-        Err(why) => status.advice.push(format!("it cannot be reached by SSH: {why}")),
+        Err(why) => status.advice.push(why.clone()),
     }
     advise(&mut status, known.is_some());
     status
 }
 
+/// The value that a node's program has written behind `key`: a word, or a sentence for people.
+fn word(text: &str, key: &str) -> Option<String> {
+    assignment(text, key).map(|value| shortened(value, WORD_MAX))
+}
+
+fn sentence(text: &str, key: &str) -> String {
+    shortened(assignment(text, key).unwrap_or_default(), SENTENCE_MAX)
+}
+
 fn first_boot(text: &str) -> Option<FirstBoot> {
-    let value = |key: &str| assignment(text, key).map(str::to_owned);
     Some(FirstBoot {
-        state: value("state")?,
-        stage: value("name").unwrap_or_default(),
-        message: value("message").unwrap_or_default(),
+        state: word(text, "state")?,
+        stage: word(text, "name").unwrap_or_default(),
+        message: sentence(text, "message"),
     })
 }
 
 fn certificates(text: &str) -> Option<Certificates> {
-    let value = |key: &str| assignment(text, key).map(str::to_owned);
-    let state = value("state")?;
+    let state = word(text, "state")?;
     let ends = text.lines().filter_map(|line| line.strip_prefix("certificate=")?.rsplit_once(' '));
     // RFC 3339 in UTC: the order of the texts is that of the times.
-    let first = ends.min_by_key(|(_, end)| *end).map(|(path, end)| (path.to_owned(), end.to_owned()));
+    let first = ends.min_by_key(|(_, end)| *end);
+    let first = first.map(|(path, end)| (shortened(path, NAME_MAX), shortened(end, WORD_MAX)));
     let (first, ends) = first.unzip();
-    Some(Certificates { state, message: value("message").unwrap_or_default(), first, ends })
+    Some(Certificates { state, message: sentence(text, "message"), first, ends })
 }
 
 fn card(text: &str) -> Option<CardStatus> {
-    let value = |key: &str| assignment(text, key).map(str::to_owned);
-    let errors = value("errors")?.parse().ok()?;
-    Some(CardStatus { state: value("state")?, errors, message: value("message").unwrap_or_default() })
+    let errors = assignment(text, "errors")?.parse().ok()?;
+    Some(CardStatus { state: word(text, "state")?, errors, message: sentence(text, "message") })
 }
 
 /// Of /proc/self/mounts: whether the root file system is mounted read-only, as the kernel does after errors.
@@ -227,42 +157,6 @@ fn advise(status: &mut NodeStatus, cluster_answers: bool) {
     status.advice.append(&mut advice);
 }
 
-fn shown(document: &Status) -> String {
-    let mut table =
-        Table::new(["NODE", "FIRST BOOT", "READY", "KUBELET", "CERTIFICATES", "DISK FREE", "MEMORY FREE"]);
-    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
-    let part_of = |free: Option<u64>, all: Option<u64>| {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        or_unknown(free.zip(all).map(|(free, all)| format!("{:.1} of {:.1} GiB", gib(free), gib(all))))
-    };
-    for node in &document.nodes {
-        table.row([
-            node.node.clone(),
-            or_unknown(node.first_boot.as_ref().map(|boot| match boot.state.as_str() {
-                "done" => "done".to_owned(),
-                state => format!("{}: {state}", boot.stage),
-            })),
-            or_unknown(node.ready.map(|ready| if ready { "yes" } else { "no" }.to_owned())),
-            or_unknown(node.kubelet.clone()),
-            // The day is enough.
-            or_unknown(
-                node.certificates
-                    .as_ref()
-                    .and_then(|found| Some(format!("until {}", found.ends.as_ref()?.split('T').next()?))),
-            ),
-            part_of(node.disk_free_bytes, node.disk_bytes),
-            part_of(node.memory_available_bytes, node.memory_bytes),
-        ]);
-    }
-    let mut text = table.to_string();
-    for node in &document.nodes {
-        for advice in &node.advice {
-            text += &format!("{}: {}\n", node.node, crate::ui::visible_line(advice));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,5 +182,18 @@ mod tests {
         let found = card("format=1\nstate=slow\nerrors=0\nmessage=slow\n").unwrap();
         assert_eq!((found.state.as_str(), found.errors, found.message.as_str()), ("slow", 0, "slow"));
         assert!(card("").is_none() && card("state=ok\nerrors=x\n").is_none());
+    }
+
+    #[test]
+    fn whatever_a_node_says_is_short() {
+        let long = "x".repeat(1 << 20);
+        let boot = first_boot(&format!("state={long}\nname={long}\nmessage={long}\n")).unwrap();
+        let certificates =
+            certificates(&format!("state={long}\nmessage={long}\ncertificate=/{long} {long}\n")).unwrap();
+        let card = card(&format!("state={long}\nerrors=1\nmessage={long}\n")).unwrap();
+        let words = [boot.state, boot.stage, certificates.state, certificates.ends.unwrap(), card.state];
+        let sentences = [boot.message, certificates.message, certificates.first.unwrap(), card.message];
+        assert!(words.iter().all(|text| text.len() < WORD_MAX + 10), "{words:?}");
+        assert!(sentences.iter().all(|text| text.len() < SENTENCE_MAX + 10), "{sentences:?}");
     }
 }
