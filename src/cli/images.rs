@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::gitignore::close_to_git;
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::io::atomic::remove_remnants;
@@ -17,9 +18,6 @@ use crate::workflow::{Control, Warning};
 const LIST: &str = ".pibake-images.toml";
 /// Held while the list is written.
 const LOCK: &str = ".pibake-images.lock";
-/// Keeps git away from a folder that was made for images: they hold the cluster's secrets.
-const GITIGNORE: &str =
-    "# Images hold the secrets of their cluster: nothing of this belongs into a repository.\n*\n";
 /// A list is shorter.
 const LIST_MAX: u64 = 1 << 20;
 /// So is what is looked at in an image that pibake baked.
@@ -89,11 +87,7 @@ impl<'a> Images<'a> {
         let making = || format!("writing into the folder {}", dir.display());
         if is_new {
             let folder = Folder::open(dir).doing(making)?;
-            match folder.write_new(".gitignore", GITIGNORE.as_bytes(), 0o666, Owner::of_new_in(dir)) {
-                // another build that began at the same moment has written it
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                written => written.doing(making)?,
-            }
+            close_to_git(&folder, "Images hold", 0o666, Owner::of_new_in(dir)).doing(making)?;
         }
         if let Ok(false) = keeps_modes(dir) {
             control.warn(Warning::NoModes { dir: dir.to_owned() });

@@ -14,6 +14,7 @@ mod exit;
 mod fetch;
 #[cfg(target_os = "linux")]
 mod flash;
+mod gitignore;
 mod images;
 mod init;
 mod inspect;

@@ -272,11 +272,12 @@ fn every_room_has_its_place() {
 }
 
 /// The files of `cli` that are no commands: what several of them share.
-const SHARED: [&str; 14] = [
+const SHARED: [&str; 15] = [
     "baked",
     "base_flags",
     "description",
     "exit",
+    "gitignore",
     "images",
     "json",
     "kubectl",

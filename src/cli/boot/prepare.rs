@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::arguments::Arguments;
 use crate::base::Cache;
+use crate::cli::gitignore::close_to_git;
 use crate::cli::named::check_there;
 use crate::cli::session::Session;
 use crate::cluster::Node;
@@ -19,6 +20,7 @@ use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
+use crate::io::{Folder, Owner};
 use crate::opened::Opened;
 use crate::sink::card_overlay;
 use crate::workflow::{Control, Prepared, Scratch, Warning, image, private_dir};
@@ -221,9 +223,13 @@ impl Bench {
         }
         let (dir, throw_away) = match keep {
             Some(keep) => {
+                let is_new = !keep.exists();
                 crate::io::folder::make_folders(keep, 0o777)
                     .doing(|| format!("making the folder {}", keep.display()))?;
                 let keep = std::fs::canonicalize(keep).doing(|| format!("opening {}", keep.display()))?;
+                if is_new {
+                    close(&keep)?;
+                }
                 (keep, None)
             }
             None => {
@@ -314,6 +320,9 @@ impl Bench {
     pub(super) fn write(&self, source: &Source, setup: &Setup) -> Result<(), Failure> {
         let dir = self.dir.join(&source.name);
         private_dir(&dir)?;
+        if self.throw_away.is_none() {
+            close(&dir)?;
+        }
         let files = &setup.files;
         let kept = self.kept(source)?;
         // What an older card was started with stays with it.
@@ -352,6 +361,13 @@ impl Bench {
             })
             .collect()
     }
+}
+
+/// Keeps git away from a folder with cards that stay.
+fn close(dir: &Path) -> Result<(), Failure> {
+    let folder = Folder::open(dir);
+    let closed = folder.and_then(|folder| close_to_git(&folder, "Cards hold", 0o600, Owner::of_new_in(dir)));
+    closed.doing(|| format!("writing into the folder {}", dir.display()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -107,6 +107,10 @@ fn cards_are_kept_and_gone_on_with_and_never_over_something_else() {
         command
     };
     boot().assert().success();
+    // Cards hold secrets, and whoever keeps them beside a description may keep that in git.
+    for folder in ["kept", "kept/a"] {
+        assert!(std::fs::read_to_string(lab.path(folder).join(".gitignore")).unwrap().ends_with("\n*\n"));
+    }
     let card = lab.path("kept/a/card.qcow2");
     let mark = std::fs::metadata(&card).unwrap().modified().unwrap();
     boot().assert().success();
