@@ -101,7 +101,7 @@ impl Folder {
     ///
     /// # Errors
     /// What the operating system answers.
-    pub(super) fn create(&self, name: impl AsRef<Path>, mode: u32, owner: Option<Owner>) -> io::Result<File> {
+    pub fn create(&self, name: impl AsRef<Path>, mode: u32, owner: Option<Owner>) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: File = rustix::fs::openat(&self.0, name.as_ref(), flags, bits(mode))?.into();
         owner.map_or(Ok(()), |owner| owner.give(&file))?;

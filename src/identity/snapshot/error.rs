@@ -18,6 +18,14 @@ pub enum SnapshotError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// What is in it cannot be written.
+    #[error("writing what is in {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
     /// It is something else, or not all of it.
     #[error("{} is not a whole copy of etcd: {reason}. Use another copy, or fetch one with pibake backup", path.display())]
     Damaged {
@@ -63,6 +71,7 @@ impl Classified for SnapshotError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Read { source, .. } => ErrorClass::of_named(source),
+            Self::Write { source, .. } => ErrorClass::of_io(source),
             Self::Damaged { .. } => ErrorClass::Verification,
             Self::OtherCluster { .. } => ErrorClass::Refused,
             Self::TooLarge { .. } => ErrorClass::NoSpace,
@@ -73,6 +82,7 @@ impl Classified for SnapshotError {
 /// What is wrong with a copy, whatever it is called.
 pub(super) enum Fault {
     Read(io::Error),
+    Write(io::Error),
     Damaged(String),
     TooLarge,
 }
@@ -82,6 +92,7 @@ impl Fault {
         let path = path.to_owned();
         match self {
             Self::Read(source) => SnapshotError::Read { path, source },
+            Self::Write(source) => SnapshotError::Write { path, source },
             Self::Damaged(reason) => SnapshotError::Damaged { path, reason },
             Self::TooLarge => SnapshotError::TooLarge { path },
         }

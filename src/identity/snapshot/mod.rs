@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use self::error::Fault;
 pub use self::error::SnapshotError;
-pub use self::names::{ARCHIVE, SEALED, STORE_COPY};
+pub use self::names::{ARCHIVE, LARGEST, SEALED, STORE_COPY};
 use self::parts::Parts;
 use super::Identity;
 use crate::cluster::KubernetesVersion;
@@ -52,7 +52,7 @@ impl Snapshot {
         let sealed = path.extension().is_some_and(|extension| extension == SEALED);
         let read = || {
             let file = BufReader::with_capacity(1 << 20, File::open(&path)?);
-            if sealed { Parts::read(unseal(file, identity)?) } else { Parts::read(file) }
+            if sealed { Parts::read(unseal(file, identity, LARGEST)?) } else { Parts::read(file) }
         };
         let parts = read().map_err(|fault| fault.of(&path))?;
         if parts.value("ca") != Some(hex::encode(Sha256::digest(&identity.ca_certificate)).as_str()) {
@@ -68,28 +68,55 @@ impl Snapshot {
     }
 }
 
-/// Decrypts a copy that was on another node. What is not whole fails while it is read, or at its end.
-fn unseal(from: impl BufRead + Send + fmt::Debug + 'static, identity: &Identity) -> Result<impl Read, Fault> {
+/// Decrypts a copy that was on another node. What is not whole fails while it is read, or at its end; and what has more
+/// than `most` bytes, since a few of an archive may unpack to any number.
+fn unseal(
+    from: impl BufRead + Send + fmt::Debug + 'static,
+    identity: &Identity,
+    most: u64,
+) -> Result<impl Read, Fault> {
     let keys = identity.host_keys.as_ref();
     let key = keys.ok_or_else(|| Fault::Damaged("no key for it is in .pibake".to_owned()))?.backup_key();
     let opened = Message::from_reader(from)
         .and_then(|(message, _)| message.decrypt_with_password(&key.reveal().into()))
         .and_then(|message| if message.is_compressed() { message.decompress() } else { Ok(message) });
-    opened.map_err(|_| {
+    let opened = opened.map_err(|_| {
         Fault::Damaged("it is not encrypted under this cluster's key, or it is damaged".to_owned())
-    })
+    })?;
+    Ok(Bounded { from: opened, left: most })
 }
 
-/// Decrypts the copy at `path`, into `to`.
+/// What another one gives, and an error where that is more than it may be.
+struct Bounded<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(count)
+    }
+}
+
+/// Decrypts the copy in the open file `from`, into `to`. `path` is what the file is called.
 ///
 /// # Errors
 /// [`SnapshotError`] with `path` for what cannot be read, decrypted or written.
-pub fn decrypt(path: &Path, identity: &Identity, to: &mut impl Write) -> Result<(), SnapshotError> {
-    let mut decrypt = || -> Result<(), Fault> {
-        let from = BufReader::with_capacity(1 << 20, File::open(path)?);
-        Ok(io::copy(&mut unseal(from, identity)?, to).map(drop)?)
-    };
-    decrypt().map_err(|fault| fault.of(path))
+pub fn decrypt(from: File, path: &Path, identity: &Identity, to: impl Write) -> Result<(), SnapshotError> {
+    decrypt_most(from, identity, to, LARGEST).map_err(|fault| fault.of(path))
+}
+
+fn decrypt_most(from: File, identity: &Identity, mut to: impl Write, most: u64) -> Result<(), Fault> {
+    let mut from = unseal(BufReader::with_capacity(1 << 20, from), identity, most)?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return to.flush().map_err(Fault::Write),
+            count => to.write_all(&buffer[..count]).map_err(Fault::Write)?,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +153,7 @@ mod tests {
         match Parts::read(bytes) {
             Ok(_) => "none".to_owned(),
             Err(Fault::Damaged(reason)) => reason,
-            Err(Fault::Read(error)) => error.to_string(),
+            Err(Fault::Read(error) | Fault::Write(error)) => error.to_string(),
             Err(Fault::TooLarge) => "too large".to_owned(),
         }
     }
@@ -190,11 +217,17 @@ mod tests {
         gpg.arg("--output").arg(path("x.tar.gpg")).arg("--symmetric").arg(path("x.tar"));
         assert!(gpg.status().unwrap().success());
 
-        let mut opened = Vec::new();
-        decrypt(&path("x.tar.gpg"), &ours, &mut opened).unwrap();
-        assert!(opened == whole);
+        let decrypted = |most: u64| {
+            let mut opened = Vec::new();
+            let sealed = File::open(path("x.tar.gpg")).unwrap();
+            decrypt_most(sealed, &ours, &mut opened, most).map(|()| opened)
+        };
+        assert!(decrypted(whole.len() as u64).is_ok_and(|opened| opened == whole));
+        // What unpacks to more than it may is not unpacked to its end.
+        assert!(matches!(decrypted(whole.len() as u64 - 1), Err(Fault::Damaged(_))));
         let read = |bytes: &[u8], identity: &Identity| {
-            unseal(io::Cursor::new(bytes.to_vec()), identity).and_then(Parts::read).map(|parts| parts.about)
+            let unsealed = unseal(io::Cursor::new(bytes.to_vec()), identity, LARGEST);
+            unsealed.and_then(Parts::read).map(|parts| parts.about)
         };
         let sealed = std::fs::read(path("x.tar.gpg")).unwrap();
         assert_eq!(read(&sealed, &ours).ok().as_deref(), Some(ABOUT));
