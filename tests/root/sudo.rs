@@ -37,6 +37,10 @@ pub fn trials() -> Vec<Trial> {
             no_modes();
             Ok(())
         }),
+        Trial::test("sudo: a backup is the callers", || {
+            backup();
+            Ok(())
+        }),
         Trial::test("sudo: a strangers cache is refused", || {
             strangers_cache();
             Ok(())
@@ -316,6 +320,16 @@ fn no_modes() {
     }
     assert!(mount.join(".pibake/ca.key").exists(), "nothing is lost");
     fs::remove_dir_all(mount.join(".pibake")).unwrap();
+    // Nor a copy of them; nobody is asked for one.
+    good(home.root("own", &BUILD));
+    let asked = put_ssh(&home);
+    for to in ["../lab", "../lab/new/copies"] {
+        let mut backup = home.root("own", &["backup", "--to", to]);
+        backup.env("PATH", &asked.path);
+        bad(backup, "keeps no file modes");
+    }
+    assert!(!asked.file.exists(), "a node was asked");
+    assert_eq!(fs::read_dir(&mount).unwrap().count(), 0, "nothing was left");
     // Images are the user's to put where they want, and are told of.
     let out = home.root("own", &[&BUILD[..], &["-o", "../lab"]].concat()).output().unwrap();
     let err = String::from_utf8_lossy(&out.stderr);
@@ -323,6 +337,49 @@ fn no_modes() {
         out.status.success() && err.contains("warning: the file system of ../lab keeps no file modes"),
         "{err}"
     );
+}
+
+/// In the place of ssh: what node-1 answers to whoever asks for a copy of etcd.
+struct Asked {
+    path: std::ffi::OsString,
+    /// Is there once somebody has asked.
+    file: PathBuf,
+}
+
+fn put_ssh(home: &Home) -> Asked {
+    let bin = home.folder("bin", 0);
+    let file = home.at("asked");
+    let answer = "echo \"pibake-backup 20261126T000000Z.tar 3 $(printf abc | sha256sum | cut -d ' ' -f 1)\"; printf abc";
+    support::put_program(&bin.join("ssh"), format!("#!/bin/sh\ntouch '{}'\n{answer}\n", file.display()));
+    let mut path = bin.into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    Asked { path, file }
+}
+
+fn backup() {
+    let home = Home::new();
+    good(home.sudo("lab", &BUILD));
+    let asked = put_ssh(&home);
+    for arguments in [&["backup"][..], &["backup", "--to", "new/place"]] {
+        let mut backup = home.sudo("lab", arguments);
+        backup.env("PATH", &asked.path);
+        good(backup);
+    }
+    assert!(asked.file.exists());
+    all_of(&home.at("lab"), USER);
+    for copy in ["backups/20261126T000000Z/etcd.tar", "new/place/20261126T000000Z/etcd.tar"] {
+        let found = fs::metadata(home.at("lab").join(copy)).unwrap();
+        assert_eq!((found.len(), found.mode() & 0o777), (3, 0o600), "{copy}");
+    }
+    // The user removes what is theirs, and puts a link in the place of the next copy: it leads root nowhere.
+    let outside = home.folder("outside", 0);
+    fs::remove_dir_all(home.at("lab/backups/20261126T000000Z")).unwrap();
+    symlink(&outside, home.at("lab/backups/20261126T000000Z")).unwrap();
+    let mut backup = home.sudo("lab", &["backup"]);
+    backup.env("PATH", &asked.path);
+    bad(backup, "is no copy that pibake has made");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
 }
 
 /// Unmounted when dropped, also by a test that fails.
