@@ -1,6 +1,6 @@
 # `make test` installs what the tests need and runs all of them; `make lint` checks form.
 
-.PHONY: help demo test test-boot test-boot-pair test-kubeadm test-cluster lint bench dist docs test-deps standin
+.PHONY: help demo test test-boot test-boot-pair test-kubeadm test-cluster test-cluster-closed lint bench dist docs test-deps standin
 
 help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
@@ -8,7 +8,8 @@ help:
 	@echo 'make test-boot  the tests that boot images in QEMU, alone'
 	@echo 'make test-boot-pair  two Raspberry Pis at once, which takes longest and is in none of the others'
 	@echo 'make test-kubeadm  make a real kubeadm (Debian 12) and have it read what is baked; no part of make test'
-	@echo 'make test-cluster  compile Kubernetes for arm64 and form real clusters of emulated machines; two hours'
+	@echo 'make test-cluster  compile Kubernetes for arm64 and form a real cluster of two emulated machines; most of an hour'
+	@echo 'make test-cluster-closed  the same in a network with no way out, and through years of its life; more than an hour'
 	@echo 'make standin   make the image that the tests boot, where it is not kept yet (needs root)'
 	@echo 'make lint      formatting, clippy, rustdoc, shellcheck, words, the changelog, the dependencies'
 	@echo 'make dist      a static program for this machine, packed as an archive and as a .deb, in target/dist'
@@ -41,8 +42,9 @@ test-kubeadm:
 	cargo test --locked --test kubeadm
 
 # CLUSTER=name for one of the tests, which forms the cluster first
-CLUSTER =
-test-cluster: test-deps standin
+test-cluster: CLUSTER = open::
+test-cluster-closed: CLUSTER = closed::
+test-cluster test-cluster-closed: test-deps standin
 	@tests/install-packages tests/real_cluster/packages.txt
 	@tests/real_cluster/build.sh >/dev/null
 	cargo test --locked --test real_cluster -- $(CLUSTER)

@@ -151,7 +151,9 @@ fn row(
     }
     // systemd.exec(5) on Environment=: not fit for secrets, since every user may ask for it
     if *secret && path.contains("systemd/system/") {
-        return Err("systemd shows what stands in a unit to everybody: name a file of the secret's own there".into());
+        return Err(
+            "systemd shows what stands in a unit to everybody: name a file of the secret's own there".into(),
+        );
     }
     let script = fs::read(source).map_err(|e| e.to_string())?.starts_with(b"#!");
     if script != (bits & 0o111 != 0) && layer != "CloudInit" {

@@ -167,7 +167,10 @@ mod tests {
         ] {
             let said = said(reason);
             assert!(said.starts_with("; check the address or the release and whether something"), "{said}");
-            assert!(said.ends_with(", try again later, or set base.mirror, or fetch it by other means"), "{said}");
+            assert!(
+                said.ends_with(", try again later, or set base.mirror, or fetch it by other means"),
+                "{said}"
+            );
         }
     }
 

@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn what_is_no_list_of_certificates_is_refused() {
         assert_eq!(Joining::read(""), Some(Joining::default()));
-        for bad in ["x", "b x YQ== YQ==", "b 5 YQ==", "b 5 YQ== !", "70000 5 YQ== YQ==", "b_ 5 YQ== YQ==", "\n"] {
+        for bad in
+            ["x", "b x YQ== YQ==", "b 5 YQ==", "b 5 YQ== !", "70000 5 YQ== YQ==", "b_ 5 YQ== YQ==", "\n"]
+        {
             assert_eq!(Joining::read(bad), None, "{bad:?}");
         }
     }

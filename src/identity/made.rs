@@ -43,7 +43,9 @@ fn as_text<S: Serializer>(version: &KubernetesVersion, to: S) -> Result<S::Ok, S
 /// server's may have a kubelet that is newer.
 fn version<'de, D: Deserializer<'de>>(from: D) -> Result<KubernetesVersion, D::Error> {
     let text = String::deserialize(from)?;
-    let refused = |form: &str| D::Error::custom(format!("kubernetes {form}, and is {text:?}: set it to what node-1 runs"));
+    let refused = |form: &str| {
+        D::Error::custom(format!("kubernetes {form}, and is {text:?}: set it to what node-1 runs"))
+    };
     text.parse().map_err(refused)
 }
 

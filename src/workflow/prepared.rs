@@ -44,7 +44,8 @@ impl Prepared {
         let software = described.project.software(&platform)?;
         let clock = Box::leak(Box::new(Clock::new(described.project.build_time())));
         let shared = BTreeMap::new();
-        let prepared = Self { described, chosen, base, platform, software, recipes, shared, payload: None, clock };
+        let prepared =
+            Self { described, chosen, base, platform, software, recipes, shared, payload: None, clock };
         // once, and not of every node
         bake::room(prepared.base.device()?, prepared.described.size())?;
         if let Some(recipe) = prepared.recipes.values().next() {

@@ -11,7 +11,7 @@ static CLOSED: OnceLock<Duration> = OnceLock::new();
 
 /// Two machines with nothing but a cable between them, on which there is nobody but a laptop of their owner's: no name
 /// server, no time server, no router.
-pub fn two_machines_form_a_cluster_with_no_way_out(real: &mut Real) {
+pub fn two_machines_form_a_cluster(real: &mut Real) {
     for node in NODES {
         let answers = real.ssh(node).ask(&[
             ("routes", "ip route show default"),
@@ -28,6 +28,13 @@ pub fn two_machines_form_a_cluster_with_no_way_out(real: &mut Real) {
         assert!(!answers["log"].to_lowercase().contains("reset"), "{node} reset itself: {}", &answers["log"]);
         assert!(!answers["kept"].contains("payload"), "{node} keeps what was used up: {}", &answers["kept"]);
     }
+    real.apply("pods.yaml");
+    let pods = real.wait_for_pods(&["answers", "asks"], &BTreeSet::new());
+    real.assert_pods_answer(&pods);
+}
+
+/// A cluster that fetches everything, for its time beside the other's; [`compare`] has said that when this begins.
+pub fn beside_one_with_a_way_out(real: &mut Real) {
     real.apply("pods.yaml");
     let pods = real.wait_for_pods(&["answers", "asks"], &BTreeSet::new());
     real.assert_pods_answer(&pods);

@@ -186,7 +186,9 @@ impl Task<'_, '_> {
         match (unknown, fault) {
             (Some(place), _) => Ok(place),
             (None, Some(error)) if newer.is_none() || !may_be_missing(&error) => Err(error),
-            _ => Err(missing::no_such_release(agent, &self.image_url(release)?, release, self.options, newer)),
+            _ => {
+                Err(missing::no_such_release(agent, &self.image_url(release)?, release, self.options, newer))
+            }
         }
     }
 

@@ -108,7 +108,7 @@ impl Place {
         Err(Failure::new(
             ErrorClass::NoSpace,
             format!(
-                "the copy needs {}, and {dir} has {} of free space: make room there, or name another folder with --to",
+                "the copy needs {}, and {dir} has {} of free space: free some space there, or name another folder with --to",
                 human_bytes(bytes),
                 human_bytes(free)
             ),

@@ -105,8 +105,14 @@ mod tests {
     #[test]
     fn nobody_is_asked_for_what_no_keyboard_has() {
         let asked = |serial: &str| question(&drive(serial));
-        assert_eq!(asked("AA11"), ("Type the last 4 characters of its serial number".to_owned(), "AA11".to_owned()));
-        assert_eq!(asked("12"), ("Type the last 2 characters of its serial number".to_owned(), "12".to_owned()));
+        assert_eq!(
+            asked("AA11"),
+            ("Type the last 4 characters of its serial number".to_owned(), "AA11".to_owned())
+        );
+        assert_eq!(
+            asked("12"),
+            ("Type the last 2 characters of its serial number".to_owned(), "12".to_owned())
+        );
         for odd in ["AA1\u{1b}", "\u{202e}AA11", "A\u{9b}2J"] {
             assert_eq!(asked(odd).1, "3424", "{odd:?}");
         }
@@ -114,7 +120,8 @@ mod tests {
 
     #[test]
     fn what_a_drive_says_of_itself_moves_no_cursor() {
-        let told = |drive: &Drive| facts(drive, &None).map(|line| visible_line(&line).into_owned()).join("\n");
+        let told =
+            |drive: &Drive| facts(drive, &None).map(|line| visible_line(&line).into_owned()).join("\n");
         let text = told(&drive("AA11\n  size     8 GB"));
         assert!(text.contains(r"  model    card\x1b[8m") && text.contains(r"a\u{202e}b"), "{text}");
         assert!(text.contains(r"  serial   AA11\n  size     8 GB") && text.lines().count() == 4, "{text}");

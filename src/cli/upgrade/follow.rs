@@ -34,7 +34,7 @@ pub(super) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Has a command run on a node, over and over while the node cannot be reached; so it must be one that may be begun
-    /// again. What it prints is handed on line by line. Time begins anew with each step that is begun, and with nothing
+    /// again. What it prints is handed on line by line. Time starts over with each step that is begun, and with nothing
     /// else that is said: a node that only talks is given no more of it.
     pub(super) fn run(
         &self,

@@ -152,7 +152,9 @@ fn what_cannot_be_built_leaves_no_image() {
 fn whatever_waits_for_another_says_so_and_ends_on_the_first_signal() {
     let dir = tempfile::tempdir().unwrap();
     pibake(dir.path(), &["build", "--base", "sample", "--node", "1"]).success();
-    for arguments in [&["token", "new", "2", "-q"][..], &["boot", "--print", "--base", "sample", "--node", "1"]] {
+    for arguments in
+        [&["token", "new", "2", "-q"][..], &["boot", "--print", "--base", "sample", "--node", "1"]]
+    {
         waits_and_ends(dir.path(), arguments, STATE);
     }
     let list = Lock {

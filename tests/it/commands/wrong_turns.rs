@@ -254,8 +254,7 @@ fn what_a_running_cluster_has_is_kept() {
     let set = |version: &str| fs::write(&label, with_kubernetes(&text, version)).unwrap();
     for bad in ["1.34.2-rc.1", "", "2.0"] {
         set(bad);
-        for arguments in
-            [build(&["--node", "2"]), build(&["--node", "1"]), vec!["plan", "--base", "sample"]]
+        for arguments in [build(&["--node", "2"]), build(&["--node", "1"]), vec!["plan", "--base", "sample"]]
         {
             desk.bad("lab", &arguments, 1, &["identity.toml is damaged", "set it to what node-1 runs"]);
         }

@@ -121,9 +121,15 @@ fn the_day_that_it_was_written_on_is_not_before_its_release() {
     let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
     let changelog = read("CHANGELOG.md");
     for date in released(&changelog) {
-        assert!(date <= day.as_str(), "WRITTEN in src/cluster/support.rs is {day}, and a release is of {date}");
+        assert!(
+            date <= day.as_str(),
+            "WRITTEN in src/cluster/support.rs is {day}, and a release is of {date}"
+        );
     }
-    assert_eq!(released("## [Unreleased]\n- x\n\n## [0.2.0] - 2026-12-01\n").collect::<Vec<_>>(), ["2026-12-01"]);
+    assert_eq!(
+        released("## [Unreleased]\n- x\n\n## [0.2.0] - 2026-12-01\n").collect::<Vec<_>>(),
+        ["2026-12-01"]
+    );
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
     let begun = WRITTEN.midnight().assume_utc().unix_timestamp();
     assert!(begun <= now, "{day} is to come: clocks that are right would be refused");

@@ -65,6 +65,8 @@ pub fn backup() {
     // Whoever keeps the description in git does not keep its secrets there.
     let git = |arguments: &[&str]| run_program(tool("git", "git").current_dir(lab.path("")).args(arguments));
     git(&["init", "--quiet"]);
+    // Where it is elsewhere than in this lab.
+    fs::write(lab.path(".git/info/exclude"), "/cache/\n").unwrap();
     git(&["add", "-A"]);
     let kept = git(&["ls-files"]);
     let is_secret = |file: &str| file.starts_with("backups/") || file.starts_with(".pibake");
