@@ -208,10 +208,10 @@ pub fn ended() {
     );
     for signal in ["INT", "TERM"] {
         let begun = Instant::now();
-        let out = lab.interrupted("1", &["-q", "backup", "--to", "copies"], "begun", signal);
+        let out = lab.interrupted("1", &["-q", "backup", "--to", "kept"], "begun", signal);
         let (code, _, err) = said(&out);
         assert!(code == Some(1) && err.contains("cancelled; no copy was kept"), "{signal}: {code:?} {err}");
         assert!(begun.elapsed() < Duration::from_secs(60), "{signal}: {:?}", begun.elapsed());
-        assert_eq!(fs::read_dir(lab.path("copies")).unwrap().count(), 0, "{signal}: something is left");
+        assert_eq!(fs::read_dir(lab.path("kept")).unwrap().count(), 0, "{signal}: something is left");
     }
 }
