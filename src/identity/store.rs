@@ -12,7 +12,7 @@ use super::{HostKeys, Identity, Joining, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
 use crate::io::folder::{keeps_modes, parent};
-use crate::io::{FileLock, Folder, LockError, Owner, Waiting, human_bytes};
+use crate::io::{CancelToken, FileLock, Folder, LockError, Owner, Waiting, human_bytes};
 
 /// No part of an identity comes near this size, which is a KiB and a half for each node's certificate and key at most; a
 /// larger file is none.
@@ -116,9 +116,10 @@ impl Store {
         self.read(&self.kept()?, &cluster.name, now).map(Some)
     }
 
-    /// Writes down what the cluster is made with.
+    /// Writes down what the cluster is made with; also where the run was cancelled meanwhile, since a card may stand
+    /// by then.
     pub fn record(&self, made: &Made) -> Result<(), Error> {
-        let _lock = self.lock()?;
+        let _lock = self.lock_until(&CancelToken::default())?;
         let kept = self.kept()?;
         let mut label = self.label(&kept)?;
         label.made = Some(made.clone());
@@ -150,21 +151,24 @@ impl Store {
     /// Held while the directory is made or changed. It lies beside, where it can be whether the store
     /// is there or not.
     pub(super) fn lock(&self) -> Result<FileLock, Error> {
+        self.lock_until(self.waiting.cancel())
+    }
+
+    fn lock_until(&self, cancel: &CancelToken) -> Result<FileLock, Error> {
         let mut name = self.dir.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let waits = || {
             let dir = self.dir.display();
-            self.waiting.say(&format!("another pibake is using {dir}; waiting for it (Ctrl-C cancels)"));
+            let way_out = if std::ptr::eq(cancel, self.waiting.cancel()) { " (Ctrl-C cancels)" } else { "" };
+            self.waiting.say(&format!("another pibake is using {dir}; waiting for it{way_out}"));
         };
-        FileLock::take(&parent(&self.dir).join(name), self.waiting.cancel(), waits).map_err(|error| {
-            match error {
-                LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
-                LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                    failed("opening", parent(&self.dir))(source)
-                }
-                LockError::Io { path, source } => failed("opening the lock", &path)(source),
-                other => Error::Lock(other),
+        FileLock::take(&parent(&self.dir).join(name), cancel, waits).map_err(|error| match error {
+            LockError::Cancelled { .. } => Error::Cancelled { dir: self.dir.clone() },
+            LockError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                failed("opening", parent(&self.dir))(source)
             }
+            LockError::Io { path, source } => failed("opening the lock", &path)(source),
+            other => Error::Lock(other),
         })
     }
 

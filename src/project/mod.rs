@@ -151,7 +151,7 @@ impl Project {
     /// Writes down what the cluster over an image of `platform` is made with, where that is not known yet. Before the
     /// first card stands, or one could stand of which nothing is known.
     pub fn record(&self, platform: &Platform) -> Result<(), Error> {
-        if self.identity()?.made.is_none() {
+        if self.existing_identity()?.is_some_and(|identity| identity.made.is_none()) {
             self.store.record(&self.made(platform)?)?;
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Project {
         }
         let made = self.made(platform)?;
         let is_same = |old: &Made| Made { created: made.created, ..old.clone() } == made;
-        if !self.identity()?.made.as_ref().is_some_and(is_same) {
+        if !self.existing_identity()?.and_then(|identity| identity.made).as_ref().is_some_and(is_same) {
             self.store.record(&made)?;
         }
         Ok(())

@@ -186,6 +186,7 @@ mod tests {
         // The version is stated.
         let stated = format!("{BASE}[kubernetes]\nversion = \"1.34\" # for now\n");
         let before = project(dir.path(), &stated);
+        before.identity().unwrap();
         before.record(&platform).unwrap();
         let identity = before.identity().unwrap();
         let said = before.move_on(&identity, &platform, of("1.35")).unwrap().unwrap();
@@ -211,6 +212,7 @@ mod tests {
         let to =
             |line: (u16, u16), source| MovedOn::Containerd(ContainerdVersion::line(line.0, line.1), source);
         let before = project(dir.path(), &format!("{BASE}[kubernetes]\ncontainerd = \"1.7\"\n"));
+        before.identity().unwrap();
         before.record(&platform).unwrap();
         let identity = before.identity().unwrap();
         let said = before.move_on(&identity, &platform, to((2, 2), ContainerdSource::Distribution)).unwrap();
