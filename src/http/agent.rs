@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use percent_encoding::percent_decode_str;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, RETRY_AFTER};
-use reqwest::{StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
 use super::advice::{PROXY_WANTS_LOGIN, Purpose};
@@ -79,10 +79,22 @@ impl<'a> Agent<'a> {
         Backoff { attempts: self.attempts, failures: 0 }
     }
 
-    /// Sends a request until an answer comes that is not the server's passing weakness. Every status
-    /// but those below 400 and the ones in `accept` is an error.
+    /// Asks for `url`, as [`Self::send`] does.
     pub(crate) fn get(
         &self,
+        url: &Url,
+        accept: &[StatusCode],
+        backoff: &mut Backoff,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Reply> {
+        self.send(&Method::GET, url, accept, backoff, prepare)
+    }
+
+    /// Sends a request until an answer comes that is not the server's passing weakness. Every status
+    /// but those below 400 and the ones in `accept` is an error. What is sent may be sent several times.
+    pub(crate) fn send(
+        &self,
+        method: &Method,
         url: &Url,
         accept: &[StatusCode],
         backoff: &mut Backoff,
@@ -92,7 +104,8 @@ impl<'a> Agent<'a> {
         loop {
             let login = self.access.login.and_then(|login| login.header(url));
             // the digest is of the file as it lies on the server
-            let request = prepare(self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity"));
+            let request = self.client.request(method.clone(), url.clone());
+            let request = prepare(request.header(ACCEPT_ENCODING, "identity"));
             let request = match self.access.accept {
                 Some(kinds) => request.header(ACCEPT, kinds),
                 None => request,
