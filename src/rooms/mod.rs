@@ -274,9 +274,11 @@ fn every_room_has_its_place() {
 }
 
 /// The files of `cli` that are no commands: what several of them share.
-const SHARED: [&str; 14] = [
+const SHARED: [&str; 17] = [
+    "awake",
     "baked",
     "base_flags",
+    "compared",
     "description",
     "exit",
     "fleets",
@@ -286,6 +288,7 @@ const SHARED: [&str; 14] = [
     "mod",
     "named",
     "next",
+    "readers",
     "remote",
     "session",
     "written",
