@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::boards::Board;
+use crate::cli::baked::board;
 use crate::disk::{Patch, ReadAt};
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::firmware;
@@ -65,7 +67,7 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
         )));
     }
     let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
-    for line in command_lines(&image).doing(opening)? {
+    for line in command_lines(&image, board(&image)?).doing(opening)? {
         let name = ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?;
         if let Some(content) = read(&image, &name).doing(opening)? {
             files.push((name, content));
@@ -74,13 +76,17 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
     Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
 }
 
-/// The files on the boot partition that the firmware may take the kernel's command line from.
-fn command_lines(image: &Opened) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
-    firmware::command_lines(&|path| {
+/// The files on the boot partition that the firmware of this board, or of any, may take the kernel's command line from.
+fn command_lines(
+    image: &Opened,
+    board: Option<Board>,
+) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
+    let files = |path: &ImagePath| {
         let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
         // what is no path is no file
         path.map_or(Ok(None), |path| read(image, &path))
-    })
+    };
+    firmware::command_lines(&files, board.as_slice())
 }
 
 fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
