@@ -28,7 +28,7 @@ pub use joining::Joining;
 pub use made::{Fixed, Made, kubelet_may_lag};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use ssh::{HostKeys, SshKeyPair};
-pub use store::Store;
+pub use store::{STORE_FILE_MAX, Store};
 pub use token::Tokens;
 
 use crate::cluster::{Access, MAX_NODES, Secret, Ttl};

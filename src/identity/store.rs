@@ -16,7 +16,7 @@ use crate::io::{CancelToken, FileLock, Folder, LockError, Owner, Waiting, human_
 
 /// No part of an identity comes near this size, which is a KiB and a half for each node's certificate and key at most; a
 /// larger file is none.
-const FILE_MAX: u64 = 1024 * 1024;
+pub const STORE_FILE_MAX: u64 = 1024 * 1024;
 /// The private half of the pair of SSH keys.
 const SSH_KEY: &str = "ssh_key";
 
@@ -365,10 +365,11 @@ impl Store {
         }
         self.guard(&path, &found, kept, "600")?;
         let mut text = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX + 1), &mut text)
+        io::Read::read_to_end(&mut io::Read::take(file, STORE_FILE_MAX + 1), &mut text)
             .map_err(failed("reading", &path))?;
-        if text.len() as u64 > FILE_MAX {
-            let reason = format!("it is larger than {}, the most that it can have", human_bytes(FILE_MAX));
+        if text.len() as u64 > STORE_FILE_MAX {
+            let reason =
+                format!("it is larger than {}, the most that it can have", human_bytes(STORE_FILE_MAX));
             return Err(Error::Damaged { path, reason });
         }
         String::from_utf8(text).map_err(|_| Error::Damaged { path, reason: "it is not UTF-8".to_owned() })

@@ -3,18 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
-use crate::ssh::{Lab, said};
+use crate::ssh::{Lab, said, trial};
 use crate::upgraded::{Cluster, Node};
 
 pub fn trials() -> Vec<Trial> {
-    let trial = |name: &str, test: fn()| {
-        Trial::test(name, move || -> Result<(), Failed> {
-            test();
-            Ok(())
-        })
-    };
     vec![
         trial("upgrade: two nodes become the next version, over a connection that is cut", next_version),
         trial("upgrade: a node with another host key is told nothing", another_host_key),

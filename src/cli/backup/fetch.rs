@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
-
 use super::heading::{Heading, LINE_MAX};
 use super::place::{Part, Place, SEALED_ARCHIVE};
+use crate::catalog::Hasher;
 use crate::cli::remote::{Answer, Reached, Until, talk};
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
@@ -44,7 +43,7 @@ pub(super) fn fetch(
         file: part.create(name)?,
         line: Vec::new(),
         heading: None,
-        hash: Sha256::new(),
+        hash: Hasher::default(),
         left: 0,
     };
     let ssh = reached.command(node, &[], script);
@@ -116,7 +115,7 @@ struct Incoming<'a> {
     file: File,
     line: Vec<u8>,
     heading: Option<Heading>,
-    hash: Sha256,
+    hash: Hasher,
     left: u64,
 }
 
@@ -152,7 +151,7 @@ impl Incoming<'_> {
         if self.left > 0 {
             return Err(damaged("ended in the middle"));
         }
-        if !hex::encode(self.hash.finalize()).eq_ignore_ascii_case(&heading.digest) {
+        if self.hash.finish() != heading.digest {
             return Err(damaged(&format!("is not what {} has", node.name)));
         }
         self.file.sync_all().doing(|| format!("writing {}", self.path.display()))?;

@@ -1,6 +1,7 @@
 //! What a node hands out begins with a line that says which copy follows. It may be anybody's who has the node by now: what
 //! becomes a name here has one form and no other.
 
+use crate::catalog::Digest;
 use crate::identity::snapshot::LARGEST;
 
 /// The first word of the line; the name of the archive, its size and its SHA-256 follow.
@@ -15,8 +16,8 @@ pub(super) struct Heading {
     pub(super) stamp: String,
     /// In bytes.
     pub(super) size: u64,
-    /// SHA-256, in hex.
-    pub(super) digest: String,
+    /// Its SHA-256.
+    pub(super) digest: Digest,
 }
 
 impl Heading {
@@ -35,14 +36,10 @@ impl Heading {
         };
         let size: Option<u64> = size.parse().ok();
         let size = size.filter(|size| (1..=LARGEST).contains(size)).ok_or("says no size")?;
-        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         let stamp = name.strip_suffix(suffix).filter(|stamp| is_stamp(stamp));
         let stamp = stamp.ok_or("has a name that no node gives")?.to_owned();
-        if is_digest {
-            Ok(Some(Self { stamp, size, digest: digest.to_owned() }))
-        } else {
-            Err("says no SHA-256")
-        }
+        let digest = digest.parse().map_err(|_| "says no SHA-256")?;
+        Ok(Some(Self { stamp, size, digest }))
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::heading::is_stamp;
 use crate::cli::gitignore::{GITIGNORE, close_to_git};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
+use crate::identity::STORE_FILE_MAX;
 use crate::identity::snapshot::{ARCHIVE, STORE_COPY};
 use crate::io::folder::{keeps_modes, make_folders};
 use crate::io::{FileLock, Folder, LockError, Owner, free_space, human_bytes};
@@ -22,8 +23,6 @@ const PART: (&str, &str) = (".pibake-backup-", ".part");
 pub(super) const SEALED_ARCHIVE: &str = "etcd.tar.gpg";
 /// All that is ever in a copy's folder.
 const NAMES: [&str; 4] = [ARCHIVE, STORE_COPY, GITIGNORE, SEALED_ARCHIVE];
-/// No file of the store is larger, in bytes.
-const STORE_FILE_MAX: u64 = 1 << 20;
 
 /// A folder that copies may be put into.
 pub(super) struct Place {

@@ -47,14 +47,7 @@ pub fn backup() {
         "echo older >20261125T000000Z.tar; head -c 3000000 /dev/zero | tr '\\0' x >20261126T000000Z.tar",
     );
     let run = |arguments: &[&str]| said(&lab.pibake("1", arguments));
-    let (code, out, err) = run(&["-q", "backup"]);
-    assert_eq!(
-        (code, out.as_str()),
-        (Some(0), "backups/20261126T000000Z has a copy of etcd (3000000 bytes) and of .pibake\n"),
-        "{err}"
-    );
-    let copy = lab.path("backups/20261126T000000Z");
-    assert_eq!(fs::read(copy.join("etcd.tar")).unwrap(), vec![b'x'; 3_000_000]);
+    let copy = copied(&lab, run(&["-q", "backup"]));
     for name in ["ca.key", "identity.toml", "host_keys"] {
         let [kept, copied] =
             [lab.path(".pibake"), copy.join("pibake")].map(|dir| fs::read(dir.join(name)).unwrap());
@@ -134,14 +127,7 @@ pub fn from_worker() {
     let run = |arguments: &[&str]| said(&lab.pibake("2", arguments));
     let (code, out, err) = run(&["-q", "backup", "--from", "2"]);
     assert!(code == Some(1) && out.is_empty(), "{code:?} {out} {err}");
-    let (code, out, err) = run(&["-q", "backup", "--from", "2", "--direct"]);
-    assert_eq!(
-        (code, out.as_str()),
-        (Some(0), "backups/20261126T000000Z has a copy of etcd (3000000 bytes) and of .pibake\n"),
-        "{err}"
-    );
-    let copy = lab.path("backups/20261126T000000Z");
-    assert_eq!(fs::read(copy.join("etcd.tar")).unwrap(), vec![b'x'; 3_000_000]);
+    let copy = copied(&lab, run(&["-q", "backup", "--from", "2", "--direct"]));
     let mut names: Vec<_> = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, [".gitignore", "etcd.tar", "pibake"]);
@@ -189,6 +175,18 @@ pub fn names() {
         (Some(0), "safe/20261127T000000Z has a copy of etcd (1 bytes) and of .pibake\n"),
         "{err}"
     );
+}
+
+/// The folder of the copy that this run says it has made, with all of etcd's part in it.
+fn copied(lab: &Lab, (code, out, err): (Option<i32>, String, String)) -> PathBuf {
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "backups/20261126T000000Z has a copy of etcd (3000000 bytes) and of .pibake\n"),
+        "{err}"
+    );
+    let copy = lab.path("backups/20261126T000000Z");
+    assert_eq!(fs::read(copy.join("etcd.tar")).unwrap(), vec![b'x'; 3_000_000]);
+    copy
 }
 
 /// In the middle of the copy, which does not go on by itself.

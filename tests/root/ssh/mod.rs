@@ -13,13 +13,15 @@ mod backup;
 mod remove;
 mod status;
 
+/// A test that fails by its panic alone.
+pub fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || -> Result<(), Failed> {
+        test();
+        Ok(())
+    })
+}
+
 pub fn trials() -> Vec<Trial> {
-    let trial = |name: &str, test: fn()| {
-        Trial::test(name, move || -> Result<(), Failed> {
-            test();
-            Ok(())
-        })
-    };
     vec![
         trial("ssh: the first login asks nothing", first_login),
         trial("ssh: another host key is refused", another_host_key),
