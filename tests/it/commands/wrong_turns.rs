@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use pibake::cluster::WRITTEN;
+use support::with_clock;
 
 struct Desk {
     dir: tempfile::TempDir,
@@ -430,14 +431,12 @@ fn passwords_come_from_files_and_from_the_environment() {
 
 #[test]
 fn a_clock_of_another_time_makes_no_certificates() {
-    let faketime = Command::new("faketime").arg("--version").output();
-    assert!(faketime.is_ok(), "this test needs `faketime`: install the Debian package faketime");
     let desk = Desk::new();
     let run = |time: &str, arguments: &[&str]| {
-        let mut command = Command::new("faketime");
+        let mut command = with_clock(&format!("@{time}"));
         command.current_dir(desk.at("")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.env("HOME", desk.at("")).env("XDG_CACHE_HOME", desk.at("cache")).env("TZ", "UTC");
-        command.arg("-f").arg(format!("@{time}")).arg(env!("CARGO_BIN_EXE_pibake")).args(arguments);
+        command.arg(env!("CARGO_BIN_EXE_pibake")).args(arguments);
         said(command.output().unwrap())
     };
     let (code, _, err) = run("2020-01-01 00:00:00", &BUILD);

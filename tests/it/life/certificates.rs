@@ -83,11 +83,11 @@ fn the_old_ones_come_back_where_the_api_server_does_not_answer() {
     // Not each day: a restart is felt.
     machine.forget_trace();
     machine.unset_state("refused");
-    assert_eq!(machine.renew_later("+1d").code, Some(1));
-    assert_eq!(machine.restarted(), [""; 0]);
-    assert!(machine.status()[3].contains("the next one is made a week after it"));
-    assert_eq!(machine.renew_later("+8d").code, Some(0));
-    assert_eq!(machine.restarted(), PODS);
+    let ran = machine.renew_later("+1d");
+    assert_eq!((ran.code, machine.restarted()), (Some(1), vec![]), "{}", ran.said);
+    assert!(machine.status()[3].contains("the next one is made a week after it"), "{}", ran.said);
+    let ran = machine.renew_later("+8d");
+    assert_eq!((ran.code, machine.restarted()), (Some(0), PODS.map(str::to_owned).to_vec()), "{}", ran.said);
     assert!(machine.serves_later("+8d"));
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{run, tool, tool_path};
+use support::{run, tool, tool_path, with_clock};
 
 /// What `certificates` finds in PATH before anything of this machine's.
 const COMMANDS: [&str; 13] = [
@@ -149,9 +149,9 @@ kubelet_of() {{
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
         let mut command = match later {
             Some(days) => {
-                let mut faketime = tool("faketime", "faketime");
-                faketime.args(["-f", days]).arg(program);
-                faketime
+                let mut faked = with_clock(days);
+                faked.arg(program);
+                faked
             }
             None => Command::new(program),
         };

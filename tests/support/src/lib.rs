@@ -41,6 +41,16 @@ pub fn tool_path(program: &str, package: &str) -> PathBuf {
         })
 }
 
+/// A command that runs the program in its arguments with another clock, `+8d` or `@2020-01-01 00:00:00`.
+/// faketime ends with 1 where one of the same process number was killed and has left its shared memory
+/// behind, so that is removed first: whoever had the number is gone.
+pub fn with_clock(time: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"rm -f /dev/shm/*faketime_*_$$; exec "$@""#, "sh"]);
+    command.arg(tool_path("faketime", "faketime")).args(["-f", time]);
+    command
+}
+
 /// The program that is tested: cargo puts it above the folder of the test that asks.
 pub fn pibake() -> PathBuf {
     let test = std::env::current_exe().unwrap();

@@ -40,9 +40,11 @@ case $* in
 	;;
 esac
 [ ! -e "$STATE/down" ] || lost "ssh: connect to host 10.0.0.1 port 22: Connection timed out"
-sh -c "$*"
+# A session ends with the machine; see goes_down.
+mkdir -p "$STATE/sessions"
+setsid -w sh -c 'echo $$ >"$STATE/sessions/$$"; eval "$0"; code=$?; rm -f "$STATE/sessions/$$"; exit $code' "$*"
 code=$?
-[ ! -e "$STATE/down" ] || lost "client_loop: send disconnect: Connection reset"
+[ ! -e "$STATE/down" ] && [ $code -lt 128 ] || lost "client_loop: send disconnect: Connection reset"
 exit $code
 "#;
 

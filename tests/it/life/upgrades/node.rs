@@ -239,6 +239,8 @@ impl Node {
     /// From now on it is reached by SSH, and its units are started.
     pub fn switch_on(&self) {
         let mut environment = self.environment();
+        // Units start in their own time: whoever waits for one gives it some seconds, as on a real node.
+        environment.insert("PIBAKE_SLEEP", "0.1".to_owned());
         environment.insert("LAUNCH", self.path("launch").display().to_string());
         environment.insert("PROGRAMS", self.path("programs").display().to_string());
         let exports: String =

@@ -313,6 +313,9 @@ goes_down() {
 	member "$NODE" ready Unknown
 	if [ -n "${LAUNCH:-}" ]; then
 		: >"$STATE/down"
+		for session in "$STATE"/sessions/*; do
+			[ ! -e "$session" ] || { rm "$session" && kill -9 "-${session##*/}"; } || :
+		done
 		setsid sh -c "sleep 1; '${0%/*}/$1'; rm '$STATE/down'; '$LAUNCH'" </dev/null >/dev/null 2>&1 &
 	else
 		put goes-down "$1"
