@@ -6,7 +6,7 @@ use std::path::Path;
 use regex::Regex;
 
 /// Stages that a card has only where its description asks for them.
-const ON_REQUEST: [&str; 2] = ["52-preloaded-images", "72-manifests"];
+const ON_REQUEST: [&str; 3] = ["52-preloaded-images", "57-time-servers", "72-manifests"];
 
 /// The names of a role's stages on the card of a description as `init` writes it, in their order.
 fn stages(role: &str) -> Vec<String> {
@@ -19,7 +19,7 @@ fn stages(role: &str) -> Vec<String> {
         );
     }
     let on_request = |file: &String| ON_REQUEST.contains(&file.as_str());
-    assert_eq!(files.iter().filter(|file| on_request(file)).count(), if role == "worker" { 1 } else { 2 });
+    assert_eq!(files.iter().filter(|file| on_request(file)).count(), if role == "worker" { 2 } else { 3 });
     let kept = files.into_iter().filter(|file| !on_request(file));
     kept.map(|file| file.split_once('-').unwrap().1.to_owned()).collect()
 }

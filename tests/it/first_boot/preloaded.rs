@@ -128,6 +128,26 @@ fn a_clock_that_nobody_sets_is_not_before_the_card_was_made() {
     }
 }
 
+/// Packages are installed while time servers have their minute, and certificates come after it.
+#[test]
+fn a_time_server_may_answer_while_packages_are_installed() {
+    for (answers, up) in [(true, "61.00 1.00\n"), (false, "121.00 1.00\n")] {
+        let node = cut_off_from_the_world(Role::ControlPlane);
+        let mut running = node.start(&[("PIBAKE_SLEEP", "3")]);
+        node.await_status(&mut running, &["name=time-servers", "state=working"]);
+        let calls = node.calls();
+        let called = |what: &str| calls.iter().any(|call| call.starts_with(what));
+        assert!(called("ctr --namespace k8s.io images import ") && !called("kubeadm init"), "{calls:#?}");
+        if answers {
+            node.state("clock", "");
+        }
+        node.put("proc/uptime", up);
+        assert!(running.end(&node).success(), "{}", node.output());
+        let log = node.read("var/log/pibake/first-boot.log");
+        assert_eq!(log.contains("no time server answers; going on"), !answers, "{log}");
+    }
+}
+
 /// Where a time server answers it is listened to, and a way out is no harm.
 #[test]
 fn what_is_in_reach_is_used() {
