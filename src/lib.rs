@@ -64,6 +64,7 @@ pub mod drives;
 pub mod emulator;
 pub mod error;
 pub mod firmware;
+pub mod fleet;
 pub mod fs;
 pub mod http;
 pub mod identity;

@@ -55,3 +55,28 @@ impl Step for Silent {
     fn set_total(&self, _total: u64) {}
     fn finish(&self) {}
 }
+
+/// Tells what is worth knowing, but not how far each small step is.
+pub struct Quiet<'a>(pub &'a dyn Progress);
+
+impl Progress for Quiet<'_> {
+    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
+        Box::new(Silent)
+    }
+
+    fn note(&self, text: &str) {
+        self.0.note(text);
+    }
+
+    fn wait(&self, text: &str) {
+        self.0.wait(text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.0.warn(text);
+    }
+
+    fn fail(&self, text: &str) {
+        self.0.fail(text);
+    }
+}

@@ -75,6 +75,12 @@ impl Shared {
         })
     }
 
+    /// What changes over the base.
+    #[must_use]
+    pub fn patch(&self) -> &Patch {
+        &self.patch
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.expected.is_empty()
     }

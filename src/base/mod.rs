@@ -15,6 +15,7 @@ mod resolve;
 mod verify;
 
 pub use cache::{Cache, Checked, Stored};
+pub(crate) use decode::pipeline::{Source, Stop};
 pub use decode::{DecodeError, Format, ImageObserver, xz_raw_len};
 pub use error::{Error, Result};
 pub use image::Base;
@@ -22,7 +23,7 @@ pub use ledger::Ledger;
 pub use options::Options;
 pub(crate) use options::PURPOSE;
 pub use resolve::Fetcher;
-pub(crate) use resolve::Wanted;
+pub(crate) use resolve::{Promised, Wanted};
 pub use verify::{InvalidSums, Keyring, SignatureError, Sums, Trust, UBUNTU_CD_IMAGE_KEY};
 
 pub use crate::catalog::{Digest, InvalidSpec, Spec};

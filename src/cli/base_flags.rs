@@ -1,4 +1,4 @@
-//! The flags that say how a base image is got and what is believed of it.
+//! The flags that say how a base image is got and what is believed of it, and how long a bad network is put up with.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -22,6 +22,13 @@ pub(super) struct BaseFlags {
     /// The most GiB that the base image may unpack to [default: what its release or packed size makes likely]
     #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
     max_base_size: Option<u64>,
+    #[command(flatten)]
+    network: NetworkFlags,
+}
+
+/// Shared by every command that fetches something large.
+#[derive(Debug, Args)]
+pub(super) struct NetworkFlags {
     /// How many attempts in a row may bring no progress before a download fails
     #[arg(long, value_name = "N", default_value = "6")]
     network_tries: NonZeroU32,
@@ -30,7 +37,19 @@ pub(super) struct BaseFlags {
     network_timeout: u64,
 }
 
+impl NetworkFlags {
+    /// What they ask for.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { attempts: self.network_tries.get(), stall: Duration::from_secs(self.network_timeout) }
+    }
+}
+
 impl BaseFlags {
+    /// How long a bad network is put up with.
+    pub(super) fn patience(&self) -> Patience {
+        self.network.patience()
+    }
+
     /// What these flags ask for. `offline`: from the cache or this machine's files alone.
     pub(super) fn request(&self, offline: bool) -> BaseRequest {
         BaseRequest {
@@ -38,10 +57,7 @@ impl BaseFlags {
             insecure: self.insecure_base,
             max_raw_len: self.max_base_size.map(|gib| gib << 30),
             offline,
-            patience: Patience {
-                attempts: self.network_tries.get(),
-                stall: Duration::from_secs(self.network_timeout),
-            },
+            patience: self.patience(),
             ..BaseRequest::default()
         }
     }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::base_flags::BaseFlags;
 use super::session::Session;
+use crate::base::Patience;
 use crate::cluster::{ImageSize, Overrides, Passwords, Software};
 use crate::error::Failure;
 use crate::project::Project;
@@ -72,6 +73,11 @@ impl NodeFlags {
             return Err(Failure::usage("--new-cluster: a copy is restored into the cluster that it is of"));
         }
         Ok(self.card.open(session)?.restore(path)?)
+    }
+
+    /// How long a bad network is put up with.
+    pub(super) fn patience(&self) -> Patience {
+        self.base_flags.patience()
     }
 
     /// The base image that these nodes are made from, not fetched yet.

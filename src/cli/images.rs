@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::gitignore::close_to_git;
+use super::baked::baked;
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::io::atomic::remove_remnants;
@@ -30,12 +31,13 @@ struct List {
     images: BTreeMap<String, Entry>,
 }
 
+/// Which cluster an image is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+pub(super) struct Entry {
     /// The cluster's name.
-    cluster: String,
+    pub(super) cluster: String,
     /// The hash of its CA, which no two clusters share.
-    ca: String,
+    pub(super) ca: String,
 }
 
 /// A folder that images of one cluster may be written to.
@@ -45,28 +47,35 @@ pub(super) struct Images<'a> {
     list: List,
 }
 
+impl Entry {
+    /// The cluster with this identity.
+    pub(super) fn of(identity: &Identity) -> Self {
+        Self { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() }
+    }
+}
+
 impl<'a> Images<'a> {
-    /// Looks whether images of these names may be written to `dir`, for a cluster with this identity or
-    /// for one that is still to be made. `usual`: nobody named the folder.
+    /// Looks whether images of these names may be written to `dir`, for this cluster or for one that is still to be
+    /// made. `usual`: nobody named the folder.
     pub(super) fn check(
         dir: &'a Path,
         usual: bool,
         files: &[String],
-        identity: Option<&Identity>,
+        own: Option<&Entry>,
         control: &Control,
     ) -> Result<Self, Failure> {
         let list = read(dir)?;
         for file in files {
             let other = match list.images.get(file) {
-                Some(entry) => identity.is_none_or(|own| own.ca_hash != entry.ca),
-                None => is_others(&dir.join(file), identity),
+                Some(entry) => own.is_none_or(|own| own.ca != entry.ca),
+                None => is_others(&dir.join(file), own),
             };
             if other {
                 return Err(refused(&dir.join(file), list.images.get(file)));
             }
         }
         let other = list.images.iter().find(|(file, entry)| {
-            identity.is_none_or(|own| own.ca_hash != entry.ca) && dir.join(file.as_str()).exists()
+            own.is_none_or(|own| own.ca != entry.ca) && dir.join(file.as_str()).exists()
         });
         if let Some((file, entry)) = other {
             if usual {
@@ -99,10 +108,9 @@ impl<'a> Images<'a> {
     pub(super) fn record(
         mut self,
         files: &[String],
-        identity: &Identity,
+        entry: &Entry,
         control: &Control,
     ) -> Result<(), Failure> {
-        let entry = Entry { cluster: identity.cluster.clone(), ca: identity.ca_hash.clone() };
         let writing = || format!("writing {}", self.dir.join(LIST).display());
         // Builds in one folder at once must not take each other's lines away.
         let waits = || {
@@ -146,13 +154,14 @@ fn read(dir: &Path) -> Result<List, Failure> {
 }
 
 /// Whether an image that no list names was baked by pibake for another cluster, as its own files say.
-fn is_others(path: &Path, identity: Option<&Identity>) -> bool {
+fn is_others(path: &Path, own: Option<&Entry>) -> bool {
     let Ok(image) = Opened::open(path) else { return false };
     let text = |path: &str| image.text(path, BAKED_MAX).ok().flatten();
     let Some(config) = text("/etc/pibake/kubeadm.yaml") else { return false };
-    let Some(own) = identity else { return true };
-    match text("/etc/kubernetes/pki/ca.crt") {
-        Some(ca) => ca != own.ca_certificate,
-        None => !config.contains(&own.ca_hash),
+    let Some(own) = own else { return true };
+    match baked(&image).ok().flatten().and_then(|baked| baked.ca_hash) {
+        Some(ca) => ca != own.ca,
+        // of a version that did not say it itself
+        None => !config.contains(&own.ca),
     }
 }

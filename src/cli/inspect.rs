@@ -1,4 +1,4 @@
-//! `pibake inspect IMAGE|DEVICE [PATH]`
+//! `pibake inspect IMAGE|DEVICE|FLEET [PATH]`
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::baked::{baked, described};
-use super::json::{self, Entry, Inspected, Listing, Partition, Printed};
+use super::fleets;
+use super::json::{self, Entry, FleetNode, Inspected, InspectedFleet, Listing, Partition, Printed};
 use super::named::look;
 use super::session::Session;
 use crate::disk;
 use crate::error::{Doing, Failure};
+use crate::fleet::{Fleet, ListedNode};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
 use crate::io::human_bytes;
@@ -25,10 +27,10 @@ const DOCUMENT_MAX: u64 = 16 << 20;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pibake inspect images/node-1.img                  whose it is, and its partitions\n  pibake inspect /dev/sdX /etc                      a directory of a card\n  pibake inspect /dev/sdX /boot/firmware/config.txt     a file"
+    after_help = "Examples:\n  pibake inspect images/node-1.img                  whose it is, and its partitions\n  pibake inspect /dev/sdX /etc                      a directory of a card\n  pibake inspect /dev/sdX /boot/firmware/config.txt     a file\n  pibake inspect oci://registry.example/home        the nodes of a cluster that is in a registry"
 )]
 pub(super) struct Arguments {
-    /// An image, raw, qcow2 or compressed, or the device of a card reader
+    /// An image, raw, qcow2 or compressed, the device of a card reader, or oci://REGISTRY/NAME[:TAG][#NODE]
     #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
     /// A directory to list or a file to print, as the node sees it: the boot partition is /boot/firmware
@@ -37,6 +39,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let inspecting = || format!("inspecting {}", arguments.image.display());
+    if let Some(name) = fleets::named(&arguments.image)?.filter(|name| name.node().is_none()) {
+        return match &arguments.path {
+            None => fleets::with(&name, session, |_, fleet| listed(fleet, session)).doing(inspecting),
+            Some(_) => Err(Failure::usage(format!("which node of {name}? Write {name}#NODE"))),
+        };
+    }
     let Looked { image, .. } = &look(&arguments.image, session).doing(inspecting)?;
     let Some(path) = &arguments.path else {
         return partitions(image, session).doing(inspecting);
@@ -56,6 +64,47 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             other => other.doing(inspecting),
         },
     }
+}
+
+/// What is in a registry of a cluster.
+fn listed(fleet: &Fleet<'_>, session: &Session) -> Result<(), Failure> {
+    let listing = fleet.listing();
+    let node = |node: &ListedNode| FleetNode {
+        node: node.name.clone(),
+        number: node.number,
+        role: node.role.clone(),
+        board: node.board.clone(),
+        kubernetes: node.versions.kubernetes.clone(),
+        containerd: node.versions.containerd.clone(),
+        preloaded: node.payload.is_some(),
+    };
+    let base = &listing.base;
+    let document = InspectedFleet {
+        fleet: fleet.name().to_string(),
+        cluster: listing.cluster.clone(),
+        serial: listing.serial,
+        sha256: fleet.index().to_string(),
+        signed_by: fleet.signed_by().to_string(),
+        pibake: listing.made_by.clone(),
+        base: json::Base { name: base.name.clone(), sha256: Some(base.published.to_string()) },
+        nodes: listing.nodes.iter().map(node).collect(),
+    };
+    session.result(&document, || {
+        let mut table = Table::new(["NODE", "ROLE", "KUBERNETES", "CONTAINERD", "PRELOADED"]);
+        for node in &document.nodes {
+            let preloaded = if node.preloaded { "yes" } else { "no" };
+            let (kubernetes, containerd) = (node.kubernetes.clone(), node.containerd.clone());
+            table.row([node.node.clone(), node.role.clone(), kubernetes, containerd, preloaded.to_owned()]);
+        }
+        let InspectedFleet { cluster, serial, base, pibake, .. } = &document;
+        let head = format!(
+            "the cluster {cluster:?}, number {serial}, of the base image {}, by pibake {pibake}\n  signed by  {}\n  index      sha256:{}\n",
+            base.name,
+            fleet.signed_by().id(),
+            document.sha256
+        );
+        format!("{}\n{table}", visible(&head))
+    })
 }
 
 /// A file's content as a document.

@@ -14,17 +14,21 @@ mod exit;
 mod fetch;
 #[cfg(target_os = "linux")]
 mod flash;
+mod fleets;
 mod gitignore;
 mod images;
 mod init;
 mod inspect;
 mod json;
+mod key;
 mod kubeconfig;
 mod kubectl;
 mod logs;
 mod named;
 mod next;
 mod plan;
+mod pull;
+mod push;
 #[cfg(test)]
 mod reference;
 mod remote;
@@ -76,6 +80,12 @@ enum Command {
     /// Write nodes straight to SD cards
     #[cfg(target_os = "linux")]
     Flash(flash::Arguments),
+    /// Put a cluster into a registry, so that other machines can write its cards
+    Push(push::Arguments),
+    /// Make images of nodes that are in a registry
+    Pull(pull::Arguments),
+    /// Show this machine's key for clusters in registries, or trust the key of one who pushes them
+    Key(key::Arguments),
     /// List this machine's drives, and why each may or may not be written
     Drives(drives::Arguments),
     /// Look into an image or a card: its partitions, a directory, or a file
@@ -132,6 +142,9 @@ impl Command {
             Self::Build(arguments) => build::run(arguments, session),
             #[cfg(target_os = "linux")]
             Self::Flash(arguments) => flash::run(arguments, session),
+            Self::Push(arguments) => push::run(arguments, session),
+            Self::Pull(arguments) => pull::run(arguments, session),
+            Self::Key(arguments) => key::run(arguments, session),
             Self::Drives(arguments) => drives::run(arguments, session),
             Self::Inspect(arguments) => inspect::run(arguments, session),
             Self::Verify(arguments) => verify::run(arguments, session),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fleets;
 use super::session::Session;
 use crate::error::Failure;
 use crate::io::nearest;
@@ -9,8 +10,11 @@ use crate::project::Place;
 use crate::workflow::image::{self, Looked};
 use crate::workflow::{NodeSelector, is_bill};
 
-/// Opens an image, or a card, for looking into it.
+/// Opens an image, a card, or a node that is in a registry, for looking into it.
 pub(super) fn look(path: &Path, session: &Session) -> Result<Looked, Failure> {
+    if let Some(name) = fleets::named(path)? {
+        return fleets::look(&name, session);
+    }
     check_there(path, session)?;
     // what is unpacked is also taken away when the run is cancelled; else Ctrl-C just ends the program
     if image::is_packed(path)? {

@@ -1,6 +1,6 @@
 //! What every command works with: the flags that all share, who is told how it goes, and where its result goes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,6 +61,8 @@ pub(super) struct Session {
     pub control: Control,
     /// With `--json`, the fields of the command in the document that is printed at the end.
     pub document: Option<RefCell<Value>>,
+    /// Whether Ctrl-C is listened to.
+    is_listening: Cell<bool>,
 }
 
 impl Session {
@@ -78,6 +80,7 @@ impl Session {
             offline: global.offline,
             control: Control::new(progress, CancelToken::default()),
             document: global.json.then(RefCell::default),
+            is_listening: Cell::new(false),
         }
     }
 
@@ -94,6 +97,10 @@ impl Session {
     /// From now on the first Ctrl-C or SIGTERM cancels the run; a second one ends the program at once, which
     /// leaves nothing that a later run would trust. Until this is called the first one does.
     pub(super) fn listen(&self) -> Result<(), Failure> {
+        // a second time would have the first signal end the program at once
+        if self.is_listening.replace(true) {
+            return Ok(());
+        }
         let cancel = self.control.cancel();
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             signal_hook::flag::register_conditional_shutdown(signal, 1, cancel.flag())

@@ -1,4 +1,4 @@
-//! `pibake verify IMAGE|DEVICE`
+//! `pibake verify IMAGE|DEVICE|FLEET`
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,13 @@ use clap::{Args, ValueHint};
 
 use super::baked::baked;
 use super::description::Description;
+use super::fleets;
 use super::json::{self, Baked, Differing, OrdinaryChange, VerifiedCard};
 use super::named::look;
 use super::session::Session;
 use crate::cluster::Node;
 use crate::error::{Classified, Doing, ErrorClass, Failure};
+use crate::fleet::FleetName;
 use crate::identity::Identity;
 use crate::io::read_small;
 use crate::opened::Opened;
@@ -28,8 +30,8 @@ const BILL_MAX: u64 = 64 << 20;
     long_about = "Read a card or an image back, and name all that is not as it was baked.\n\nEvery file of the node's \
                   recipe is compared with what the description and .pibake make of it now, and with the bill that was \
                   written with the image; preloaded packages and images are read in full. What a node does with its own \
-                  card, such as erasing its token, is told and is no difference. Nothing is written.\n\nWith --bill no \
-                  description is needed; links and what is in files with secrets are not compared then.",
+                  card, such as erasing its token, is told and is no difference. Nothing is written.\n\nWith --bill, and for a \
+                  node in a registry, no description is needed; links and what is in files with secrets are not compared then.",
     after_help = "Examples:\n  \
                   pibake verify images/node-1.img               an image\n  \
                   pibake verify /dev/sdX                        a card, fresh or out of a node\n  \
@@ -37,7 +39,7 @@ const BILL_MAX: u64 = 64 << 20;
                   Exit codes: 0 all is as it was baked; 3 something is not; others as ever."
 )]
 pub(super) struct Arguments {
-    /// An image, raw, qcow2 or compressed, or the device of a card reader
+    /// An image, raw, qcow2 or compressed, the device of a card reader, or oci://REGISTRY/NAME[:TAG]#NODE
     #[arg(value_hint = ValueHint::FilePath)]
     image: PathBuf,
     /// Which node it must be, by number or name [default: the one that it says it is]
@@ -70,9 +72,10 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         }
     };
     report.node = said.as_ref().map(|said| said.node.clone());
-    let promised = match &arguments.bill {
-        Some(path) => report.only_bill(path, said.as_ref())?,
-        None => report.described(arguments, image, said.as_ref(), session)?,
+    let promised = match (&arguments.bill, fleets::named(&arguments.image)?) {
+        (Some(path), _) => report.only_bill(path, said.as_ref())?,
+        (None, Some(name)) => report.bill_of(&name, said.as_ref(), session)?,
+        (None, None) => report.described(arguments, image, said.as_ref(), session)?,
     };
     if let Some(promised) = promised {
         let found = verify(image, &promised, &session.control)?;
@@ -97,6 +100,20 @@ impl Report {
     fn only_bill(&mut self, path: &Path, said: Option<&Baked>) -> Result<Option<Promised>, Failure> {
         let bill = read(path)?;
         self.bill = Some(path.to_owned());
+        self.is_of(&bill.node, said);
+        Ok(Some(Promised { recipe: None, bill: Some(bill) }))
+    }
+
+    /// What is promised by the bill that lies in the registry with a node.
+    fn bill_of(
+        &mut self,
+        name: &FleetName,
+        said: Option<&Baked>,
+        session: &Session,
+    ) -> Result<Option<Promised>, Failure> {
+        let text = fleets::with(name, session, |_, fleet| Ok(fleet.bill(fleets::node(fleet)?)?))?;
+        let bill = read_bill(&text).doing(|| format!("reading the bill in {name}"))?;
+        self.bill = Some(PathBuf::from(name.to_string()));
         self.is_of(&bill.node, said);
         Ok(Some(Promised { recipe: None, bill: Some(bill) }))
     }

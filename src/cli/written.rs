@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use super::description::{NodeFlags, versions};
-use super::images::Images;
+use super::images::{Entry, Images};
 use super::json::{self, Built, Image, Member};
 use super::session::Session;
 use crate::base::{ImageObserver, Spec};
@@ -24,13 +24,13 @@ use crate::workflow::{Chosen, Medium, Prepared, bill_name, put_bill};
 pub(super) struct To {
     /// Output folder; created if missing [default: images, beside the description]
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Output format
     #[arg(long, default_value_t, value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>()))]
     pub(super) format: Format,
     /// How many images to write at once
     #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Advanced")]
-    jobs: Option<NonZeroUsize>,
+    pub(super) jobs: Option<NonZeroUsize>,
 }
 
 fn jobs(text: &str) -> Result<NonZeroUsize, String> {
@@ -50,8 +50,8 @@ pub(super) fn write(
     let nodes: Vec<String> = chosen.nodes().iter().map(|node| node.name.to_string()).collect();
     let bill = |node: &str| bill_name(node, Medium::Image);
     let files: Vec<_> = nodes.iter().flat_map(|node| [to.format.file_name(node), bill(node)]).collect();
-    let identity = project.existing_identity()?;
-    let images = Images::check(&output, to.output.is_none(), &files, identity.as_ref(), control)?;
+    let own = project.existing_identity()?.as_ref().map(Entry::of);
+    let images = Images::check(&output, to.output.is_none(), &files, own.as_ref(), control)?;
     let wanted = flags.wanted(&chosen, session)?;
     chosen.refuse_early()?;
     let is_new_folder = !output.exists();
@@ -76,7 +76,7 @@ pub(super) fn write(
     let written = build.finish_with(prepared.base().path(), &patch, &kept, session.progress())?;
     prepared.finish()?;
     prepared.record_anew(written.iter().map(|image| image.node.as_str()))?;
-    images.record(&files, &prepared.project().identity()?, control)?;
+    images.record(&files, &Entry::of(&prepared.project().identity()?), control)?;
     drop(bills);
     Ok((prepared, written))
 }

@@ -251,6 +251,14 @@ impl Patch {
         Self { blocks, len: self.len }
     }
 
+    /// This one, which was made of a base with `below` over it, as a patch of that: the other way round than
+    /// [`Self::over`].
+    #[must_use]
+    pub fn without(&self, below: &Self) -> Self {
+        let own = self.blocks.iter().filter(|(number, kept)| below.get(*number) != Some(kept));
+        Self { blocks: own.cloned().collect(), len: self.len }
+    }
+
     fn get(&self, number: u64) -> Option<&Kept> {
         let at = self.blocks.binary_search_by_key(&number, |(n, _)| *n).ok()?;
         self.blocks.get(at).map(|(_, block)| block)
@@ -403,7 +411,9 @@ mod tests {
             let above = overlay_on(patched, in_file.1);
             write(&above, &mut copy, &upper);
             prop_assert_eq!(&all(&*above), &copy);
-            let both = above.freeze().unwrap().over(&below);
+            let above = above.freeze().unwrap();
+            let both = above.over(&below);
+            prop_assert_eq!(both.without(&below), above);
             prop_assert_eq!(&all(&Patched::new(&*device, both.clone())), &copy);
             let part = part.0.min(part.1)..part.0.max(part.1);
             let mut bytes = all(&*device)[part.clone()].to_vec();

@@ -81,8 +81,7 @@ impl<'a> Agent<'a> {
         Backoff { attempts: self.attempts, failures: 0 }
     }
 
-    /// Asks for what is at `url` until an answer comes that is not the server's passing weakness. Every status
-    /// but those below 400 and the ones in `accept` is an error.
+    /// Asks for `url`, as [`Self::send`] does.
     pub(crate) fn get(
         &self,
         url: &Url,
@@ -93,8 +92,9 @@ impl<'a> Agent<'a> {
         self.send(&Method::GET, url, accept, backoff, prepare)
     }
 
-    /// As [`Self::get`], by any method that may be sent again.
-    fn send(
+    /// Sends a request until an answer comes that is not the server's passing weakness. Every status
+    /// but those below 400 and the ones in `accept` is an error. What is sent may be sent several times.
+    pub(crate) fn send(
         &self,
         method: &Method,
         url: &Url,

@@ -93,6 +93,17 @@ pub enum Error {
         digest: Digest,
     },
 
+    /// A registry does not take what is put there.
+    #[error("putting {what} into {repository}: {reason}")]
+    Refused {
+        /// What was to be put there.
+        what: String,
+        /// Where.
+        repository: String,
+        /// What the registry says, and what to do.
+        reason: String,
+    },
+
     /// The archive cannot be written.
     #[error("writing the archive of container images")]
     Write(#[source] std::io::Error),
@@ -104,6 +115,7 @@ impl Classified for Error {
             Self::Reference(error) => error.class(),
             Self::Base(error) => error.class(),
             Self::Nowhere { class, .. } => *class,
+            Self::Refused { .. } => ErrorClass::Network,
             Self::NoArm64 { .. } | Self::Credentials { .. } => ErrorClass::Configuration,
             Self::Manifest { source, .. } => source.class(),
             Self::Inconsistent { .. } | Self::Nested { .. } | Self::Damaged { .. } => {

@@ -16,7 +16,7 @@ use crate::catalog::{Digest, shown};
 use crate::error::{Classified, ErrorClass, one_line};
 use crate::http::{self, Access, Agent, Purpose, is_web_page};
 use crate::io::{atomic, read_small};
-use crate::progress::{Progress, Silent, Step};
+use crate::progress::Quiet;
 use crate::registry::{Endpoint, Reference, Version, registry_address};
 
 /// What to say where an image cannot be fetched.
@@ -73,14 +73,7 @@ pub fn pull(
     let agent = fetcher.agent(manifests)?;
     // each is small, and there are many
     let quiet = Quiet(fetcher.progress);
-    let small = Fetcher {
-        cache: fetcher.cache,
-        offline: fetcher.offline,
-        patience: fetcher.patience,
-        cancel: fetcher.cancel.clone(),
-        progress: &quiet,
-        ledger: fetcher.ledger,
-    };
+    let small = fetcher.telling(&quiet);
     let access = Access { accept: None, ..manifests };
     let look = Look { fetcher: &small, agent: agent.as_ref(), manifests, access };
     let step = fetcher.progress.begin("looking up container images", None);
@@ -399,31 +392,6 @@ fn fetched(
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned());
     Ok((bytes, kind))
-}
-
-/// Says what is worth knowing, but not how far each small thing is.
-struct Quiet<'a>(&'a dyn Progress);
-
-impl Progress for Quiet<'_> {
-    fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn Step> {
-        Box::new(Silent)
-    }
-
-    fn note(&self, text: &str) {
-        self.0.note(text);
-    }
-
-    fn wait(&self, text: &str) {
-        self.0.wait(text);
-    }
-
-    fn warn(&self, text: &str) {
-        self.0.warn(text);
-    }
-
-    fn fail(&self, text: &str) {
-        self.0.fail(text);
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use mentions::parse;
 use modules::{Module, asks, modules, reached};
 
 /// Each room, and all rooms that it may import. `main.rs`, `lib.rs` and this folder are no rooms.
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     // mechanisms that know nobody
     ("error", &[]),
     ("io", &[]),
@@ -37,6 +37,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("base", &["io", "disk", "catalog", "progress", "http"]),
     ("oci", &["io", "catalog", "registry", "progress", "http", "base"]),
     ("apt", &["io", "catalog", "http", "base"]),
+    ("fleet", &["io", "disk", "catalog", "registry", "progress", "http", "base", "oci"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
     ("emulator", &["io", "image_path", "node_paths", "firmware", "opened"]),
     // what is on a card, for people and their programs: nothing of how it came there
@@ -112,6 +113,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "emulator",
             "payload",
             "bake",
+            "fleet",
             "workflow",
             "ui",
         ],
@@ -272,11 +274,12 @@ fn every_room_has_its_place() {
 }
 
 /// The files of `cli` that are no commands: what several of them share.
-const SHARED: [&str; 15] = [
+const SHARED: [&str; 16] = [
     "baked",
     "base_flags",
     "description",
     "exit",
+    "fleets",
     "gitignore",
     "images",
     "json",

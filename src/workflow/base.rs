@@ -162,8 +162,8 @@ impl Wanted {
         &self.cache
     }
 
-    /// For what else is fetched, in the same way.
-    pub(super) fn fetcher<'a>(&'a self, control: &'a Control) -> Fetcher<'a> {
+    /// For what else is fetched or sent, in the same way.
+    pub fn fetcher<'a>(&'a self, control: &'a Control) -> Fetcher<'a> {
         Fetcher {
             cache: &self.cache,
             offline: self.options.offline,

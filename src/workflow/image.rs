@@ -30,6 +30,14 @@ pub struct Looked {
     _scratch: Option<Scratch>,
 }
 
+impl Looked {
+    /// One that is there as long as what it is opened from.
+    #[must_use]
+    pub fn of(image: Opened) -> Self {
+        Self { image, _scratch: None }
+    }
+}
+
 /// A raw file that holds the bytes of an image, for as long as this lives.
 pub struct Raw {
     path: PathBuf,

@@ -100,6 +100,11 @@ impl Prepared {
         self.payload.as_ref()
     }
 
+    /// What the nodes of a role have over the base besides their recipes, where something is preloaded.
+    pub fn shared(&self) -> impl Iterator<Item = (Role, &Patch)> {
+        self.shared.iter().map(|(role, shared)| (*role, shared.patch()))
+    }
+
     /// What runs on every node.
     #[must_use]
     pub fn software(&self) -> &Software {

@@ -14,6 +14,7 @@ mod commands;
 mod drives;
 mod first_boot;
 mod fixture;
+mod fleet;
 mod fs;
 mod grow;
 mod identity;

@@ -61,6 +61,12 @@ pub struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
+    /// The same, where `progress` is told how far it is.
+    pub(crate) fn telling<'b>(&'b self, progress: &'b dyn Progress) -> Fetcher<'b> {
+        let Self { cache, offline, patience, ledger, .. } = *self;
+        Fetcher { cache, offline, patience, cancel: self.cancel.clone(), progress, ledger }
+    }
+
     /// A client for the network, unless that may not be used.
     pub(crate) fn agent<'b>(&'b self, access: Access<'b>) -> Result<Option<Agent<'b>>> {
         let agent = || Ok(Agent::new(self.patience, &self.cancel, self.progress, access)?);

@@ -1,5 +1,6 @@
 //! From what was asked for to an image in the cache: the one way through the other folders.
 
+mod assembled;
 mod files;
 mod local;
 mod missing;
@@ -9,6 +10,7 @@ mod source;
 mod task;
 mod whole;
 
+pub(crate) use assembled::Promised;
 pub use files::Fetcher;
 pub(crate) use files::Wanted;
 

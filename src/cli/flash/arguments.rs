@@ -7,7 +7,25 @@ use std::str::FromStr;
 use clap::{Args, ValueHint};
 
 use crate::cli::description::NodeFlags;
+use crate::cli::fleets::TrustFlags;
+use crate::error::Failure;
+use crate::fleet::{FleetName, PublicKey};
 use crate::workflow::NodeSelector;
+
+/// What says how nodes are made, and so nothing of nodes that are made already.
+const OF_A_DESCRIPTION: [&str; 11] = [
+    "image",
+    "nodes",
+    "base",
+    "preload",
+    "image_size",
+    "new_cluster",
+    "locked",
+    "vendor",
+    "sha256",
+    "insecure_base",
+    "max_base_size",
+];
 
 #[derive(Debug, Args)]
 #[command(
@@ -17,7 +35,8 @@ use crate::workflow::NodeSelector;
     after_help = "Examples:\n  \
                   pibake flash /dev/sdX=1 /dev/sdY=2                        node-1 and node-2, at the same time\n  \
                   pibake flash /dev/sdX --node node-3                       one card\n  \
-                  pibake flash /dev/sdX --image images/node-1.img.zst       an image that was built before"
+                  pibake flash /dev/sdX --image images/node-1.img.zst       an image that was built before\n  \
+                  pibake flash --from oci://registry.example/home /dev/sdX=1   without a description"
 )]
 pub(crate) struct Arguments {
     /// The cards' drives: /dev/sdX with --node N, or several as /dev/sdX=N
@@ -29,6 +48,12 @@ pub(crate) struct Arguments {
     /// Write this image of a node, made by pibake build, instead of baking one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) image: Option<PathBuf>,
+    /// Write nodes that pibake push put into a registry: oci://REGISTRY/NAME[:TAG]; no description is needed
+    #[arg(long, value_name = "FLEET", conflicts_with_all = OF_A_DESCRIPTION)]
+    pub(super) from: Option<FleetName>,
+    /// With --from, trust this public key (RW…) in this run, beside those of pibake key --trust; may be repeated
+    #[arg(long, value_name = "KEY", requires = "from")]
+    pub(super) trust: Vec<PublicKey>,
     /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
     #[arg(long)]
     pub(super) yes: bool,
@@ -54,6 +79,13 @@ pub(crate) struct Arguments {
     pub(super) flags: NodeFlags,
 }
 
+impl Arguments {
+    /// The keys that are trusted in this run.
+    pub(super) fn trust(&self) -> TrustFlags {
+        TrustFlags { trust: self.trust.clone() }
+    }
+}
+
 /// `/dev/sdb` or `/dev/sdb=2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -71,5 +103,20 @@ impl FromStr for Asked {
             }
             _ => Self { path: text.into(), node: None },
         })
+    }
+}
+
+/// The node that a card is to become, as it was typed.
+pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
+    match (&asked.node, &arguments.node) {
+        (Some(_), Some(_)) => Err(Failure::usage("say the node by --node or by =N, not by both")),
+        (None, Some(_)) if arguments.devices.len() > 1 => {
+            Err(Failure::usage("--node goes with one device; write several as DEVICE=N"))
+        }
+        (Some(selector), None) | (None, Some(selector)) => Ok(selector),
+        (None, None) => {
+            let path = asked.path.display();
+            Err(Failure::usage(format!("which node is {path} to become? Add --node N, or write {path}=N")))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! An image that was built before, to be written to a card.
+//! An image that was made before, to be written to a card.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::image_path::ImagePath;
 use crate::io::Stamp;
 use crate::node_paths;
 use crate::opened::{self, Opened};
-use crate::sink::card::Content;
+use crate::sink::card::{Content, Proof};
 use crate::workflow::Control;
 use crate::workflow::image::{self, Raw};
 
@@ -46,13 +46,7 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
     let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
     let raw = image::raw(path, control).doing(opening)?;
     let image = Opened::open(raw.path()).doing(opening)?;
-    let mut files = Vec::new();
-    for name in COMPARED {
-        let name = ImagePath::new(name)?;
-        if let Some(content) = read(&image, &name).doing(opening)? {
-            files.push((name, content));
-        }
-    }
+    let files = compared(&image).doing(opening)?;
     let text = |wanted: &str| {
         let found = files.iter().find(|(name, _)| name.as_str() == wanted);
         found.map(|(_, content)| String::from_utf8_lossy(content).trim().to_owned())
@@ -65,13 +59,42 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
         )));
     }
     let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
-    for line in command_lines(&image).doing(opening)? {
-        let name = ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?;
-        if let Some(content) = read(&image, &name).doing(opening)? {
+    Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
+}
+
+/// The files of an image that a card with it must have.
+fn compared(image: &Opened) -> Result<Vec<(ImagePath, Vec<u8>)>, Failure> {
+    let mut names: Vec<ImagePath> = COMPARED.into_iter().map(ImagePath::new).collect::<Result<_, _>>()?;
+    for line in command_lines(image)? {
+        names.push(ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?);
+    }
+    let mut files = Vec::new();
+    for name in names {
+        if let Some(content) = read(image, &name)? {
             files.push((name, content));
         }
     }
-    Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
+    Ok(files)
+}
+
+/// That a card holds what is in this image.
+pub(super) fn proof(image: &Opened) -> Result<Proof, Failure> {
+    Ok(proof_of(compared(image)?))
+}
+
+fn proof_of(files: Vec<(ImagePath, Vec<u8>)>) -> Proof {
+    Box::new(move |card: Arc<dyn ReadAt>| {
+        let card = Opened::of(card)?;
+        for (name, content) in &files {
+            if read(&card, name)?.as_ref() != Some(content) {
+                return Err(Failure::new(
+                    ErrorClass::Verification,
+                    format!("{name} is another one on the card"),
+                ));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// The files on the boot partition that the firmware may take the kernel's command line from.
@@ -104,19 +127,6 @@ impl Image {
 
     /// Nothing over it; and that a card holds it.
     pub(super) fn content(&self) -> Content {
-        let files = self.files.clone();
-        let proof = move |card: Arc<dyn ReadAt>| {
-            let card = Opened::of(card)?;
-            for (name, content) in &files {
-                if read(&card, name)?.as_ref() != Some(content) {
-                    return Err(Failure::new(
-                        ErrorClass::Verification,
-                        format!("{name} is another one on the card"),
-                    ));
-                }
-            }
-            Ok(())
-        };
         let (path, seen) = (self.path.clone(), self.seen);
         let still =
             move || match seen == Stamp::at(&path).doing(|| format!("examining {}", path.display()))? {
@@ -125,7 +135,7 @@ impl Image {
                     Err(Failure::new(ErrorClass::Verification, format!("{} was written to", path.display())))
                 }
             };
-        Content { patch: Patch::default(), proof: Box::new(proof), still: Box::new(still) }
+        Content { patch: Patch::default(), proof: proof_of(self.files.clone()), still: Box::new(still) }
     }
 }
 

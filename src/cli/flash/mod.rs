@@ -4,6 +4,7 @@ mod arguments;
 mod awake;
 mod bills;
 mod confirm;
+mod fleet;
 mod image;
 mod report;
 mod targets;
@@ -11,28 +12,37 @@ mod whose;
 
 use std::sync::Arc;
 
+use super::fleets::Station;
 use super::named::check_there;
 use super::next::{self, Reach};
 use super::session::Session;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
 use crate::error::{Classified, Doing, Failure, one_line};
-use crate::sink::card::{Content, Error, Flash, Head, Options, Outcome};
+use crate::sink::card::{Content, Flash, Options, Outcome};
 use crate::workflow::{Chosen, own};
 pub(super) use arguments::Arguments;
 use awake::Awake;
 use bills::CardBills;
+use fleet::Ordered;
 use targets::{Choice, Held, Job};
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let control = &session.control;
     targets::check_there(&arguments.devices)?;
-    let job = match &arguments.image {
-        Some(path) => {
+    let station = arguments.from.is_some().then(|| Station::this(&arguments.trust())).transpose()?;
+    let fetcher = station.as_ref().map(|station| station.fetcher(arguments.flags.patience(), session));
+    let from = arguments.from.as_ref().zip(station.as_ref().zip(fetcher.as_ref()));
+    let opened = from.map(|(name, (station, fetcher))| station.open(name, fetcher)).transpose()?;
+    let job = match (&arguments.image, station.as_ref().zip(opened.as_ref())) {
+        (Some(path), _) => {
             check_there(path, session).doing(|| format!("opening the image {}", path.display()))?;
             Job::Image(Box::new(image::open(path, &session.control)?))
         }
-        None => Job::Nodes(Box::new(chosen(arguments, session)?)),
+        (None, Some((station, fleet))) => {
+            Job::Fleet(Box::new(Ordered::prepare(fleet, &station.key()?, arguments)?))
+        }
+        (None, None) => Job::Nodes(Box::new(chosen(arguments, session)?)),
     };
     let machine = Machine::this();
     let mut own = own(session.config.as_deref());
@@ -52,12 +62,13 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let flash = Flash::new(held.iter().map(Held::target).collect(), options, control.cancel());
     let reach = match &job {
         Job::Nodes(chosen) => Reach::of(chosen.project(), &chosen.nodes()),
-        Job::Image(_) => None,
+        Job::Image(_) | Job::Fleet(_) => None,
     };
     let (mut outcomes, recorded, made) = match job {
         Job::Image(image) => {
             (flash.finish(image.path(), &|_| Ok(image.content()), session.progress()), Ok(()), None)
         }
+        Job::Fleet(ordered) => (ordered.write(flash, session)?, Ok(()), None),
         Job::Nodes(chosen) => {
             let made = CardBills::of(&chosen);
             let (outcomes, recorded) = nodes(flash, *chosen, arguments, &made, session)?;
@@ -78,7 +89,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
 
 /// The nodes that the cards are to become.
 fn chosen(arguments: &Arguments, session: &Session) -> Result<Chosen, Failure> {
-    let asked = arguments.devices.iter().map(|asked| targets::selector(asked, arguments).cloned());
+    let asked = arguments.devices.iter().map(|asked| arguments::selector(asked, arguments).cloned());
     let chosen = arguments.flags.choose(&asked.collect::<Result<Vec<_>, Failure>>()?, session)?;
     chosen.warn_of_loss()?;
     Ok(chosen)
@@ -101,21 +112,7 @@ fn nodes(
     });
     let prepared = match prepared {
         Ok(prepared) => prepared,
-        Err(fault) => {
-            let outcomes = flash.abandon(|| Error::Cancelled);
-            // a fault of all the cards, or the user's wish, explains itself in what became of them
-            let explained = outcomes.iter().all(|o| !matches!(o.result, Err(Error::Cancelled)));
-            if explained || control.cancel().is_cancelled() {
-                return Ok((outcomes, Ok(())));
-            }
-            let begun = outcomes.iter().filter(|o| o.head != Head::AsItWas);
-            let begun: Vec<_> = begun.map(report::given_up).collect();
-            return Err(fault.while_doing(if begun.is_empty() {
-                "nothing was written to any card".to_owned()
-            } else {
-                format!("begun and given up: {}", begun.join("; "))
-            }));
-        }
+        Err(fault) => return Ok((report::give_up(flash, fault, control)?, Ok(()))),
     };
     // of the base, which is whole only now; what is wrong with it is wrong with each card
     let bills = prepared.bills();

@@ -8,8 +8,9 @@ use crate::cli::session::Session;
 use crate::drives::linux::Off;
 use crate::error::{Classified, ErrorClass, Failure, one_line};
 use crate::io::human_bytes;
-use crate::sink::card::{Error, Head, Outcome};
+use crate::sink::card::{Error, Flash, Head, Outcome};
 use crate::ui::Table;
+use crate::workflow::Control;
 
 /// What is to be known of a card that is not done.
 fn state(head: Head) -> &'static str {
@@ -92,8 +93,24 @@ fn worst(failed: &[&Outcome]) -> ErrorClass {
     }
 }
 
+/// Gives all cards up, because of `fault` there is nothing to write to them.
+pub(super) fn give_up(flash: Flash, fault: Failure, control: &Control) -> Result<Vec<Outcome>, Failure> {
+    let outcomes = flash.abandon(|| Error::Cancelled);
+    // a fault of all the cards, or the user's wish, explains itself in what became of them
+    let explained = outcomes.iter().all(|o| !matches!(o.result, Err(Error::Cancelled)));
+    if explained || control.cancel().is_cancelled() {
+        return Ok(outcomes);
+    }
+    let begun: Vec<_> = outcomes.iter().filter(|o| o.head != Head::AsItWas).map(given_up).collect();
+    Err(fault.while_doing(if begun.is_empty() {
+        "nothing was written to any card".to_owned()
+    } else {
+        format!("begun and given up: {}", begun.join("; "))
+    }))
+}
+
 /// What is to be said of a card for which there was nothing to write in the end, or that failed before.
-pub(super) fn given_up(outcome: &Outcome) -> String {
+fn given_up(outcome: &Outcome) -> String {
     match outcome.result {
         Err(Error::Cancelled) => format!("{}: {}", outcome.card, state(outcome.head)),
         _ => line(outcome),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arguments::{Arguments, Asked};
+use super::arguments::{Arguments, Asked, selector};
+use super::fleet::Ordered;
 use super::image::Image;
 use super::whose::whose;
 use crate::cluster::ImageSize;
@@ -25,17 +26,19 @@ const MOMENT: Duration = Duration::from_millis(200);
 const PATIENCE: u32 = 8;
 
 /// What is written.
-pub(super) enum Job {
+pub(super) enum Job<'f> {
     Nodes(Box<Chosen>),
     Image(Box<Image>),
+    Fleet(Box<Ordered<'f>>),
 }
 
-impl Job {
+impl Job<'_> {
     /// Bytes that a card must have, where that is known already.
     pub(super) fn needed(&self) -> Option<u64> {
         match self {
             Self::Nodes(chosen) => chosen.project().cluster.image.size.map(ImageSize::bytes),
             Self::Image(image) => Some(image.len()),
+            Self::Fleet(ordered) => Some(ordered.ready.length()),
         }
     }
 }
@@ -71,7 +74,7 @@ impl Held {
 pub(super) struct Choice<'a> {
     pub machine: &'a Machine,
     pub arguments: &'a Arguments,
-    pub job: &'a Job,
+    pub job: &'a Job<'a>,
     /// What no drive may hold that is written.
     pub own: &'a [Own],
     pub control: &'a Control,
@@ -83,11 +86,11 @@ impl Choice<'_> {
         let mut held: Vec<Held> = Vec::new();
         let ours = match self.job {
             Job::Nodes(chosen) => chosen.project().existing_identity()?,
-            Job::Image(_) => None,
+            Job::Image(_) | Job::Fleet(_) => None,
         };
         for asked in &self.arguments.devices {
             let node = self.node(asked)?;
-            if let Some(other) = held.iter().find(|h| h.node == node && matches!(self.job, Job::Nodes(_))) {
+            if let Some(other) = held.iter().find(|h| h.node == node && !matches!(self.job, Job::Image(_))) {
                 let (a, b) = (other.asked.display(), asked.path.display());
                 return Err(Failure::usage(format!(
                     "{a} and {b} are both to become {node}: every node is there once"
@@ -140,6 +143,7 @@ impl Choice<'_> {
                 let node = selector(asked, self.arguments)?.find(&chosen.project().cluster)?;
                 Ok(node.name.to_string())
             }
+            Job::Fleet(ordered) => Ok(ordered.node(asked, self.arguments)?.name.clone()),
             Job::Image(_) if asked.node.is_some() => {
                 Err(Failure::usage("--image writes one image: leave =N out"))
             }
@@ -237,21 +241,6 @@ pub(super) fn check_there(devices: &[Asked]) -> Result<(), Failure> {
         ),
         _ => format!("{shown} does not exist; pibake drives lists the drives"),
     }))
-}
-
-/// The node that a card is to become, as it was typed.
-pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result<&'a NodeSelector, Failure> {
-    match (&asked.node, &arguments.node) {
-        (Some(_), Some(_)) => Err(Failure::usage("say the node by --node or by =N, not by both")),
-        (None, Some(_)) if arguments.devices.len() > 1 => {
-            Err(Failure::usage("--node goes with one device; write several as DEVICE=N"))
-        }
-        (Some(selector), None) | (None, Some(selector)) => Ok(selector),
-        (None, None) => {
-            let path = asked.path.display();
-            Err(Failure::usage(format!("which node is {path} to become? Add --node N, or write {path}=N")))
-        }
-    }
 }
 
 /// What opening a drive answered.

@@ -242,6 +242,80 @@ pub(crate) struct Card {
     pub error: Option<Error>,
 }
 
+/// `pibake push`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Pushed {
+    pub fleet: String,
+    pub serial: u64,
+    pub sha256: String,
+    pub key: String,
+    pub sent_bytes: u64,
+    pub nodes: Vec<PushedNode>,
+}
+
+/// What a node has alone in a registry.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PushedNode {
+    pub node: String,
+    pub bytes: u64,
+}
+
+/// `pibake pull`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Pulled {
+    pub fleet: String,
+    pub serial: u64,
+    pub images: Vec<PulledImage>,
+}
+
+/// An image that was made of what is in a registry.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PulledImage {
+    pub node: String,
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub bytes: u64,
+    pub file_bytes: u64,
+    pub disk_bytes: u64,
+    pub bill: String,
+    pub bill_base64: Option<String>,
+}
+
+/// `pibake key`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub public: String,
+    pub path: String,
+    pub path_base64: Option<String>,
+    pub is_new: bool,
+    pub trusted: Vec<String>,
+}
+
+/// `pibake inspect FLEET`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct InspectedFleet {
+    pub fleet: String,
+    pub cluster: String,
+    pub serial: u64,
+    pub sha256: String,
+    pub signed_by: String,
+    pub pibake: String,
+    pub base: Base,
+    pub nodes: Vec<FleetNode>,
+}
+
+/// A node that is in a registry.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FleetNode {
+    pub node: String,
+    pub number: u16,
+    pub role: String,
+    pub board: String,
+    pub kubernetes: String,
+    pub containerd: String,
+    pub preloaded: bool,
+}
+
 /// `pibake inspect IMAGE`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Inspected {

@@ -214,7 +214,11 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Fetched>("`fetch`");
     check::<Built>("`build`");
     check::<Flashed>("`flash`");
+    check::<Pushed>("`push`");
+    check::<Pulled>("`pull`");
+    check::<Key>("`key`");
     check::<Drives>("`drives`");
+    check::<InspectedFleet>("`inspect FLEET`");
     check::<Inspected>("`inspect IMAGE`");
     check::<Listing>("`inspect IMAGE DIRECTORY`");
     check::<Printed>("`inspect IMAGE FILE`");
@@ -234,7 +238,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Completions>("`completions`");
     check_progress();
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 26);
+    assert_eq!(PAGE.matches("\n## `").count(), 30);
 }
 
 #[test]

@@ -18,6 +18,9 @@ fn needs(words: &[String]) -> Option<&'static str> {
     if words.iter().any(|word| word.starts_with("/dev/")) {
         return Some("a card");
     }
+    if words.iter().any(|word| word.starts_with("oci://")) {
+        return Some("a registry");
+    }
     match words[1].as_str() {
         "fetch" | "update" | "vendor" => Some("the network"),
         "plan" | "build" if has("--preload") => Some("the network"),
@@ -29,7 +32,7 @@ fn needs(words: &[String]) -> Option<&'static str> {
         "token" if has("new") || has("revoke") => Some("a cluster"),
         "kubeconfig" if has("--renew") => Some("a cluster"),
         "init" | "plan" | "build" | "drives" | "inspect" | "verify" | "logs" | "token" | "kubeconfig"
-        | "completions" => None,
+        | "key" | "completions" => None,
         other => panic!("say here whether `pibake {other}` can be run in a test"),
     }
 }
@@ -52,6 +55,7 @@ fn pibake(dir: &Path) -> Command {
         .current_dir(dir)
         .env("HOME", dir)
         .env("XDG_CACHE_HOME", dir.join("cache"))
+        .env_remove("XDG_CONFIG_HOME")
         .env_remove("KUBECONFIG");
     command
 }

@@ -10,7 +10,7 @@ use support::{run, tool_path};
 
 use super::Machine;
 use super::layout::{Layout, digest};
-use super::registry::Registry;
+use super::registry::{Filled, Registry};
 
 /// A containerd of a test's own, for as long as it is held.
 struct Containerd {

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::layout::{INDEX, Layout, MANIFEST, digest};
-use super::registry::{Registry, USER};
+use super::registry::{Filled, Registry, USER};
 
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 

@@ -1,128 +1,20 @@
-//! Debian's registry on loopback, for as long as it is held.
-
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+//! Debian's registry, filled with images that the tests make.
 
 use serde_json::Value;
-use support::{run, tool, tool_path};
+pub use support::registry::{Registry, USER};
 
 use super::layout::Layout;
 
-/// The one user of a registry that knows somebody, and bcrypt's hash of the password.
-pub const USER: (&str, &str) = ("me", "se:cret");
-const USER_HASH: &str = "$2b$04$Hjr52.ooBpofW1QQh1qpHurkjhQZGD6ILhQ/7keicpF/CThOkmtnC";
-
-pub struct Registry {
-    child: Child,
-    port: u16,
-    dir: tempfile::TempDir,
-    locked: bool,
+/// A registry that images are put into.
+pub trait Filled {
+    /// Has skopeo put an image here, in OCI's form (`oci`) or in Docker's (`v2s2`). Returns its name.
+    fn push(&self, layout: &Layout, image: &Value, name: &str, format: &str) -> String;
 }
 
-impl Registry {
-    pub fn open() -> Self {
-        Self::start(false)
-    }
-
-    /// One that wants a user name and a password.
-    pub fn locked() -> Self {
-        Self::start(true)
-    }
-
-    fn start(locked: bool) -> Self {
-        // Between finding a port and taking it, somebody else may have taken it.
-        for _ in 0..5 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            if let Some(registry) = Self::at(port, locked) {
-                return registry;
-            }
-        }
-        panic!("docker-registry does not start, see above");
-    }
-
-    fn at(port: u16, locked: bool) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = format!(
-            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
-             storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n",
-            dir.path().display()
-        );
-        if locked {
-            let passwords = dir.path().join("htpasswd");
-            std::fs::write(&passwords, format!("{}:{USER_HASH}\n", USER.0)).unwrap();
-            config += &format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", passwords.display());
-        }
-        let file = dir.path().join("config.yml");
-        std::fs::write(&file, config).unwrap();
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        // It must not outlive a test that is killed.
-        let child = tool("setpriv", "util-linux")
-            .args(["--pdeathsig", "KILL"])
-            .arg(tool_path("docker-registry", "docker-registry"))
-            .arg("serve")
-            .arg(&file)
-            .env_remove("OTEL_TRACES_EXPORTER")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut registry = Self { child, port, dir, locked };
-        let end = Instant::now() + Duration::from_secs(60);
-        while Instant::now() < end {
-            if registry.child.try_wait().unwrap().is_some() {
-                eprintln!("{}", std::fs::read_to_string(registry.dir.path().join("log")).unwrap());
-                return None;
-            }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Some(registry);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("docker-registry takes no connections");
-    }
-
-    pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// Has skopeo put an image here, in OCI's form (`oci`) or in Docker's (`v2s2`). Returns its name.
-    pub fn push(&self, layout: &Layout, image: &Value, name: &str, format: &str) -> String {
+impl Filled for Registry {
+    fn push(&self, layout: &Layout, image: &Value, name: &str, format: &str) -> String {
         let dir = tempfile::tempdir().unwrap();
         layout.write(dir.path(), image);
-        let whole = format!("{}/{name}", self.host());
-        let mut skopeo = tool("skopeo", "skopeo");
-        skopeo.args([
-            "--insecure-policy",
-            "copy",
-            "--quiet",
-            "--all",
-            "--dest-tls-verify=false",
-            "--format",
-            format,
-        ]);
-        if self.locked {
-            skopeo.args(["--dest-creds", &format!("{}:{}", USER.0, USER.1)]);
-        }
-        run(skopeo.arg(format!("oci:{}:x", dir.path().display())).arg(format!("docker://{whole}")));
-        whole
-    }
-
-    /// Where the registry keeps something.
-    pub fn blob(&self, digest: &str) -> PathBuf {
-        let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(hex).join("data")
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.copy(dir.path(), name, format)
     }
 }

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::ROOT;
 
-/// The project's own, and the one that users copy.
+/// The project's own, and those that users copy.
 fn workflows() -> Vec<(PathBuf, Value)> {
     let root = Path::new(ROOT);
-    let files = [".github/workflows", "docs/ci-example"].map(|dir| fs::read_dir(root.join(dir)).unwrap());
-    let files: Vec<PathBuf> = files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 3);
+    let files = [".github/workflows", "docs/ci-example", "docs/fleet-example"]
+        .map(|dir| fs::read_dir(root.join(dir)).unwrap());
+    let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = files.filter(|path| path.extension() == Some("yml".as_ref())).collect();
+    assert!(files.len() >= 4);
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let value = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -38,7 +40,9 @@ fn each_job_ends_by_itself_and_may_read_alone_unless_it_says_why() {
         for job in jobs(&workflow) {
             assert!(job["timeout-minutes"].as_u64().is_some_and(|minutes| minutes <= 120), "{path}");
             let widened = job["permissions"].as_object();
-            assert!(widened.is_none() || workflow["name"] == "release", "{path}");
+            // a release is written, and so is what is pushed
+            let may_write = ["release", "push"].map(Value::from).contains(&workflow["name"]);
+            assert!(widened.is_none() || may_write, "{path}");
         }
     }
 }
@@ -80,22 +84,42 @@ fn what_workflows_run_of_the_repository_is_there() {
     assert!(seen >= 4, "{seen}");
 }
 
-/// The commands of the example are those of this pibake.
-#[test]
-fn the_example_for_users_calls_pibake_as_it_is() {
-    let (_, example) =
-        workflows().into_iter().find(|(path, _)| path.ends_with("docs/ci-example/bake.yml")).unwrap();
+/// The commands of these lines, each of which is one of this pibake's.
+fn called(scripts: &[&str]) -> Vec<String> {
     let mut called = Vec::new();
-    for run in steps(&example).into_iter().filter_map(|step| step["run"].as_str()) {
-        for line in run.replace("\\\n", " ").lines().filter(|line| line.starts_with("pibake ")) {
+    for run in scripts {
+        for line in run.replace("\\\n", " ").lines().map(str::trim) {
+            let Some(line) = line.strip_prefix("bin/").or(Some(line)).filter(|l| l.starts_with("pibake "))
+            else {
+                continue;
+            };
             // as a shell splits it, up to its help, which needs all that goes before it to be right
             let mut shell = support::tool("sh", "dash");
             shell.args(["-c", &format!("{line} --help")]).env("PATH", search_path());
+            shell.env("fleet", "oci://registry.example/x").env("FLEET", "oci://registry.example/x");
             support::run(&mut shell);
             called.push(line.split(' ').nth(1).unwrap().to_owned());
         }
     }
-    assert_eq!(called, ["plan", "build", "boot"]);
+    called
+}
+
+/// The commands of the examples are those of this pibake.
+#[test]
+fn the_examples_for_users_call_pibake_as_it_is() {
+    for (name, commands) in [
+        ("docs/ci-example/bake.yml", &["plan", "build", "boot"][..]),
+        ("docs/fleet-example/push.yml", &["push"]),
+    ] {
+        let (_, example) = workflows().into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
+        let scripts: Vec<&str> =
+            steps(&example).into_iter().filter_map(|step| step["run"].as_str()).collect();
+        assert_eq!(called(&scripts), commands, "{name}");
+    }
+    let job = fs::read_to_string(Path::new(ROOT).join("docs/fleet-example/job.yaml")).unwrap();
+    let job: Value = serde_saphyr::from_str(&job).unwrap();
+    let script = job["spec"]["template"]["spec"]["containers"][0]["args"][0].as_str().unwrap();
+    assert_eq!(called(&[script]), ["pull"]);
 }
 
 fn search_path() -> std::ffi::OsString {

@@ -20,7 +20,7 @@ use support::run;
 
 use crate::fixture;
 use crate::oci::layout::Layout;
-use crate::oci::registry::Registry;
+use crate::oci::registry::{Filled, Registry};
 
 const LONG_AGO: &str = "20200101T000000!";
 

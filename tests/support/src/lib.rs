@@ -14,6 +14,7 @@ pub mod noise;
 pub mod pages;
 pub mod pki;
 pub mod plan;
+pub mod registry;
 pub mod spdx;
 pub mod standin;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,130 @@
+//! What a command needs that makes something of a fleet, or looks into one: this machine's keys, and its cache.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::session::Session;
+use crate::base::{Cache, Fetcher, Ledger, Patience};
+use crate::disk::{Patched, ReadAt};
+use crate::error::Failure;
+use crate::fleet::{self, Fleet, FleetName, Keys, ListedNode, Opener, PublicKey, Seen, StationKey};
+use crate::opened::Opened;
+use crate::workflow::image::Looked;
+
+/// Shared by every command that makes something of a fleet.
+#[derive(Debug, Default, Args)]
+pub(super) struct TrustFlags {
+    /// Trust this public key (RW…) in this run, beside those of pibake key --trust; may be repeated
+    #[arg(long, value_name = "KEY")]
+    pub(super) trust: Vec<PublicKey>,
+}
+
+/// A machine that makes something of fleets.
+pub(super) struct Station {
+    keys: Keys,
+    seen: Seen,
+    trusted: Vec<PublicKey>,
+    cache: Cache,
+    ledger: Ledger,
+}
+
+impl Station {
+    /// This one; it also trusts the keys of `flags`.
+    pub(super) fn this(flags: &TrustFlags) -> Result<Self, Failure> {
+        let keys = Keys::of_user()?;
+        let trusted = keys.trusted()?.into_iter().chain(flags.trust.iter().copied()).collect();
+        let cache = Cache::open(&Cache::default_dir()?)?;
+        Ok(Self { seen: keys.seen(), keys, trusted, cache, ledger: Ledger::default() })
+    }
+
+    /// What gets something from registries.
+    pub(super) fn fetcher<'a>(&'a self, patience: Patience, session: &'a Session) -> Fetcher<'a> {
+        Fetcher {
+            cache: &self.cache,
+            offline: session.offline,
+            patience,
+            cancel: session.control.cancel().clone(),
+            progress: session.progress(),
+            ledger: &self.ledger,
+        }
+    }
+
+    /// Its cache.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The fleet of this name, if it is to be believed.
+    pub(super) fn open<'a>(
+        &'a self,
+        name: &FleetName,
+        fetcher: &'a Fetcher<'a>,
+    ) -> Result<Fleet<'a>, Failure> {
+        Ok(Opener { trusted: &self.trusted, seen: &self.seen, fetcher }.open(name)?)
+    }
+
+    /// Its own key.
+    pub(super) fn key(&self) -> Result<StationKey, Failure> {
+        Ok(self.keys.station()?.ok_or(fleet::Error::NoStationKey)?)
+    }
+}
+
+/// The nodes of `fleet` that are named, or all where none is.
+pub(super) fn nodes<'f>(fleet: &'f Fleet<'_>, named: &[String]) -> Result<Vec<&'f ListedNode>, Failure> {
+    let own = fleet.name().node().map(str::to_owned);
+    let named: Vec<String> = named.iter().cloned().chain(own).collect();
+    if named.is_empty() {
+        return Ok(fleet.listing().nodes.iter().collect());
+    }
+    let mut found: Vec<&ListedNode> = Vec::new();
+    for name in &named {
+        let node = fleet.node(name)?;
+        if !found.iter().any(|other| other.number == node.number) {
+            found.push(node);
+        }
+    }
+    found.sort_by_key(|node| node.number);
+    Ok(found)
+}
+
+/// The fleet that is meant where a path could be; `None` where it is a path.
+pub(super) fn named(path: &Path) -> Result<Option<FleetName>, Failure> {
+    let text = path.to_str().filter(|text| FleetName::is_one(text));
+    Ok(text.map(str::parse).transpose()?)
+}
+
+/// Does something with the fleet of this name, by what this machine trusts.
+pub(super) fn with<T>(
+    name: &FleetName,
+    session: &Session,
+    work: impl FnOnce(&Station, &Fleet<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // what is fetched ends in order
+    session.listen()?;
+    let station = Station::this(&TrustFlags::default())?;
+    let fetcher = station.fetcher(Patience::default(), session);
+    let fleet = station.open(name, &fetcher)?;
+    work(&station, &fleet)
+}
+
+/// The one node of `fleet` that was named.
+pub(super) fn node<'f>(fleet: &'f Fleet<'_>) -> Result<&'f ListedNode, Failure> {
+    let name = fleet.name();
+    let asked =
+        name.node().ok_or_else(|| Failure::usage(format!("which node of {name}? Write {name}#NODE")))?;
+    Ok(fleet.node(asked)?)
+}
+
+/// Opens a node that is in a registry, for looking into it.
+pub(super) fn look(name: &FleetName, session: &Session) -> Result<Looked, Failure> {
+    with(name, session, |station, fleet| {
+        let node = node(fleet)?;
+        let mut ready = fleet.prepare(&[node], &station.key()?)?;
+        let base = fleet.base(None)?;
+        ready.fetch(&base)?;
+        let image = Patched::new(base.device()?, ready.patch(&node.name, &base)?);
+        Ok(Looked::of(Opened::of(Arc::new(image) as Arc<dyn ReadAt>)?))
+    })
+}

@@ -1,0 +1,112 @@
+//! `pibake push`: a cluster into a registry.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+
+use super::description::{NodeFlags, versions};
+use super::json::{self, PushedNode};
+use super::session::Session;
+use crate::error::{Doing, Failure};
+use crate::fleet::{Baked, Contents, FleetName, Keys, Node, Sender, SigningKey, Versions};
+use crate::io::human_bytes;
+use crate::ui::Table;
+
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Put a cluster into a registry of container images, so that other machines can write its cards.\n\nThe base \
+                  image and what is preloaded are there once, whatever the number of nodes and clusters; each node adds what \
+                  it has alone, encrypted for the machines that are named. All is signed with a key that is made in \
+                  .pibake. Logins are those of docker login. docs/fleets.md says who can see and do what.",
+    after_help = "Examples:\n  \
+                  pibake push oci://registry.example/home --recipient stations.txt\n  \
+                  pibake push oci://127.0.0.1:5000/home:blue --preload --recipient stations.txt"
+)]
+pub(super) struct Arguments {
+    /// Where to: oci://REGISTRY/NAME[:TAG]; without a tag it is `latest`
+    #[arg(value_name = "FLEET")]
+    fleet: FleetName,
+    /// Who may make cards of it: a public key that pibake key shows, or a file with one a line; may be repeated
+    #[arg(long, value_name = "KEY|FILE", required = true)]
+    recipient: Vec<String>,
+    #[command(flatten)]
+    flags: NodeFlags,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    session.listen()?;
+    if arguments.fleet.node().is_some() {
+        return Err(Failure::usage("a cluster is pushed as a whole: leave #NODE out"));
+    }
+    let recipients = Sender::recipients(&arguments.recipient)?;
+    let keys = Keys::of_user()?;
+    let chosen = arguments.flags.choose(&[], session)?;
+    chosen.warn_of_loss()?;
+    let wanted = arguments.flags.wanted(&chosen, session)?;
+    let prepared = chosen.prepare(&wanted, None)?;
+    let project = prepared.project();
+    let key = project.store().fleet_key(SigningKey::make)?;
+    let file = || format!("reading {}", project.store().dir().join("fleet_key").display());
+    let key = key.reveal().parse::<SigningKey>().doing(file)?;
+    let identity = project.identity()?;
+    let software = prepared.software();
+    let bills = prepared.bills()?;
+    let nodes = prepared.nodes();
+    let contents = Contents {
+        cluster: &identity.cluster,
+        fleet: &identity.ca_hash,
+        base: prepared.base(),
+        payloads: prepared
+            .shared()
+            .map(|(role, patch)| (role.to_string(), patch.clone()))
+            .collect::<BTreeMap<_, _>>(),
+        nodes: nodes
+            .iter()
+            .map(|node| Node {
+                name: node.name.to_string(),
+                number: node.number,
+                role: node.role.to_string(),
+                versions: Versions {
+                    kubernetes: software.kubernetes.to_string(),
+                    containerd: software.containerd.to_string(),
+                },
+            })
+            .collect(),
+    };
+    let bake = |name: &str| -> Result<Baked, Failure> {
+        let (patch, proof) = prepared.bake(name)?;
+        Ok(Baked { patch, bill: bills.of(name, &proof)? })
+    };
+    let seen = keys.seen();
+    let sender = Sender { key: &key, recipients: &recipients, seen: &seen };
+    let pushed = sender.push(&arguments.fleet, &contents, &bake, &wanted.fetcher(&session.control));
+    let pushed = pushed.doing(|| format!("pushing to {}", arguments.fleet))?;
+    prepared.finish()?;
+    let document = json::Pushed {
+        fleet: arguments.fleet.to_string(),
+        serial: pushed.serial,
+        sha256: pushed.index.to_string(),
+        key: pushed.key.to_string(),
+        sent_bytes: pushed.sent,
+        nodes: pushed
+            .nodes
+            .iter()
+            .map(|(node, bytes)| PushedNode { node: node.clone(), bytes: *bytes })
+            .collect(),
+    };
+    session.result(&document, || {
+        let mut table = Table::new(["NODE", "ROLE", "OF ITS OWN"]);
+        for (node, (name, bytes)) in nodes.iter().zip(&pushed.nodes) {
+            table.row([name.clone(), node.role.to_string(), human_bytes(*bytes)]);
+        }
+        format!(
+            "{table}{}{} has number {} now; {} were sent\nsigned by {}\nwho makes cards of it trusts that once: pibake key --trust {}\n",
+            versions(&prepared.base().name, software),
+            document.fleet,
+            document.serial,
+            human_bytes(document.sent_bytes),
+            pushed.key.id(),
+            document.key,
+        )
+    })
+}

@@ -1,0 +1,44 @@
+//! How an image is cut into blobs, and these are packed.
+
+use std::io::{self, Read};
+
+use crate::io::chunk::CHUNK;
+
+/// Bytes of an image in one blob, which begins at a multiple of it: small enough to be sent again when a line breaks,
+/// large enough that an image has some hundreds of them.
+pub(super) const WINDOW: u64 = 4 * CHUNK as u64;
+
+/// Zstandard's level: what is packed once is fetched often.
+const LEVEL: i32 = 9;
+
+/// Packs a blob: the same bytes give the same blob.
+pub(super) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, LEVEL)
+}
+
+/// Unpacks what comes to at most `limit` bytes.
+pub(super) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let reader = zstd::stream::read::Decoder::with_buffer(packed).map_err(|e| e.to_string())?;
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it unpacks to more than {limit} bytes"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_are_packed_alike_each_time_and_bounded_when_unpacked() {
+        let bytes = vec![7; 1 << 20];
+        let packed = pack(&bytes).unwrap();
+        assert!(packed.len() < 1000 && pack(&bytes).unwrap() == packed);
+        assert!(unpack(&packed, 1 << 20).unwrap() == bytes);
+        assert!(unpack(&packed, (1 << 20) - 1).is_err());
+        assert!(unpack(&packed[..packed.len() - 1], 1 << 20).is_err());
+        assert!(unpack(b"no", 10).is_err());
+    }
+}

@@ -1,0 +1,366 @@
+//! A fleet that is in a registry: believed, fetched, decrypted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::assembly::assemble;
+use super::changes::{Changes, of_node};
+use super::chunks::{WINDOW, unpack};
+use super::error::{Error, Result};
+use super::format::{BASE, BILL, CHANGES, Descriptor, Manifest, NODE, PAYLOAD, SEALED, note};
+use super::listing::{ListedNode, Listing};
+use super::name::FleetName;
+use super::sealed::{self, Closed, StationKey};
+use super::seen::Seen;
+use super::signature::{PublicKey, claimed, signer};
+use super::signed::signature_of;
+use crate::base::{self, Base, Cache, Fetcher, ImageObserver, Options, Promised};
+use crate::catalog::Digest;
+use crate::disk::{Extended, FileDevice, Overlay, Patch, Patched};
+use crate::http::space;
+use crate::io::{atomic, read_small};
+use crate::oci::{Blob, Credentials, LARGEST, Repository, visit};
+
+/// The most bytes that a node's own changes may have: what is large is in the payload.
+const NODE_MAX: u64 = 512 << 20;
+/// The most that a bill may have.
+const BILL_MAX: u64 = 64 << 20;
+/// What says which bytes of a window change takes no more than this.
+const HEAD_MAX: u64 = 4 << 20;
+
+/// What is needed to believe a fleet.
+pub struct Opener<'a> {
+    /// The keys that are trusted.
+    pub trusted: &'a [PublicKey],
+    /// What was seen of fleets here.
+    pub seen: &'a Seen,
+    /// From where, and by what means.
+    pub fetcher: &'a Fetcher<'a>,
+}
+
+/// A fleet whose index is believed.
+pub struct Fleet<'a> {
+    name: FleetName,
+    listing: Listing,
+    index: Digest,
+    signed_by: PublicKey,
+    fetcher: &'a Fetcher<'a>,
+    credentials: Credentials,
+}
+
+/// What a name stood for the last time, for when there is no network.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    fleet: String,
+    index: Digest,
+    signature: String,
+}
+
+impl<'a> Opener<'a> {
+    /// Opens the fleet of this name: its index, if it is signed by a key that is trusted, and not older than one that
+    /// was seen before.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn open(&self, name: &FleetName) -> Result<Fleet<'a>> {
+        let fleet = || name.to_string();
+        if self.trusted.is_empty() {
+            return Err(Error::NoKeys { fleet: fleet() });
+        }
+        let credentials = Credentials::of_user()?;
+        let fetcher = self.fetcher;
+        let (bytes, signature) = visit(fetcher, name.reference(), &credentials, |repository| {
+            if repository.is_online() { asked(repository, name, fetcher) } else { noted(name, fetcher) }
+        })?;
+        let index = Digest::of(&bytes);
+        let signed = signer(&bytes, &signature, self.trusted);
+        let signed = signed.map_err(|source| Error::Signature { fleet: fleet(), source })?;
+        let Some(signed_by) = signed.copied() else {
+            let trusted: Vec<String> = self.trusted.iter().map(PublicKey::id).collect();
+            return Err(Error::Untrusted {
+                fleet: fleet(),
+                claimed: claimed(&signature).unwrap_or_default(),
+                trusted: trusted.join(", "),
+            });
+        };
+        let listing = Listing::read(&bytes).map_err(|fault| Error::NoFleet { fleet: fleet(), fault })?;
+        self.seen.keep(&fleet(), &listing, index, &fetcher.cancel)?;
+        fetcher.put(&bytes)?;
+        let note = Note { fleet: fleet(), index, signature };
+        let text = serde_json::to_vec(&note).map_err(|source| Error::Document { what: "a note", source })?;
+        let path = note_path(name, fetcher.cache);
+        atomic::write_whole(&path, &text)
+            .map_err(|e| base::Error::from(space::explain(e, "writing", &path)))?;
+        Ok(Fleet { name: name.clone(), listing, index, signed_by, fetcher, credentials })
+    }
+}
+
+/// The index and its signature, as the registry has them now.
+fn asked(repository: &Repository<'_>, name: &FleetName, fetcher: &Fetcher<'_>) -> Result<(Vec<u8>, String)> {
+    let fleet = || name.to_string();
+    let bytes = repository.manifest(name.tag())?.ok_or_else(|| Error::Missing { fleet: fleet() })?;
+    let index = Digest::of(&bytes);
+    let signature = signature_of(repository, name, &index, fetcher)?;
+    let signature = signature.ok_or_else(|| Error::Unsigned { fleet: fleet(), digest: index.to_string() })?;
+    Ok((bytes, signature))
+}
+
+/// The same, as they were the last time.
+fn noted(name: &FleetName, fetcher: &Fetcher<'_>) -> Result<(Vec<u8>, String)> {
+    let fleet = name.to_string();
+    let note = read_small(&note_path(name, fetcher.cache), LARGEST).ok();
+    let note: Option<Note> = note.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let note = note.filter(|note| note.fleet == fleet);
+    let found = note.and_then(|note| Some((fetcher.cache.content(&note.index, LARGEST)?, note.signature)));
+    found.ok_or(Error::Unseen { fleet })
+}
+
+fn note_path(name: &FleetName, cache: &Cache) -> PathBuf {
+    cache.evidence().join(format!("{}.fleet", Digest::of(name.to_string().as_bytes())))
+}
+
+impl Fleet<'_> {
+    /// Where it is.
+    #[must_use]
+    pub fn name(&self) -> &FleetName {
+        &self.name
+    }
+
+    /// What its index says.
+    #[must_use]
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// The digest of its index.
+    #[must_use]
+    pub fn index(&self) -> &Digest {
+        &self.index
+    }
+
+    /// Who says so.
+    #[must_use]
+    pub fn signed_by(&self) -> &PublicKey {
+        &self.signed_by
+    }
+
+    /// The node of this name or number.
+    ///
+    /// # Errors
+    /// [`Error::NoNode`]
+    pub fn node(&self, asked: &str) -> Result<&ListedNode> {
+        let number: Option<u16> = asked.parse().ok();
+        let mut nodes = self.listing.nodes.iter();
+        let found = nodes.find(|node| number.map_or(node.name == asked, |number| node.number == number));
+        found.ok_or_else(|| Error::NoNode {
+            fleet: self.name.to_string(),
+            asked: asked.to_owned(),
+            names: self.listing.nodes.iter().map(|node| node.name.clone()).collect(),
+        })
+    }
+
+    /// Fetches what these nodes have alone, and decrypts it, before anything is written anywhere.
+    ///
+    /// # Errors
+    /// [`Error::NotForUs`], [`Error::Damaged`], and others.
+    pub fn prepare(&self, nodes: &[&ListedNode], key: &StationKey) -> Result<Ready<'_>> {
+        let step = self.fetcher.progress.begin("downloading nodes", None);
+        let mut plain = BTreeMap::new();
+        for node in nodes {
+            plain.insert(node.name.clone(), self.changes(node, key)?);
+        }
+        step.finish();
+        Ok(Ready { fleet: self, nodes: plain, payloads: BTreeMap::new() })
+    }
+
+    /// The bill of a node.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn bill(&self, node: &ListedNode) -> Result<Vec<u8>> {
+        let packed = self.part(node, BILL)?;
+        unpack(&packed, BILL_MAX).map_err(|fault| self.damaged(format!("the bill of {}", node.name), fault))
+    }
+
+    /// A node's own changes, as bytes that are whole.
+    fn changes(&self, node: &ListedNode, key: &StationKey) -> Result<Vec<u8>> {
+        let damaged = |fault| self.damaged(node.name.clone(), fault);
+        let sealed = self.part(node, SEALED)?;
+        let packed = sealed::open(&sealed, key, NODE_MAX).map_err(|closed| match closed {
+            Closed::NotForUs => Error::NotForUs {
+                node: node.name.clone(),
+                fleet: self.name.to_string(),
+                key: key.public().to_string(),
+            },
+            Closed::Damaged(fault) => damaged(fault),
+        })?;
+        let bytes = unpack(&packed, NODE_MAX).map_err(damaged)?;
+        let of = of_node(&node.name, &self.listing.fleet);
+        let changes = Changes::read(&bytes).map_err(damaged)?;
+        if changes.of() != of {
+            return Err(damaged(format!("it is what {:?} has, and not {of:?}", changes.of())));
+        }
+        Ok(bytes)
+    }
+
+    /// The one blob of a node that is of this kind.
+    fn part(&self, node: &ListedNode, kind: &str) -> Result<Vec<u8>> {
+        self.visit(|repository| {
+            let manifest = self.manifest(repository, &node.manifest, NODE, &node.name)?;
+            let blob = manifest.layers.iter().find(|layer| layer.media_type == kind).map(Descriptor::blob);
+            let blob = blob.ok_or_else(|| self.damaged(node.name.clone(), format!("it has no {kind}")))?;
+            if blob.len > NODE_MAX {
+                return Err(self.damaged(node.name.clone(), format!("it should have {} bytes", blob.len)));
+            }
+            self.blob(repository, &blob, &node.name)
+        })
+    }
+
+    fn blob(&self, repository: &Repository<'_>, blob: &Blob, what: &str) -> Result<Vec<u8>> {
+        repository.fetch(&format!("downloading {what}"), [blob])?;
+        let bytes = self.fetcher.cache.content(&blob.digest, blob.len);
+        bytes.ok_or_else(|| self.damaged(what.to_owned(), "it is not in the cache any more".to_owned()))
+    }
+
+    fn visit<T>(&self, work: impl FnOnce(&Repository<'_>) -> Result<T>) -> Result<T> {
+        visit(self.fetcher, self.name.reference(), &self.credentials, work)
+    }
+
+    fn damaged(&self, what: String, fault: String) -> Error {
+        Error::Damaged { fleet: self.name.to_string(), what, fault }
+    }
+
+    /// A manifest that the index lists.
+    fn manifest(&self, repository: &Repository<'_>, blob: &Blob, kind: &str, what: &str) -> Result<Manifest> {
+        let found = repository.manifest(&format!("sha256:{}", blob.digest))?;
+        let bytes =
+            found.ok_or_else(|| self.damaged(what.to_owned(), "the registry does not have it".to_owned()))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|e| self.damaged(what.to_owned(), e.to_string()))?;
+        match manifest.artifact_type == kind {
+            true => Ok(manifest),
+            false => {
+                Err(self.damaged(what.to_owned(), format!("it calls itself {}", manifest.artifact_type)))
+            }
+        }
+    }
+
+    /// What all nodes are made from: from the cache, or from the registry. `observer` sees it while it comes from there.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn base(&self, observer: Option<&mut dyn ImageObserver>) -> Result<Base> {
+        let listed = &self.listing.base;
+        let image = Promised {
+            name: listed.name.clone(),
+            raw: listed.raw,
+            published: listed.published,
+            len: listed.length,
+            signed_by: self.signed_by.id(),
+        };
+        let Fetcher { cache, patience, progress, offline, .. } = *self.fetcher;
+        let options =
+            Options { cancel: self.fetcher.cancel.clone(), patience, offline, ..Options::default() };
+        if let Some(base) = cache.promised(&image, &options, progress)? {
+            return Ok(base);
+        }
+        self.visit(|repository| {
+            let manifest = self.manifest(repository, &listed.manifest, BASE, "the base image")?;
+            let base = assemble(repository, &manifest, &image, &options, self.fetcher, observer)?;
+            base.map_err(|fault| self.damaged("the base image".to_owned(), fault))
+        })
+    }
+
+    /// What the nodes of a role have over `base`.
+    fn payload(&self, digest: &Digest, base: &Arc<FileDevice>) -> Result<Patch> {
+        let what = || "the payload".to_owned();
+        let damaged = |fault| self.damaged(what(), fault);
+        let blob = self.listing.payloads.iter().find(|payload| payload.digest == *digest);
+        let blob = blob.ok_or_else(|| damaged("it is not listed".to_owned()))?;
+        let applying = |e| Error::io("laying the payload over the base image", e);
+        self.visit(|repository| {
+            let manifest = self.manifest(repository, blob, PAYLOAD, "the payload")?;
+            let total: Option<u64> = manifest.note(note::LENGTH).and_then(|text| text.parse().ok());
+            let total = total.ok_or_else(|| damaged("it does not say how long it is".to_owned()))?;
+            if manifest.layers.iter().any(|layer| layer.media_type != CHANGES) {
+                return Err(damaged("it has something else than changes".to_owned()));
+            }
+            let blobs: Vec<Blob> = manifest.layers.iter().map(Descriptor::blob).collect();
+            repository.fetch("downloading packages and container images", &blobs)?;
+            let mut store = Some(self.fetcher.cache.scratch(total)?);
+            let mut overlay: Option<Overlay<Extended<Arc<FileDevice>>>> = None;
+            for blob in &blobs {
+                self.fetcher.cancel.check().map_err(base::Error::from)?;
+                let packed = self.blob(repository, blob, "the payload")?;
+                let bytes = unpack(&packed, WINDOW + HEAD_MAX).map_err(damaged)?;
+                let changes = Changes::read(&bytes).map_err(damaged)?;
+                if let Some(file) = store.take() {
+                    let device = Extended::new(Arc::clone(base), changes.length());
+                    overlay = Some(Overlay::spilling(device, file));
+                }
+                if let Some(overlay) = &overlay {
+                    changes.apply(overlay).map_err(applying)?;
+                }
+            }
+            overlay.map_or_else(|| Ok(Patch::default()), |overlay| overlay.freeze().map_err(applying))
+        })
+    }
+}
+
+/// Nodes whose own changes are here.
+pub struct Ready<'f> {
+    fleet: &'f Fleet<'f>,
+    nodes: BTreeMap<String, Vec<u8>>,
+    payloads: BTreeMap<Digest, Patch>,
+}
+
+impl Ready<'_> {
+    /// Fetches what the nodes have over `base` together.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn fetch(&mut self, base: &Base) -> Result<()> {
+        let device = base.device()?;
+        for node in &self.fleet.listing.nodes {
+            if let Some(digest) = node.payload.filter(|_| self.nodes.contains_key(&node.name))
+                && !self.payloads.contains_key(&digest)
+            {
+                self.payloads.insert(digest, self.fleet.payload(&digest, &device)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes a card must have for any of them, as far as that is known before the base is here.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        let of_nodes = self.nodes.values().filter_map(|bytes| Changes::read(bytes).ok());
+        of_nodes.map(|changes| changes.length()).fold(self.fleet.listing.base.length, u64::max)
+    }
+
+    /// What changes over `base` for a node, whose payload was fetched.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn patch(&self, name: &str, base: &Base) -> Result<Patch> {
+        let node = self.fleet.node(name)?;
+        let damaged = |fault: String| self.fleet.damaged(name.to_owned(), fault);
+        let bytes = self.nodes.get(name).ok_or_else(|| damaged("it was not asked for".to_owned()))?;
+        let changes = Changes::read(bytes).map_err(damaged)?;
+        let nothing = Patch::default();
+        let shared = match &node.payload {
+            None => &nothing,
+            Some(digest) => {
+                self.payloads.get(digest).ok_or_else(|| damaged("its payload was not fetched".to_owned()))?
+            }
+        };
+        let lower = Patched::new(base.device()?, shared.clone());
+        let overlay = Overlay::new(Extended::new(lower, changes.length()));
+        let applying = |e| Error::io(format!("putting {name} together"), e);
+        changes.apply(&overlay).map_err(applying)?;
+        Ok(overlay.freeze().map_err(applying)?.over(shared))
+    }
+}

@@ -1,0 +1,346 @@
+//! A cluster on its way into a registry.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::changes;
+use super::chunks::{WINDOW, pack};
+use super::error::{Error, Result};
+use super::format::{
+    self, BASE, BILL, CHANGES, CHUNK, Descriptor, Index, MINISIG, Manifest, NODE, Notes, PAYLOAD, SEALED,
+    SIGNATURE, note, notes,
+};
+use super::keys;
+use super::listing::{Listing, Versions};
+use super::name::FleetName;
+use super::parts::{Store, windows};
+use super::sealed::{Recipient, seal};
+use super::seen::Seen;
+use super::signature::{PublicKey, SigningKey, signer};
+use super::signed::{signature_of, signature_tag};
+use crate::base::{self, Base, Fetcher, Options};
+use crate::catalog::Digest;
+use crate::disk::{Patch, ReadAt};
+use crate::error::Failure;
+use crate::io::{atomic, is_zero, read_small};
+use crate::oci::{Credentials, OCI_INDEX, visit};
+
+/// What nodes are baked for.
+const BOARD: &str = "raspberry-pi";
+/// What the changes of a payload are called: they are the same in every cluster.
+const SHARED: &str = "payload";
+/// In so many repositories of a registry a base is looked for that this machine put there.
+const MOST_ELSEWHERE: usize = 4;
+
+/// A cluster that is to be put into a registry.
+pub struct Contents<'a> {
+    /// Its name.
+    pub cluster: &'a str,
+    /// The hash of its CA.
+    pub fleet: &'a str,
+    /// What all nodes are made from.
+    pub base: &'a Base,
+    /// What the nodes of a role have over it, by the role's name.
+    pub payloads: BTreeMap<String, Patch>,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+}
+
+/// A node of it.
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its place in the cluster, from 1.
+    pub number: u16,
+    /// What it does.
+    pub role: String,
+    /// What runs on it.
+    pub versions: Versions,
+}
+
+/// A node that was baked.
+pub struct Baked {
+    /// What changes over the base for it, its role's payload included.
+    pub patch: Patch,
+    /// Its bill.
+    pub bill: Vec<u8>,
+}
+
+/// What was put there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The number of the index.
+    pub serial: u64,
+    /// The index.
+    pub index: Digest,
+    /// Who signed it.
+    pub key: PublicKey,
+    /// The nodes, with the bytes that each has alone.
+    pub nodes: Vec<(String, u64)>,
+    /// Bytes that were sent; what the registry had is not sent.
+    pub sent: u64,
+}
+
+/// Who pushes, and for whom.
+pub struct Sender<'a> {
+    /// What the index is signed with.
+    pub key: &'a SigningKey,
+    /// Who may read what is secret.
+    pub recipients: &'a [Recipient],
+    /// What was seen of fleets here.
+    pub seen: &'a Seen,
+}
+
+impl Sender<'_> {
+    /// Who is named by keys, or by files of keys.
+    ///
+    /// # Errors
+    /// [`Error::NoRecipients`], [`Error::Recipients`]; what reading a file answers.
+    pub fn recipients(named: &[String]) -> Result<Vec<Recipient>> {
+        keys::recipients(named)
+    }
+
+    /// Puts a cluster into a registry: its parts first, then what says that they are right, and the name at the very
+    /// end. `bake` makes each node.
+    ///
+    /// # Errors
+    /// [`Error`]; until the end the name stands for what it stood for before.
+    pub fn push(
+        &self,
+        name: &FleetName,
+        contents: &Contents<'_>,
+        bake: &dyn Fn(&str) -> Result<Baked, Failure>,
+        fetcher: &Fetcher<'_>,
+    ) -> Result<Pushed> {
+        let credentials = Credentials::of_user()?;
+        visit(fetcher, name.reference(), &credentials, |repository| {
+            let store = Store { repository, cancel: &fetcher.cancel, sent: AtomicU64::new(0) };
+            let push = Push { sender: self, name, contents, fetcher, store };
+            push.run(bake)
+        })
+    }
+}
+
+/// One push.
+struct Push<'a> {
+    sender: &'a Sender<'a>,
+    name: &'a FleetName,
+    contents: &'a Contents<'a>,
+    fetcher: &'a Fetcher<'a>,
+    store: Store<'a>,
+}
+
+impl Push<'_> {
+    fn run(&self, bake: &dyn Fn(&str) -> Result<Baked, Failure>) -> Result<Pushed> {
+        let key = self.sender.key.public().ok_or_else(|| Error::KeyFile {
+            path: PathBuf::from("fleet_key"),
+            fault: "it holds no pair of keys".to_owned(),
+        })?;
+        let serial = self.last(&key)?.max(self.sender.seen.serial(self.contents.fleet)?) + 1;
+        let base = self.base()?;
+        let mut payloads: BTreeMap<&str, Descriptor> = BTreeMap::new();
+        for (role, patch) in &self.contents.payloads {
+            payloads.insert(role, self.payload(role, patch)?);
+        }
+        let step = self.fetcher.progress.begin("pushing nodes", None);
+        let (mut nodes, mut sizes) = (Vec::new(), Vec::new());
+        for node in &self.contents.nodes {
+            let baked = bake(&node.name)
+                .map_err(|fault| Error::Bake { node: node.name.clone(), source: fault.into() })?;
+            let (entry, size) = self.node(node, &baked, &base, payloads.get(node.role.as_str()))?;
+            nodes.push(entry);
+            sizes.push((node.name.clone(), size));
+            step.advance(size);
+        }
+        step.finish();
+        // a payload that two roles share is one
+        let mut shared: Vec<Descriptor> = Vec::new();
+        for payload in payloads.into_values() {
+            if !shared.iter().any(|other| other.digest == payload.digest) {
+                shared.push(payload);
+            }
+        }
+        let entries = [base].into_iter().chain(shared).chain(nodes).collect();
+        let index = Index::new(
+            entries,
+            notes([
+                (note::CLUSTER, self.contents.cluster.to_owned()),
+                (note::FLEET, self.contents.fleet.to_owned()),
+                (note::SERIAL, serial.to_string()),
+                (note::MADE_BY, env!("CARGO_PKG_VERSION").to_owned()),
+            ]),
+        );
+        let bytes = format::text(&index).map_err(|source| Error::Document { what: "the index", source })?;
+        let listing = Listing::read(&bytes).map_err(|fault| self.no_fleet(fault))?;
+        self.sign(&bytes)?;
+        self.store.repository.put_manifest(self.name.tag(), OCI_INDEX, &bytes)?;
+        let digest = Digest::of(&bytes);
+        self.sender.seen.keep(&self.name.to_string(), &listing, digest, &self.fetcher.cancel)?;
+        self.remember();
+        let sent = self.store.sent.load(Ordering::Relaxed);
+        Ok(Pushed { serial, index: digest, key, nodes: sizes, sent })
+    }
+
+    /// The number of what is under the name now; 0 where there is nothing. Refuses to take the place of anything else
+    /// than this cluster.
+    fn last(&self, key: &PublicKey) -> Result<u64> {
+        let Some(bytes) = self.store.repository.manifest(self.name.tag())? else { return Ok(0) };
+        let listing = Listing::read(&bytes).map_err(|fault| self.no_fleet(fault))?;
+        if listing.fleet != self.contents.fleet {
+            return Err(Error::Occupied { fleet: self.name.to_string(), cluster: listing.cluster });
+        }
+        // somebody else's number could be one that nothing comes after
+        let signature = signature_of(self.store.repository, self.name, &Digest::of(&bytes), self.fetcher)?;
+        let is_ours = signature
+            .as_deref()
+            .is_some_and(|text| matches!(signer(&bytes, text, std::slice::from_ref(key)), Ok(Some(_))));
+        if !is_ours {
+            return Err(Error::NotOurs { fleet: self.name.to_string(), key: key.id() });
+        }
+        Ok(listing.serial)
+    }
+
+    fn no_fleet(&self, fault: String) -> Error {
+        Error::NoFleet { fleet: self.name.to_string(), fault }
+    }
+
+    fn base(&self) -> Result<Descriptor> {
+        let base = self.contents.base;
+        let options = Options { cancel: self.fetcher.cancel.clone(), ..Options::default() };
+        let raw = self.fetcher.cache.raw_digest(base, &options, self.fetcher.progress)?;
+        let tag = format!("base-{raw}");
+        let about = notes([
+            (note::RAW, raw.to_string()),
+            (note::LENGTH, base.len.to_string()),
+            (note::CHUNK_LENGTH, WINDOW.to_string()),
+        ]);
+        let fits = |manifest: &Manifest| manifest.artifact_type == BASE && manifest.annotations == about;
+        let known = self.store.known(&tag, &self.elsewhere(), fits)?;
+        let manifest = match known {
+            Some((manifest, _)) => manifest,
+            None => Manifest::new(BASE, self.chunks()?, about),
+        };
+        base.unchanged()?;
+        let bytes = self.store.manifest(&manifest, Some(&tag))?;
+        let listed = notes([
+            (note::NAME, base.name.clone()),
+            (note::RAW, raw.to_string()),
+            (note::PUBLISHED, base.digest.to_string()),
+            (note::LENGTH, base.len.to_string()),
+        ]);
+        Ok(Descriptor::listed(BASE, &bytes, listed))
+    }
+
+    /// The raw image; what is zero is left out.
+    fn chunks(&self) -> Result<Vec<Descriptor>> {
+        let base = self.contents.base;
+        let device = base.device()?;
+        let reading = |e| Error::io(format!("reading {}", base.path().display()), e);
+        let all = windows(&device.data().map_err(reading)?, device.len());
+        let total = all.iter().map(|window| window.end - window.start).sum();
+        let step = self.fetcher.progress.begin("pushing the base image", Some(total));
+        let content = |window: Range<u64>| -> io::Result<Option<Vec<u8>>> {
+            let mut bytes = vec![0; (window.end - window.start) as usize];
+            device.read_at(window.start, &mut bytes)?;
+            Ok((!is_zero(&bytes)).then_some(bytes))
+        };
+        let chunks = self.store.windows(CHUNK, &all, &content, &*step)?;
+        step.finish();
+        Ok(chunks)
+    }
+
+    fn payload(&self, role: &str, patch: &Patch) -> Result<Descriptor> {
+        let length = patch.image_len(self.contents.base.len);
+        let ranges = patch.ranges();
+        let all = windows(&ranges, length);
+        let total = all.iter().map(|window| window.end - window.start).sum();
+        let what = format!("pushing what each {role} has");
+        let step = self.fetcher.progress.begin(&what, Some(total));
+        let content = |window: Range<u64>| changes::write(SHARED, patch, length, window).map(Some);
+        let layers = self.store.windows(CHANGES, &all, &content, &*step)?;
+        step.finish();
+        let about = notes([(note::LENGTH, ranges.total().to_string())]);
+        let manifest = Manifest::new(PAYLOAD, layers, about);
+        let bytes =
+            format::text(&manifest).map_err(|source| Error::Document { what: "a manifest", source })?;
+        // a name of its own keeps it from being cleared away with the indices that list it
+        let tag = format!("payload-{}", Digest::of(&bytes));
+        let bytes = self.store.manifest(&manifest, Some(&tag))?;
+        Ok(Descriptor::listed(PAYLOAD, &bytes, Notes::new()))
+    }
+
+    fn node(
+        &self,
+        node: &Node,
+        baked: &Baked,
+        base: &Descriptor,
+        payload: Option<&Descriptor>,
+    ) -> Result<(Descriptor, u64)> {
+        let packing = |e| Error::io(format!("packing {}", node.name), e);
+        let own = match self.contents.payloads.get(&node.role) {
+            Some(shared) => baked.patch.without(shared),
+            None => baked.patch.clone(),
+        };
+        let length = own.image_len(self.contents.base.len);
+        let of = changes::of_node(&node.name, self.contents.fleet);
+        let plain = changes::write(&of, &own, length, 0..length).map_err(packing)?;
+        let sealed = seal(&pack(&plain).map_err(packing)?, self.sender.recipients).map_err(packing)?;
+        let bill = pack(&baked.bill).map_err(packing)?;
+        let layers = vec![
+            self.store.blob(SEALED, &sealed, Notes::new())?,
+            self.store.blob(BILL, &bill, Notes::new())?,
+        ];
+        let bytes = self.store.manifest(&Manifest::new(NODE, layers, Notes::new()), None)?;
+        let mut about = notes([
+            (note::NODE, node.name.clone()),
+            (note::NUMBER, node.number.to_string()),
+            (note::ROLE, node.role.clone()),
+            (note::BOARD, BOARD.to_owned()),
+            (note::KUBERNETES, node.versions.kubernetes.clone()),
+            (note::CONTAINERD, node.versions.containerd.clone()),
+            (note::ON_BASE, format!("sha256:{}", base.digest)),
+        ]);
+        if let Some(payload) = payload {
+            about.insert(note::ON_PAYLOAD.to_owned(), format!("sha256:{}", payload.digest));
+        }
+        Ok((Descriptor::listed(NODE, &bytes, about), (sealed.len() + bill.len()) as u64))
+    }
+
+    /// Puts the signature there, before what it is of: nobody ever finds an index that has none.
+    fn sign(&self, index: &[u8]) -> Result<()> {
+        let digest = Digest::of(index);
+        let comment = format!("{} sha256:{digest}", self.name);
+        let signature = self.sender.key.sign(index, &comment);
+        let layer = self.store.blob(MINISIG, signature.as_bytes(), Notes::new())?;
+        let mut manifest = Manifest::new(SIGNATURE, vec![layer], Notes::new());
+        manifest.subject = Some(Descriptor::of(OCI_INDEX, index, Notes::new()));
+        self.store.manifest(&manifest, Some(&signature_tag(&digest)))?;
+        Ok(())
+    }
+
+    /// Where this machine has noted in which repositories of the registry it put something.
+    fn note_path(&self) -> PathBuf {
+        let key = Digest::of(self.name.reference().host().as_bytes());
+        self.fetcher.cache.evidence().join(format!("{key}.pushed"))
+    }
+
+    /// The repositories of the registry that this machine put something into, the last one first.
+    fn elsewhere(&self) -> Vec<String> {
+        let noted = read_small(&self.note_path(), 1 << 16).ok();
+        let noted: Vec<String> =
+            noted.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        noted.into_iter().filter(|path| path != self.store.repository.path()).take(MOST_ELSEWHERE).collect()
+    }
+
+    /// A note that cannot be written costs time later and nothing now.
+    fn remember(&self) {
+        let all = [self.store.repository.path().to_owned()].into_iter().chain(self.elsewhere());
+        let text = serde_json::to_vec(&all.collect::<Vec<_>>()).unwrap_or_default();
+        if let Err(fault) = atomic::write_whole(&self.note_path(), &text) {
+            tracing::debug!(%fault, "a note was not kept");
+        }
+    }
+}

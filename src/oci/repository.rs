@@ -1,0 +1,304 @@
+//! One repository of a registry: blobs and manifests of any kind, put there and got from there.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+
+use super::credentials::Credentials;
+use super::error::{Error, Result};
+use super::login::Logins;
+use super::manifest::{ACCEPTED, Blob, LARGEST};
+use crate::base::{self, Fetcher, Wanted};
+use crate::catalog::{Digest, shown};
+use crate::http::{self, Access, Agent, Purpose, is_web_page};
+use crate::registry::{Reference, registry_address};
+
+/// What to say where something cannot be got from a repository, or put there.
+static PURPOSE: Purpose = Purpose {
+    what: "an artifact",
+    check: "its name and tag",
+    mirror: "the name of another registry",
+    by_hand: None,
+};
+
+/// A line so slow that nothing larger than a text can be put anywhere by it, in bytes a second.
+const SLOWEST: u64 = 16 << 10;
+
+/// How often an upload is begun again that the registry has forgotten.
+const MOST_RESTARTS: u32 = 3;
+
+/// A repository, for as long as it is worked with.
+pub struct Repository<'a> {
+    fetcher: &'a Fetcher<'a>,
+    access: Access<'a>,
+    /// None where the network may not be used.
+    agent: Option<&'a Agent<'a>>,
+    /// The address of its registry: `https://host/v2`.
+    root: String,
+    host: String,
+    path: String,
+}
+
+/// Has `work` do something with the repository of `name`, whatever its tag.
+///
+/// # Errors
+/// What `work` answers; [`Error`] where there can be no client.
+pub(crate) fn visit<T, E: From<Error>>(
+    fetcher: &Fetcher<'_>,
+    name: &Reference,
+    credentials: &Credentials,
+    work: impl FnOnce(&Repository<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let plain = fetcher.agent(Access::anonymous(&PURPOSE)).map_err(Error::from)?;
+    let logins = plain.as_ref().map(|agent| Logins::new(agent, credentials));
+    let login = logins.as_ref().map(|logins| logins as &dyn http::Login);
+    let access = Access { purpose: &PURPOSE, accept: None, login };
+    let agent = fetcher.agent(access).map_err(Error::from)?;
+    let root = format!("{}/v2", registry_address(name.host(), &[]));
+    let (host, path) = (name.host().to_owned(), name.path().to_owned());
+    work(&Repository { fetcher, access, agent: agent.as_ref(), root, host, path })
+}
+
+impl Repository<'_> {
+    /// What it is called: `host/path`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.host, self.path)
+    }
+
+    /// Its path at its registry.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the network may be used.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// Another one of the same registry.
+    pub(crate) fn beside(&self, path: &str) -> Repository<'_> {
+        let Self { fetcher, access, agent, .. } = *self;
+        let (root, host) = (self.root.clone(), self.host.clone());
+        Repository { fetcher, access, agent, root, host, path: path.to_owned() }
+    }
+
+    fn agent(&self) -> Result<&Agent<'_>> {
+        let offline = || base::Error::Offline { name: self.name(), dir: self.fetcher.cache.dir().to_owned() };
+        Ok(self.agent.ok_or_else(offline)?)
+    }
+
+    fn url(&self, kind: &str, what: &str) -> Result<Url> {
+        let text = format!("{}/{}/{kind}/{what}", self.root, self.path);
+        Url::parse(&text).map_err(|e| {
+            let reason = e.to_string();
+            http::Error::Network { url: text, reason, attempts: 1, purpose: &PURPOSE }.into()
+        })
+    }
+
+    /// Gets blobs into the cache, each whole and verified.
+    ///
+    /// # Errors
+    /// [`Error::Base`]
+    pub(crate) fn fetch<'b>(&self, what: &str, blobs: impl IntoIterator<Item = &'b Blob>) -> Result<()> {
+        self.fetch_by(self.fetcher, what, blobs)
+    }
+
+    /// The same by another fetcher, which has a cache and a progress of its own.
+    ///
+    /// # Errors
+    /// [`Error::Base`]
+    pub(crate) fn fetch_by<'b>(
+        &self,
+        fetcher: &Fetcher<'_>,
+        what: &str,
+        blobs: impl IntoIterator<Item = &'b Blob>,
+    ) -> Result<()> {
+        let wanted = blobs.into_iter().map(|blob| {
+            let urls = vec![self.url("blobs", &format!("sha256:{}", blob.digest))?];
+            Ok(Wanted { urls, digest: blob.digest, len: blob.len })
+        });
+        fetcher.get(what, &wanted.collect::<Result<Vec<_>>>()?, self.access)?;
+        Ok(())
+    }
+
+    /// What a tag or a digest (`sha256:…`) stands for; `None` where there is nothing. By a digest it is looked for in
+    /// the cache first.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Inconsistent`] where it does not have the digest that was asked for.
+    pub(crate) fn manifest(&self, object: &str) -> Result<Option<Vec<u8>>> {
+        let expected: Option<Digest> = object.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+        if let Some(digest) = expected
+            && let Some(bytes) = self.fetcher.cache.content(&digest, LARGEST)
+        {
+            return Ok(Some(bytes));
+        }
+        let url = self.url("manifests", object)?;
+        let found = self.agent()?.small_with(&url, LARGEST, |request| request.header(ACCEPT, ACCEPTED))?;
+        let Some((_, bytes)) = found else { return Ok(None) };
+        if is_web_page(&bytes) {
+            return Err(http::Error::WebPage { url: shown(&url), expected: "a manifest" }.into());
+        }
+        if let Some(promised) = expected {
+            let actual = Digest::of(&bytes);
+            if actual != promised {
+                let fault =
+                    format!("{} sends sha256:{actual} where sha256:{promised} is promised", shown(&url));
+                return Err(Error::Inconsistent { image: self.name(), fault });
+            }
+            self.fetcher.put(&bytes)?;
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Whether it has a blob.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub(crate) fn has(&self, digest: &Digest) -> Result<bool> {
+        let agent = self.agent()?;
+        let url = self.url("blobs", &format!("sha256:{digest}"))?;
+        let missing = [StatusCode::NOT_FOUND];
+        let reply = agent.send(&Method::HEAD, &url, &missing, &mut agent.backoff(), |request| request)?;
+        Ok(reply.status.is_success())
+    }
+
+    /// Puts a blob there, unless it is there. Gives whether it was sent.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub(crate) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<bool> {
+        if self.has(digest)? {
+            return Ok(false);
+        }
+        self.upload(digest, bytes)?;
+        Ok(true)
+    }
+
+    /// Has the registry take a blob from another of its repositories. Gives whether it is here then.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub(crate) fn mount(&self, digest: &Digest, from: &str) -> Result<bool> {
+        Ok(self.has(digest)? || matches!(self.start(digest, Some(from))?, Started::Mounted))
+    }
+
+    fn upload(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let agent = self.agent()?;
+        let patience = self.fetcher.patience.stall + Duration::from_secs(bytes.len() as u64 / SLOWEST);
+        // what a registry answers whose upload was cut off, and then asked for again
+        let forgotten = [
+            StatusCode::NOT_FOUND,
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            StatusCode::CONFLICT,
+            StatusCode::GONE,
+        ];
+        let mut restarts = 0;
+        loop {
+            let mut at = match self.start(digest, None)? {
+                Started::Upload(at) => at,
+                Started::Mounted => return Ok(()),
+            };
+            at.query_pairs_mut().append_pair("digest", &format!("sha256:{digest}"));
+            let reply = agent.send(&Method::PUT, &at, &forgotten, &mut agent.backoff(), |request| {
+                let request = request.header(CONTENT_TYPE, "application/octet-stream");
+                request.timeout(patience).body(bytes.to_vec())
+            });
+            let reply = reply.map_err(|fault| self.refused(&format!("sha256:{digest}"), fault))?;
+            if reply.status.is_success() {
+                return Ok(());
+            }
+            restarts += 1;
+            if restarts > MOST_RESTARTS {
+                let reason = format!("the registry forgets the upload each time ({})", reply.status);
+                return Err(self.fault(&format!("sha256:{digest}"), reason));
+            }
+        }
+    }
+
+    /// Begins an upload.
+    fn start(&self, digest: &Digest, from: Option<&str>) -> Result<Started> {
+        let agent = self.agent()?;
+        let mut url = self.url("blobs", "uploads/")?;
+        if let Some(from) = from {
+            url.query_pairs_mut().append_pair("mount", &format!("sha256:{digest}")).append_pair("from", from);
+        }
+        let reply = agent.send(&Method::POST, &url, &[], &mut agent.backoff(), |request| {
+            // some proxies want to be told that nothing follows
+            request.header(CONTENT_LENGTH, 0)
+        });
+        let reply = reply.map_err(|fault| self.refused(&format!("sha256:{digest}"), fault))?;
+        if reply.status == StatusCode::CREATED {
+            return Ok(Started::Mounted);
+        }
+        let at = location(&url, &reply.headers).ok_or_else(|| {
+            self.fault(&format!("sha256:{digest}"), "the registry does not say where to send it".to_owned())
+        })?;
+        Ok(Started::Upload(at))
+    }
+
+    /// Puts a manifest or an index there, under a tag or its digest.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub(crate) fn put_manifest(&self, object: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
+        let agent = self.agent()?;
+        let url = self.url("manifests", object)?;
+        let reply = agent.send(&Method::PUT, &url, &[], &mut agent.backoff(), |request| {
+            request.header(CONTENT_TYPE, media_type).body(bytes.to_vec())
+        });
+        reply.map(drop).map_err(|fault| self.refused(&format!("the manifest {object}"), fault))
+    }
+
+    fn fault(&self, what: &str, reason: String) -> Error {
+        Error::Refused { what: what.to_owned(), repository: self.name(), reason }
+    }
+
+    /// What a registry answers to whom it lets read only, in words about writing.
+    fn refused(&self, what: &str, fault: http::Error) -> Error {
+        let http::Error::Status { url, status, .. } = &fault else { return fault.into() };
+        let host = &self.host;
+        let todo = match status.as_u16() {
+            401 | 403 => format!("; run docker login {host} as one who may push there"),
+            404 | 405 => "; check the name: the registry may want the repository to be made first".to_owned(),
+            413 => "; a proxy before the registry takes no such large requests".to_owned(),
+            _ => String::new(),
+        };
+        self.fault(what, format!("{url}: the registry says {status}{todo}"))
+    }
+}
+
+/// What a registry does about an upload.
+enum Started {
+    /// It has the blob already.
+    Mounted,
+    /// It wants it there.
+    Upload(Url),
+}
+
+/// Where the rest is to go, which may be said as a path alone.
+fn location(asked: &Url, headers: &HeaderMap) -> Option<Url> {
+    asked.join(headers.get(LOCATION)?.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_goes_on_where_the_registry_says() {
+        let asked = Url::parse("https://h:5000/v2/a/b/blobs/uploads/?mount=x").unwrap();
+        let at = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, text.parse().unwrap());
+            location(&asked, &headers).map(String::from)
+        };
+        assert_eq!(at("/v2/a/b/blobs/uploads/1?s=2").unwrap(), "https://h:5000/v2/a/b/blobs/uploads/1?s=2");
+        assert_eq!(at("https://other/x").unwrap(), "https://other/x");
+        assert_eq!(location(&asked, &HeaderMap::new()), None);
+    }
+}

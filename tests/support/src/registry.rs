@@ -1,0 +1,132 @@
+//! Debian's registry on loopback, for as long as it is held.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{run, tool, tool_path};
+
+/// The one user of a registry that knows somebody, and bcrypt's hash of the password.
+pub const USER: (&str, &str) = ("me", "se:cret");
+const USER_HASH: &str = "$2b$04$Hjr52.ooBpofW1QQh1qpHurkjhQZGD6ILhQ/7keicpF/CThOkmtnC";
+
+/// A registry that ends when it is dropped.
+pub struct Registry {
+    child: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+    locked: bool,
+}
+
+impl Registry {
+    /// One that anybody may read and write.
+    pub fn open() -> Self {
+        Self::start(false)
+    }
+
+    /// One that wants a user name and a password.
+    pub fn locked() -> Self {
+        Self::start(true)
+    }
+
+    fn start(locked: bool) -> Self {
+        // Between finding a port and taking it, somebody else may have taken it.
+        for _ in 0..5 {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            if let Some(registry) = Self::at(port, locked) {
+                return registry;
+            }
+        }
+        panic!("docker-registry does not start, see above");
+    }
+
+    fn at(port: u16, locked: bool) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = format!(
+            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
+             storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n",
+            dir.path().display()
+        );
+        if locked {
+            let passwords = dir.path().join("htpasswd");
+            std::fs::write(&passwords, format!("{}:{USER_HASH}\n", USER.0)).unwrap();
+            config += &format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", passwords.display());
+        }
+        let file = dir.path().join("config.yml");
+        std::fs::write(&file, config).unwrap();
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        // It must not outlive a test that is killed.
+        let child = tool("setpriv", "util-linux")
+            .args(["--pdeathsig", "KILL"])
+            .arg(tool_path("docker-registry", "docker-registry"))
+            .arg("serve")
+            .arg(&file)
+            .env_remove("OTEL_TRACES_EXPORTER")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut registry = Self { child, port, dir, locked };
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            if registry.child.try_wait().unwrap().is_some() {
+                eprintln!("{}", std::fs::read_to_string(registry.dir.path().join("log")).unwrap());
+                return None;
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Some(registry);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("docker-registry takes no connections");
+    }
+
+    /// Its host and port, as names of images begin.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Has skopeo put an image here that lies in a folder of OCI's layout under the name `x`, in OCI's form (`oci`) or in
+    /// Docker's (`v2s2`). Returns its name.
+    pub fn copy(&self, layout: &Path, name: &str, format: &str) -> String {
+        let whole = format!("{}/{name}", self.host());
+        let mut skopeo = tool("skopeo", "skopeo");
+        skopeo.args([
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            "--all",
+            "--dest-tls-verify=false",
+            "--format",
+            format,
+        ]);
+        if self.locked {
+            skopeo.args(["--dest-creds", &format!("{}:{}", USER.0, USER.1)]);
+        }
+        run(skopeo.arg(format!("oci:{}:x", layout.display())).arg(format!("docker://{whole}")));
+        whole
+    }
+
+    /// Where the registry keeps all that it has.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data/docker/registry/v2/blobs")
+    }
+
+    /// Where the registry keeps something.
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
