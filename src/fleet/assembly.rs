@@ -9,7 +9,6 @@ use super::chunks::unpack;
 use super::error::Result;
 use super::format::{CHUNK, Descriptor, Manifest, note};
 use crate::base::{self, Base, DecodeError, Fetcher, ImageObserver, Options, Promised, Source, Stop};
-use crate::io::CancelToken;
 use crate::oci::Repository;
 use crate::progress::{Quiet, Step};
 

@@ -4,15 +4,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Classified, ErrorClass};
-use crate::registry::{Reference, Version};
+use crate::registry::{Endpoint, Reference, Version};
 
-/// What every such name begins with.
+/// What such names begin with.
 const SCHEME: &str = "oci://";
+/// The same for registries that speak no HTTPS, beside those of this machine.
+const PLAIN: &str = "oci+http://";
 
 /// Where a fleet is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetName {
     reference: Reference,
+    is_plain: bool,
     tag: String,
     node: Option<String>,
 }
@@ -35,7 +38,13 @@ impl FleetName {
     /// Whether this text is meant to be one.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
-        text.starts_with(SCHEME)
+        text.starts_with(SCHEME) || text.starts_with(PLAIN)
+    }
+
+    /// The addresses of registries that are spoken with otherwise than is usual.
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
+        let plain = || Endpoint::new(&format!("http://{}", self.reference.host()));
+        self.is_plain.then(plain).into_iter().collect()
     }
 
     /// The repository and the tag.
@@ -63,7 +72,9 @@ impl FromStr for FleetName {
     /// Without a tag it is the one with the tag `latest`.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let fault = |fault: &str| InvalidName { given: text.to_owned(), fault: fault.to_owned() };
-        let rest = text.strip_prefix(SCHEME).ok_or_else(|| fault("it does not begin with oci://"))?;
+        let plain = text.strip_prefix(PLAIN);
+        let rest = plain.or_else(|| text.strip_prefix(SCHEME));
+        let rest = rest.ok_or_else(|| fault("it does not begin with oci:// or oci+http://"))?;
         let (place, node) = rest.split_once('#').map_or((rest, None), |(place, node)| (place, Some(node)));
         if node.is_some_and(str::is_empty) {
             return Err(fault("behind # there should be a node's name or number"));
@@ -77,14 +88,14 @@ impl FromStr for FleetName {
             Version::Tag(tag) => tag.clone(),
             Version::Digest(_) => return Err(fault("a tag is needed, not a digest")),
         };
-        Ok(Self { reference, tag, node: node.map(str::to_owned) })
+        Ok(Self { reference, is_plain: plain.is_some(), tag, node: node.map(str::to_owned) })
     }
 }
 
 impl fmt::Display for FleetName {
     /// Without the node.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}", self.reference)
+        write!(f, "{}{}", if self.is_plain { PLAIN } else { SCHEME }, self.reference)
     }
 }
 
@@ -99,6 +110,7 @@ mod tests {
             ("oci://127.0.0.1:5000/home:blue", "oci://127.0.0.1:5000/home:blue", "blue", None),
             ("oci://r.example/a:b#node-2", "oci://r.example/a:b", "b", Some("node-2")),
             ("oci://r.example/a#2", "oci://r.example/a:latest", "latest", Some("2")),
+            ("oci+http://10.0.0.9:5000/a:b", "oci+http://10.0.0.9:5000/a:b", "b", None),
             ("oci://me/home", "oci://docker.io/me/home:latest", "latest", None),
         ] {
             let name: FleetName = text.parse().unwrap();

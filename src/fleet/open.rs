@@ -72,9 +72,10 @@ impl<'a> Opener<'a> {
         }
         let credentials = Credentials::of_user()?;
         let fetcher = self.fetcher;
-        let (bytes, signature) = visit(fetcher, name.reference(), &credentials, |repository| {
-            if repository.is_online() { asked(repository, name, fetcher) } else { noted(name, fetcher) }
-        })?;
+        let (bytes, signature) =
+            visit(fetcher, name.reference(), &name.endpoints(), &credentials, |repository| {
+                if repository.is_online() { asked(repository, name, fetcher) } else { noted(name, fetcher) }
+            })?;
         let index = Digest::of(&bytes);
         let signed = signer(&bytes, &signature, self.trusted);
         let signed = signed.map_err(|source| Error::Signature { fleet: fleet(), source })?;
@@ -226,7 +227,7 @@ impl Fleet<'_> {
     }
 
     fn visit<T>(&self, work: impl FnOnce(&Repository<'_>) -> Result<T>) -> Result<T> {
-        visit(self.fetcher, self.name.reference(), &self.credentials, work)
+        visit(self.fetcher, self.name.reference(), &self.name.endpoints(), &self.credentials, work)
     }
 
     fn damaged(&self, what: String, fault: String) -> Error {

@@ -21,7 +21,7 @@ use super::sealed::{Recipient, seal};
 use super::seen::Seen;
 use super::signature::{PublicKey, SigningKey, signer};
 use super::signed::{signature_of, signature_tag};
-use crate::base::{self, Base, Fetcher, Options};
+use crate::base::{Base, Fetcher, Options};
 use crate::catalog::Digest;
 use crate::disk::{Patch, ReadAt};
 use crate::error::Failure;
@@ -116,7 +116,7 @@ impl Sender<'_> {
         fetcher: &Fetcher<'_>,
     ) -> Result<Pushed> {
         let credentials = Credentials::of_user()?;
-        visit(fetcher, name.reference(), &credentials, |repository| {
+        visit(fetcher, name.reference(), &name.endpoints(), &credentials, |repository| {
             let store = Store { repository, cancel: &fetcher.cancel, sent: AtomicU64::new(0) };
             let push = Push { sender: self, name, contents, fetcher, store };
             push.run(bake)

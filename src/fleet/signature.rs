@@ -84,7 +84,7 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, InvalidSignature> {
         let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(UNTRUSTED));
         let bytes = BASE64_STANDARD.decode(line.unwrap_or_default()).map_err(|_| NO_KEY)?;
-        let (algorithm, rest) = bytes.split_first_chunk().ok_or(NO_KEY)?;
+        let (algorithm, rest) = bytes.split_first_chunk::<2>().ok_or(NO_KEY)?;
         let (id, key) = rest.split_first_chunk().ok_or(NO_KEY)?;
         let key = key.try_into().map_err(|_| NO_KEY)?;
         if *algorithm == PLAIN { Ok(Self { id: *id, key }) } else { Err(NO_KEY) }

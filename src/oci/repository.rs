@@ -12,7 +12,7 @@ use super::manifest::{ACCEPTED, Blob, LARGEST};
 use crate::base::{self, Fetcher, Wanted};
 use crate::catalog::{Digest, shown};
 use crate::http::{self, Access, Agent, Purpose, is_web_page};
-use crate::registry::{Reference, registry_address};
+use crate::registry::{Endpoint, Reference, registry_address};
 
 /// What to say where something cannot be got from a repository, or put there.
 static PURPOSE: Purpose = Purpose {
@@ -40,13 +40,15 @@ pub struct Repository<'a> {
     path: String,
 }
 
-/// Has `work` do something with the repository of `name`, whatever its tag.
+/// Has `work` do something with the repository of `name`, whatever its tag. `endpoints` say where its registry speaks
+/// otherwise than is usual.
 ///
 /// # Errors
 /// What `work` answers; [`Error`] where there can be no client.
 pub(crate) fn visit<T, E: From<Error>>(
     fetcher: &Fetcher<'_>,
     name: &Reference,
+    endpoints: &[Endpoint],
     credentials: &Credentials,
     work: impl FnOnce(&Repository<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
@@ -55,7 +57,7 @@ pub(crate) fn visit<T, E: From<Error>>(
     let login = logins.as_ref().map(|logins| logins as &dyn http::Login);
     let access = Access { purpose: &PURPOSE, accept: None, login };
     let agent = fetcher.agent(access).map_err(Error::from)?;
-    let root = format!("{}/v2", registry_address(name.host(), &[]));
+    let root = format!("{}/v2", registry_address(name.host(), endpoints));
     let (host, path) = (name.host().to_owned(), name.path().to_owned());
     work(&Repository { fetcher, access, agent: agent.as_ref(), root, host, path })
 }

@@ -120,3 +120,20 @@ pub(super) fn selector<'a>(asked: &'a Asked, arguments: &'a Arguments) -> Result
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_may_name_its_node() {
+        let asked = |text: &str| text.parse::<Asked>().unwrap_or_else(|e| match e {});
+        assert_eq!(asked("/dev/sdb"), Asked { path: "/dev/sdb".into(), node: None });
+        assert_eq!(
+            asked("/dev/sdb=2"),
+            Asked { path: "/dev/sdb".into(), node: Some(NodeSelector::Number(2)) }
+        );
+        let by_name = asked("/dev/sdb=node-2");
+        assert_eq!(by_name.node, Some(NodeSelector::Name("node-2".into())));
+    }
+}

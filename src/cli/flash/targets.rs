@@ -16,7 +16,7 @@ use crate::drives::{By, Drive, Own, Verdict, judge};
 use crate::error::{Classified, Doing, Failure};
 use crate::io::shell_word;
 use crate::sink::card::{Card, DriveCard, Target, as_device};
-use crate::workflow::{Chosen, Control, NodeSelector, Warning};
+use crate::workflow::{Chosen, Control, Warning};
 
 /// Links here name the drive itself, wherever it is plugged in.
 const BY_ID: &str = "/dev/disk/by-id";
@@ -299,27 +299,11 @@ fn again() -> String {
 }
 
 /// What a run as root needs of the user's environment, and sudo takes away.
-const PASSED_ON: [&str; 5] = [
+const PASSED_ON: [&str; 6] = [
     "PIBAKE_WIFI_PASSWORD",
     "PIBAKE_LOGIN_PASSWORD",
     "PIBAKE_PROXY_PASSWORD",
     "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
     "SOURCE_DATE_EPOCH",
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_may_name_its_node() {
-        let asked = |text: &str| text.parse::<Asked>().unwrap_or_else(|e| match e {});
-        assert_eq!(asked("/dev/sdb"), Asked { path: "/dev/sdb".into(), node: None });
-        assert_eq!(
-            asked("/dev/sdb=2"),
-            Asked { path: "/dev/sdb".into(), node: Some(NodeSelector::Number(2)) }
-        );
-        let by_name = asked("/dev/sdb=node-2");
-        assert_eq!(by_name.node, Some(NodeSelector::Name("node-2".into())));
-    }
-}
