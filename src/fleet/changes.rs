@@ -111,6 +111,8 @@ impl<'a> Changes<'a> {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::disk::{Extended, MemoryDevice, Overlay, ReadAt};
 
@@ -135,6 +137,25 @@ mod tests {
         overlay.read_at(0, &mut whole[0]).unwrap();
         again.read_at(0, &mut whole[1]).unwrap();
         assert!(whole[0] == whole[1]);
+    }
+
+    proptest! {
+        /// Whatever a registry sends, it is read or refused.
+        #[test]
+        fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..200_usize) {
+            drop(Changes::read(&bytes));
+            let head = [&MAGIC[..], &u32::MAX.to_le_bytes(), &bytes].concat();
+            prop_assert!(Changes::read(&head).is_err());
+            let overlay = Overlay::new(MemoryDevice::new(vec![0; 10_000]));
+            overlay.write_at(5, b"x").unwrap();
+            let mut whole = write("n", &overlay.freeze().unwrap(), 10_000, 0..10_000).unwrap();
+            let at = at % whole.len();
+            whole[at] ^= bytes.first().copied().unwrap_or(1);
+            if let Ok(changes) = Changes::read(&whole) {
+                let small = Overlay::new(MemoryDevice::new(vec![0; 10_000]));
+                drop(changes.apply(&small));
+            }
+        }
     }
 
     #[test]

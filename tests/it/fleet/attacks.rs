@@ -84,6 +84,8 @@ fn a_blob_that_is_not_whole_is_refused() {
         *damaged.last_mut().unwrap() ^= 1;
         for wrong in [&right[..right.len() / 2], &damaged[..]] {
             std::fs::write(&path, wrong).unwrap();
+            // what was fetched before is not asked for again
+            let _ = std::fs::remove_dir_all(fleet.station.path(".cache"));
             let out = fleet.station.output(&["pull", &fleet.name, "--node", "1", "--network-tries", "1"]);
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
             assert!(matches!(out.status.code(), Some(1 | 3)), "{what}: {said}");

@@ -42,7 +42,7 @@ fn what_is_there_is_not_sent_again() {
     let own: u64 =
         first["nodes"].as_array().unwrap().iter().map(|node| node["bytes"].as_u64().unwrap()).sum();
     let sent = first["sent_bytes"].as_u64().unwrap();
-    assert!(sent >= own / 2 && sent < own + 10_000, "{sent} bytes were sent, {own} are of the nodes");
+    assert!(sent > 0 && sent < own + 10_000, "{sent} bytes were sent, {own} are of the nodes");
     assert!(own < 2 * 700_000, "{own}");
 
     // another cluster in another repository takes the base from the first one

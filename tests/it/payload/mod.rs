@@ -3,6 +3,7 @@
 mod baked;
 mod desk;
 mod locked;
+mod pushed;
 mod refused;
 mod verified;
 mod world;
