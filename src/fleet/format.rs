@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Digest;
-use crate::oci::{Blob, OCI_INDEX, OCI_MANIFEST};
+use crate::oci::{Blob, OCI_MANIFEST};
 
 /// What an index of a fleet is.
 pub(super) const FLEET: &str = "application/vnd.pibake.fleet.v1";
@@ -28,6 +28,8 @@ pub(super) const EMPTY_CONTENT: &[u8] = b"{}";
 
 /// Names of annotations. Each is a fact that whoever lists a fleet wants to see; what decides is signed with them.
 pub(super) mod note {
+    /// Of an index and its entries: what they are.
+    pub(crate) const KIND: &str = "vnd.pibake.kind";
     /// Of an index: which cluster it is of, for people.
     pub(crate) const CLUSTER: &str = "vnd.pibake.cluster";
     /// Of an index: the hash of the cluster's CA, which no two clusters share.
@@ -73,12 +75,10 @@ pub(super) struct Descriptor {
     #[serde(with = "prefixed")]
     pub(super) digest: Digest,
     pub(super) size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) artifact_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) platform: Option<Platform>,
     #[serde(default, skip_serializing_if = "Notes::is_empty")]
     pub(super) annotations: Notes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) platform: Option<Platform>,
 }
 
 /// What a machine has to be.
@@ -102,16 +102,16 @@ impl Descriptor {
             media_type: media_type.to_owned(),
             digest: Digest::of(bytes),
             size: bytes.len() as u64,
-            artifact_type: None,
-            platform: None,
             annotations,
+            platform: None,
         }
     }
 
     /// Of a manifest of this kind, as an index lists it.
     pub(super) fn listed(kind: &str, bytes: &[u8], annotations: Notes) -> Self {
-        let platform = Some(Platform::pi());
-        Self { artifact_type: Some(kind.to_owned()), platform, ..Self::of(OCI_MANIFEST, bytes, annotations) }
+        let mut annotations = annotations;
+        annotations.insert(note::KIND.to_owned(), kind.to_owned());
+        Self { platform: Some(Platform::pi()), ..Self::of(OCI_MANIFEST, bytes, annotations) }
     }
 
     pub(super) fn note(&self, name: &str) -> Option<&str> {
@@ -157,25 +157,32 @@ impl Manifest {
 }
 
 /// What a tag stands for.
+///
+/// It has no field that OCI 1.0 does not know, and these in the order of OCI's own program: copying with Debian's skopeo
+/// reads an index and writes it again, and only so it stays what was signed. What an entry is of says an annotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Index {
     pub(super) schema_version: u32,
-    pub(super) media_type: String,
-    pub(super) artifact_type: String,
     pub(super) manifests: Vec<Descriptor>,
     pub(super) annotations: Notes,
 }
 
 impl Index {
     pub(super) fn new(manifests: Vec<Descriptor>, annotations: Notes) -> Self {
-        Self {
-            schema_version: 2,
-            media_type: OCI_INDEX.to_owned(),
-            artifact_type: FLEET.to_owned(),
-            manifests,
-            annotations,
-        }
+        let mut annotations = annotations;
+        annotations.insert(note::KIND.to_owned(), FLEET.to_owned());
+        Self { schema_version: 2, manifests, annotations }
+    }
+
+    /// Its bytes, which are those that OCI's program (in Go) would write.
+    pub(super) fn text(&self) -> serde_json::Result<Vec<u8>> {
+        let text = serde_json::to_string(self)?;
+        // in JSON these stand in strings alone
+        let escaped = ['<', '>', '&', '\u{2028}', '\u{2029}']
+            .into_iter()
+            .fold(text, |text, c| text.replace(c, &format!("\\u{:04x}", u32::from(c))));
+        Ok(escaped.into_bytes())
     }
 }
 
@@ -214,8 +221,11 @@ mod tests {
         let bytes = text(&manifest).unwrap();
         insta::assert_snapshot!(String::from_utf8(bytes.clone()).unwrap(), @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/vnd.pibake.base.v1","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[{"mediaType":"application/vnd.pibake.chunk.v1+zstd","digest":"sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881","size":1,"annotations":{"vnd.pibake.offset":"0"}}]}"#);
         assert_eq!(serde_json::from_slice::<Manifest>(&bytes).unwrap(), manifest);
-        let index = Index::new(vec![Descriptor::listed(BASE, &bytes, Notes::new())], Notes::new());
-        assert_eq!(serde_json::from_slice::<Index>(&text(&index).unwrap()).unwrap(), index);
+        let about = notes([(note::NAME, "a&b".to_owned())]);
+        let index = Index::new(vec![Descriptor::listed(BASE, &bytes, about)], Notes::new());
+        let listed = index.text().unwrap();
+        assert_eq!(serde_json::from_slice::<Index>(&listed).unwrap(), index);
+        insta::assert_snapshot!(String::from_utf8(listed).unwrap(), @r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:d699914eeac2d02398fe8fc629aba572ce54e2ea52589d560a7f273a6d433864","size":471,"annotations":{"vnd.pibake.kind":"application/vnd.pibake.base.v1","vnd.pibake.name":"a\u0026b"},"platform":{"architecture":"arm64","os":"linux"}}],"annotations":{"vnd.pibake.kind":"application/vnd.pibake.fleet.v1"}}"#);
         let upper = String::from_utf8(bytes).unwrap().replace("sha256:44136fa3", "sha256:44136FA3");
         serde_json::from_str::<Manifest>(&upper).unwrap_err();
     }

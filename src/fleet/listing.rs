@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::format::{BASE, Descriptor, FLEET, Index, NODE, PAYLOAD, note};
 use crate::catalog::Digest;
-use crate::oci::{Blob, OCI_INDEX};
+use crate::oci::Blob;
 
 /// Longest name of a node (RFC 1123).
 const NAME_MAX: usize = 63;
@@ -75,11 +75,12 @@ impl Listing {
     /// Reads an index. `Err` says what is wrong with it.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let index: Index = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-        if index.artifact_type != FLEET || index.media_type != OCI_INDEX {
-            return Err(format!("it calls itself {}", index.artifact_type));
+        match index.annotations.get(note::KIND).map(String::as_str) {
+            Some(FLEET) => {}
+            other => return Err(format!("it calls itself {}", other.unwrap_or("nothing"))),
         }
         let of = |kind: &'static str| {
-            index.manifests.iter().filter(move |entry| entry.artifact_type.as_deref() == Some(kind))
+            index.manifests.iter().filter(move |entry| entry.note(note::KIND) == Some(kind))
         };
         let own = |name: &str| index.annotations.get(name).cloned().ok_or_else(|| lacks("the index", name));
         let (first, more) = (of(BASE).next(), of(BASE).nth(1));
@@ -174,7 +175,7 @@ fn parsed<T: std::str::FromStr>(entry: &Descriptor, name: &str) -> Result<T, Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::format::{self, Notes, notes};
+    use crate::fleet::format::{Notes, notes};
 
     fn index(change: impl Fn(&mut Index)) -> Vec<u8> {
         let digest = |text: &[u8]| Digest::of(text).to_string();
@@ -209,7 +210,7 @@ mod tests {
         let nodes = [node("node-2", 2), node("node-1", 1)];
         let mut index = Index::new([base, payload].into_iter().chain(nodes).collect(), own);
         change(&mut index);
-        format::text(&index).unwrap()
+        index.text().unwrap()
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
             }
         };
         let wrong: [(&str, Vec<u8>); 7] = [
-            ("it calls itself", index(|index| index.artifact_type = NODE.to_owned())),
+            ("it calls itself", index(|index| drop(index.annotations.remove(note::KIND)))),
             ("does not list one base", index(|index| drop(index.manifests.remove(0)))),
             ("lists node-1 twice", index(set(2, note::NODE, "node-1"))),
             ("\"../x\" is not a node's name", index(set(2, note::NODE, "../x"))),

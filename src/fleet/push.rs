@@ -173,7 +173,7 @@ impl Push<'_> {
                 (note::MADE_BY, env!("CARGO_PKG_VERSION").to_owned()),
             ]),
         );
-        let bytes = format::text(&index).map_err(|source| Error::Document { what: "the index", source })?;
+        let bytes = index.text().map_err(|source| Error::Document { what: "the index", source })?;
         let listing = Listing::read(&bytes).map_err(|fault| self.no_fleet(fault))?;
         self.sign(&bytes)?;
         self.store.repository.put_manifest(self.name.tag(), OCI_INDEX, &bytes)?;
