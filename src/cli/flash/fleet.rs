@@ -1,16 +1,12 @@
 //! Nodes that are in a registry, to be written to cards.
 
-use std::sync::Arc;
-
 use super::arguments::{Arguments, Asked, selector};
-use super::image;
 use super::report;
+use crate::cli::fleets::content;
 use crate::cli::session::Session;
-use crate::disk::{Patched, ReadAt};
 use crate::error::Failure;
 use crate::fleet::{Fleet, ListedNode, Ready, StationKey};
-use crate::opened::Opened;
-use crate::sink::card::{Content, Flash, Outcome};
+use crate::sink::card::{Flash, Outcome};
 
 /// What was ordered of a fleet, and what of it is here.
 pub(super) struct Ordered<'f> {
@@ -44,13 +40,7 @@ impl<'f> Ordered<'f> {
             Ok(base) => base,
             Err(fault) => return report::give_up(flash, fault.into(), control),
         };
-        let contents = |name: &str| -> Result<Content, Failure> {
-            let patch = self.ready.patch(name, &base)?;
-            let whole: Arc<dyn ReadAt> = Arc::new(Patched::new(base.device()?, patch.clone()));
-            let proof = image::proof(&Opened::of(whole)?)?;
-            let base = base.clone();
-            Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
-        };
+        let contents = |name: &str| content(&self.ready, name, &base);
         Ok(flash.finish(base.path(), &contents, control.progress()))
     }
 }

@@ -1,32 +1,16 @@
 //! An image that was made before, to be written to a card.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::disk::{Patch, ReadAt};
+use crate::cli::compared::{Files, MARK};
+use crate::disk::Patch;
 use crate::error::{Doing, ErrorClass, Failure};
-use crate::firmware;
-use crate::image_path::ImagePath;
 use crate::io::Stamp;
 use crate::node_paths;
-use crate::opened::{self, Opened};
-use crate::sink::card::{Content, Proof};
+use crate::opened::Opened;
+use crate::sink::card::Content;
 use crate::workflow::Control;
 use crate::workflow::image::{self, Raw};
-
-/// What every node has that pibake baked; a card without it would come up with the stock password.
-const MARK: &str = node_paths::NODE_ENV;
-/// What is read back from the card and compared, beside the kernel's command line, wherever that is.
-const COMPARED: [&str; 5] = [
-    MARK,
-    node_paths::HOSTNAME,
-    node_paths::KUBEADM,
-    "/boot/firmware/user-data",
-    "/boot/firmware/network-config",
-];
-
-/// More than any of them has that pibake baked.
-const COMPARED_MAX: u64 = 1 << 20;
 
 /// An image of a node.
 pub(super) struct Image {
@@ -36,7 +20,7 @@ pub(super) struct Image {
     raw: Raw,
     len: u64,
     node: String,
-    files: Vec<(ImagePath, Vec<u8>)>,
+    files: Files,
     seen: Stamp,
 }
 
@@ -46,68 +30,16 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
     let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
     let raw = image::raw(path, control).doing(opening)?;
     let image = Opened::open(raw.path()).doing(opening)?;
-    let files = compared(&image).doing(opening)?;
-    let text = |wanted: &str| {
-        let found = files.iter().find(|(name, _)| name.as_str() == wanted);
-        found.map(|(_, content)| String::from_utf8_lossy(content).trim().to_owned())
-    };
-    if text(MARK).is_none() {
+    let files = Files::of(&image).doing(opening)?;
+    if files.text(MARK).is_none() {
         return Err(Failure::usage(format!(
             "{} is not the image of a node: it has no {MARK}. A card with it would not be configured; \
              pibake build makes images of nodes",
             path.display()
         )));
     }
-    let node = text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
+    let node = files.text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
     Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
-}
-
-/// The files of an image that a card with it must have.
-fn compared(image: &Opened) -> Result<Vec<(ImagePath, Vec<u8>)>, Failure> {
-    let mut names: Vec<ImagePath> = COMPARED.into_iter().map(ImagePath::new).collect::<Result<_, _>>()?;
-    for line in command_lines(image)? {
-        names.push(ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?);
-    }
-    let mut files = Vec::new();
-    for name in names {
-        if let Some(content) = read(image, &name)? {
-            files.push((name, content));
-        }
-    }
-    Ok(files)
-}
-
-/// That a card holds what is in this image.
-pub(super) fn proof(image: &Opened) -> Result<Proof, Failure> {
-    Ok(proof_of(compared(image)?))
-}
-
-fn proof_of(files: Vec<(ImagePath, Vec<u8>)>) -> Proof {
-    Box::new(move |card: Arc<dyn ReadAt>| {
-        let card = Opened::of(card)?;
-        for (name, content) in &files {
-            if read(&card, name)?.as_ref() != Some(content) {
-                return Err(Failure::new(
-                    ErrorClass::Verification,
-                    format!("{name} is another one on the card"),
-                ));
-            }
-        }
-        Ok(())
-    })
-}
-
-/// The files on the boot partition that the firmware may take the kernel's command line from.
-fn command_lines(image: &Opened) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
-    firmware::command_lines(&|path| {
-        let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
-        // what is no path is no file
-        path.map_or(Ok(None), |path| read(image, &path))
-    })
-}
-
-fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, crate::opened::Error> {
-    image.read_whole(name, COMPARED_MAX)
 }
 
 impl Image {
@@ -135,13 +67,14 @@ impl Image {
                     Err(Failure::new(ErrorClass::Verification, format!("{} was written to", path.display())))
                 }
             };
-        Content { patch: Patch::default(), proof: proof_of(self.files.clone()), still: Box::new(still) }
+        Content { patch: Patch::default(), proof: self.files.clone().proof(), still: Box::new(still) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
 
     use support::images::{Spec, put};
     use support::{run, tool};

@@ -1,7 +1,6 @@
 //! `pibake flash`: nodes straight to cards.
 
 mod arguments;
-mod awake;
 mod bills;
 mod confirm;
 mod fleet;
@@ -12,9 +11,11 @@ mod whose;
 
 use std::sync::Arc;
 
+use super::awake::Awake;
 use super::fleets::Station;
 use super::named::check_there;
 use super::next::{self, Reach};
+use super::readers::{Readers, Rules};
 use super::session::Session;
 use crate::disk::ReadAt;
 use crate::drives::linux::{Machine, Off};
@@ -22,7 +23,6 @@ use crate::error::{Classified, Doing, Failure, one_line};
 use crate::sink::card::{Content, Flash, Options, Outcome};
 use crate::workflow::{Chosen, own};
 pub(super) use arguments::Arguments;
-use awake::Awake;
 use bills::CardBills;
 use fleet::Ordered;
 use targets::{Choice, Held, Job};
@@ -52,7 +52,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             path: std::path::absolute(path).doing(|| format!("examining {}", path.display()))?,
         });
     }
-    let held = Choice { machine: &machine, arguments, job: &job, own: &own, control }.hold()?;
+    let rules = Rules { yes: arguments.yes, unmount: arguments.unmount, allow_fixed: arguments.allow_fixed };
+    let readers = Readers { machine: &machine, rules, needed: job.needed(), own: &own, control };
+    let held = Choice { readers: &readers, arguments, job: &job }.hold()?;
     confirm::all(&held, arguments.yes, &job.needed())?;
 
     let _awake = Awake::keep();
