@@ -14,6 +14,7 @@ pub(super) const BASE: &str = "application/vnd.pibake.base.v1";
 pub(super) const PAYLOAD: &str = "application/vnd.pibake.payload.v1";
 pub(super) const NODE: &str = "application/vnd.pibake.node.v1";
 pub(super) const SIGNATURE: &str = "application/vnd.pibake.signature.v1";
+pub(super) const CLAIM: &str = "application/vnd.pibake.claim.v1";
 /// What a blob is: a chunk of a raw image, some changes of one, the same encrypted, a bill, a signature.
 pub(super) const CHUNK: &str = "application/vnd.pibake.chunk.v1+zstd";
 pub(super) const CHANGES: &str = "application/vnd.pibake.changes.v1+zstd";
@@ -57,6 +58,12 @@ pub(super) mod note {
     /// Of a node: the digests of the manifests that it lies over.
     pub(crate) const ON_BASE: &str = "vnd.pibake.base";
     pub(crate) const ON_PAYLOAD: &str = "vnd.pibake.payload";
+    /// Of a claim: how it stands, whose it is, since when, and the card.
+    pub(crate) const STATE: &str = "vnd.pibake.state";
+    pub(crate) const STATION: &str = "vnd.pibake.station";
+    pub(crate) const TIME: &str = "vnd.pibake.time";
+    pub(crate) const CARD: &str = "vnd.pibake.card";
+    pub(crate) const RESULT: &str = "vnd.pibake.result";
 }
 
 /// Annotations, in the order of their names.

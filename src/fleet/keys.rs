@@ -9,7 +9,7 @@ use super::sealed::{Recipient, StationKey};
 use super::seen::Seen;
 use super::signature::PublicKey;
 use crate::io::folder::make_folders;
-use crate::io::{Folder, Owner, ownership, read_small};
+use crate::io::{CancelToken, FileLock, Folder, Owner, ownership, read_small};
 
 /// This machine's key; age takes it for `-i`.
 const STATION: &str = "station.key";
@@ -63,6 +63,16 @@ impl Keys {
     #[must_use]
     pub fn seen(&self) -> Seen {
         Seen::within(self.dir.join(SEEN))
+    }
+
+    /// Held by the one run that makes cards for this machine, lest two runs take each other's nodes.
+    ///
+    /// # Errors
+    /// What taking it answers.
+    pub fn busy(&self, cancel: &CancelToken, waits: impl FnOnce()) -> Result<FileLock> {
+        self.folder()?;
+        let taken = FileLock::take(&self.dir.join("station.lock"), cancel, waits);
+        Ok(taken.map_err(crate::base::Error::from)?)
     }
 
     /// This machine's key, if it has one.

@@ -107,7 +107,7 @@ impl Listing {
     }
 
     #[cfg(test)]
-    pub(super) fn for_tests(fleet: &str) -> Self {
+    pub(crate) fn for_tests(fleet: &str) -> Self {
         let manifest = Blob { media_type: String::new(), digest: Digest::of(b""), len: 0 };
         let (raw, published) = (Digest::of(b"raw"), Digest::of(b"published"));
         Self {
@@ -135,6 +135,20 @@ impl ListedBase {
 }
 
 impl ListedNode {
+    #[cfg(test)]
+    pub(crate) fn for_tests(name: &str, number: u16) -> Self {
+        let (kubernetes, containerd) = ("1.31.0".to_owned(), "1.7.0".to_owned());
+        Self {
+            name: name.to_owned(),
+            number,
+            role: "worker".to_owned(),
+            board: "raspberry-pi".to_owned(),
+            versions: Versions { kubernetes, containerd },
+            manifest: Blob { media_type: String::new(), digest: Digest::of(name.as_bytes()), len: 0 },
+            payload: None,
+        }
+    }
+
     fn read(entry: &Descriptor) -> Result<Self, String> {
         let name = text(entry, note::NODE)?;
         // it becomes the name of a file

@@ -4,6 +4,7 @@
 //! oci://REGISTRY/NAME:TAG            the index of one cluster: its serial number, its parts, its nodes   (format, listing)
 //!   ├─ a manifest of the base        the raw image, in chunks that begin where they always do            (chunks, base)
 //!   ├─ one of each role's payload    what changes over the base for all nodes of the role                (changes, payload)
+//!   ├─ claims of stations, which card becomes which node: under tags of their own, and signed by nobody (claims)
 //!   └─ one of each node              what changes over both, encrypted for those who may make cards      (sealed), and its bill
 //! …:sha256-<digest of it>.minisig    who says so: a signature of the index                               (signature)
 //! ```
@@ -15,6 +16,7 @@
 mod assembly;
 mod changes;
 mod chunks;
+mod claims;
 mod error;
 mod format;
 mod keys;
@@ -28,6 +30,7 @@ mod seen;
 mod signature;
 mod signed;
 
+pub use claims::{Claim, Claims, State};
 pub use error::{Error, Result};
 pub use keys::Keys;
 pub use listing::{ListedBase, ListedNode, Listing, Versions};

@@ -21,7 +21,7 @@ use crate::base::{self, Base, Cache, Fetcher, ImageObserver, Options, Promised};
 use crate::catalog::Digest;
 use crate::disk::{Extended, FileDevice, Overlay, Patch, Patched};
 use crate::http::space;
-use crate::io::{atomic, read_small};
+use crate::io::{CancelToken, atomic, read_small};
 use crate::oci::{Blob, Credentials, LARGEST, Repository, visit};
 
 /// The most bytes that a node's own changes may have: what is large is in the payload.
@@ -226,8 +226,12 @@ impl Fleet<'_> {
         bytes.ok_or_else(|| self.damaged(what.to_owned(), "it is not in the cache any more".to_owned()))
     }
 
-    fn visit<T>(&self, work: impl FnOnce(&Repository<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn visit<T>(&self, work: impl FnOnce(&Repository<'_>) -> Result<T>) -> Result<T> {
         visit(self.fetcher, self.name.reference(), &self.name.endpoints(), &self.credentials, work)
+    }
+
+    pub(super) fn cancel(&self) -> &CancelToken {
+        &self.fetcher.cancel
     }
 
     fn damaged(&self, what: String, fault: String) -> Error {

@@ -41,7 +41,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The address of a repository: `https://host/v2/library/busybox`.
 fn repository(url: &Url) -> &str {
     let text = url.as_str();
-    let end = ["/manifests/", "/blobs/"].into_iter().find_map(|part| text.rfind(part));
+    let end = ["/manifests/", "/blobs/", "/tags/"].into_iter().find_map(|part| text.rfind(part));
     text.get(..end.unwrap_or(text.len())).unwrap_or(text)
 }
 
@@ -197,6 +197,7 @@ mod tests {
             ("https://h/v2/library/x/manifests/1", "https://h/v2/library/x", "h"),
             ("http://h:5000/v2/a/blobs/sha256:00?ns=b", "http://h:5000/v2/a", "h:5000"),
             ("https://h:443/v2/blobs/x/blobs/sha256:00", "https://h/v2/blobs/x", "h"),
+            ("https://h/v2/a/b/tags/list?n=2", "https://h/v2/a/b", "h"),
             ("https://h/v2/", "https://h/v2/", "h"),
         ] {
             let url = Url::parse(url).unwrap();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK, LOCATION};
 use reqwest::{Method, StatusCode, Url};
+use serde::Deserialize;
 
 use super::credentials::Credentials;
 use super::error::{Error, Result};
@@ -24,6 +25,9 @@ static PURPOSE: Purpose = Purpose {
 
 /// A line so slow that nothing larger than a text can be put anywhere by it, in bytes a second.
 const SLOWEST: u64 = 16 << 10;
+
+/// Of a list of tags no more pages are read than this.
+const MOST_PAGES: u32 = 1000;
 
 /// How often an upload is begun again that the registry has forgotten.
 const MOST_RESTARTS: u32 = 3;
@@ -157,6 +161,30 @@ impl Repository<'_> {
         Ok(Some(bytes))
     }
 
+    /// The tags that there are.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub(crate) fn tags(&self) -> Result<Vec<String>> {
+        let agent = self.agent()?;
+        let (mut found, mut url) = (Vec::new(), self.url("tags", "list?n=1000")?);
+        for _ in 0..MOST_PAGES {
+            let Some((headers, bytes)) = agent.small_with(&url, LARGEST, |request| request)? else {
+                return Ok(found);
+            };
+            let list: Tags = serde_json::from_slice(&bytes).map_err(|e| Error::Inconsistent {
+                image: self.name(),
+                fault: format!("its list of tags cannot be read: {e}"),
+            })?;
+            found.extend(list.tags.unwrap_or_default());
+            match next_page(&url, &headers).filter(|next| next.origin() == url.origin()) {
+                Some(next) => url = next,
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether it has a blob.
     ///
     /// # Errors
@@ -274,6 +302,19 @@ impl Repository<'_> {
     }
 }
 
+/// A page of a list of tags.
+#[derive(Deserialize)]
+struct Tags {
+    tags: Option<Vec<String>>,
+}
+
+/// Where the next page of a list is, as `Link: </v2/x/tags/list?last=y>; rel="next"` says it.
+fn next_page(asked: &Url, headers: &HeaderMap) -> Option<Url> {
+    let link = headers.get(LINK)?.to_str().ok()?;
+    let (address, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
+    if relation.contains("next") { asked.join(address).ok() } else { None }
+}
+
 /// What a registry does about an upload.
 enum Started {
     /// It has the blob already.
@@ -302,5 +343,20 @@ mod tests {
         assert_eq!(at("/v2/a/b/blobs/uploads/1?s=2").unwrap(), "https://h:5000/v2/a/b/blobs/uploads/1?s=2");
         assert_eq!(at("https://other/x").unwrap(), "https://other/x");
         assert_eq!(location(&asked, &HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_list_goes_on_where_the_registry_says() {
+        let asked = Url::parse("https://h/v2/a/tags/list?n=2").unwrap();
+        let at = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, text.parse().unwrap());
+            next_page(&asked, &headers).map(String::from)
+        };
+        let next = at("</v2/a/tags/list?last=x&n=2>; rel=\"next\"");
+        assert_eq!(next.unwrap(), "https://h/v2/a/tags/list?last=x&n=2");
+        for none in ["", "</v2/a>; rel=\"prev\"", "nothing"] {
+            assert_eq!(at(none), None, "{none}");
+        }
     }
 }

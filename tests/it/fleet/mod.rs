@@ -1,6 +1,7 @@
 //! Clusters in a registry: Debian's, on loopback; skopeo, minisign and age as judges.
 
 mod attacks;
+mod claims;
 mod copies;
 mod secrets;
 mod whole;
