@@ -5,12 +5,22 @@ use std::sync::Arc;
 
 use clap::Args;
 
+#[cfg(target_os = "linux")]
+use super::compared::Files;
 use super::session::Session;
+#[cfg(target_os = "linux")]
+use crate::base::Base;
 use crate::base::{Cache, Fetcher, Ledger, Patience};
 use crate::disk::{Patched, ReadAt};
 use crate::error::Failure;
+#[cfg(target_os = "linux")]
+use crate::fleet::Ready;
 use crate::fleet::{self, Fleet, FleetName, Keys, ListedNode, Opener, PublicKey, Seen, StationKey};
+#[cfg(target_os = "linux")]
+use crate::io::FileLock;
 use crate::opened::Opened;
+#[cfg(target_os = "linux")]
+use crate::sink::card::Content;
 use crate::workflow::image::Looked;
 
 /// Shared by every command that makes something of a fleet.
@@ -65,6 +75,16 @@ impl Station {
         Ok(Opener { trusted: &self.trusted, seen: &self.seen, fetcher }.open(name)?)
     }
 
+    /// Held as long as this run makes cards, and no other of this machine does.
+    #[cfg(target_os = "linux")]
+    pub(super) fn busy(&self, session: &Session) -> Result<FileLock, Failure> {
+        let waits = || {
+            let text = "another pibake station is at work on this machine; waiting for it (Ctrl-C cancels)";
+            session.progress().note(text);
+        };
+        Ok(self.keys.busy(session.control.cancel(), waits)?)
+    }
+
     /// Its own key.
     pub(super) fn key(&self) -> Result<StationKey, Failure> {
         Ok(self.keys.station()?.ok_or(fleet::Error::NoStationKey)?)
@@ -115,6 +135,16 @@ pub(super) fn node<'f>(fleet: &'f Fleet<'_>) -> Result<&'f ListedNode, Failure> 
     let asked =
         name.node().ok_or_else(|| Failure::usage(format!("which node of {name}? Write {name}#NODE")))?;
     Ok(fleet.node(asked)?)
+}
+
+/// What a card of this node gets over `base`.
+#[cfg(target_os = "linux")]
+pub(super) fn content(ready: &Ready<'_>, name: &str, base: &Base) -> Result<Content, Failure> {
+    let patch = ready.patch(name, base)?;
+    let whole: Arc<dyn ReadAt> = Arc::new(Patched::new(base.device()?, patch.clone()));
+    let proof = Files::of(&Opened::of(whole)?)?.proof();
+    let base = base.clone();
+    Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
 }
 
 /// Opens a node that is in a registry, for looking into it.

@@ -71,7 +71,7 @@ fn listed(fleet: &Fleet<'_>, session: &Session) -> Result<(), Failure> {
     let listing = fleet.listing();
     let node = |node: &ListedNode| FleetNode {
         node: node.name.clone(),
-        number: node.number,
+        number: node.number.into(),
         role: node.role.clone(),
         board: node.board.clone(),
         kubernetes: node.versions.kubernetes.clone(),

@@ -1,10 +1,14 @@
 //! The command line: one file a command. Arguments in, calls out, words for people.
 
+#[cfg(target_os = "linux")]
+mod awake;
 mod backup;
 mod baked;
 mod base_flags;
 mod boot;
 mod build;
+#[cfg(target_os = "linux")]
+mod compared;
 mod completions;
 mod description;
 #[cfg(test)]
@@ -29,6 +33,8 @@ mod next;
 mod plan;
 mod pull;
 mod push;
+#[cfg(target_os = "linux")]
+mod readers;
 #[cfg(test)]
 mod reference;
 mod remote;
@@ -37,6 +43,8 @@ mod restore;
 mod session;
 mod shortened;
 mod ssh;
+#[cfg(target_os = "linux")]
+mod station;
 mod status;
 mod token;
 mod update;
@@ -84,6 +92,9 @@ enum Command {
     Push(push::Arguments),
     /// Make images of nodes that are in a registry
     Pull(pull::Arguments),
+    /// Write the cards of a cluster that is in a registry, one after the other, as they are put in
+    #[cfg(target_os = "linux")]
+    Station(station::Arguments),
     /// Show this machine's key for clusters in registries, or trust the key of one who pushes them
     Key(key::Arguments),
     /// List this machine's drives, and why each may or may not be written
@@ -144,6 +155,8 @@ impl Command {
             Self::Flash(arguments) => flash::run(arguments, session),
             Self::Push(arguments) => push::run(arguments, session),
             Self::Pull(arguments) => pull::run(arguments, session),
+            #[cfg(target_os = "linux")]
+            Self::Station(arguments) => station::run(arguments, session),
             Self::Key(arguments) => key::run(arguments, session),
             Self::Drives(arguments) => drives::run(arguments, session),
             Self::Inspect(arguments) => inspect::run(arguments, session),

@@ -274,9 +274,11 @@ fn every_room_has_its_place() {
 }
 
 /// The files of `cli` that are no commands: what several of them share.
-const SHARED: [&str; 16] = [
+const SHARED: [&str; 19] = [
+    "awake",
     "baked",
     "base_flags",
+    "compared",
     "description",
     "exit",
     "fleets",
@@ -287,6 +289,7 @@ const SHARED: [&str; 16] = [
     "mod",
     "named",
     "next",
+    "readers",
     "remote",
     "session",
     "shortened",

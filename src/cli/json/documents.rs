@@ -281,6 +281,41 @@ pub(crate) struct PulledImage {
     pub bill_base64: Option<String>,
 }
 
+/// `pibake station`
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Stationed {
+    pub fleet: String,
+    pub serial: u64,
+    pub cards: Vec<StationCard>,
+    pub left: Vec<String>,
+    pub taken: Vec<Taken>,
+}
+
+/// What became of a card that was put in.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StationCard {
+    pub node: String,
+    pub drive: String,
+    pub model: Option<String>,
+    pub drive_serial: Option<String>,
+    pub time: String,
+    pub done: bool,
+    pub head: Head,
+    pub written_bytes: Option<u64>,
+    pub verified_bytes: Option<u64>,
+    pub error: Option<Error>,
+}
+
+/// A node whose card another station made, or this one before.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub node: String,
+    pub state: String,
+    pub station: String,
+    pub time: String,
+    pub card: String,
+}
+
 /// `pibake key`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Key {
@@ -308,7 +343,7 @@ pub(crate) struct InspectedFleet {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct FleetNode {
     pub node: String,
-    pub number: u16,
+    pub number: u64,
     pub role: String,
     pub board: String,
     pub kubernetes: String,

@@ -216,6 +216,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Flashed>("`flash`");
     check::<Pushed>("`push`");
     check::<Pulled>("`pull`");
+    check::<Stationed>("`station`");
     check::<Key>("`key`");
     check::<Drives>("`drives`");
     check::<InspectedFleet>("`inspect FLEET`");
@@ -238,7 +239,7 @@ fn every_field_is_described_and_every_description_is_of_a_field() {
     check::<Completions>("`completions`");
     check_progress();
     // no section is left over
-    assert_eq!(PAGE.matches("\n## `").count(), 30);
+    assert_eq!(PAGE.matches("\n## `").count(), 31);
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", cards::several),
         Trial::test("flash::an_image_that_was_built_before", cards::an_image),
         Trial::test("flash::nodes_that_are_in_a_registry", fleet::from_a_registry),
+        Trial::test("station::cards_are_made_one_after_the_other", fleet::one_after_the_other),
         Trial::test("flash::what_is_in_use_is_refused", refused::in_use),
         Trial::test("flash::what_is_in_use_in_part_or_elsewhere_is_refused", refused::in_use_below),
         Trial::test("flash::who_may_not_write_is_told_what_to_type", refused::no_permission),
