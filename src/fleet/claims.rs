@@ -86,7 +86,8 @@ impl<'f> Claims<'f> {
     /// [`Error`]
     pub fn taken(&self) -> Result<Vec<Claim>> {
         self.fleet.visit(|repository| {
-            let (mut found, tags) = (Vec::new(), repository.tags()?);
+            let serial = self.fleet.listing().serial;
+            let (mut found, tags) = (Vec::new(), repository.tags(&format!("claim-{serial}-"))?);
             for node in &self.fleet.listing().nodes {
                 found.extend(self.of_others(repository, node, &tags)?);
                 let own = self.read(repository, &self.tag(node))?;
@@ -104,7 +105,8 @@ impl<'f> Claims<'f> {
         self.fleet.visit(|repository| {
             let claim = |state| self.claim(node, state, time);
             self.write(repository, node, &claim(State::Bid))?;
-            if let Some(other) = self.of_others(repository, node, &repository.tags()?)?.into_iter().next() {
+            let tags = repository.tags(&self.prefix(node))?;
+            if let Some(other) = self.of_others(repository, node, &tags)?.into_iter().next() {
                 self.write(repository, node, &claim(State::Free))?;
                 return Ok(Some(other));
             }

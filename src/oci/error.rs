@@ -102,6 +102,17 @@ pub enum Error {
         repository: String,
         /// What the registry says, and what to do.
         reason: String,
+        /// Whether it may take it later.
+        class: ErrorClass,
+    },
+
+    /// Not all of the tags that a repository has.
+    #[error("the list of tags of {repository} cannot be used: {fault}")]
+    Tags {
+        /// The repository.
+        repository: String,
+        /// What is wrong with it.
+        fault: String,
     },
 
     /// The archive cannot be written.
@@ -114,11 +125,10 @@ impl Classified for Error {
         match self {
             Self::Reference(error) => error.class(),
             Self::Base(error) => error.class(),
-            Self::Nowhere { class, .. } => *class,
-            Self::Refused { .. } => ErrorClass::Network,
+            Self::Nowhere { class, .. } | Self::Refused { class, .. } => *class,
             Self::NoArm64 { .. } | Self::Credentials { .. } => ErrorClass::Configuration,
             Self::Manifest { source, .. } => source.class(),
-            Self::Inconsistent { .. } | Self::Nested { .. } | Self::Damaged { .. } => {
+            Self::Inconsistent { .. } | Self::Nested { .. } | Self::Damaged { .. } | Self::Tags { .. } => {
                 ErrorClass::Verification
             }
             Self::Write(source) => ErrorClass::of_io(source),

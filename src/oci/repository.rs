@@ -12,6 +12,7 @@ use super::login::Logins;
 use super::manifest::{ACCEPTED, Blob, LARGEST};
 use crate::base::{self, Fetcher, Wanted};
 use crate::catalog::{Digest, shown};
+use crate::error::ErrorClass;
 use crate::http::{self, Access, Agent, Purpose, is_web_page};
 use crate::registry::{Endpoint, Reference, registry_address};
 
@@ -26,8 +27,9 @@ static PURPOSE: Purpose = Purpose {
 /// A line so slow that nothing larger than a text can be put anywhere by it, in bytes a second.
 const SLOWEST: u64 = 16 << 10;
 
-/// Of a list of tags no more pages are read than this.
+/// Of a list of tags no more pages are read than this, and no more tags are kept.
 const MOST_PAGES: u32 = 1000;
+const MOST_TAGS: usize = 100_000;
 
 /// How often an upload is begun again that the registry has forgotten.
 const MOST_RESTARTS: u32 = 3;
@@ -161,28 +163,32 @@ impl Repository<'_> {
         Ok(Some(bytes))
     }
 
-    /// The tags that there are.
+    /// The tags that begin with `prefix`: all of them, since somebody may conclude from one that is missing.
     ///
     /// # Errors
-    /// [`Error`]
-    pub(crate) fn tags(&self) -> Result<Vec<String>> {
+    /// [`Error`]; [`Error::Tags`] where the registry does not give the whole list.
+    pub(crate) fn tags(&self, prefix: &str) -> Result<Vec<String>> {
         let agent = self.agent()?;
+        let fault = |fault: String| Error::Tags { repository: self.name(), fault };
         let (mut found, mut url) = (Vec::new(), self.url("tags", "list?n=1000")?);
-        for _ in 0..MOST_PAGES {
+        for page in 0..MOST_PAGES {
             let Some((headers, bytes)) = agent.small_with(&url, LARGEST, |request| request)? else {
-                return Ok(found);
+                // a repository that nobody has put anything into has no list
+                return if page == 0 { Ok(found) } else { Err(fault("it ends in the middle".to_owned())) };
             };
-            let list: Tags = serde_json::from_slice(&bytes).map_err(|e| Error::Inconsistent {
-                image: self.name(),
-                fault: format!("its list of tags cannot be read: {e}"),
-            })?;
-            found.extend(list.tags.unwrap_or_default());
-            match next_page(&url, &headers).filter(|next| next.origin() == url.origin()) {
-                Some(next) => url = next,
-                None => break,
+            let list: Tags =
+                serde_json::from_slice(&bytes).map_err(|e| fault(format!("it cannot be read: {e}")))?;
+            found.extend(list.tags.unwrap_or_default().into_iter().filter(|tag| tag.starts_with(prefix)));
+            if found.len() > MOST_TAGS {
+                return Err(fault(format!("more than {MOST_TAGS} tags begin with {prefix}")));
             }
+            let Some(next) = next_page(&url, &headers) else { return Ok(found) };
+            if next.origin() != url.origin() {
+                return Err(fault(format!("it goes on at {}, which is another server", shown(&next))));
+            }
+            url = next;
         }
-        Ok(found)
+        Err(fault(format!("it has more than {MOST_PAGES} pages")))
     }
 
     /// Whether it has a blob.
@@ -245,7 +251,7 @@ impl Repository<'_> {
             restarts += 1;
             if restarts > MOST_RESTARTS {
                 let reason = format!("the registry forgets the upload each time ({})", reply.status);
-                return Err(self.fault(&format!("sha256:{digest}"), reason));
+                return Err(self.fault(&format!("sha256:{digest}"), reason, ErrorClass::Network));
             }
         }
     }
@@ -265,9 +271,9 @@ impl Repository<'_> {
         if reply.status == StatusCode::CREATED {
             return Ok(Started::Mounted);
         }
-        let at = location(&url, &reply.headers).ok_or_else(|| {
-            self.fault(&format!("sha256:{digest}"), "the registry does not say where to send it".to_owned())
-        })?;
+        let at = location(&url, &reply.headers);
+        let at =
+            at.map_err(|reason| self.fault(&format!("sha256:{digest}"), reason, ErrorClass::Configuration))?;
         Ok(Started::Upload(at))
     }
 
@@ -284,8 +290,8 @@ impl Repository<'_> {
         reply.map(drop).map_err(|fault| self.refused(&format!("the manifest {object}"), fault))
     }
 
-    fn fault(&self, what: &str, reason: String) -> Error {
-        Error::Refused { what: what.to_owned(), repository: self.name(), reason }
+    fn fault(&self, what: &str, reason: String, class: ErrorClass) -> Error {
+        Error::Refused { what: what.to_owned(), repository: self.name(), reason, class }
     }
 
     /// What a registry answers to whom it lets read only, in words about writing.
@@ -298,7 +304,9 @@ impl Repository<'_> {
             413 => "; a proxy before the registry takes no such large requests".to_owned(),
             _ => String::new(),
         };
-        self.fault(what, format!("{url}: the registry says {status}{todo}"))
+        // asking again changes nothing about those
+        let class = if todo.is_empty() { ErrorClass::Network } else { ErrorClass::Configuration };
+        self.fault(what, format!("{url}: the registry says {status}{todo}"), class)
     }
 }
 
@@ -323,9 +331,22 @@ enum Started {
     Upload(Url),
 }
 
-/// Where the rest is to go, which may be said as a path alone.
-fn location(asked: &Url, headers: &HeaderMap) -> Option<Url> {
-    asked.join(headers.get(LOCATION)?.to_str().ok()?).ok()
+/// Where the rest is to go, which may be said as a path alone. `Err` says why it cannot go there: what is sent there
+/// has the login with it.
+fn location(asked: &Url, headers: &HeaderMap) -> Result<Url, String> {
+    let said = headers.get(LOCATION).and_then(|said| said.to_str().ok());
+    let at = said.and_then(|said| asked.join(said).ok());
+    let mut at = at.ok_or("the registry does not say where to send it")?;
+    if at.scheme() != "https" && at.scheme() != asked.scheme() {
+        // what follows is long, and the registry's own
+        at.set_query(None);
+        return Err(format!(
+            "the registry wants it at {}, which nothing protects: a proxy before it has to tell it that it is asked by \
+             HTTPS (X-Forwarded-Proto)",
+            shown(&at)
+        ));
+    }
+    Ok(at)
 }
 
 #[cfg(test)]
@@ -342,7 +363,16 @@ mod tests {
         };
         assert_eq!(at("/v2/a/b/blobs/uploads/1?s=2").unwrap(), "https://h:5000/v2/a/b/blobs/uploads/1?s=2");
         assert_eq!(at("https://other/x").unwrap(), "https://other/x");
-        assert_eq!(location(&asked, &HeaderMap::new()), None);
+        // with a password in the clear
+        for bad in ["http://h:5000/v2/a/b/blobs/uploads/1", "file:///x", "ftp://h/x"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+        assert!(at("http://h/x?state=secret").unwrap_err().contains("at http://h/x, which nothing protects"));
+        assert!(location(&asked, &HeaderMap::new()).unwrap_err().contains("does not say where"));
+        let plain = Url::parse("http://127.0.0.1:5000/v2/a/blobs/uploads/").unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(LOCATION, "http://127.0.0.1:5000/v2/a/blobs/uploads/1".parse().unwrap());
+        assert!(location(&plain, &headers).is_ok());
     }
 
     #[test]
