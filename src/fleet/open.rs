@@ -163,18 +163,21 @@ impl Fleet<'_> {
         })
     }
 
-    /// Fetches what these nodes have alone, and decrypts it, before anything is written anywhere.
+    /// Fetches what these nodes have alone, and sees that this machine can decrypt it, before anything is written
+    /// anywhere. It stays in the cache as it came until it is a node's turn.
     ///
     /// # Errors
     /// [`Error::NotForUs`], [`Error::Damaged`], and others.
     pub fn prepare(&self, nodes: &[&ListedNode], key: &StationKey) -> Result<Ready<'_>> {
         let step = self.fetcher.progress.begin("downloading nodes", None);
-        let mut plain = BTreeMap::new();
+        let mut lengths = BTreeMap::new();
         for node in nodes {
-            plain.insert(node.name.clone(), self.changes(node, key)?);
+            let bytes = self.changes(node, key)?;
+            let damaged = |fault| self.damaged(node.name.clone(), fault);
+            lengths.insert(node.name.clone(), Changes::read(&bytes).map_err(damaged)?.length());
         }
         step.finish();
-        Ok(Ready { fleet: self, nodes: plain, payloads: BTreeMap::new() })
+        Ok(Ready { fleet: self, key: key.clone(), lengths, payloads: BTreeMap::new() })
     }
 
     /// The bill of a node.
@@ -207,11 +210,19 @@ impl Fleet<'_> {
         Ok(bytes)
     }
 
-    /// The one blob of a node that is of this kind.
+    /// The one blob of a node that is of this kind: from the cache, without a word to anybody, where that has it.
     fn part(&self, node: &ListedNode, kind: &str) -> Result<Vec<u8>> {
+        let cache = self.fetcher.cache;
+        let here = cache.content(&node.manifest.digest, LARGEST);
+        let here = here.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let here = here.filter(|manifest| manifest.artifact_type == NODE);
+        let blob = here.and_then(|manifest| blob_of(&manifest, kind)).filter(|blob| blob.len <= NODE_MAX);
+        if let Some(bytes) = blob.and_then(|blob| cache.content(&blob.digest, blob.len)) {
+            return Ok(bytes);
+        }
         self.visit(|repository| {
             let manifest = self.manifest(repository, &node.manifest, NODE, &node.name)?;
-            let blob = manifest.layers.iter().find(|layer| layer.media_type == kind).map(Descriptor::blob);
+            let blob = blob_of(&manifest, kind);
             let blob = blob.ok_or_else(|| self.damaged(node.name.clone(), format!("it has no {kind}")))?;
             if blob.len > NODE_MAX {
                 return Err(self.damaged(node.name.clone(), format!("it should have {} bytes", blob.len)));
@@ -315,10 +326,18 @@ impl Fleet<'_> {
     }
 }
 
-/// Nodes whose own changes are here.
+/// The one blob of this kind.
+fn blob_of(manifest: &Manifest, kind: &str) -> Option<Blob> {
+    manifest.layers.iter().find(|layer| layer.media_type == kind).map(Descriptor::blob)
+}
+
+/// Nodes whose own changes are in the cache, encrypted as they came: each is opened when its turn comes, so that the
+/// secrets of one are in memory at a time, and not those of all.
 pub struct Ready<'f> {
     fleet: &'f Fleet<'f>,
-    nodes: BTreeMap<String, Vec<u8>>,
+    key: StationKey,
+    /// How long the image of each becomes.
+    lengths: BTreeMap<String, u64>,
     payloads: BTreeMap<Digest, Patch>,
 }
 
@@ -330,7 +349,7 @@ impl Ready<'_> {
     pub fn fetch(&mut self, base: &Base) -> Result<()> {
         let device = base.device()?;
         for node in &self.fleet.listing.nodes {
-            if let Some(digest) = node.payload.filter(|_| self.nodes.contains_key(&node.name))
+            if let Some(digest) = node.payload.filter(|_| self.lengths.contains_key(&node.name))
                 && !self.payloads.contains_key(&digest)
             {
                 self.payloads.insert(digest, self.fleet.payload(&digest, &device)?);
@@ -342,19 +361,21 @@ impl Ready<'_> {
     /// How many bytes a card must have for any of them, as far as that is known before the base is here.
     #[must_use]
     pub fn length(&self) -> u64 {
-        let of_nodes = self.nodes.values().filter_map(|bytes| Changes::read(bytes).ok());
-        of_nodes.map(|changes| changes.length()).fold(self.fleet.listing.base.length, u64::max)
+        self.lengths.values().copied().fold(self.fleet.listing.base.length, u64::max)
     }
 
-    /// What changes over `base` for a node, whose payload was fetched.
+    /// What changes over `base` for a node, whose payload was fetched. It is decrypted now.
     ///
     /// # Errors
     /// [`Error`]
     pub fn patch(&self, name: &str, base: &Base) -> Result<Patch> {
         let node = self.fleet.node(name)?;
         let damaged = |fault: String| self.fleet.damaged(name.to_owned(), fault);
-        let bytes = self.nodes.get(name).ok_or_else(|| damaged("it was not asked for".to_owned()))?;
-        let changes = Changes::read(bytes).map_err(damaged)?;
+        if !self.lengths.contains_key(name) {
+            return Err(damaged("it was not asked for".to_owned()));
+        }
+        let bytes = self.fleet.changes(node, &self.key)?;
+        let changes = Changes::read(&bytes).map_err(damaged)?;
         let nothing = Patch::default();
         let shared = match &node.payload {
             None => &nothing,

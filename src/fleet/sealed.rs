@@ -49,6 +49,7 @@ impl fmt::Debug for Recipient {
 }
 
 /// A machine's own key.
+#[derive(Clone)]
 pub struct StationKey(x25519::Identity);
 
 /// Shows its public half.
