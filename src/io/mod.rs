@@ -24,6 +24,7 @@ mod stamp;
 pub mod stream;
 mod surroundings;
 mod waiting;
+mod workers;
 mod zero;
 
 pub(crate) use aligned::{AlignedBuf, is_aligned};
@@ -43,4 +44,5 @@ pub use size::{human_bytes, sold_size};
 pub(crate) use stamp::Stamp;
 pub use surroundings::{Surrounding, surroundings};
 pub use waiting::Waiting;
+pub(crate) use workers::at_once;
 pub(crate) use zero::is_zero;

@@ -5,8 +5,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use reqwest::Url;
 
@@ -18,7 +16,7 @@ use crate::base::{Digest, Error, Ledger, Patience, Result};
 use crate::catalog::{Hasher, shown};
 use crate::error::{Classified, ErrorClass, one_line};
 use crate::http::{self, Access, Agent, Download, Place, file_name, space};
-use crate::io::{CancelToken, FileLock, atomic, read_small};
+use crate::io::{CancelToken, FileLock, at_once, atomic, read_small};
 use crate::progress::{Progress, Step};
 
 /// How many files are fetched at once: enough to hide the waits of small ones, and no burden for a mirror.
@@ -80,8 +78,10 @@ impl Fetcher<'_> {
     /// [`Error`]; what was downloaded until then is kept.
     pub(crate) fn get(&self, what: &str, wanted: &[Wanted], access: Access<'_>) -> Result<Vec<PathBuf>> {
         let is_missing = |file: &&Wanted| !self.cache.file(&file.digest).exists();
-        space::check(self.cache.dir(), wanted.iter().filter(is_missing).map(|file| file.len).sum())?;
-        let total = wanted.iter().map(|file| file.len).sum();
+        // how large they are may have been said by a stranger
+        let sum = |total: u64, file: &Wanted| total.saturating_add(file.len);
+        space::check(self.cache.dir(), wanted.iter().filter(is_missing).fold(0, sum))?;
+        let total = wanted.iter().fold(0, sum);
         let step: Arc<dyn Step> = Arc::from(self.progress.begin(what, Some(total)));
         let progress = Together { step: Arc::clone(&step), notes: self.progress };
         // cancelled, too, when one of them fails
@@ -90,25 +90,13 @@ impl Fetcher<'_> {
             true => None,
             false => Some(Agent::new(self.patience, &cancel, &progress, access)?),
         };
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<()> {
-            while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.one(agent.as_ref(), file, &cancel, &progress).inspect_err(|_| cancel.cancel())?;
-            }
-            Ok(())
-        };
-        let ends: Vec<Result<()>> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..PARALLEL.min(wanted.len())).map(|_| scope.spawn(work)).collect();
-            let lost = |_| Err(Error::Worker { name: what.to_owned() });
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(lost)).collect()
+        let lost = || Error::Worker { name: what.to_owned() };
+        let done = at_once(PARALLEL, wanted.len(), &cancel, lost, |at| match wanted.get(at) {
+            Some(file) => self.one(agent.as_ref(), file, &cancel, &progress),
+            None => Ok(()),
         });
         self.cache.hand_over()?;
-        // the first cause, not that the others were cancelled for it
-        let mut errors: Vec<Error> = ends.into_iter().filter_map(Result::err).collect();
-        errors.sort_by_key(|error| matches!(error, Error::Cancelled));
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
+        done?;
         step.finish();
         Ok(wanted.iter().map(|file| self.cache.file(&file.digest)).collect())
     }
