@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::base_flags::NetworkFlags;
 #[cfg(target_os = "linux")]
 use super::compared::Files;
 use super::session::Session;
@@ -15,7 +16,9 @@ use crate::disk::{Patched, ReadAt};
 use crate::error::Failure;
 #[cfg(target_os = "linux")]
 use crate::fleet::Ready;
-use crate::fleet::{self, Fleet, FleetName, Keys, ListedNode, Opener, PublicKey, Seen, StationKey};
+use crate::fleet::{
+    self, Fleet, FleetName, InvalidSignature, Keys, ListedNode, Opener, PublicKey, Seen, StationKey,
+};
 #[cfg(target_os = "linux")]
 use crate::io::FileLock;
 use crate::opened::Opened;
@@ -28,7 +31,26 @@ use crate::workflow::image::Looked;
 pub(super) struct TrustFlags {
     /// Trust this public key (RW…) in this run, beside those of pibake key --trust; may be repeated
     #[arg(long, value_name = "KEY")]
-    pub(super) trust: Vec<PublicKey>,
+    pub(super) trust: Vec<String>,
+}
+
+/// Shared by every command that may look into a fleet.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With oci://")]
+pub(super) struct FleetFlags {
+    #[command(flatten)]
+    trust: TrustFlags,
+    #[command(flatten)]
+    network: NetworkFlags,
+}
+
+/// The public keys that were typed behind --trust. What is none of them may be a secret one, and is shown to nobody.
+pub(super) fn trusted(typed: &[String]) -> Result<Vec<PublicKey>, Failure> {
+    let wrong = |fault: InvalidSignature| {
+        Failure::usage(format!("--trust: {fault}; pibake push prints the right one, RW…"))
+    };
+    let key = |text: &String| text.parse::<PublicKey>().map_err(wrong);
+    typed.iter().map(key).collect()
 }
 
 /// A machine that makes something of fleets.
@@ -44,7 +66,7 @@ impl Station {
     /// This one; it also trusts the keys of `flags`.
     pub(super) fn this(flags: &TrustFlags) -> Result<Self, Failure> {
         let keys = Keys::of_user()?;
-        let trusted = keys.trusted()?.into_iter().chain(flags.trust.iter().copied()).collect();
+        let trusted = keys.trusted()?.into_iter().chain(trusted(&flags.trust)?).collect();
         let cache = Cache::open(&Cache::default_dir()?)?;
         Ok(Self { seen: keys.seen(), keys, trusted, cache, ledger: Ledger::default() })
     }
@@ -118,13 +140,14 @@ pub(super) fn named(path: &Path) -> Result<Option<FleetName>, Failure> {
 /// Does something with the fleet of this name, by what this machine trusts.
 pub(super) fn with<T>(
     name: &FleetName,
+    flags: &FleetFlags,
     session: &Session,
     work: impl FnOnce(&Station, &Fleet<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     // what is fetched ends in order
     session.listen()?;
-    let station = Station::this(&TrustFlags::default())?;
-    let fetcher = station.fetcher(Patience::default(), session);
+    let station = Station::this(&flags.trust)?;
+    let fetcher = station.fetcher(flags.network.patience(), session);
     let fleet = station.open(name, &fetcher)?;
     work(&station, &fleet)
 }
@@ -147,14 +170,19 @@ pub(super) fn content(ready: &Ready<'_>, name: &str, base: &Base) -> Result<Cont
     Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
 }
 
-/// Opens a node that is in a registry, for looking into it.
-pub(super) fn look(name: &FleetName, session: &Session) -> Result<Looked, Failure> {
-    with(name, session, |station, fleet| {
+/// Opens a node that is in a registry, for looking into it, with its bill: both of one index.
+pub(super) fn look(
+    name: &FleetName,
+    flags: &FleetFlags,
+    session: &Session,
+) -> Result<(Looked, Vec<u8>), Failure> {
+    with(name, flags, session, |station, fleet| {
         let node = node(fleet)?;
         let mut ready = fleet.prepare(&[node], &station.key()?)?;
+        let bill = fleet.bill(node)?;
         let base = fleet.base(None)?;
         ready.fetch(&base)?;
         let image = Patched::new(base.device()?, ready.patch(&node.name, &base)?);
-        Ok(Looked::of(Opened::of(Arc::new(image) as Arc<dyn ReadAt>)?))
+        Ok((Looked::of(Opened::of(Arc::new(image) as Arc<dyn ReadAt>)?), bill))
     })
 }

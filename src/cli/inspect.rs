@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::baked::{baked, described};
-use super::fleets;
+use super::fleets::{self, FleetFlags};
 use super::json::{self, Entry, FleetNode, Inspected, InspectedFleet, Listing, Partition, Printed};
-use super::named::look;
+use super::named::look_anywhere;
 use super::session::Session;
 use crate::disk;
 use crate::error::{Doing, Failure};
@@ -35,17 +35,21 @@ pub(super) struct Arguments {
     image: PathBuf,
     /// A directory to list or a file to print, as the node sees it: the boot partition is /boot/firmware
     path: Option<String>,
+    #[command(flatten)]
+    fleet: FleetFlags,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let inspecting = || format!("inspecting {}", arguments.image.display());
     if let Some(name) = fleets::named(&arguments.image)?.filter(|name| name.node().is_none()) {
         return match &arguments.path {
-            None => fleets::with(&name, session, |_, fleet| listed(fleet, session)).doing(inspecting),
+            None => fleets::with(&name, &arguments.fleet, session, |_, fleet| listed(fleet, session))
+                .doing(inspecting),
             Some(_) => Err(Failure::usage(format!("which node of {name}? Write {name}#NODE"))),
         };
     }
-    let Looked { image, .. } = &look(&arguments.image, session).doing(inspecting)?;
+    let Looked { image, .. } =
+        &look_anywhere(&arguments.image, &arguments.fleet, session).doing(inspecting)?;
     let Some(path) = &arguments.path else {
         return partitions(image, session).doing(inspecting);
     };

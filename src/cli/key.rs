@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::fleets::trusted;
 use super::json;
 use super::session::Session;
 use crate::error::Failure;
-use crate::fleet::{Keys, PublicKey};
+use crate::fleet::Keys;
 
 #[derive(Debug, Args)]
 #[command(
@@ -20,13 +21,13 @@ use crate::fleet::{Keys, PublicKey};
 pub(super) struct Arguments {
     /// Trust this public key from now on, as pibake push prints it; may be repeated
     #[arg(long, value_name = "KEY")]
-    trust: Vec<PublicKey>,
+    trust: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let keys = Keys::of_user()?;
-    for key in &arguments.trust {
-        keys.trust(key)?;
+    for key in &trusted(&arguments.trust)? {
+        keys.trust(key, session.control.cancel())?;
     }
     let (own, is_new) = keys.station_or_new()?;
     let (path, path_base64) = json::text(keys.station_file());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fleets;
+use super::fleets::{self, FleetFlags};
 use super::session::Session;
 use crate::error::Failure;
 use crate::io::nearest;
@@ -10,17 +10,22 @@ use crate::project::Place;
 use crate::workflow::image::{self, Looked};
 use crate::workflow::{NodeSelector, is_bill};
 
-/// Opens an image, a card, or a node that is in a registry, for looking into it.
+/// Opens an image or a card for looking into it.
 pub(super) fn look(path: &Path, session: &Session) -> Result<Looked, Failure> {
-    if let Some(name) = fleets::named(path)? {
-        return fleets::look(&name, session);
-    }
     check_there(path, session)?;
     // what is unpacked is also taken away when the run is cancelled; else Ctrl-C just ends the program
     if image::is_packed(path)? {
         session.listen()?;
     }
     image::look(path, &session.control)
+}
+
+/// The same, where a node that is in a registry may be named as well.
+pub(super) fn look_anywhere(path: &Path, flags: &FleetFlags, session: &Session) -> Result<Looked, Failure> {
+    match fleets::named(path)? {
+        Some(name) => Ok(fleets::look(&name, flags, session)?.0),
+        None => look(path, session),
+    }
 }
 
 /// Refuses a path at which nothing is, and says what was probably meant.

@@ -7,8 +7,9 @@ use clap::Args;
 use super::description::{NodeFlags, versions};
 use super::json::{self, PushedNode};
 use super::session::Session;
+use crate::base::{Cache, Fetcher, Ledger};
 use crate::error::{Doing, Failure};
-use crate::fleet::{Baked, Contents, FleetName, Keys, Node, Sender, SigningKey, Versions};
+use crate::fleet::{Baked, Contents, FleetName, Node, Sender, SigningKey, Versions};
 use crate::io::human_bytes;
 use crate::ui::Table;
 
@@ -38,15 +39,19 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     if arguments.fleet.node().is_some() {
         return Err(Failure::usage("a cluster is pushed as a whole: leave #NODE out"));
     }
+    // before anything is baked
+    if session.offline {
+        return Err(Failure::usage("--offline: nothing can be put into a registry without the network"));
+    }
     let recipients = Sender::recipients(&arguments.recipient)?;
-    let keys = Keys::of_user()?;
     let chosen = arguments.flags.choose(&[], session)?;
     chosen.warn_of_loss()?;
     let wanted = arguments.flags.wanted(&chosen, session)?;
     let prepared = chosen.prepare(&wanted, None)?;
     let project = prepared.project();
-    let key = project.store().fleet_key(SigningKey::make)?;
-    let file = || format!("reading {}", project.store().dir().join("fleet_key").display());
+    let store = project.store();
+    let key = store.fleet_key(SigningKey::make)?;
+    let file = || format!("reading {}", store.dir().join("fleet_key").display());
     let key = key.reveal().parse::<SigningKey>().doing(file)?;
     let identity = project.identity()?;
     let software = prepared.software();
@@ -77,13 +82,25 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         let (patch, proof) = prepared.bake(name)?;
         Ok(Baked { patch, bill: bills.of(name, &proof)? })
     };
-    let seen = keys.seen();
-    let sender = Sender { key: &key, recipients: &recipients, seen: &seen };
-    let pushed = sender.push(&arguments.fleet, &contents, &bake, &wanted.fetcher(&session.control));
+    let name = arguments.fleet.to_string();
+    let note = |number| -> Result<(), Failure> { Ok(store.note_fleet_number(&name, number)?) };
+    let last = store.fleet_number(&name)?;
+    let sender = Sender { key: &key, recipients: &recipients, last, note: &note };
+    // a folder of pibake vendor is what nodes are made from, and no more: the registry is asked by the network
+    let (cache, ledger) = (Cache::open(&Cache::default_dir()?)?, Ledger::default());
+    let fetcher = Fetcher {
+        cache: &cache,
+        offline: false,
+        patience: arguments.flags.patience(),
+        cancel: session.control.cancel().clone(),
+        progress: session.progress(),
+        ledger: &ledger,
+    };
+    let pushed = sender.push(&arguments.fleet, &contents, &bake, &fetcher);
     let pushed = pushed.doing(|| format!("pushing to {}", arguments.fleet))?;
     prepared.finish()?;
     let document = json::Pushed {
-        fleet: arguments.fleet.to_string(),
+        fleet: name.clone(),
         serial: pushed.serial,
         sha256: pushed.index.to_string(),
         key: pushed.key.to_string(),

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::baked::baked;
 use super::description::Description;
-use super::fleets;
+use super::fleets::{self, FleetFlags};
 use super::json::{self, Baked, Differing, OrdinaryChange, VerifiedCard};
 use super::named::look;
 use super::session::Session;
@@ -50,12 +50,23 @@ pub(super) struct Arguments {
     bill: Option<PathBuf>,
     #[command(flatten)]
     description: Description,
+    #[command(flatten)]
+    fleet: FleetFlags,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
     let mut report = Report::default();
-    let image = match look(&arguments.image, session) {
+    // a node in a registry comes with its bill, lest somebody pushes between the two
+    let mut pushed = None;
+    let looked = match fleets::named(&arguments.image)? {
+        Some(name) => fleets::look(&name, &arguments.fleet, session).map(|(looked, bill)| {
+            pushed = Some((name, bill));
+            looked
+        }),
+        None => look(&arguments.image, session),
+    };
+    let image = match looked {
         // it is not what anybody wrote
         Err(fault) if fault.class() == ErrorClass::Damaged => {
             report.verified.differences.push(Difference::unreadable("the image", fault.error()));
@@ -72,9 +83,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         }
     };
     report.node = said.as_ref().map(|said| said.node.clone());
-    let promised = match (&arguments.bill, fleets::named(&arguments.image)?) {
+    let promised = match (&arguments.bill, &pushed) {
         (Some(path), _) => report.only_bill(path, said.as_ref())?,
-        (None, Some(name)) => report.bill_of(&name, said.as_ref(), session)?,
+        (None, Some((name, bill))) => report.bill_of(name, bill, said.as_ref())?,
         (None, None) => report.described(arguments, image, said.as_ref(), session)?,
     };
     if let Some(promised) = promised {
@@ -108,11 +119,10 @@ impl Report {
     fn bill_of(
         &mut self,
         name: &FleetName,
+        text: &[u8],
         said: Option<&Baked>,
-        session: &Session,
     ) -> Result<Option<Promised>, Failure> {
-        let text = fleets::with(name, session, |_, fleet| Ok(fleet.bill(fleets::node(fleet)?)?))?;
-        let bill = read_bill(&text).doing(|| format!("reading the bill in {name}"))?;
+        let bill = read_bill(text).doing(|| format!("reading the bill in {name}"))?;
         self.bill = Some(PathBuf::from(name.to_string()));
         self.is_of(&bill.node, said);
         Ok(Some(Promised { recipe: None, bill: Some(bill) }))

@@ -5,16 +5,18 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::chunks::unpack;
+use super::chunks::{packed_most, unpack};
 use super::error::Result;
 use super::format::{CHUNK, Descriptor, Manifest, note};
 use crate::base::{self, Base, DecodeError, Fetcher, ImageObserver, Options, Promised, Source, Stop};
-use crate::oci::Repository;
+use crate::oci::{self, Blob, Repository};
 use crate::progress::{Quiet, Step};
 
 /// So many chunks are fetched at once, and so many more may wait to be unpacked.
 const BATCH: usize = 4;
 const BATCHES_WAITING: usize = 2;
+/// So often a chunk is fetched again that another run has taken away.
+const MOST_AGAIN: u32 = 5;
 /// No chunk has more bytes of an image.
 const LARGEST_WINDOW: u64 = 256 << 20;
 
@@ -25,23 +27,42 @@ struct Chunk {
     blob: Descriptor,
 }
 
-/// The chunks of a base, and how many bytes of the image each has. `Err` says what is wrong with them.
-fn chunks(manifest: &Manifest, len: u64) -> Result<(Vec<Chunk>, u64), String> {
+/// The chunks of a base.
+struct Chunked {
+    chunks: Vec<Chunk>,
+    /// How many bytes of the image each has.
+    window: u64,
+    /// How many bytes all of them have as they are fetched.
+    total: u64,
+}
+
+/// Whether these can be the chunks of an image of `len` bytes.
+pub(super) fn is_whole(manifest: &Manifest, len: u64) -> bool {
+    chunks(manifest, len).is_ok()
+}
+
+/// The chunks of a base of `len` bytes. `Err` says what is wrong with them.
+fn chunks(manifest: &Manifest, len: u64) -> Result<Chunked, String> {
     let window = manifest.note(note::CHUNK_LENGTH).and_then(|text| text.parse().ok());
     let window: u64 = window.ok_or("it does not say how long its chunks are")?;
     if window == 0 || window > LARGEST_WINDOW {
         return Err(format!("its chunks have {window} bytes"));
     }
-    let mut next = 0;
+    let (mut next, mut total) = (0, 0_u64);
     let chunk = |blob: &Descriptor| {
+        // each is read whole
+        if blob.size > packed_most(window) {
+            return Err(format!("the chunk sha256:{} should have {} bytes", blob.digest, blob.size));
+        }
         let offset: Option<u64> = blob.note(note::OFFSET).and_then(|text| text.parse().ok());
         let fitting = |offset: &u64| blob.media_type == CHUNK && offset.is_multiple_of(window);
         let offset = offset.filter(fitting).filter(|offset| (next..len).contains(offset));
         let offset = offset.ok_or_else(|| format!("the chunk sha256:{} is out of place", blob.digest))?;
-        next = offset + window;
+        (next, total) = (offset.saturating_add(window), total.saturating_add(blob.size));
         Ok(Chunk { offset, blob: blob.clone() })
     };
-    Ok((manifest.layers.iter().map(chunk).collect::<Result<_, String>>()?, window))
+    let chunks = manifest.layers.iter().map(chunk).collect::<Result<_, String>>()?;
+    Ok(Chunked { chunks, window, total })
 }
 
 /// Gets the base that `manifest` has the chunks of into the cache; `observer` sees it meanwhile. `Ok(Err)` says what is
@@ -54,11 +75,10 @@ pub(super) fn assemble(
     fetcher: &Fetcher<'_>,
     observer: Option<&mut dyn ImageObserver>,
 ) -> Result<Result<Base, String>> {
-    let (chunks, window) = match chunks(manifest, image.len) {
+    let Chunked { chunks, window, total } = match chunks(manifest, image.len) {
         Ok(found) => found,
         Err(fault) => return Ok(Err(fault)),
     };
-    let total = chunks.iter().map(|chunk| chunk.blob.size).sum();
     let step = fetcher.progress.begin("downloading the base image", Some(total));
     let quiet = Quiet(fetcher.progress);
     // cancelled, too, when nobody wants the rest
@@ -75,7 +95,8 @@ pub(super) fn assemble(
             go: Some(go),
             batches,
             fetched: VecDeque::new(),
-            cache: fetcher,
+            repository,
+            fetcher,
             left: chunks.into(),
             window,
             current: (0, Vec::new()),
@@ -109,20 +130,26 @@ fn fetch(
     }
     for batch in chunks.chunks(BATCH) {
         let blobs: Vec<_> = batch.iter().map(|chunk| chunk.blob.blob()).collect();
-        let fetched = repository.fetch_by(fetcher, "downloading a part of the base image", &blobs);
+        let fetched = get(repository, fetcher, &blobs);
         let is_good = fetched.is_ok();
         step.advance(blobs.iter().map(|blob| blob.len).sum());
-        let fetched = fetched.map(|()| batch.to_vec()).map_err(|fault| match fault {
-            crate::oci::Error::Base(fault) => fault,
-            other => base::Error::Io {
-                doing: "downloading the base image".to_owned(),
-                source: std::io::Error::other(other),
-            },
-        });
+        let fetched = fetched.map(|()| batch.to_vec());
         if to.send(fetched).is_err() || !is_good {
             return;
         }
     }
+}
+
+/// Gets chunks into the cache.
+fn get(repository: &Repository<'_>, fetcher: &Fetcher<'_>, blobs: &[Blob]) -> Result<(), base::Error> {
+    let fetched = repository.fetch_by(fetcher, "downloading a part of the base image", blobs);
+    fetched.map_err(|fault| match fault {
+        oci::Error::Base(fault) => fault,
+        other => base::Error::Io {
+            doing: "downloading the base image".to_owned(),
+            source: std::io::Error::other(other),
+        },
+    })
 }
 
 /// The raw image.
@@ -132,7 +159,8 @@ struct Chunks<'a> {
     go: Option<Sender<()>>,
     batches: Receiver<Result<Vec<Chunk>, base::Error>>,
     fetched: VecDeque<Chunk>,
-    cache: &'a Fetcher<'a>,
+    repository: &'a Repository<'a>,
+    fetcher: &'a Fetcher<'a>,
     /// Those that were not read yet.
     left: VecDeque<Chunk>,
     window: u64,
@@ -143,6 +171,18 @@ struct Chunks<'a> {
 }
 
 impl Chunks<'_> {
+    /// A chunk as it was fetched; fetched again where another run, which makes another image that has it, too, has taken
+    /// it out of the cache meanwhile.
+    fn packed(&self, blob: &Blob) -> Result<Vec<u8>, base::Error> {
+        for _ in 0..MOST_AGAIN {
+            if let Some(bytes) = self.fetcher.cache.content(&blob.digest, blob.len) {
+                return Ok(bytes);
+            }
+            get(self.repository, self.fetcher, std::slice::from_ref(blob))?;
+        }
+        Err(base::Error::Worker { name: self.name.clone() })
+    }
+
     /// Unpacks the next chunk.
     fn load(&mut self) -> Result<(), base::Error> {
         let lost = || base::Error::Worker { name: self.name.clone() };
@@ -150,12 +190,12 @@ impl Chunks<'_> {
             go.send(()).map_err(|_| lost())?;
         }
         while self.fetched.is_empty() {
-            self.cache.cancel.check()?;
+            self.fetcher.cancel.check()?;
             self.fetched.extend(self.batches.recv().map_err(|_| lost())??);
         }
         let Some(chunk) = self.fetched.pop_front() else { return Err(lost()) };
         self.left.pop_front();
-        let packed = self.cache.cache.content(&chunk.blob.digest, chunk.blob.size).ok_or_else(lost)?;
+        let packed = self.packed(&chunk.blob.blob())?;
         let expected = self.window.min(self.len - chunk.offset);
         let bytes = unpack(&packed, expected).and_then(|bytes| match bytes.len() as u64 {
             len if len == expected => Ok(bytes),
@@ -215,13 +255,32 @@ mod tests {
 
     #[test]
     fn chunks_stand_in_their_order_and_each_in_its_place() {
-        let (found, window) = chunks(&manifest(&[0, 20, 30], 10), 31).unwrap();
-        assert_eq!((found.len(), window), (3, 10));
+        let found = chunks(&manifest(&[0, 20, 30], 10), 31).unwrap();
+        assert_eq!((found.chunks.len(), found.window, found.total), (3, 10, 3));
+        assert!(is_whole(&manifest(&[0, 20, 30], 10), 31) && !is_whole(&manifest(&[0, 20, 30], 10), 30));
         for (offsets, window, len) in
             [(&[0, 0][..], 10, 30), (&[20, 10], 10, 30), (&[5], 10, 30), (&[30], 10, 30), (&[0], 0, 30)]
         {
             assert!(chunks(&manifest(offsets, window), len).is_err(), "{offsets:?} {window} {len}");
         }
         assert!(chunks(&Manifest::new(BASE, Vec::new(), notes([])), 30).is_err());
+    }
+
+    #[test]
+    fn a_chunk_is_not_larger_than_what_it_unpacks_to() {
+        let sized = |sizes: [u64; 2]| {
+            let mut manifest = manifest(&[0, 10], 10);
+            for (layer, size) in manifest.layers.iter_mut().zip(sizes) {
+                layer.size = size;
+            }
+            chunks(&manifest, 20).map(|found| found.total)
+        };
+        assert_eq!(sized([packed_most(10), 5]).unwrap(), packed_most(10) + 5);
+        for sizes in [[packed_most(10) + 1, 5], [5, u64::MAX], [u64::MAX, u64::MAX]] {
+            assert!(sized(sizes).unwrap_err().contains("should have"), "{sizes:?}");
+        }
+        // at the very end of what numbers can say
+        let last = u64::MAX - u64::MAX % 10;
+        assert!(is_whole(&manifest(&[0, last], 10), u64::MAX));
     }
 }

@@ -30,6 +30,9 @@ struct Head {
     ranges: Vec<(u64, u64)>,
 }
 
+/// What the changes of a payload say that they are of: they are the same in every cluster.
+pub(super) const SHARED: &str = "payload";
+
 /// What the changes of a node say that they are of: those of another node, or of another cluster, are not taken.
 pub(super) fn of_node(node: &str, fleet: &str) -> String {
     format!("{node} of {fleet}")

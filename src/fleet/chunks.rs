@@ -16,6 +16,11 @@ pub(super) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     zstd::bulk::compress(bytes, LEVEL)
 }
 
+/// What packing makes at most of so many bytes: zstd adds less to what cannot be packed.
+pub(super) fn packed_most(len: u64) -> u64 {
+    len.saturating_add(len / 128).saturating_add(1024)
+}
+
 /// Unpacks what comes to at most `limit` bytes.
 pub(super) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
@@ -40,5 +45,22 @@ mod tests {
         assert!(unpack(&packed, (1 << 20) - 1).is_err());
         assert!(unpack(&packed[..packed.len() - 1], 1 << 20).is_err());
         assert!(unpack(b"no", 10).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_packed_grows_by_little() {
+        let mut odd = 1_u32;
+        let noise = |len: usize| {
+            (0..len)
+                .map(|_| {
+                    odd = odd.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (odd >> 24) as u8
+                })
+                .collect::<Vec<_>>()
+        };
+        for bytes in [0, 1, 1000, 1 << 20].map(noise) {
+            let packed = pack(&bytes).unwrap().len() as u64;
+            assert!(packed <= packed_most(bytes.len() as u64), "{packed} of {}", bytes.len());
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::sealed::InvalidKey;
 use super::signature::InvalidSignature;
 use crate::base;
 use crate::error::{Cause, Classified, ErrorClass};
+use crate::io::human_bytes;
 use crate::oci;
 
 /// The result of work on a fleet.
@@ -70,7 +71,9 @@ pub enum Error {
     },
 
     /// A part that is not as it must be.
-    #[error("{what} of {fleet} is damaged: {fault}; have the fleet pushed again")]
+    #[error(
+        "{what} of {fleet} is damaged: {fault}; have it removed at the registry, which keeps what it has, and the fleet pushed again"
+    )]
     Damaged {
         /// The fleet.
         fleet: String,
@@ -150,6 +153,76 @@ pub enum Error {
         found: u64,
     },
 
+    /// A name that stood for another cluster before.
+    #[error(
+        "{fleet} is the cluster {cluster:?} now, and another one, {seen:?}, was seen under this name on this machine before: the registry gives one for the other, or somebody put it there; nothing was written. If that is meant, remove {}",
+        note.display()
+    )]
+    AnotherCluster {
+        /// The fleet.
+        fleet: String,
+        /// The cluster that is there.
+        cluster: String,
+        /// The one that was seen.
+        seen: String,
+        /// Where that is noted.
+        note: PathBuf,
+    },
+
+    /// A cluster that somebody else signed before.
+    #[error(
+        "{fleet} is the cluster {cluster:?}, signed by {found}, and this cluster was signed by {seen} before, which is trusted here, too; nothing was written. If its owner has another key now, take the line of the old one out of the keys that are trusted here; if it never was the old one's, remove {}",
+        note.display()
+    )]
+    AnotherKey {
+        /// The fleet.
+        fleet: String,
+        /// The cluster.
+        cluster: String,
+        /// Who signed what is there.
+        found: String,
+        /// Who signed what was seen.
+        seen: String,
+        /// Where that is noted.
+        note: PathBuf,
+    },
+
+    /// Somebody else pushed meanwhile.
+    #[error(
+        "{fleet} was changed while this push was at work, and stands for what somebody else put there: nothing of it was touched. Look at it by pibake inspect {fleet}, and push again"
+    )]
+    Moved {
+        /// The fleet.
+        fleet: String,
+    },
+
+    /// Nothing comes after the highest number that there is.
+    #[error("{fleet} has the highest number that there is: push to another tag")]
+    NoNumber {
+        /// The fleet.
+        fleet: String,
+    },
+
+    /// The number of a push could not be written down.
+    #[error("noting the number of the push in .pibake")]
+    Number(#[source] Cause),
+
+    /// More than is taken for one node.
+    #[error(
+        "{node} has {what} of {}, and no station takes more than {}; what is large is preloaded for all nodes of a role",
+        human_bytes(*bytes), human_bytes(*limit)
+    )]
+    TooLarge {
+        /// The node.
+        node: String,
+        /// What of it: changes, a bill.
+        what: &'static str,
+        /// How large it is.
+        bytes: u64,
+        /// What is taken.
+        limit: u64,
+    },
+
     /// Another cluster is there.
     #[error("{fleet} is the cluster {cluster:?} of another .pibake, and stays: choose another name or tag")]
     Occupied {
@@ -177,10 +250,10 @@ pub enum Error {
     NoRecipients,
 
     /// A file of recipients, or a key.
-    #[error("{}: {source}", path.display())]
+    #[error("{place}: {source}")]
     Recipients {
-        /// The file.
-        path: PathBuf,
+        /// The file and the line, or the flag.
+        place: String,
         /// What is wrong with it.
         source: InvalidKey,
     },
@@ -245,7 +318,7 @@ impl Classified for Error {
             Self::Registry(error) => error.class(),
             Self::Base(error) => error.class(),
             Self::Io { source, .. } => ErrorClass::of_io(source),
-            Self::Bake { source, .. } => source.class(),
+            Self::Bake { source, .. } | Self::Number(source) => source.class(),
             Self::Missing { .. } | Self::Unseen { .. } => ErrorClass::Network,
             Self::NoFleet { .. }
             | Self::Damaged { .. }
@@ -253,9 +326,13 @@ impl Classified for Error {
             | Self::Untrusted { .. }
             | Self::Older { .. }
             | Self::Other { .. }
-            | Self::NotOurs { .. } => ErrorClass::Verification,
+            | Self::AnotherCluster { .. }
+            | Self::AnotherKey { .. }
+            | Self::NotOurs { .. }
+            | Self::NoNumber { .. } => ErrorClass::Verification,
             Self::Signature { source, .. } => source.class(),
-            Self::Occupied { .. } => ErrorClass::Refused,
+            Self::Occupied { .. } | Self::Moved { .. } => ErrorClass::Refused,
+            Self::TooLarge { .. } => ErrorClass::Configuration,
             Self::NoKeys { .. }
             | Self::NoRecipients
             | Self::NoNode { .. }

@@ -22,6 +22,11 @@ pub(super) const SEALED: &str = "application/vnd.pibake.changes.v1+zstd+age";
 pub(super) const BILL: &str = "application/vnd.pibake.bill.v1.spdx+json+zstd";
 pub(super) const MINISIG: &str = "application/vnd.pibake.minisig";
 
+/// The most bytes that a node's own changes may have, packed or not: what is large is in the payload.
+pub(super) const NODE_MAX: u64 = 512 << 20;
+/// The most that a bill may have.
+pub(super) const BILL_MAX: u64 = 64 << 20;
+
 /// OCI's word for a configuration that there is none of, and what it has then (image-spec, "Guidance for an empty
 /// descriptor").
 pub(super) const EMPTY: &str = "application/vnd.oci.empty.v1+json";

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use super::sealed::{Recipient, StationKey};
+use super::sealed::{InvalidKey, Recipient, StationKey, is_public, is_secret};
 use super::seen::Seen;
 use super::signature::PublicKey;
 use crate::io::folder::make_folders;
@@ -141,7 +141,11 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Self::trusted`]; what writing it answers.
-    pub fn trust(&self, key: &PublicKey) -> Result<bool> {
+    pub fn trust(&self, key: &PublicKey, cancel: &CancelToken) -> Result<bool> {
+        let folder = self.folder()?;
+        // two runs at once must not take each other's key away
+        let lock = self.dir.join("trusted.lock");
+        let _lock = FileLock::take(&lock, cancel, || ()).map_err(crate::base::Error::from)?;
         if self.trusted()?.contains(key) {
             return Ok(false);
         }
@@ -151,7 +155,7 @@ impl Keys {
             text.push('\n');
         }
         text += &format!("{key}\n");
-        let written = self.folder()?.replace(TRUSTED, text.as_bytes(), 0o600, Owner::of_new_in(&self.dir));
+        let written = folder.replace(TRUSTED, text.as_bytes(), 0o600, Owner::of_new_in(&self.dir));
         written.map_err(|e| Error::io(format!("writing {}", path.display()), e))?;
         Ok(true)
     }
@@ -171,19 +175,20 @@ pub(super) fn recipients(named: &[String]) -> Result<Vec<Recipient>> {
     let mut found: Vec<Recipient> = Vec::new();
     let mut seen = Vec::new();
     for text in named {
-        let path = Path::new(text);
+        let wrong = |place: String, source: InvalidKey| Error::Recipients { place, source };
         // a file that has such a name is named by ./ before it
-        if text.starts_with("age1") {
-            let key =
-                text.parse().map_err(|source| Error::Recipients { path: "--recipient".into(), source })?;
-            found.push(key);
+        if is_public(text) || is_secret(text) {
+            found.push(text.parse().map_err(|source| wrong("--recipient".to_owned(), source))?);
             continue;
         }
-        let content = read_small(path, LARGEST).map_err(|e| Error::io(format!("reading {text}"), e))?;
+        let content =
+            read_small(Path::new(text), LARGEST).map_err(|e| Error::io(format!("reading {text}"), e))?;
         let content = String::from_utf8_lossy(&content);
-        for line in content.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let lines = content.lines().map(str::trim).enumerate();
+        for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             let word = line.split_whitespace().next().unwrap_or_default();
-            found.push(word.parse().map_err(|source| Error::Recipients { path: path.to_owned(), source })?);
+            let place = || format!("{text}, line {}", number + 1);
+            found.push(word.parse().map_err(|source| wrong(place(), source))?);
         }
     }
     // each once, the first one first
@@ -236,9 +241,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keys = Keys::within(dir.path().to_owned());
         assert!(keys.trusted().unwrap().is_empty());
-        let new = || SigningKey::make().unwrap().parse::<SigningKey>().unwrap().public().unwrap();
+        let new = || SigningKey::make().unwrap().parse::<SigningKey>().unwrap().public();
         let [one, two] = [new(), new()];
-        assert!(keys.trust(&one).unwrap() && !keys.trust(&one).unwrap() && keys.trust(&two).unwrap());
+        let trust = |key| keys.trust(key, &CancelToken::default()).unwrap();
+        assert!(trust(&one) && !trust(&one) && trust(&two));
         assert_eq!(keys.trusted().unwrap(), [one, two]);
         std::fs::write(keys.trusted_file(), format!("# us\n{one} who it is\n\nno key\n")).unwrap();
         let error = keys.trusted().unwrap_err().to_string();
@@ -254,8 +260,39 @@ mod tests {
         let found = recipients(&[two.clone(), file.display().to_string()]).unwrap();
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [two, one]);
         assert!(matches!(recipients(&[]), Err(Error::NoRecipients)));
-        std::fs::write(&file, "age1oops\n").unwrap();
+        std::fs::write(&file, "# us\nage1oops\n").unwrap();
         let error = recipients(&[file.display().to_string()]).unwrap_err().to_string();
-        assert!(error.contains("\"age1oops\" is not a public key"), "{error}");
+        assert!(error.contains("stations, line 2: \"age1oops\" is not a public key"), "{error}");
+    }
+
+    #[test]
+    fn two_at_once_who_trust_somebody_lose_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::within(dir.path().to_owned());
+        let all = [(); 8].map(|()| SigningKey::make().unwrap().parse::<SigningKey>().unwrap().public());
+        std::thread::scope(|scope| {
+            for key in &all {
+                let keys = &keys;
+                scope.spawn(move || keys.trust(key, &CancelToken::default()).unwrap());
+            }
+        });
+        let trusted = keys.trusted().unwrap();
+        assert_eq!(trusted.len(), all.len());
+        assert!(all.iter().all(|key| trusted.contains(key)));
+    }
+
+    #[test]
+    fn a_secret_key_is_shown_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = StationKey::make().file();
+        let secret = text.lines().last().unwrap().to_owned();
+        let file = dir.path().join("station.key");
+        std::fs::write(&file, &text).unwrap();
+        for named in [secret.clone(), secret.to_lowercase(), file.display().to_string()] {
+            let error = recipients(&[named]).unwrap_err();
+            let said = format!("{error} {error:?}").to_uppercase();
+            assert!(said.contains("IT IS A SECRET KEY: NAME THE PUBLIC ONE"), "{said}");
+            assert!(!said.contains("AGE-SECRET-KEY"), "the secret is in it");
+        }
     }
 }

@@ -88,10 +88,13 @@ impl Listing {
         let base = ListedBase::read(base)?;
         let payloads: Vec<Blob> = of(PAYLOAD).map(Descriptor::blob).collect();
         let mut nodes = of(NODE).map(ListedNode::read).collect::<Result<Vec<_>, _>>()?;
-        let mut names = BTreeSet::new();
+        let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
         for (node, entry) in nodes.iter().zip(of(NODE)) {
             if !names.insert(node.name.as_str()) {
                 return Err(format!("it lists {} twice", node.name));
+            }
+            if node.number == 0 || !numbers.insert(node.number) {
+                return Err(format!("it gives {} the number {}", node.name, node.number));
             }
             let on: Digest = parsed(entry, note::ON_BASE)?;
             let known = |digest: &Digest| payloads.iter().any(|payload| payload.digest == *digest);
@@ -242,10 +245,12 @@ mod tests {
                 drop(index.manifests[at].annotations.insert(name.to_owned(), value.to_owned()))
             }
         };
-        let wrong: [(&str, Vec<u8>); 7] = [
+        let wrong: [(&str, Vec<u8>); 9] = [
             ("it calls itself", index(|index| drop(index.annotations.remove(note::KIND)))),
             ("does not list one base", index(|index| drop(index.manifests.remove(0)))),
             ("lists node-1 twice", index(set(2, note::NODE, "node-1"))),
+            ("gives node-1 the number 2", index(set(3, note::NUMBER, "2"))),
+            ("gives node-1 the number 0", index(set(3, note::NUMBER, "0"))),
             ("\"../x\" is not a node's name", index(set(2, note::NODE, "../x"))),
             ("lies over what it does not list", index(|index| drop(index.manifests.remove(1)))),
             (

@@ -25,6 +25,7 @@ mod name;
 mod open;
 mod parts;
 mod push;
+mod put;
 mod sealed;
 mod seen;
 mod signature;

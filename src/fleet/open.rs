@@ -7,14 +7,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::assembly::assemble;
-use super::changes::{Changes, of_node};
-use super::chunks::{WINDOW, unpack};
+use super::changes::{Changes, SHARED, of_node};
+use super::chunks::{WINDOW, packed_most, unpack};
 use super::error::{Error, Result};
-use super::format::{BASE, BILL, CHANGES, Descriptor, Manifest, NODE, PAYLOAD, SEALED, note};
+use super::format::{
+    BASE, BILL, BILL_MAX, CHANGES, Descriptor, Manifest, NODE, NODE_MAX, PAYLOAD, SEALED, note,
+};
 use super::listing::{ListedNode, Listing};
 use super::name::FleetName;
 use super::sealed::{self, Closed, StationKey};
-use super::seen::Seen;
+use super::seen::{Seen, Sight};
 use super::signature::{PublicKey, claimed, signer};
 use super::signed::signature_of;
 use crate::base::{self, Base, Cache, Fetcher, ImageObserver, Options, Promised};
@@ -22,12 +24,8 @@ use crate::catalog::Digest;
 use crate::disk::{Extended, FileDevice, Overlay, Patch, Patched};
 use crate::http::space;
 use crate::io::{CancelToken, atomic, read_small};
-use crate::oci::{Blob, Credentials, LARGEST, Repository, visit};
+use crate::oci::{self, Blob, Credentials, LARGEST, Repository, visit};
 
-/// The most bytes that a node's own changes may have: what is large is in the payload.
-const NODE_MAX: u64 = 512 << 20;
-/// The most that a bill may have.
-const BILL_MAX: u64 = 64 << 20;
 /// What says which bytes of a window change takes no more than this.
 const HEAD_MAX: u64 = 4 << 20;
 
@@ -88,7 +86,9 @@ impl<'a> Opener<'a> {
             });
         };
         let listing = Listing::read(&bytes).map_err(|fault| Error::NoFleet { fleet: fleet(), fault })?;
-        self.seen.keep(&fleet(), &listing, index, &fetcher.cancel)?;
+        let sight =
+            Sight { name: &fleet(), listing: &listing, index, signed_by: &signed_by, trusted: self.trusted };
+        self.seen.keep(&sight, &fetcher.cancel)?;
         fetcher.put(&bytes)?;
         let note = Note { fleet: fleet(), index, signature };
         let text = serde_json::to_vec(&note).map_err(|source| Error::Document { what: "a note", source })?;
@@ -232,9 +232,26 @@ impl Fleet<'_> {
     }
 
     fn blob(&self, repository: &Repository<'_>, blob: &Blob, what: &str) -> Result<Vec<u8>> {
-        repository.fetch(&format!("downloading {what}"), [blob])?;
+        let fetched = repository.fetch(&format!("downloading {what}"), [blob]);
+        fetched.map_err(|fault| self.judged(what, fault.into()))?;
+        self.cached(blob, what)
+    }
+
+    fn cached(&self, blob: &Blob, what: &str) -> Result<Vec<u8>> {
         let bytes = self.fetcher.cache.content(&blob.digest, blob.len);
         bytes.ok_or_else(|| self.damaged(what.to_owned(), "it is not in the cache any more".to_owned()))
+    }
+
+    /// Says of a part that is not what its digest says that the registry's copy is bad; nobody else knows a better one.
+    fn judged(&self, what: &str, fault: Error) -> Error {
+        match fault {
+            Error::Registry(oci::Error::Base(base::Error::WrongDigest { expected, actual, .. }))
+            | Error::Base(base::Error::WrongDigest { expected, actual, .. }) => {
+                let fault = format!("the registry gives sha256:{actual} as sha256:{expected}");
+                self.damaged(what.to_owned(), fault)
+            }
+            other => other,
+        }
     }
 
     pub(super) fn visit<T>(&self, work: impl FnOnce(&Repository<'_>) -> Result<T>) -> Result<T> {
@@ -285,7 +302,8 @@ impl Fleet<'_> {
         }
         self.visit(|repository| {
             let manifest = self.manifest(repository, &listed.manifest, BASE, "the base image")?;
-            let base = assemble(repository, &manifest, &image, &options, self.fetcher, observer)?;
+            let base = assemble(repository, &manifest, &image, &options, self.fetcher, observer);
+            let base = base.map_err(|fault| self.judged("the base image", fault))?;
             base.map_err(|fault| self.damaged("the base image".to_owned(), fault))
         })
     }
@@ -305,14 +323,22 @@ impl Fleet<'_> {
                 return Err(damaged("it has something else than changes".to_owned()));
             }
             let blobs: Vec<Blob> = manifest.layers.iter().map(Descriptor::blob).collect();
-            repository.fetch("downloading packages and container images", &blobs)?;
+            // each is read whole
+            if let Some(blob) = blobs.iter().find(|blob| blob.len > packed_most(WINDOW + HEAD_MAX)) {
+                return Err(damaged(format!("sha256:{} should have {} bytes", blob.digest, blob.len)));
+            }
+            let fetched = repository.fetch("downloading packages and container images", &blobs);
+            fetched.map_err(|fault| self.judged(&what(), fault.into()))?;
             let mut store = Some(self.fetcher.cache.scratch(total)?);
             let mut overlay: Option<Overlay<Extended<Arc<FileDevice>>>> = None;
             for blob in &blobs {
                 self.fetcher.cancel.check().map_err(base::Error::from)?;
-                let packed = self.blob(repository, blob, "the payload")?;
+                let packed = self.cached(blob, "the payload")?;
                 let bytes = unpack(&packed, WINDOW + HEAD_MAX).map_err(damaged)?;
                 let changes = Changes::read(&bytes).map_err(damaged)?;
+                if changes.of() != SHARED {
+                    return Err(damaged(format!("it is what {:?} has, and not {SHARED:?}", changes.of())));
+                }
                 if let Some(file) = store.take() {
                     let device = Extended::new(Arc::clone(base), changes.length());
                     overlay = Some(Overlay::spilling(device, file));

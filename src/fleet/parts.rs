@@ -1,9 +1,9 @@
 //! What nodes share, on its way into a registry: an image in chunks, or the changes of one, each blob once.
 
+use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::{io, thread};
 
 use super::chunks::{WINDOW, pack};
 use super::error::{Error, Result};
@@ -11,7 +11,7 @@ use super::format::{Descriptor, EMPTY_CONTENT, Manifest, Notes, note, notes, tex
 use crate::base;
 use crate::catalog::Digest;
 use crate::disk::{Ranges, cut};
-use crate::io::CancelToken;
+use crate::io::{CancelToken, at_once};
 use crate::oci::{OCI_MANIFEST, Repository};
 use crate::progress::Step;
 
@@ -63,51 +63,39 @@ impl Store<'_> {
         content: &Content<'_>,
         step: &dyn Step,
     ) -> Result<Vec<Descriptor>> {
-        let (next, is_over) = (AtomicUsize::new(0), self.cancel.child());
+        let is_over = self.cancel.child();
         let found: Mutex<Vec<Option<Descriptor>>> = Mutex::new(vec![None; windows.len()]);
-        let work = || -> Result<()> {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(window) = windows.get(at) else { return Ok(()) };
-                is_over.check().map_err(base::Error::from)?;
-                let reading = |e| Error::io("packing a part of the image", e);
-                let blob = match content(window.clone()).map_err(reading)? {
-                    Some(bytes) => {
-                        let packed = pack(&bytes).map_err(reading)?;
-                        let at = notes([(note::OFFSET, window.start.to_string())]);
-                        Some(self.blob(media_type, &packed, at)?)
-                    }
-                    None => None,
-                };
-                step.advance(window.end - window.start);
-                if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
-                    *place = blob;
+        let lost = || base::Error::Worker { name: "a part of the image".to_owned() }.into();
+        at_once(PARALLEL, windows.len(), &is_over, lost, |at| -> Result<()> {
+            let Some(window) = windows.get(at) else { return Ok(()) };
+            is_over.check().map_err(base::Error::from)?;
+            let reading = |e| Error::io("packing a part of the image", e);
+            let blob = match content(window.clone()).map_err(reading)? {
+                Some(bytes) => {
+                    let packed = pack(&bytes).map_err(reading)?;
+                    let at = notes([(note::OFFSET, window.start.to_string())]);
+                    Some(self.blob(media_type, &packed, at)?)
                 }
+                None => None,
+            };
+            step.advance(window.end - window.start);
+            if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
+                *place = blob;
             }
-        };
-        let work = || work().inspect_err(|_| is_over.cancel());
-        let ends: Vec<Result<()>> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..PARALLEL.min(windows.len())).map(|_| scope.spawn(work)).collect();
-            let lost = |_| Err(base::Error::Worker { name: "a part of the image".to_owned() }.into());
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(lost)).collect()
-        });
-        // the first cause, not that the others were cancelled for it
-        let mut errors: Vec<Error> = ends.into_iter().filter_map(Result::err).collect();
-        errors.sort_by_key(|error| matches!(error, Error::Base(base::Error::Cancelled)));
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
+            Ok(())
+        })?;
         Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
     }
 
     /// The manifest under `tag` here or in one of the repositories `elsewhere` of the registry, if it is as `fits`
-    /// wants it and the registry has all its blobs, which are here then.
+    /// wants it and the registry has all its blobs, which are here then. Anybody may have put it there: `fits` also
+    /// says whether its digest is to be believed.
     pub(super) fn known(
         &self,
         tag: &str,
         elsewhere: &[String],
-        fits: impl Fn(&Manifest) -> bool,
-    ) -> Result<Option<(Manifest, Vec<u8>)>> {
+        fits: impl Fn(&Digest, &Manifest) -> bool,
+    ) -> Result<Option<Manifest>> {
         let own = self.repository.path();
         for path in [own].into_iter().chain(elsewhere.iter().map(String::as_str)) {
             let repository = self.repository.beside(path);
@@ -122,9 +110,10 @@ impl Store<'_> {
             };
             let Some(bytes) = found else { continue };
             let manifest: Option<Manifest> = serde_json::from_slice(&bytes).ok();
-            let Some(manifest) = manifest.filter(|manifest| fits(manifest)) else { continue };
+            let digest = Digest::of(&bytes);
+            let Some(manifest) = manifest.filter(|manifest| fits(&digest, manifest)) else { continue };
             if self.has_all(&manifest, path)? {
-                return Ok(Some((manifest, bytes)));
+                return Ok(Some(manifest));
             }
         }
         Ok(None)
@@ -134,8 +123,8 @@ impl Store<'_> {
         for layer in &manifest.layers {
             self.cancel.check().map_err(base::Error::from)?;
             let is_here = match path == self.repository.path() {
-                true => self.repository.has(&layer.digest)?,
-                false => self.repository.mount(&layer.digest, path)?,
+                true => self.repository.has(&layer.blob())?,
+                false => self.repository.mount(&layer.blob(), path)?,
             };
             if !is_here {
                 return Ok(false);

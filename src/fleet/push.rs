@@ -3,37 +3,33 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::changes;
+use super::assembly::is_whole;
+use super::changes::{self, SHARED};
 use super::chunks::{WINDOW, pack};
 use super::error::{Error, Result};
 use super::format::{
-    self, BASE, BILL, CHANGES, CHUNK, Descriptor, Index, MINISIG, Manifest, NODE, Notes, PAYLOAD, SEALED,
-    SIGNATURE, note, notes,
+    self, BASE, BILL, BILL_MAX, CHANGES, CHUNK, Descriptor, Index, MINISIG, Manifest, NODE, NODE_MAX, Notes,
+    PAYLOAD, SEALED, SIGNATURE, note, notes,
 };
 use super::keys;
 use super::listing::{Listing, Versions};
 use super::name::FleetName;
 use super::parts::{Store, windows};
+use super::put::Put;
 use super::sealed::{Recipient, seal};
-use super::seen::Seen;
 use super::signature::{PublicKey, SigningKey, signer};
 use super::signed::{signature_of, signature_tag};
 use crate::base::{Base, Fetcher, Options};
 use crate::catalog::Digest;
 use crate::disk::{Patch, ReadAt};
 use crate::error::Failure;
-use crate::io::{atomic, is_zero, read_small};
+use crate::io::is_zero;
 use crate::oci::{Credentials, OCI_INDEX, visit};
 
 /// What nodes are baked for.
 const BOARD: &str = "raspberry-pi";
-/// What the changes of a payload are called: they are the same in every cluster.
-const SHARED: &str = "payload";
-/// In so many repositories of a registry a base is looked for that this machine put there.
-const MOST_ELSEWHERE: usize = 4;
 
 /// A cluster that is to be put into a registry.
 pub struct Contents<'a> {
@@ -90,8 +86,10 @@ pub struct Sender<'a> {
     pub key: &'a SigningKey,
     /// Who may read what is secret.
     pub recipients: &'a [Recipient],
-    /// What was seen of fleets here.
-    pub seen: &'a Seen,
+    /// The number that was put under the name the last time, as far as this machine knows; 0 where none was.
+    pub last: u64,
+    /// Notes the number of this push, before anybody else can see it.
+    pub note: &'a dyn Fn(u64) -> Result<(), Failure>,
 }
 
 impl Sender<'_> {
@@ -118,7 +116,8 @@ impl Sender<'_> {
         let credentials = Credentials::of_user()?;
         visit(fetcher, name.reference(), &name.endpoints(), &credentials, |repository| {
             let store = Store { repository, cancel: &fetcher.cancel, sent: AtomicU64::new(0) };
-            let push = Push { sender: self, name, contents, fetcher, store };
+            let put = Put::at(name.reference().host(), fetcher.cache);
+            let push = Push { sender: self, name, contents, fetcher, store, put };
             push.run(bake)
         })
     }
@@ -131,16 +130,22 @@ struct Push<'a> {
     contents: &'a Contents<'a>,
     fetcher: &'a Fetcher<'a>,
     store: Store<'a>,
+    put: Put,
+}
+
+/// What is under the name.
+struct There {
+    index: Digest,
+    listing: Listing,
 }
 
 impl Push<'_> {
     fn run(&self, bake: &dyn Fn(&str) -> Result<Baked, Failure>) -> Result<Pushed> {
-        let key = self.sender.key.public().ok_or_else(|| Error::KeyFile {
-            path: PathBuf::from("fleet_key"),
-            fault: "it holds no pair of keys".to_owned(),
-        })?;
-        let serial = self.last(&key)?.max(self.sender.seen.serial(self.contents.fleet)?) + 1;
-        let base = self.base()?;
+        let key = self.sender.key.public();
+        let before = self.there(&key)?;
+        let last = before.as_ref().map_or(0, |there| there.listing.serial).max(self.sender.last);
+        let serial = last.checked_add(1).ok_or_else(|| Error::NoNumber { fleet: self.name.to_string() })?;
+        let base = self.base(before.as_ref().map(|there| there.listing.base.manifest.digest))?;
         let mut payloads: BTreeMap<&str, Descriptor> = BTreeMap::new();
         for (role, patch) in &self.contents.payloads {
             payloads.insert(role, self.payload(role, patch)?);
@@ -174,40 +179,45 @@ impl Push<'_> {
             ]),
         );
         let bytes = index.text().map_err(|source| Error::Document { what: "the index", source })?;
-        let listing = Listing::read(&bytes).map_err(|fault| self.no_fleet(fault))?;
+        // what no station would take is not put there
+        Listing::read(&bytes).map_err(|fault| self.no_fleet(fault))?;
         self.sign(&bytes)?;
+        // all this may have taken an hour, and somebody else has pushed meanwhile
+        let now = self.store.repository.manifest(self.name.tag())?.map(|bytes| Digest::of(&bytes));
+        if now != before.map(|there| there.index) {
+            return Err(Error::Moved { fleet: self.name.to_string() });
+        }
+        (self.sender.note)(serial).map_err(|fault| Error::Number(fault.into()))?;
         self.store.repository.put_manifest(self.name.tag(), OCI_INDEX, &bytes)?;
-        let digest = Digest::of(&bytes);
-        self.sender.seen.keep(&self.name.to_string(), &listing, digest, &self.fetcher.cancel)?;
-        self.remember();
         let sent = self.store.sent.load(Ordering::Relaxed);
-        Ok(Pushed { serial, index: digest, key, nodes: sizes, sent })
+        Ok(Pushed { serial, index: Digest::of(&bytes), key, nodes: sizes, sent })
     }
 
-    /// The number of what is under the name now; 0 where there is nothing. Refuses to take the place of anything else
-    /// than this cluster.
-    fn last(&self, key: &PublicKey) -> Result<u64> {
-        let Some(bytes) = self.store.repository.manifest(self.name.tag())? else { return Ok(0) };
+    /// What is under the name now. Refuses to take the place of anything else than this cluster.
+    fn there(&self, key: &PublicKey) -> Result<Option<There>> {
+        let Some(bytes) = self.store.repository.manifest(self.name.tag())? else { return Ok(None) };
         let listing = Listing::read(&bytes).map_err(|fault| self.no_fleet(fault))?;
         if listing.fleet != self.contents.fleet {
             return Err(Error::Occupied { fleet: self.name.to_string(), cluster: listing.cluster });
         }
+        let index = Digest::of(&bytes);
         // somebody else's number could be one that nothing comes after
-        let signature = signature_of(self.store.repository, self.name, &Digest::of(&bytes), self.fetcher)?;
+        let signature = signature_of(self.store.repository, self.name, &index, self.fetcher)?;
         let is_ours = signature
             .as_deref()
             .is_some_and(|text| matches!(signer(&bytes, text, std::slice::from_ref(key)), Ok(Some(_))));
         if !is_ours {
             return Err(Error::NotOurs { fleet: self.name.to_string(), key: key.id() });
         }
-        Ok(listing.serial)
+        Ok(Some(There { index, listing }))
     }
 
     fn no_fleet(&self, fault: String) -> Error {
         Error::NoFleet { fleet: self.name.to_string(), fault }
     }
 
-    fn base(&self) -> Result<Descriptor> {
+    /// `listed` is the manifest of the base of the index that is there, which this cluster's own key has signed.
+    fn base(&self, listed: Option<Digest>) -> Result<Descriptor> {
         let base = self.contents.base;
         let options = Options { cancel: self.fetcher.cancel.clone(), ..Options::default() };
         let raw = self.fetcher.cache.raw_digest(base, &options, self.fetcher.progress)?;
@@ -217,14 +227,21 @@ impl Push<'_> {
             (note::LENGTH, base.len.to_string()),
             (note::CHUNK_LENGTH, WINDOW.to_string()),
         ]);
-        let fits = |manifest: &Manifest| manifest.artifact_type == BASE && manifest.annotations == about;
-        let known = self.store.known(&tag, &self.elsewhere(), fits)?;
-        let manifest = match known {
-            Some((manifest, _)) => manifest,
-            None => Manifest::new(BASE, self.chunks()?, about),
+        // whoever may write to the registry can put another one under the tag: what is signed here is known to be right,
+        // or is cut again, and what of it is there is not sent
+        let believed: Vec<Digest> = self.put.bases().into_iter().chain(listed).collect();
+        let fits = |digest: &Digest, manifest: &Manifest| {
+            let is_it = manifest.artifact_type == BASE && manifest.annotations == about;
+            is_it && believed.contains(digest) && is_whole(manifest, base.len)
+        };
+        let own = self.store.repository.path();
+        let manifest = match self.store.known(&tag, &self.put.elsewhere(own), fits)? {
+            Some(manifest) => manifest,
+            None => Manifest::new(BASE, self.chunks()?, about.clone()),
         };
         base.unchanged()?;
         let bytes = self.store.manifest(&manifest, Some(&tag))?;
+        self.put.remember(own, Digest::of(&bytes));
         let listed = notes([
             (note::NAME, base.name.clone()),
             (note::RAW, raw.to_string()),
@@ -289,6 +306,12 @@ impl Push<'_> {
         let plain = changes::write(&of, &own, length, 0..length).map_err(packing)?;
         let sealed = seal(&pack(&plain).map_err(packing)?, self.sender.recipients).map_err(packing)?;
         let bill = pack(&baked.bill).map_err(packing)?;
+        let small = |what, bytes: usize, limit| match bytes as u64 {
+            bytes if bytes > limit => Err(Error::TooLarge { node: node.name.clone(), what, bytes, limit }),
+            _ => Ok(()),
+        };
+        small("changes", plain.len().max(sealed.len()), NODE_MAX)?;
+        small("a bill", baked.bill.len(), BILL_MAX)?;
         let layers = vec![
             self.store.blob(SEALED, &sealed, Notes::new())?,
             self.store.blob(BILL, &bill, Notes::new())?,
@@ -319,28 +342,5 @@ impl Push<'_> {
         manifest.subject = Some(Descriptor::of(OCI_INDEX, index, Notes::new()));
         self.store.manifest(&manifest, Some(&signature_tag(&digest)))?;
         Ok(())
-    }
-
-    /// Where this machine has noted in which repositories of the registry it put something.
-    fn note_path(&self) -> PathBuf {
-        let key = Digest::of(self.name.reference().host().as_bytes());
-        self.fetcher.cache.evidence().join(format!("{key}.pushed"))
-    }
-
-    /// The repositories of the registry that this machine put something into, the last one first.
-    fn elsewhere(&self) -> Vec<String> {
-        let noted = read_small(&self.note_path(), 1 << 16).ok();
-        let noted: Vec<String> =
-            noted.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        noted.into_iter().filter(|path| path != self.store.repository.path()).take(MOST_ELSEWHERE).collect()
-    }
-
-    /// A note that cannot be written costs time later and nothing now.
-    fn remember(&self) {
-        let all = [self.store.repository.path().to_owned()].into_iter().chain(self.elsewhere());
-        let text = serde_json::to_vec(&all.collect::<Vec<_>>()).unwrap_or_default();
-        if let Err(fault) = atomic::write_whole(&self.note_path(), &text) {
-            tracing::debug!(%fault, "a note was not kept");
-        }
     }
 }

@@ -9,12 +9,27 @@ use age::x25519;
 
 use crate::error::{Classified, ErrorClass};
 
-/// A text that is no key of age's.
+/// What age's secret keys begin with; written in small letters they are the same keys.
+const SECRET: &str = "AGE-SECRET-KEY-";
+/// What its public keys begin with.
+const PUBLIC: &str = "age1";
+
+/// A text that is no public key of age's. Only what looks like one is shown: what else was taken for a key may be a
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is not {what}, as pibake key and age-keygen give it")]
-pub struct InvalidKey {
-    given: String,
-    what: &'static str,
+pub enum InvalidKey {
+    /// Nearly one.
+    #[error("{given:?} is not a public key (age1…), as pibake key and age-keygen give it")]
+    Slip {
+        /// The text.
+        given: String,
+    },
+    /// Something else.
+    #[error("it is not a public key (age1…), as pibake key and age-keygen give it")]
+    Other,
+    /// The half that nobody else may have.
+    #[error("it is a secret key: name the public one, age1…, which pibake key shows on that machine")]
+    Secret,
 }
 
 impl Classified for InvalidKey {
@@ -31,9 +46,22 @@ impl FromStr for Recipient {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let invalid = |_| InvalidKey { given: text.to_owned(), what: "a public key (age1…)" };
-        text.parse().map(Self).map_err(invalid)
+        text.parse().map(Self).map_err(|_| match text {
+            _ if is_secret(text) => InvalidKey::Secret,
+            _ if is_public(text) => InvalidKey::Slip { given: text.to_owned() },
+            _ => InvalidKey::Other,
+        })
     }
+}
+
+/// Whether this text is meant to be a secret key, however wrong it is.
+pub(super) fn is_secret(text: &str) -> bool {
+    text.trim_start().get(..SECRET.len()).is_some_and(|head| head.eq_ignore_ascii_case(SECRET))
+}
+
+/// Whether this text is meant to be a public key.
+pub(super) fn is_public(text: &str) -> bool {
+    text.starts_with(PUBLIC)
 }
 
 impl fmt::Display for Recipient {
@@ -150,6 +178,13 @@ mod tests {
         assert!(!format!("{key:?}").contains("SECRET"));
         assert!(StationKey::of_file("# nothing\n").is_none());
         let error = "age1xyz".parse::<Recipient>().unwrap_err().to_string();
-        assert!(error.contains("is not a public key (age1…)"), "{error}");
+        assert!(error.contains("\"age1xyz\" is not a public key (age1…)"), "{error}");
+        // what may be a secret is told to nobody
+        let secret = key.file().lines().last().unwrap().to_owned();
+        for text in [&*secret, &secret.to_lowercase(), &secret[..30], "another secret"] {
+            let error = text.parse::<Recipient>().unwrap_err();
+            assert_eq!(matches!(error, InvalidKey::Secret), text != "another secret");
+            assert!(!format!("{error} {error:?}").contains(text), "{error:?}");
+        }
     }
 }

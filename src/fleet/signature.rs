@@ -93,14 +93,14 @@ impl FromStr for PublicKey {
 
 /// What signs.
 pub struct SigningKey {
-    id: KeyId,
+    public: PublicKey,
     pair: Ed25519KeyPair,
 }
 
 /// Shows nothing of it but its name.
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SigningKey").field(&shown(&self.id)).finish()
+        f.debug_tuple("SigningKey").field(&self.public.id()).finish()
     }
 }
 
@@ -124,9 +124,8 @@ impl SigningKey {
 
     /// What others check with.
     #[must_use]
-    pub fn public(&self) -> Option<PublicKey> {
-        let key = self.pair.public_key().as_ref().try_into().ok()?;
-        Some(PublicKey { id: self.id, key })
+    pub fn public(&self) -> PublicKey {
+        self.public
     }
 
     /// A signature of `content`, as a text. `comment` is one line that is signed, too.
@@ -135,9 +134,9 @@ impl SigningKey {
         let signed = self.pair.sign(&Blake2b512::digest(content));
         let whole = [signed.as_ref(), comment.as_bytes()].concat();
         let both = self.pair.sign(&whole);
-        let first = BASE64_STANDARD.encode([&HASHED[..], &self.id, signed.as_ref()].concat());
+        let first = BASE64_STANDARD.encode([&HASHED[..], &self.public.id, signed.as_ref()].concat());
         let second = BASE64_STANDARD.encode(both.as_ref());
-        let id = shown(&self.id);
+        let id = self.public.id();
         format!("{UNTRUSTED}signature by pibake, key {id}\n{first}\n{TRUSTED}{comment}\n{second}\n")
     }
 }
@@ -166,7 +165,8 @@ impl FromStr for SigningKey {
         }
         let (seed, public) = secret.split_at_checked(SEED).ok_or(NO_KEY)?;
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public).map_err(|_| NO_KEY)?;
-        Ok(Self { id: *id, pair })
+        let key = public.try_into().map_err(|_| NO_KEY)?;
+        Ok(Self { public: PublicKey { id: *id, key }, pair })
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_was_signed_is_known_and_nothing_else_is() {
         let (own, other) = (key(), key());
-        let keys = [other.public().unwrap(), own.public().unwrap()];
+        let keys = [other.public(), own.public()];
         let signature = own.sign(b"content", "fleet x");
         let by = |content: &[u8], text: &str| signer(content, text, &keys).unwrap().map(PublicKey::id);
         assert_eq!(by(b"content", &signature), Some(keys[1].id()));
@@ -249,7 +249,7 @@ mod tests {
     fn keys_are_what_they_were_written_as() {
         let text = SigningKey::make().unwrap();
         let key: SigningKey = text.parse().unwrap();
-        let public = key.public().unwrap();
+        let public = key.public();
         assert_eq!(public.to_string().parse::<PublicKey>().unwrap(), public);
         let file = format!("untrusted comment: minisign public key\n{public}\n");
         assert_eq!(file.parse::<PublicKey>().unwrap(), public);

@@ -14,6 +14,7 @@ mod join_conf;
 mod joining;
 mod label;
 mod made;
+mod pushed;
 pub mod snapshot;
 mod ssh;
 mod ssh_files;

@@ -19,8 +19,6 @@ use crate::io::{CancelToken, FileLock, Folder, LockError, Owner, Waiting, human_
 pub const STORE_FILE_MAX: u64 = 1024 * 1024;
 /// The private half of the pair of SSH keys.
 const SSH_KEY: &str = "ssh_key";
-/// What the cluster is signed with where it lies in a registry.
-const FLEET_KEY: &str = "fleet_key";
 
 /// The directory that an identity is kept in, `.pibake` beside the description: mode 0700, all
 /// files 0600, and all of it the user's for whom it is made.
@@ -139,23 +137,6 @@ impl Store {
         let none =
             || Error::Damaged { path: self.dir.join("token"), reason: format!("it has no line {number}") };
         tokens.of(number).cloned().ok_or_else(none)
-    }
-
-    /// What the cluster is signed with where it lies in a registry; made by `make` where there is none yet.
-    pub fn fleet_key(
-        &self,
-        make: impl FnOnce() -> Result<String, getrandom::Error>,
-    ) -> Result<Secret, Error> {
-        let _lock = self.lock()?;
-        let kept = self.kept()?;
-        match self.file(&kept, FLEET_KEY) {
-            Err(Error::Incomplete { .. }) => {
-                let text = make()?;
-                self.replace(&kept, FLEET_KEY, &text)?;
-                Ok(Secret::new(text))
-            }
-            found => found.map(Secret::new),
-        }
     }
 
     /// Whether there is something under its name.

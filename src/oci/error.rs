@@ -106,6 +106,21 @@ pub enum Error {
         class: ErrorClass,
     },
 
+    /// What a registry has under a digest is not what that is of.
+    #[error(
+        "{repository} has {found} bytes as sha256:{digest}, which has {len}: its copy is damaged, and a registry keeps what it has; have it removed there (with the repository, where there is no other way), and push again"
+    )]
+    Short {
+        /// What it should be.
+        digest: Digest,
+        /// Where.
+        repository: String,
+        /// How many bytes it has.
+        found: u64,
+        /// How many it should have.
+        len: u64,
+    },
+
     /// Not all of the tags that a repository has.
     #[error("the list of tags of {repository} cannot be used: {fault}")]
     Tags {
@@ -128,9 +143,11 @@ impl Classified for Error {
             Self::Nowhere { class, .. } | Self::Refused { class, .. } => *class,
             Self::NoArm64 { .. } | Self::Credentials { .. } => ErrorClass::Configuration,
             Self::Manifest { source, .. } => source.class(),
-            Self::Inconsistent { .. } | Self::Nested { .. } | Self::Damaged { .. } | Self::Tags { .. } => {
-                ErrorClass::Verification
-            }
+            Self::Inconsistent { .. }
+            | Self::Nested { .. }
+            | Self::Damaged { .. }
+            | Self::Short { .. }
+            | Self::Tags { .. } => ErrorClass::Verification,
             Self::Write(source) => ErrorClass::of_io(source),
         }
     }

@@ -194,13 +194,22 @@ impl Repository<'_> {
     /// Whether it has a blob.
     ///
     /// # Errors
-    /// [`Error`]
-    pub(crate) fn has(&self, digest: &Digest) -> Result<bool> {
+    /// [`Error`]; [`Error::Short`] where what it has under that digest is of another length, which no registry mends
+    /// when it is sent again.
+    pub(crate) fn has(&self, blob: &Blob) -> Result<bool> {
         let agent = self.agent()?;
+        let digest = blob.digest;
         let url = self.url("blobs", &format!("sha256:{digest}"))?;
         let missing = [StatusCode::NOT_FOUND];
         let reply = agent.send(&Method::HEAD, &url, &missing, &mut agent.backoff(), |request| request)?;
-        Ok(reply.status.is_success())
+        if !reply.status.is_success() {
+            return Ok(false);
+        }
+        let said = reply.headers.get(CONTENT_LENGTH).and_then(|said| said.to_str().ok()?.parse::<u64>().ok());
+        match said.filter(|len| *len != blob.len) {
+            Some(found) => Err(Error::Short { digest, repository: self.name(), found, len: blob.len }),
+            None => Ok(true),
+        }
     }
 
     /// Puts a blob there, unless it is there. Gives whether it was sent.
@@ -208,7 +217,8 @@ impl Repository<'_> {
     /// # Errors
     /// [`Error`]
     pub(crate) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<bool> {
-        if self.has(digest)? {
+        let blob = Blob { media_type: String::new(), digest: *digest, len: bytes.len() as u64 };
+        if self.has(&blob)? {
             return Ok(false);
         }
         self.upload(digest, bytes)?;
@@ -219,8 +229,8 @@ impl Repository<'_> {
     ///
     /// # Errors
     /// [`Error`]
-    pub(crate) fn mount(&self, digest: &Digest, from: &str) -> Result<bool> {
-        Ok(self.has(digest)? || matches!(self.start(digest, Some(from))?, Started::Mounted))
+    pub(crate) fn mount(&self, blob: &Blob, from: &str) -> Result<bool> {
+        Ok(self.has(blob)? || matches!(self.start(&blob.digest, Some(from))?, Started::Mounted))
     }
 
     fn upload(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {

@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use crate::cli::description::NodeFlags;
 use crate::cli::fleets::TrustFlags;
 use crate::error::Failure;
-use crate::fleet::{FleetName, PublicKey};
+use crate::fleet::FleetName;
 use crate::workflow::NodeSelector;
 
 /// What says how nodes are made, and so nothing of nodes that are made already.
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     pub(super) from: Option<FleetName>,
     /// With --from, trust this public key (RW…) in this run, beside those of pibake key --trust; may be repeated
     #[arg(long, value_name = "KEY", requires = "from")]
-    pub(super) trust: Vec<PublicKey>,
+    pub(super) trust: Vec<String>,
     /// Ask nothing; each drive must be named by its link in /dev/disk/by-id
     #[arg(long)]
     pub(super) yes: bool,

@@ -5,10 +5,11 @@ use crate::cli::json::{PlannedChange, PlannedChanges, PlannedFile};
 use crate::cli::session::Session;
 use crate::error::Failure;
 use crate::image_path::ImagePath;
-use crate::node_paths::PAYLOAD;
+use crate::node_paths::{BOOT_MOUNT, PAYLOAD};
 use crate::payload::PayloadFile;
 use crate::recipe::{Recipe, Volume, show};
 use crate::ui::{page_lines, visible, visible_line, visible_there};
+use crate::workflow::verify::Listed;
 
 /// What the changes are about, in the order of the page, and the folders that tell. The first that fits counts.
 const GROUPS: [(&str, &[&str]); 8] = [
@@ -66,6 +67,31 @@ pub(super) fn list(
     let changes = prepared.chain(own).map(change).chain(shared).collect();
     let document = PlannedChanges { node: recipe.node.to_string(), changes };
     session.result(&document, || page(&document.changes, before.len()))
+}
+
+/// The page of a node that is in a registry, as its bill tells it: the files that pibake wrote, and of those with
+/// secrets their names.
+pub(super) fn of_bill(bill: &Listed, session: &Session) -> Result<(), Failure> {
+    let change = |path: &ImagePath, mode: Option<u16>, secret: bool| {
+        let on_boot = path.as_str().strip_prefix(BOOT_MOUNT).filter(|rest| rest.starts_with('/'));
+        let (volume, path) = on_boot.map_or((Volume::Root, path.as_str()), |rest| (Volume::Boot, rest));
+        PlannedChange {
+            partition: volume.label().to_owned(),
+            path: path.to_owned(),
+            what: "file".to_owned(),
+            mode: mode.map(|mode| format!("{mode:04o}")),
+            bytes: None,
+            secret,
+            why: None,
+        }
+    };
+    let plain =
+        bill.files.iter().map(|file| change(&file.path, file.access.map(|access| access.mode), false));
+    let secret = bill.secrets.iter().map(|path| change(path, None, true));
+    let mut changes: Vec<PlannedChange> = plain.chain(secret).collect();
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
+    let document = PlannedChanges { node: bill.node.clone(), changes };
+    session.result(&document, || page(&document.changes, 0))
 }
 
 /// The changes by what they are about; the first `cleaned` are those that come before the others.

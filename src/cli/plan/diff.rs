@@ -7,8 +7,9 @@ use similar::TextDiff;
 
 use crate::bake::{Difference, Differs};
 use crate::cli::baked::baked;
+use crate::cli::fleets::FleetFlags;
 use crate::cli::json::{self, DifferentPath, DifferentPayload, PlannedDifference};
-use crate::cli::named::look;
+use crate::cli::named::look_anywhere;
 use crate::cli::session::Session;
 use crate::error::{Doing, Failure};
 use crate::image_path::ImagePath;
@@ -22,8 +23,13 @@ use crate::workflow::{CardDifference, Described, NodeSelector, PayloadDifference
 const CONTEXT: usize = 3;
 
 /// Compares the card at `path` with what would be baked for its node.
-pub(super) fn show(described: &Described, path: &Path, session: &Session) -> Result<(), Failure> {
-    let Looked { image, .. } = &look(path, session)?;
+pub(super) fn show(
+    described: &Described,
+    path: &Path,
+    fleet: &FleetFlags,
+    session: &Session,
+) -> Result<(), Failure> {
+    let Looked { image, .. } = &look_anywhere(path, fleet, session)?;
     let comparing = || format!("comparing {}", path.display());
     let Some(card) = baked(image).doing(comparing)? else {
         let text = format!("{} is not the image of a node: pibake did not bake it", path.display());

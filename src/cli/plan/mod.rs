@@ -1,4 +1,4 @@
-//! `pibake plan [--node N] [PATH]`, `pibake plan --diff IMAGE|DEVICE`, `pibake plan --svg`
+//! `pibake plan [--node N] [PATH]`, `pibake plan --diff IMAGE|DEVICE`, `pibake plan FLEET#NODE`, `pibake plan --svg`
 
 mod changes;
 mod diff;
@@ -10,18 +10,21 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::description::{CardFlags, versions};
+use super::fleets::{self, FleetFlags};
 use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
 use super::next;
 use super::session::Session;
 use crate::cluster::{Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing};
-use crate::error::Failure;
+use crate::error::{Doing, Failure};
+use crate::fleet::FleetName;
 use crate::io::human_bytes;
 use crate::ui::{self, Table, page_lines, visible_line};
+use crate::workflow::verify::read_bill;
 use crate::workflow::{Described, Medium, NodeSelector, Preload, Preview, bill_name};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it\n  pibake plan --diff images/node-1.img   what a new bake would change on that card\n  pibake plan --svg > cluster.svg        a picture of the cluster"
+    after_help = "Examples:\n  pibake plan                            the cluster on one page\n  pibake plan --node 1                   what changes on the card of node-1\n  pibake plan --node 1 /etc/hosts        one file as the node sees it\n  pibake plan --diff images/node-1.img   what a new bake would change on that card\n  pibake plan oci://registry.example/home#2   what changes on the card of a node in a registry\n  pibake plan --svg > cluster.svg        a picture of the cluster"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -29,19 +32,29 @@ pub(super) struct Arguments {
     /// Show what changes on this node's card, by number or name
     #[arg(long, value_name = "N")]
     node: Option<NodeSelector>,
-    /// Show the text of this file, as the node sees it
-    #[arg(requires = "node")]
+    /// Show the text of this file, as the node sees it; or what changes on the card of oci://REGISTRY/NAME[:TAG]#NODE
+    #[arg(value_name = "PATH|FLEET")]
     path: Option<String>,
-    /// Show what a new bake would change on this card or image of a node; of secrets, only that they differ
+    /// Show what a new bake would change on this card, image or oci://…#NODE; of secrets, only that they differ
     #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath, conflicts_with = "node")]
     diff: Option<PathBuf>,
     /// Print a picture of the cluster, as SVG
     #[arg(long, conflicts_with_all = ["node", "diff"])]
     svg: bool,
+    #[command(flatten)]
+    fleet: FleetFlags,
 }
 
 pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.listen()?;
+    if let Some(path) = &arguments.path {
+        if FleetName::is_one(path) {
+            return pushed(&path.parse()?, arguments, session);
+        }
+        if arguments.node.is_none() {
+            return Err(Failure::usage(format!("{path} of which node? Name it with --node")));
+        }
+    }
     let described = arguments.flags.open(session)?;
     if arguments.svg {
         if session.is_json() {
@@ -53,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         return ui::print(&drawing::svg(cluster, &internet(cluster)));
     }
     if let Some(card) = &arguments.diff {
-        return diff::show(&described, card, session);
+        return diff::show(&described, card, &arguments.fleet, session);
     }
     let preload = described.preload()?;
     let Some(selector) = &arguments.node else {
@@ -67,6 +80,19 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         None => changes::list(&recipe, &before, preloaded, session),
         Some(path) => changes::file(&recipe, preloaded, path, session),
     }
+}
+
+/// What changes on the card of a node that is in a registry: its bill says so, without a description or a key.
+fn pushed(name: &FleetName, arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    if arguments.node.is_some() || arguments.diff.is_some() || arguments.svg {
+        return Err(Failure::usage(format!(
+            "{name}: a node in a registry is named behind #, and nothing else is"
+        )));
+    }
+    let bill =
+        fleets::with(name, &arguments.fleet, session, |_, fleet| Ok(fleet.bill(fleets::node(fleet)?)?))?;
+    let bill = read_bill(&bill).doing(|| format!("reading the bill in {name}"))?;
+    changes::of_bill(&bill, session)
 }
 
 fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> Result<(), Failure> {
