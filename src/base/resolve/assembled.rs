@@ -70,8 +70,12 @@ impl Cache {
         let task = Task { cache: self, options, progress, observer: None };
         for digest in [image.raw, image.published] {
             let _lock = task.lock(&digest.to_string(), &image.name)?;
-            if let Some(found) = task.find(&digest)? {
-                return Ok(Some(image.base(found)));
+            let Some(base) = task.find(&digest)?.map(|found| image.base(found)) else { continue };
+            // somebody vouches for the raw image; what a file was unpacked to is held against that, once
+            let is_it = digest == image.raw
+                || (base.len == image.len && self.raw_digest(&base, options, progress)? == image.raw);
+            if is_it {
+                return Ok(Some(base));
             }
         }
         Ok(None)
