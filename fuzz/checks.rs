@@ -12,6 +12,7 @@ use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
 use pibake::emulator::devicetree::fit_for_raspi4b;
 use pibake::emulator::fdt::DeviceTree;
+use pibake::fleet::{FleetName, Listing, PublicKey, SigningKey};
 use pibake::fs::ext4::Superblock;
 use pibake::fs::fat::{Bpb, FatView};
 use pibake::fs::{FileKind, FsRead};
@@ -73,6 +74,33 @@ pub fn registry(data: &[u8]) {
     if let Ok(name) = text.parse::<Reference>() {
         // what containerd would list is a name of the same image
         assert_eq!(name.to_string().parse::<Reference>().as_ref(), Ok(&name));
+    }
+}
+
+/// The index of a fleet as a registry gives it; names of fleets, and keys: what is taken has no node twice, names no
+/// file elsewhere, and lies over what it lists.
+pub fn fleet(data: &[u8]) {
+    if let Ok(listing) = Listing::read(data) {
+        let nodes = &listing.nodes;
+        assert!(nodes.windows(2).all(|pair| pair[0].number < pair[1].number), "two nodes have one number");
+        for node in nodes {
+            assert!(node.number > 0 && !node.name.is_empty() && !node.name.contains(['/', '.', '\0']));
+            assert!(nodes.iter().filter(|other| other.name == node.name).count() == 1);
+            let is_listed = |digest| listing.payloads.iter().any(|payload| payload.digest == digest);
+            assert!(node.payload.is_none_or(is_listed), "{} lies over nothing", node.name);
+        }
+        assert_eq!(Listing::read(data).as_ref(), Ok(&listing));
+    }
+    let text = String::from_utf8_lossy(data);
+    if let Ok(name) = text.parse::<FleetName>() {
+        let shown = name.to_string();
+        assert_eq!(shown.parse::<FleetName>().map(|again| again.to_string()), Ok(shown));
+    }
+    if let Ok(key) = text.parse::<PublicKey>() {
+        assert_eq!(key.to_string().parse::<PublicKey>(), Ok(key));
+    }
+    if let Ok(key) = text.parse::<SigningKey>() {
+        assert!(!format!("{key:?}").contains(text.trim()), "a secret is shown");
     }
 }
 

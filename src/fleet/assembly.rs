@@ -244,6 +244,8 @@ impl Source for Chunks<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fleet::format::{BASE, notes};
 
@@ -264,6 +266,31 @@ mod tests {
             assert!(chunks(&manifest(offsets, window), len).is_err(), "{offsets:?} {window} {len}");
         }
         assert!(chunks(&Manifest::new(BASE, Vec::new(), notes([])), 30).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+
+        /// What is taken for the chunks of an image lies in it, in order, and each of them can be read whole.
+        #[test]
+        fn no_manifest_is_too_odd(
+            layers in proptest::collection::vec((0..6_u64, any::<u64>(), 0..3_u8), 0..6),
+            window in prop_oneof![0..40_u64, any::<u64>()],
+            len in prop_oneof![0..200_u64, any::<u64>()],
+        ) {
+            let offsets: Vec<u64> =
+                layers.iter().map(|(at, odd, kind)| if *kind == 0 { *odd } else { at * 10 }).collect();
+            let mut manifest = manifest(&offsets, window);
+            for (layer, (_, odd, kind)) in manifest.layers.iter_mut().zip(&layers) {
+                layer.size = if *kind == 1 { *odd } else { odd % 20 };
+            }
+            if let Ok(found) = chunks(&manifest, len) {
+                prop_assert!(found.window > 0 && found.window <= LARGEST_WINDOW);
+                prop_assert!(found.chunks.iter().all(|chunk| chunk.offset < len));
+                prop_assert!(found.chunks.windows(2).all(|pair| pair[0].offset < pair[1].offset));
+                prop_assert!(found.chunks.iter().all(|chunk| chunk.blob.size <= 2 * LARGEST_WINDOW));
+            }
+        }
     }
 
     #[test]

@@ -72,8 +72,11 @@ pub struct ListedNode {
 }
 
 impl Listing {
-    /// Reads an index. `Err` says what is wrong with it.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads an index, whoever it is from.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let index: Index = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
         match index.annotations.get(note::KIND).map(String::as_str) {
             Some(FLEET) => {}
@@ -191,6 +194,9 @@ fn parsed<T: std::str::FromStr>(entry: &Descriptor, name: &str) -> Result<T, Str
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index as Place;
+
     use super::*;
     use crate::fleet::format::{Notes, notes};
 
@@ -271,5 +277,59 @@ mod tests {
             assert!(fault.contains(words), "{fault}");
         }
         assert!(Listing::read(b"{}").is_err());
+    }
+
+    /// What somebody may write into an index who signs whatever they like.
+    fn odd() -> impl Strategy<Value = String> {
+        let digest = Digest::of(b"base").to_string();
+        prop_oneof![
+            Just(String::new()),
+            Just("node-1".to_owned()),
+            Just("../node-1".to_owned()),
+            Just(format!("sha256:{digest}")),
+            Just(digest),
+            any::<u64>().prop_map(|number| number.to_string()),
+            any::<i8>().prop_map(|number| number.to_string()),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+
+        /// Whatever annotation has whatever value, an index is refused, or says of each node where it belongs.
+        #[test]
+        fn no_index_is_too_odd(
+            changes in proptest::collection::vec((any::<Place>(), any::<Place>(), odd()), 1..4),
+            twice in any::<Option<Place>>(),
+        ) {
+            let bytes = index(|index| {
+                for (entry, at, value) in &changes {
+                    let count = index.manifests.len();
+                    let notes = match entry.index(count + 1) {
+                        0 => &mut index.annotations,
+                        entry => &mut index.manifests[entry - 1].annotations,
+                    };
+                    if !notes.is_empty() {
+                        let at = at.index(notes.len());
+                        if let Some(note) = notes.values_mut().nth(at) {
+                            note.clone_from(value);
+                        }
+                    }
+                }
+                if let Some(twice) = twice {
+                    let again = index.manifests[twice.index(index.manifests.len())].clone();
+                    index.manifests.push(again);
+                }
+            });
+            if let Ok(listing) = Listing::read(&bytes) {
+                prop_assert!(listing.nodes.windows(2).all(|pair| pair[0].number < pair[1].number));
+                for node in &listing.nodes {
+                    prop_assert!(node.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+                    let listed = |digest| listing.payloads.iter().any(|payload| payload.digest == digest);
+                    prop_assert!(node.payload.is_none_or(listed));
+                }
+            }
+        }
     }
 }

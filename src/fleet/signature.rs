@@ -223,6 +223,11 @@ pub(super) fn claimed(signature: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     fn key() -> SigningKey {
@@ -242,6 +247,34 @@ mod tests {
         assert_eq!(claimed(&signature), Some(keys[1].id()));
         for bad in ["", "untrusted comment: x\n", &signature[..signature.len() / 2]] {
             signer(b"content", bad, &keys).unwrap_err();
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        /// A signature of which one byte is another, or that is none at all, is of nobody.
+        #[test]
+        fn no_signature_is_too_odd(text in any::<String>(), at in any::<Index>(), byte in any::<u8>()) {
+            static KEY: LazyLock<(PublicKey, String)> = LazyLock::new(|| {
+                let key = key();
+                (key.public(), key.sign(b"content", "fleet x"))
+            });
+            let (public, right) = &*KEY;
+            let by = |text: &str| signer(b"content", text, std::slice::from_ref(public));
+            prop_assert!(!matches!(by(&text), Ok(Some(_))));
+            prop_assert_eq!(by(right), Ok(Some(public)));
+            let mut bytes = right.clone().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            // but for the first line, which nothing vouches for
+            let second = right.find('\n').unwrap_or_default();
+            if let Ok(changed) = String::from_utf8(bytes)
+                && at > second
+                && changed.trim_end() != right.trim_end()
+            {
+                prop_assert!(!matches!(by(&changed), Ok(Some(_))), "{changed}");
+            }
         }
     }
 

@@ -137,6 +137,13 @@ fn manifests_challenges_and_names_of_images() {
 }
 
 #[test]
+fn indices_names_and_keys_of_fleets() {
+    let seeds = ["index", "name", "key"].map(|name| file(&format!("fuzz/corpus/fleet/{name}")));
+    assert_eq!(pibake::fleet::Listing::read(&seeds[0]).unwrap().nodes.len(), 2);
+    survives(10_000, &seeds, checks::fleet);
+}
+
+#[test]
 fn lists_of_packages() {
     survives(1000, &[file("fuzz/corpus/packages/sound")], checks::packages);
 }
@@ -289,7 +296,7 @@ fn checksums_are_mended_as_the_kernel_makes_them() {
 type Target = fn(&[u8]);
 
 /// The targets of fuzz/, as fuzz/fuzz_targets has them.
-const TARGETS: [(&str, Target); 19] = [
+const TARGETS: [(&str, Target); 20] = [
     ("base_image", whole::base_image),
     ("bill", checks::bill),
     ("card", whole::card),
@@ -302,6 +309,7 @@ const TARGETS: [(&str, Target); 19] = [
     ("ext4_superblock", whole::ext4_superblock),
     ("fat", whole::fat),
     ("fat_editor", whole::fat_editor),
+    ("fleet", checks::fleet),
     ("growth", whole::growth),
     ("packages", checks::packages),
     ("partition_table", whole::partition_table),
