@@ -361,7 +361,62 @@ fn location(asked: &Url, headers: &HeaderMap) -> Result<Url, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::base::{Cache, Ledger, Patience};
+    use crate::io::CancelToken;
+    use crate::progress::Silent;
+
+    /// The tags that begin with `claim-`, from a server with these pages: status, further headers, body.
+    fn listed(pages: Vec<(u16, &'static str, &'static str)>) -> Result<Vec<String>> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let name: Reference = format!("{}/home", listener.local_addr().unwrap()).parse().unwrap();
+        std::thread::spawn(move || {
+            for (status, headers, body) in pages {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() > 0 {
+                    head.push(byte[0]);
+                }
+                let len = body.len();
+                let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {len}\r\n");
+                stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).unwrap();
+            }
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, ledger) = (Cache::open(dir.path()).unwrap(), Ledger::default());
+        let fetcher = Fetcher {
+            cache: &cache,
+            offline: false,
+            patience: Patience { attempts: 1, stall: Duration::from_secs(10) },
+            cancel: CancelToken::default(),
+            progress: &Silent,
+            ledger: &ledger,
+        };
+        visit(&fetcher, &name, &[], &Credentials::default(), |repository| repository.tags("claim-"))
+    }
+
+    #[test]
+    fn a_list_of_tags_is_whole_or_none() {
+        const NEXT: &str = "Link: </v2/home/tags/list?last=b>; rel=\"next\"\r\n";
+        const ELSEWHERE: &str = "Link: <http://192.0.2.1/v2/home/tags/list?last=b>; rel=\"next\"\r\n";
+        let one = r#"{"name":"home","tags":["latest","claim-1","base-x"]}"#;
+        let two = r#"{"name":"home","tags":["claim-2","xclaim-3"]}"#;
+        assert_eq!(listed(vec![(200, NEXT, one), (200, "", two)]).unwrap(), ["claim-1", "claim-2"]);
+        assert_eq!(listed(vec![(200, "", r#"{"tags":null}"#)]).unwrap(), [""; 0]);
+        assert_eq!(listed(vec![(404, "", "")]).unwrap(), [""; 0]);
+        for (pages, words) in [
+            (vec![(200, NEXT, one), (404, "", "")], "it ends in the middle"),
+            (vec![(200, ELSEWHERE, one)], "it goes on at http://192.0.2.1/v2/home"),
+            (vec![(200, NEXT, one), (200, "", "{")], "it cannot be read"),
+        ] {
+            let error = listed(pages).unwrap_err();
+            assert!(matches!(error, Error::Tags { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
 
     #[test]
     fn an_upload_goes_on_where_the_registry_says() {

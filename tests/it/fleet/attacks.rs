@@ -38,22 +38,37 @@ fn an_older_index_is_refused() {
     fleet.station.good(&["pull", &fleet.name, "--node", "2", "-o", "again"]);
 }
 
+/// The index, where each node gets what the other one has.
+fn swapped(fleet: &Fleet) -> Vec<u8> {
+    let mut index = fleet.index();
+    let entries = index["manifests"].as_array_mut().unwrap();
+    let nodes: Vec<usize> =
+        (0..entries.len()).filter(|at| entries[*at]["annotations"]["vnd.pibake.node"].is_string()).collect();
+    let [one, two] = nodes[..] else { panic!("{entries:?}") };
+    for field in ["digest", "size"] {
+        let (a, b) = (entries[one][field].clone(), entries[two][field].clone());
+        (entries[one][field], entries[two][field]) = (b, a);
+    }
+    serde_json::to_vec(&index).unwrap()
+}
+
+/// Not even its owner can have one node made of what is another's.
+#[test]
+fn what_is_signed_for_one_node_is_not_made_into_another() {
+    let fleet = Fleet::pushed();
+    fleet.put_signed(&fleet.owner, &swapped(&fleet));
+    let said = fleet.station.refused(3, &["pull", &fleet.name, "--node", "2"]);
+    assert!(said.contains("is damaged: it is what \"node-1 of sha256:"), "{said}");
+    assert!(said.contains("and not \"node-2 of sha256:"), "{said}");
+    assert!(!fleet.station.path("images/node-2.img").exists(), "an image is there");
+}
+
 #[test]
 fn an_index_that_was_changed_is_refused() {
     let fleet = Fleet::pushed();
     let signature = format!("sha256-{}.minisig", sha256(&fleet.manifest("latest")));
     let signature = fleet.manifest(&signature);
-    let mut index = fleet.index();
-    // each node gets what the other one has
-    let entries = index["manifests"].as_array_mut().unwrap();
-    let nodes: Vec<usize> =
-        (0..entries.len()).filter(|at| entries[*at]["annotations"]["vnd.pibake.node"].is_string()).collect();
-    let [one, two] = nodes[..] else { panic!("{index}") };
-    for field in ["digest", "size"] {
-        let (a, b) = (entries[one][field].clone(), entries[two][field].clone());
-        (entries[one][field], entries[two][field]) = (b, a);
-    }
-    let changed = serde_json::to_vec(&index).unwrap();
+    let changed = swapped(&fleet);
     fleet.put("latest", INDEX, &changed);
     let said = fleet.station.refused(3, &["pull", &fleet.name]);
     assert!(said.contains("has no signature in the registry"), "{said}");
@@ -77,7 +92,13 @@ fn a_blob_that_is_not_whole_is_refused() {
     let blob = |manifest: &Value| manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
     let (base, digest) = fleet.listed("vnd.pibake.raw-sha256", None);
     let (node, _) = fleet.listed("vnd.pibake.node", Some("node-1"));
-    for (digest, what) in [(blob(&base), "a chunk"), (blob(&node), "a node"), (digest, "a manifest")] {
+    // a registry that cannot read its own manifest says so in its own way
+    let cases = [
+        (blob(&base), "a chunk", Some("the base image of")),
+        (blob(&node), "a node", Some("node-1 of")),
+        (digest, "a manifest", None),
+    ];
+    for (digest, what, words) in cases {
         let path = fleet.registry.blob(&digest);
         let right = std::fs::read(&path).unwrap();
         let mut damaged = right.clone();
@@ -88,7 +109,18 @@ fn a_blob_that_is_not_whole_is_refused() {
             let _ = std::fs::remove_dir_all(fleet.station.path(".cache"));
             let out = fleet.station.output(&["pull", &fleet.name, "--node", "1", "--network-tries", "1"]);
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            assert!(matches!(out.status.code(), Some(1 | 3)), "{what}: {said}");
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            match words {
+                Some(words) => {
+                    assert_eq!(out.status.code(), Some(3), "{what}: {said}");
+                    assert!(
+                        said.contains(words) && said.contains("is damaged: the registry gives sha256:"),
+                        "{said}"
+                    );
+                    assert!(said.contains("have it removed at the registry"), "{said}");
+                }
+                None => assert!(matches!(out.status.code(), Some(1 | 3)), "{what}: {said}"),
+            }
             assert!(!fleet.station.path("images/node-1.img").exists(), "{what}: an image is there");
         }
         std::fs::write(&path, right).unwrap();

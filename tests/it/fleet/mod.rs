@@ -3,13 +3,18 @@
 mod attacks;
 mod claims;
 mod copies;
-mod secrets;
+mod faulty;
+mod names;
+mod pushes;
+pub(crate) mod secrets;
 mod whole;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use pibake::fleet::SigningKey;
+use serde_json::{Value, json};
+use support::fetching::sha256;
 use support::registry::Registry;
 use support::{run, tool};
 
@@ -27,11 +32,16 @@ impl Machine {
         self.dir.path().join(name)
     }
 
-    pub fn output(&self, words: &[&str]) -> Output {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pibake"));
         command.current_dir(self.dir.path()).env_clear().env("HOME", self.dir.path());
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("SOURCE_DATE_EPOCH", "1700000000");
-        command.args(words).output().unwrap()
+        command.args(words);
+        command
+    }
+
+    pub fn output(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
     }
 
     /// What a run that succeeds says, as a document.
@@ -81,7 +91,12 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn pushed() -> Self {
-        let (registry, owner, station) = (Registry::open(), Machine::new(), Machine::new());
+        Self::of(Machine::new())
+    }
+
+    /// Of an owner who may have a description already.
+    pub fn of(owner: Machine) -> Self {
+        let (registry, station) = (Registry::open(), Machine::new());
         let name = format!("oci://{}/home", registry.host());
         let mut fleet = Self { registry, owner, station, name, key: String::new() };
         let pushed = fleet.push();
@@ -125,6 +140,53 @@ impl Fleet {
             &format!("Content-Type: {kind}"),
         ]);
         run(curl.arg("--data-binary").arg(format!("@{}", file.path().display())).arg(url));
+    }
+
+    /// Puts a blob there.
+    pub fn put_blob(&self, bytes: &[u8]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let curl = || {
+            let mut curl = tool("curl", "curl");
+            curl.args(["--fail", "--silent", "--show-error", "-o", "/dev/null"]);
+            curl
+        };
+        let url = format!("http://{}/v2/home/blobs/uploads/", self.registry.host());
+        let head = run(curl().args(["-D", "-", "-d", ""]).arg(url));
+        let at = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
+        });
+        let at = at.unwrap_or_else(|| panic!("{head}"));
+        let whole =
+            format!("{at}{}digest=sha256:{}", if at.contains('?') { '&' } else { '?' }, sha256(bytes));
+        let mut put = curl();
+        put.args(["-X", "PUT", "-H", "Content-Type: application/octet-stream", "--data-binary"]);
+        run(put.arg(format!("@{}", file.path().display())).arg(whole));
+    }
+
+    /// Puts an index under the name, signed by somebody who has the key of this machine's cluster.
+    pub fn put_signed(&self, signer: &Machine, index: &[u8]) {
+        let key: SigningKey = String::from_utf8(signer.read(".pibake/fleet_key")).unwrap().parse().unwrap();
+        let signature = key.sign(index, "as you like it");
+        self.put_blob(signature.as_bytes());
+        let of = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": format!("sha256:{}", sha256(bytes)), "size": bytes.len()});
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": "application/vnd.pibake.signature.v1",
+            "config": of("application/vnd.oci.empty.v1+json", b"{}"),
+            "layers": [of("application/vnd.pibake.minisig", signature.as_bytes())],
+            "subject": of(INDEX, index),
+        });
+        self.put(&format!("sha256-{}.minisig", sha256(index)), MANIFEST, manifest.to_string().as_bytes());
+        self.put("latest", INDEX, index);
+    }
+
+    /// Has the registry forget a tag, as its administrators can.
+    pub fn forget(&self, tag: &str) {
+        let all = self.registry.data().parent().unwrap().join("repositories/home/_manifests/tags");
+        std::fs::remove_dir_all(all.join(tag)).unwrap();
     }
 
     /// The index.

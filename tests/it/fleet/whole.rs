@@ -34,6 +34,41 @@ fn what_is_pulled_is_what_is_built() {
 }
 
 #[test]
+fn what_is_there_can_be_looked_at_with_a_key_for_that_run_alone() {
+    let fleet = Fleet::pushed();
+    let stranger = Machine::new();
+    let node = format!("{}#node-2", fleet.name);
+    let trust = ["--trust", &fleet.key, "--network-tries", "2", "--network-timeout", "60"];
+    let with = |words: &[&'static str], name| [words, &[name], &trust[..]].concat();
+    let listed = stranger.good(&with(&["inspect"], &fleet.name));
+    assert_eq!(listed["nodes"].as_array().unwrap().len(), 2);
+    // the bill is no secret, and says what is on the card
+    let planned = stranger.good(&with(&["plan"], &node));
+    assert_eq!(planned["node"], "node-2");
+    let changes = planned["changes"].as_array().unwrap();
+    let at = |path: &str| changes.iter().find(|change| change["path"] == path);
+    assert_eq!(at("/etc/hostname").unwrap()["secret"], false, "{planned}");
+    assert_eq!(at("/etc/hostname").unwrap()["partition"], "writable", "{planned}");
+    assert!(changes.iter().any(|change| change["partition"] == "system-boot"), "{planned}");
+    assert!(changes.iter().any(|change| change["secret"] == true), "{planned}");
+    let said = stranger.refused(2, &with(&["plan", "--node", "2"], &node));
+    assert!(said.contains("is named behind #"), "{said}");
+    let said = stranger.refused(2, &with(&["plan"], &fleet.name));
+    assert!(said.contains("Write oci://"), "{said}");
+    // what is secret is not for it
+    let said = stranger.refused(2, &with(&["verify"], &node));
+    assert!(said.contains("this machine has no key yet"), "{said}");
+    std::fs::remove_file(fleet.station.path(".config/pibake/trusted")).unwrap();
+    let verified = fleet.station.good(&with(&["verify"], &node));
+    assert_eq!(verified["differences"], serde_json::json!([]));
+    let said = fleet.station.refused(2, &["verify", &node]);
+    assert!(said.contains("no key is trusted here"), "{said}");
+    // a path needs a node, here as ever
+    let said = stranger.refused(2, &["plan", "/etc/hosts"]);
+    assert!(said.contains("/etc/hosts of which node? Name it with --node"), "{said}");
+}
+
+#[test]
 fn what_is_there_is_not_sent_again() {
     let fleet = Fleet::pushed();
     let first = fleet.push();

@@ -6,6 +6,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::desk::Desk;
+use crate::fixture;
+use crate::fleet::secrets::{in_no_blob, of_cluster};
 
 /// What a run on some machine, whose folder is `home`, says as a document.
 fn said(dir: &Path, home: &Path, words: &[&str]) -> Value {
@@ -36,6 +38,10 @@ fn preloaded_images_are_the_same_from_a_registry() {
             .map(|path| std::fs::read(path).unwrap());
         assert!(built == pulled, "{node} differs");
     }
+    // and what all of them get has no secret in it
+    let secrets = [of_cluster(&desk.path(".pibake")), vec![fixture::PSK.to_owned()]].concat();
+    let (packed, sealed) = in_no_blob(&desk.world.registry_data(), &secrets);
+    assert!(packed > 3 && sealed == 2, "{packed} {sealed}");
     // the payload is not sent again
     let again = said(&folder, &own, &["push", &name, "--recipient", &key]);
     let nodes = again["nodes"].as_array().unwrap().iter().map(|node| node["bytes"].as_u64().unwrap());

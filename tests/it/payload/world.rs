@@ -235,6 +235,11 @@ impl World {
         self.registry.host()
     }
 
+    /// Where the registry keeps all that it has.
+    pub fn registry_data(&self) -> PathBuf {
+        self.registry.data()
+    }
+
     /// The folder that the repositories are in, each below its name.
     pub fn folder(&self) -> &Path {
         self.dir.path()
