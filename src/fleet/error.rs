@@ -1,7 +1,7 @@
 //! What can go wrong between a fleet in a registry and the cards of its nodes.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::name::InvalidName;
 use super::sealed::InvalidKey;
@@ -184,7 +184,7 @@ pub enum Error {
         /// Who signed what was seen.
         seen: String,
         /// Where that is noted.
-        note: PathBuf,
+        note: Box<Path>,
     },
 
     /// Somebody else pushed meanwhile.

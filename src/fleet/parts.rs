@@ -65,7 +65,7 @@ impl Store<'_> {
     ) -> Result<Vec<Descriptor>> {
         let is_over = self.cancel.child();
         let found: Mutex<Vec<Option<Descriptor>>> = Mutex::new(vec![None; windows.len()]);
-        let lost = || base::Error::Worker { name: "a part of the image".to_owned() }.into();
+        let lost = || Error::from(base::Error::Worker { name: "a part of the image".to_owned() });
         at_once(PARALLEL, windows.len(), &is_over, lost, |at| -> Result<()> {
             let Some(window) = windows.get(at) else { return Ok(()) };
             is_over.check().map_err(base::Error::from)?;

@@ -46,10 +46,14 @@ impl FromStr for Recipient {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        text.parse().map(Self).map_err(|_| match text {
-            _ if is_secret(text) => InvalidKey::Secret,
-            _ if is_public(text) => InvalidKey::Slip { given: text.to_owned() },
-            _ => InvalidKey::Other,
+        text.parse().map(Self).map_err(|_| {
+            if is_secret(text) {
+                InvalidKey::Secret
+            } else if is_public(text) {
+                InvalidKey::Slip { given: text.to_owned() }
+            } else {
+                InvalidKey::Other
+            }
         })
     }
 }

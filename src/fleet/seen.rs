@@ -116,7 +116,7 @@ impl Seen {
                     cluster: cluster.clone(),
                     found: sight.signed_by.id(),
                     seen: other.id(),
-                    note: self.dir.join(by_cluster),
+                    note: self.dir.join(by_cluster).into_boxed_path(),
                 });
             }
         }
