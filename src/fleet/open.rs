@@ -1,10 +1,7 @@
-//! A fleet that is in a registry: believed, fetched, decrypted.
+//! A fleet that is in a registry and believed: fetched, decrypted.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use super::assembly::assemble;
 use super::changes::{Changes, SHARED, of_node};
@@ -16,111 +13,24 @@ use super::format::{
 use super::listing::{ListedNode, Listing};
 use super::name::FleetName;
 use super::sealed::{self, Closed, StationKey};
-use super::seen::{Seen, Sight};
-use super::signature::{PublicKey, claimed, signer};
-use super::signed::signature_of;
-use crate::base::{self, Base, Cache, Fetcher, ImageObserver, Options, Promised};
+use super::signature::PublicKey;
+use crate::base::{self, Base, Fetcher, ImageObserver, Options, Promised};
 use crate::catalog::Digest;
 use crate::disk::{Extended, FileDevice, Overlay, Patch, Patched};
-use crate::http::space;
-use crate::io::{CancelToken, atomic, read_small};
+use crate::io::CancelToken;
 use crate::oci::{self, Blob, Credentials, LARGEST, Repository, visit};
 
 /// What says which bytes of a window change takes no more than this.
 const HEAD_MAX: u64 = 4 << 20;
 
-/// What is needed to believe a fleet.
-pub struct Opener<'a> {
-    /// The keys that are trusted.
-    pub trusted: &'a [PublicKey],
-    /// What was seen of fleets here.
-    pub seen: &'a Seen,
-    /// From where, and by what means.
-    pub fetcher: &'a Fetcher<'a>,
-}
-
 /// A fleet whose index is believed.
 pub struct Fleet<'a> {
-    name: FleetName,
-    listing: Listing,
-    index: Digest,
-    signed_by: PublicKey,
-    fetcher: &'a Fetcher<'a>,
-    credentials: Credentials,
-}
-
-/// What a name stood for the last time, for when there is no network.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    fleet: String,
-    index: Digest,
-    signature: String,
-}
-
-impl<'a> Opener<'a> {
-    /// Opens the fleet of this name: its index, if it is signed by a key that is trusted, and not older than one that
-    /// was seen before.
-    ///
-    /// # Errors
-    /// [`Error`]
-    pub fn open(&self, name: &FleetName) -> Result<Fleet<'a>> {
-        let fleet = || name.to_string();
-        if self.trusted.is_empty() {
-            return Err(Error::NoKeys { fleet: fleet() });
-        }
-        let credentials = Credentials::of_user()?;
-        let fetcher = self.fetcher;
-        let (bytes, signature) =
-            visit(fetcher, name.reference(), &name.endpoints(), &credentials, |repository| {
-                if repository.is_online() { asked(repository, name, fetcher) } else { noted(name, fetcher) }
-            })?;
-        let index = Digest::of(&bytes);
-        let signed = signer(&bytes, &signature, self.trusted);
-        let signed = signed.map_err(|source| Error::Signature { fleet: fleet(), source })?;
-        let Some(signed_by) = signed.copied() else {
-            let trusted: Vec<String> = self.trusted.iter().map(PublicKey::id).collect();
-            return Err(Error::Untrusted {
-                fleet: fleet(),
-                claimed: claimed(&signature).unwrap_or_default(),
-                trusted: trusted.join(", "),
-            });
-        };
-        let listing = Listing::read(&bytes).map_err(|fault| Error::NoFleet { fleet: fleet(), fault })?;
-        let sight =
-            Sight { name: &fleet(), listing: &listing, index, signed_by: &signed_by, trusted: self.trusted };
-        self.seen.keep(&sight, &fetcher.cancel)?;
-        fetcher.put(&bytes)?;
-        let note = Note { fleet: fleet(), index, signature };
-        let text = serde_json::to_vec(&note).map_err(|source| Error::Document { what: "a note", source })?;
-        let path = note_path(name, fetcher.cache);
-        atomic::write_whole(&path, &text)
-            .map_err(|e| base::Error::from(space::explain(e, "writing", &path)))?;
-        Ok(Fleet { name: name.clone(), listing, index, signed_by, fetcher, credentials })
-    }
-}
-
-/// The index and its signature, as the registry has them now.
-fn asked(repository: &Repository<'_>, name: &FleetName, fetcher: &Fetcher<'_>) -> Result<(Vec<u8>, String)> {
-    let fleet = || name.to_string();
-    let bytes = repository.manifest(name.tag())?.ok_or_else(|| Error::Missing { fleet: fleet() })?;
-    let index = Digest::of(&bytes);
-    let signature = signature_of(repository, name, &index, fetcher)?;
-    let signature = signature.ok_or_else(|| Error::Unsigned { fleet: fleet(), digest: index.to_string() })?;
-    Ok((bytes, signature))
-}
-
-/// The same, as they were the last time.
-fn noted(name: &FleetName, fetcher: &Fetcher<'_>) -> Result<(Vec<u8>, String)> {
-    let fleet = name.to_string();
-    let note = read_small(&note_path(name, fetcher.cache), LARGEST).ok();
-    let note: Option<Note> = note.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let note = note.filter(|note| note.fleet == fleet);
-    let found = note.and_then(|note| Some((fetcher.cache.content(&note.index, LARGEST)?, note.signature)));
-    found.ok_or(Error::Unseen { fleet })
-}
-
-fn note_path(name: &FleetName, cache: &Cache) -> PathBuf {
-    cache.evidence().join(format!("{}.fleet", Digest::of(name.to_string().as_bytes())))
+    pub(super) name: FleetName,
+    pub(super) listing: Listing,
+    pub(super) index: Digest,
+    pub(super) signed_by: PublicKey,
+    pub(super) fetcher: &'a Fetcher<'a>,
+    pub(super) credentials: Credentials,
 }
 
 impl Fleet<'_> {

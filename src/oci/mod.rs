@@ -14,6 +14,7 @@ mod login;
 mod manifest;
 mod pull;
 mod repository;
+mod tags;
 
 pub use archive::Archive;
 pub use challenge::Challenge;
