@@ -46,6 +46,8 @@ mod ssh;
 #[cfg(target_os = "linux")]
 mod station;
 mod status;
+#[cfg(target_os = "linux")]
+mod stranger;
 mod token;
 mod update;
 mod upgrade;
