@@ -110,6 +110,21 @@ impl Session {
         Ok(())
     }
 
+    /// From now on a terminal that is closed cancels the run, too, unless whoever started it said that it should not
+    /// (nohup(1)): for a run whose end others are to be told of.
+    #[cfg(target_os = "linux")]
+    pub(super) fn listen_for_hangup(&self) -> Result<(), Failure> {
+        // a shell passes on what the kernel says as well, so a second one does not mean more than the first
+        let hangup = signal_hook::consts::SIGHUP;
+        if ignores(hangup) {
+            return Ok(());
+        }
+        let flag = self.control.cancel().flag();
+        signal_hook::flag::register(hangup, flag)
+            .map(drop)
+            .doing(|| "listening for the end of the terminal".to_owned())
+    }
+
     /// What came of it: `text` for people, now; `document` for programs, at the end, with the warnings and the
     /// error that may still come.
     pub(super) fn result(
@@ -122,4 +137,13 @@ impl Session {
         kept.replace(serde_json::to_value(document).doing_as(ErrorClass::Internal, writing)?);
         Ok(())
     }
+}
+
+/// Whether this process was started with a signal ignored (proc_pid_status(5)).
+#[cfg(target_os = "linux")]
+fn ignores(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1)
 }

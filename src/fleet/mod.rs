@@ -16,6 +16,7 @@
 mod assembly;
 mod changes;
 mod chunks;
+mod claim;
 mod claims;
 mod error;
 mod format;
@@ -31,8 +32,10 @@ mod sealed;
 mod seen;
 mod signature;
 mod signed;
+mod untold;
 
-pub use claims::{Claim, Claims, State};
+pub use claim::{Claim, State};
+pub use claims::Claims;
 pub use error::{Error, Result};
 pub use keys::Keys;
 pub use listing::{ListedBase, ListedNode, Listing, Versions};
@@ -43,3 +46,4 @@ pub use push::{Baked, Contents, Node, Pushed, Sender};
 pub use sealed::{InvalidKey, Recipient, StationKey};
 pub use seen::Seen;
 pub use signature::{InvalidSignature, PublicKey, SigningKey};
+pub use untold::Untold;

@@ -312,6 +312,7 @@ pub(crate) struct Taken {
     pub node: String,
     pub state: String,
     pub station: String,
+    pub serial: Option<u64>,
     pub time: String,
     pub card: String,
 }

@@ -4,6 +4,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 use crate::fleet::{ListedNode, Listing};
+use crate::ui::visible_line;
 
 /// The label of a card that is done. `card` is its model and serial number.
 pub(super) fn label(listing: &Listing, node: &ListedNode, card: &str, time: &str) -> String {
@@ -14,7 +15,8 @@ pub(super) fn label(listing: &Listing, node: &ListedNode, card: &str, time: &str
         format!("number {serial}, {time}"),
         card.to_owned(),
     ];
-    let text = lines.join("\n");
+    // some of it comes off drives, and nothing of it is to be obeyed by a terminal
+    let text = lines.map(|line| visible_line(&line).into_owned()).join("\n");
     let code = QrCode::new(text.as_bytes()).map(|code| {
         // most terminals are dark, and readers want dark squares on something light
         let mut code = code.render::<Dense1x2>();
@@ -37,5 +39,7 @@ mod tests {
             "\nnode-3 of home\nworker, Kubernetes 1.31.0\nnumber 1, 2026-11-27T04:00:00Z\nSD16G 0x1234\n"
         ));
         assert!(text.contains('▄') && text.lines().count() > 15, "{text}");
+        let text = label(&listing, &listing.nodes[0], "SD\u{1b}[2J\n16G", "2026-11-27T04:00:00Z");
+        assert!(text.contains("\nSD\\x1b[2J\\n16G\n"), "{text}");
     }
 }

@@ -23,6 +23,7 @@ impl Done {
             node: claim.node.clone(),
             state: claim.state.as_str().to_owned(),
             station: claim.station.clone(),
+            serial: claim.serial,
             time: claim.time.clone(),
             card: claim.card.clone(),
         };
@@ -40,8 +41,10 @@ impl Done {
                 let state = if card.done { "written" } else { "failed" };
                 table.row([card.node.clone(), serial, state.to_owned()]);
             }
-            for Taken { node, state, time, card, .. } in &document.taken {
-                table.row([node.clone(), card.clone(), format!("{state} before, {time}")]);
+            for Taken { node, state, serial, time, card, .. } in &document.taken {
+                let other = serial.filter(|serial| *serial != document.serial);
+                let other = other.map_or_else(String::new, |serial| format!(", number {serial}"));
+                table.row([node.clone(), card.clone(), format!("{state} before, {time}{other}")]);
             }
             let left = match document.left.as_slice() {
                 [] => String::new(),

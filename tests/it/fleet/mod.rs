@@ -7,6 +7,7 @@ mod faulty;
 mod names;
 mod pushes;
 pub(crate) mod secrets;
+mod stations;
 mod whole;
 
 use std::path::{Path, PathBuf};

@@ -45,21 +45,28 @@ impl Registry {
 
     fn at(port: u16, locked: bool) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
+        let child = Self::run_in(dir.path(), port, locked, false)?;
+        Some(Self { child, port, dir, locked })
+    }
+
+    /// Runs it over what is in this folder, until it takes connections.
+    fn run_in(dir: &Path, port: u16, locked: bool, read_only: bool) -> Option<Child> {
         let mut config = format!(
             "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
-             storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n",
-            dir.path().display()
+             storage: {{filesystem: {{rootdirectory: {}/data}}, maintenance: {{readonly: {{enabled: {read_only}}}}}}}\n\
+             http: {{addr: \"127.0.0.1:{port}\"}}\n",
+            dir.display()
         );
         if locked {
-            let passwords = dir.path().join("htpasswd");
+            let passwords = dir.join("htpasswd");
             std::fs::write(&passwords, format!("{}:{USER_HASH}\n", USER.0)).unwrap();
             config += &format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", passwords.display());
         }
-        let file = dir.path().join("config.yml");
+        let file = dir.join("config.yml");
         std::fs::write(&file, config).unwrap();
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let log = std::fs::File::create(dir.join("log")).unwrap();
         // It must not outlive a test that is killed.
-        let child = tool("setpriv", "util-linux")
+        let mut child = tool("setpriv", "util-linux")
             .args(["--pdeathsig", "KILL"])
             .arg(tool_path("docker-registry", "docker-registry"))
             .arg("serve")
@@ -70,19 +77,41 @@ impl Registry {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut registry = Self { child, port, dir, locked };
         let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {
-            if registry.child.try_wait().unwrap().is_some() {
-                eprintln!("{}", std::fs::read_to_string(registry.dir.path().join("log")).unwrap());
+            if child.try_wait().unwrap().is_some() {
+                eprintln!("{}", std::fs::read_to_string(dir.join("log")).unwrap());
                 return None;
             }
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Some(registry);
+                return Some(child);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        let _ = child.kill();
         panic!("docker-registry takes no connections");
+    }
+
+    /// From now on it gives what it has, and takes nothing.
+    pub fn read_only(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let child = Self::run_in(self.dir.path(), self.port, self.locked, true);
+        self.child = child.expect("docker-registry does not start again, see above");
+    }
+
+    /// It does not answer any more, as if the line was cut: whoever asks waits.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// It goes on where it was.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        run(tool("kill", "procps").args([signal, &self.child.id().to_string()]));
     }
 
     /// Its host and port, as names of images begin.
