@@ -5,6 +5,7 @@ mod ended;
 mod faulty;
 mod fleet;
 mod refused;
+mod station;
 mod udisks;
 mod whose;
 mod work;
@@ -21,7 +22,12 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::two_cards_at_once_and_one_that_is_too_small", cards::several),
         Trial::test("flash::an_image_that_was_built_before", cards::an_image),
         Trial::test("flash::nodes_that_are_in_a_registry", fleet::from_a_registry),
-        Trial::test("station::cards_are_made_one_after_the_other", fleet::one_after_the_other),
+        Trial::test("station::cards_are_made_one_after_the_other", station::one_after_the_other),
+        Trial::test("station::cards_are_made_in_batches", station::in_batches),
+        Trial::test("station::a_node_comes_back_when_its_reader_is_pulled_out", station::a_reader_is_pulled_out),
+        Trial::test("station::nodes_are_free_again_when_it_is_stopped", station::stopped),
+        Trial::test("station::a_line_that_breaks_is_waited_for", station::the_line_breaks),
+        Trial::test("station::two_at_once_make_each_node_once", station::two_at_once),
         Trial::test("flash::what_is_in_use_is_refused", refused::in_use),
         Trial::test("flash::what_is_in_use_in_part_or_elsewhere_is_refused", refused::in_use_below),
         Trial::test("flash::who_may_not_write_is_told_what_to_type", refused::no_permission),
