@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::gitignore::close_to_git;
 use super::baked::baked;
+use super::gitignore::close_to_git;
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::io::atomic::remove_remnants;

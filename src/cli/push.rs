@@ -96,9 +96,11 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         progress: session.progress(),
         ledger: &ledger,
     };
+    prepared.record()?;
     let pushed = sender.push(&arguments.fleet, &contents, &bake, &fetcher);
     let pushed = pushed.doing(|| format!("pushing to {}", arguments.fleet))?;
     prepared.finish()?;
+    prepared.record_anew(nodes.iter().map(|node| node.name.as_str()))?;
     let document = json::Pushed {
         fleet: name.clone(),
         serial: pushed.serial,

@@ -27,7 +27,7 @@ pub(crate) fn at_once<E: Classified + Send>(
         }
     };
     let mut errors: Vec<E> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..most.min(count)).map(|_| scope.spawn(&worker)).collect();
+        let workers: Vec<_> = (0..most.min(count)).map(|_| scope.spawn(worker)).collect();
         let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(lost())));
         ends.filter_map(Result::err).collect()
     });

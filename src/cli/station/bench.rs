@@ -87,8 +87,7 @@ impl Bench<'_> {
                         Err(failure) => fault = fault.or(Some(failure)),
                     }
                 }
-                let is_over =
-                    written >= count || fault.is_some() || cancel.is_cancelled() || nodes.is_over();
+                let is_over = written >= count || fault.is_some() || cancel.is_cancelled() || nodes.is_over();
                 if fault.is_some() {
                     // a card that waits for a node does not get one any more
                     nodes.close();

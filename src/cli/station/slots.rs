@@ -86,7 +86,7 @@ mod tests {
         let mut slots = Slots::of(&[full.clone(), drive("/dev/sdc", 0)], at(0));
         let mut count = |millis: u64, drives: &[Drive]| slots.newcomers(drives, at(millis)).len();
         // what was there stays as it is, however seldom somebody looks
-        assert_eq!(count(60_000, &[full.clone()]), 0);
+        assert_eq!(count(60_000, std::slice::from_ref(&full)), 0);
         assert_eq!(count(61_000, &[full.clone(), other.clone()]), 1);
         assert_eq!(count(62_000, &[full.clone(), other.clone()]), 0);
         // for two seconds its reader was empty
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(count(67_999, &[full.clone(), other.clone()]), 0);
         // one that was pulled out is plugged in later
         for millis in [70_000, 72_000] {
-            assert_eq!(count(millis, &[full.clone()]), 0);
+            assert_eq!(count(millis, std::slice::from_ref(&full)), 0);
         }
         assert_eq!(count(72_500, &[full.clone(), other.clone()]), 1);
         slots.forget(&other);

@@ -83,9 +83,15 @@ fn one_of_those_who_want_a_node_gets_it_and_no_other_does() {
                 let all: Vec<_> = stations.iter().map(|one| scope.spawn(move || take(one))).collect();
                 all.into_iter().map(|one| one.join().unwrap()).collect()
             });
-            let holders: Vec<&Station<'_>> =
-                stations.iter().zip(&others).filter(|(_, other)| other.is_none()).map(|(one, _)| one).collect();
-            let [holder] = holders[..] else { panic!("round {round}: {} have it: {others:?}", holders.len()) };
+            let holders: Vec<&Station<'_>> = stations
+                .iter()
+                .zip(&others)
+                .filter(|(_, other)| other.is_none())
+                .map(|(one, _)| one)
+                .collect();
+            let [holder] = holders[..] else {
+                panic!("round {round}: {} have it: {others:?}", holders.len())
+            };
             // it keeps the others away, until it gives the node back
             for other in stations.iter().filter(|other| other.key.to_string() != holder.key.to_string()) {
                 let said = other.takes(false).unwrap();
@@ -189,7 +195,8 @@ fn what_is_no_claim_keeps_stations_off_and_ends_none() {
         let url = format!("http://{}/v2/home/tags/list", fleet.registry.host());
         let list = run(tool("curl", "curl").args(["--fail", "--silent", "--show-error"]).arg(url));
         let list: serde_json::Value = serde_json::from_str(&list).unwrap();
-        let tags: Vec<&str> = list["tags"].as_array().unwrap().iter().filter_map(|tag| tag.as_str()).collect();
+        let tags: Vec<&str> =
+            list["tags"].as_array().unwrap().iter().filter_map(|tag| tag.as_str()).collect();
         let own = tags.iter().find(|tag| tag.starts_with("claim-")).unwrap();
         let odd = format!("{}-{}", own.rsplit_once('-').unwrap().0, "0".repeat(16));
         fleet.put(&odd, INDEX, &fleet.manifest("latest"));

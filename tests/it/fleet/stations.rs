@@ -17,7 +17,10 @@ fn who_cannot_agree_with_others_is_told_so_before_anything_is_fetched() {
     for more in [&[][..], &["--node", "1"]] {
         let words = [&["station", fleet.name.as_str()], more].concat();
         let said = fleet.station.refused(2, &words);
-        assert!(said.contains("putting the manifest claim-") && said.contains("the registry says 405"), "{said}");
+        assert!(
+            said.contains("putting the manifest claim-") && said.contains("the registry says 405"),
+            "{said}"
+        );
         assert!(!said.contains("downloading") && !said.contains("to begin"), "{said}");
     }
 }
@@ -50,7 +53,10 @@ fn what_a_run_could_not_tell_any_more_the_next_one_tells() {
     let done = fleet.station.good(&["station", &fleet.name]);
     let cards: Vec<_> = done["taken"].as_array().unwrap().iter().map(|one| one["card"].clone()).collect();
     assert_eq!(cards, ["the card of node-1", "the card of node-2"], "{done}");
-    assert_eq!((&done["left"], &done["cards"], &done["taken"][0]["serial"]), (&json!([]), &json!([]), &json!(1)));
+    assert_eq!(
+        (&done["left"], &done["cards"], &done["taken"][0]["serial"]),
+        (&json!([]), &json!([]), &json!(1))
+    );
     // of others nobody was told here
     let left: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(left, json!([other]));

@@ -24,7 +24,10 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::nodes_that_are_in_a_registry", fleet::from_a_registry),
         Trial::test("station::cards_are_made_one_after_the_other", station::one_after_the_other),
         Trial::test("station::cards_are_made_in_batches", station::in_batches),
-        Trial::test("station::a_node_comes_back_when_its_reader_is_pulled_out", station::a_reader_is_pulled_out),
+        Trial::test(
+            "station::a_node_comes_back_when_its_reader_is_pulled_out",
+            station::a_reader_is_pulled_out,
+        ),
         Trial::test("station::nodes_are_free_again_when_it_is_stopped", station::stopped),
         Trial::test("station::a_line_that_breaks_is_waited_for", station::the_line_breaks),
         Trial::test("station::two_at_once_make_each_node_once", station::two_at_once),

@@ -331,7 +331,11 @@ pub fn stopped() -> Result<(), Failed> {
         assert!(disk.is_blank(), "{signal:?}");
         // others find both free
         let found = shop.found(1);
-        assert_eq!((&found["left"], &found["taken"]), (&json!(["node-1", "node-2"]), &json!([])), "{signal:?}");
+        assert_eq!(
+            (&found["left"], &found["taken"]),
+            (&json!(["node-1", "node-2"]), &json!([])),
+            "{signal:?}"
+        );
     }
     Ok(())
 }

@@ -89,6 +89,7 @@ impl Registry {
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = child.kill();
+        let _ = child.wait();
         panic!("docker-registry takes no connections");
     }
 
