@@ -277,7 +277,8 @@ impl Repository<'_> {
         let host = &self.host;
         let todo = match status.as_u16() {
             401 | 403 => format!("; run docker login {host} as one who may push there"),
-            404 | 405 => "; check the name: the registry may want the repository to be made first".to_owned(),
+            404 => "; check the name: the registry may want the repository to be made first".to_owned(),
+            405 => "; the registry takes nothing: it may be read-only for now, or only a mirror".to_owned(),
             413 => "; a proxy before the registry takes no such large requests".to_owned(),
             _ => String::new(),
         };

