@@ -49,7 +49,7 @@ const UNTOLD: &str = "untold";
     after_help = "Examples:\n  \
                   pibake station oci://registry.example/home               all nodes that have no card yet\n  \
                   pibake station oci://registry.example/home --batch 10    ask again after ten cards\n  \
-                  pibake station oci://registry.example/home --again       after a push, all nodes anew\n  \
+                  pibake station oci://registry.example/home --again       after a push, all nodes once more\n  \
                   pibake station oci://registry.example/home --node 3      this node once more, whoever made it"
 )]
 pub(super) struct Arguments {
