@@ -100,6 +100,8 @@ struct AtWork<'a> {
 impl<'a> AtWork<'a> {
     fn begin(station: &'a Station, words: &[&str]) -> Self {
         let slot = station.path().join("slot");
+        // a device of the run before may be one of this run's by now, and would count as there from the beginning
+        let _ = std::fs::remove_file(&slot);
         let words = [&["station", "--allow-fixed", "--reader", slot.to_str().unwrap()], words].concat();
         let program = station.command(&words);
         // whoever runs the tests may ignore it
@@ -357,16 +359,20 @@ pub fn the_line_breaks() -> Result<(), Failed> {
     work.until_said(&format!("{} waits until the registry can be reached", second.name()));
     assert!(second.is_as_before());
     shop.registry.thaw();
-    work.until_said(&format!("{} becomes node-2", second.name()));
-    work.until_shown("node-2 of kubernetes");
-    shop.assert_is(&second, "node-2");
+    // node-2, unless it is still being given back, in case the registry has heard who wants it
+    work.until_said(&format!("{} becomes node-", second.name()));
+    work.until_shown(" of kubernetes");
+    let node = work.node_of(&second);
+    shop.assert_is(&second, &node);
+    let last = if node == "node-2" { "node-3" } else { "node-2" };
     // and where it does not come back before the end, the next run tells it
     work.put_in(&third);
-    work.until_said(&format!("{} becomes node-3", third.name()));
+    work.until_said(&format!("{} becomes {last}", third.name()));
     shop.registry.freeze();
-    work.until_shown("node-3 of kubernetes");
+    work.until_shown(&format!("{last} of kubernetes"));
     let (code, out, err) = work.end();
-    assert!(code == Some(1) && err.contains("telling the registry what became of node-3"), "{out}\n{err}");
+    let untold = format!("telling the registry what became of {last}");
+    assert!(code == Some(1) && err.contains(&untold), "{out}\n{err}");
     shop.registry.thaw();
     for station in [0, 1] {
         let found = shop.found(station);
