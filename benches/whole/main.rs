@@ -9,6 +9,7 @@ mod base;
 mod cards;
 mod copies;
 mod downloads;
+mod fleets;
 mod grow;
 mod kernel;
 mod limits;
@@ -31,7 +32,7 @@ use work::Work;
 /// A part of the benchmark: its name, what it measures, and itself.
 type Part = (&'static str, &'static str, fn(&Work, &mut Report));
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 12] = [
     ("first", "the first build of four images, from the .xz", copies::first),
     ("later", "a later build of four images, from the cache", copies::later),
     ("reflink", "the same where files can share blocks (XFS; needs root)", copies::reflink),
@@ -41,6 +42,8 @@ const PARTS: [Part; 10] = [
     ("payload", "four images with 400 MB preloaded", payload::payload),
     ("cards", "one card beside other programs, several at once (loop devices; needs root)", cards::cards),
     ("packed", "one card from the .xz, in no cache (loop devices; needs root)", packed::packed),
+    ("fleets", "a cluster in a registry on loopback: push, pull, flash", fleets::fleets),
+    ("scale", "a thousand nodes in one registry, twenty stations", fleets::scale),
     ("memory", "peak memory, by the size of the image and the number of nodes", memory::memory),
 ];
 

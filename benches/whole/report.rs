@@ -78,6 +78,20 @@ impl Row {
         Self::limited(what, limit as f64, measured, mebibytes, json!({ "unit": "bytes", "pibake": ours }))
     }
 
+    /// A size with a limit, both in bytes.
+    pub fn limit_bytes(what: &str, limit: f64, measured: f64) -> Self {
+        let megabytes = |value: f64| format!("{:.2} MB", value / 1e6);
+        Self::limited(what, limit, measured, megabytes, json!({ "unit": "bytes" }))
+    }
+
+    /// What is told and held against nothing.
+    pub fn number(what: &str, measured: f64, unit: &str) -> Self {
+        let shown = |value: f64| format!("{value:.1}");
+        let row =
+            Self::limited(&format!("{what}, {unit}"), f64::NAN, measured, shown, json!({ "unit": unit }));
+        Self { target: None, ..row }
+    }
+
     fn limited(what: &str, limit: f64, measured: f64, shown: fn(f64) -> String, json: Value) -> Self {
         let none = || String::from("-");
         Self {
