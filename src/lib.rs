@@ -56,6 +56,7 @@ pub mod apt;
 pub mod bake;
 pub mod base;
 pub mod bill;
+pub mod boards;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;

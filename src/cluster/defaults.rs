@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::{Fingerprint, Ttl};
+use crate::boards;
 
 /// Name of the cluster in kubeconfig files: kubeadm's own default (`kubeadmapi.DefaultClusterName`).
 pub const NAME: &str = "kubernetes";
@@ -15,8 +16,8 @@ pub(super) const DOMAIN: &str = "cluster.home";
 pub const NODES: u16 = 4;
 /// The book's network: node-1 is 10.0.0.1/24.
 pub(super) const SUBNET: Ipv4Net = net([10, 0, 0, 0], 24);
-/// The onboard Ethernet port; `net.ifnames=0` keeps this name on every release.
-pub(super) const INTERFACE: &str = "eth0";
+/// The Ethernet port of every board; `net.ifnames=0` keeps this name on every release.
+pub(super) const INTERFACE: &str = boards::PORT;
 /// The onboard radio.
 pub(super) const WIFI_INTERFACE: &str = "wlan0";
 /// A second Ethernet card, on USB, under `net.ifnames=0`.

@@ -3,6 +3,7 @@
 
 mod access;
 mod authorized_key;
+mod board;
 mod check;
 mod consistency;
 mod containerd;
@@ -50,6 +51,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{Digest, Spec};
 
 pub use access::{Access, Password, Ttl};
+pub use board::Bootloader;
 pub use containerd::{ContainerdSource, ContainerdVersion};
 pub use edit::{EditError, with_value};
 pub use fingerprint::Fingerprint;
@@ -194,6 +196,7 @@ impl Cluster {
         if self.network.wifi().is_some_and(|wifi| wifi.country.is_none()) {
             warnings.push(Warning::NoCountry);
         }
+        warnings.extend(self.small_control_plane());
         warnings
     }
 

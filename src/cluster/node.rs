@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use super::NodeName;
+use crate::boards::Board;
 
 /// One machine of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Node {
     pub name: NodeName,
     /// What it does.
     pub role: Role,
+    /// Its hardware, where the user said; else any that the base image starts.
+    pub board: Option<Board>,
     /// Its address on the cluster's network.
     pub address: Ipv4Addr,
     /// Hardware address of its Ethernet port, where the user gave it.

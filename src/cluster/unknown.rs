@@ -22,14 +22,30 @@ const ELSEWHERE: [(&str, &str); 12] = [
 
 /// The message for a word that is none of `words`.
 pub(super) fn word<'w>(given: &str, words: impl Iterator<Item = &'w str> + Clone) -> String {
-    let mut quoted: Vec<_> = words.clone().map(|word| format!("{word:?}")).collect();
-    let last = quoted.pop().unwrap_or_default();
     let lower = given.to_lowercase();
     let other = ELSEWHERE.iter().find(|(name, _)| *name == lower).map(|(_, meant)| *meant);
-    let meant =
-        other.filter(|meant| words.clone().any(|word| word == *meant)).or_else(|| nearest(given, words));
-    let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"));
-    format!("must be {} or {last}{hint}", quoted.join(", "))
+    let other = other.filter(|meant| words.clone().any(|word| word == *meant));
+    word_for(given, words, other)
+}
+
+/// The same where it may be known already which of them is `meant`.
+pub(super) fn word_for<'w>(
+    given: &str,
+    words: impl Iterator<Item = &'w str> + Clone,
+    meant: Option<&'w str>,
+) -> String {
+    let message = must_be(words.clone());
+    match meant.or_else(|| nearest(given, words)) {
+        Some(meant) => format!("{message}; did you mean {meant:?}?"),
+        None => message,
+    }
+}
+
+/// That a word must be one of `words`.
+pub(super) fn must_be<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let mut quoted: Vec<_> = words.map(|word| format!("{word:?}")).collect();
+    let last = quoted.pop().unwrap_or_default();
+    format!("must be {} or {last}", quoted.join(", "))
 }
 
 /// The message for a key that its table does not know. `known` has the keys of each table, `before` is the text

@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::KubernetesVersion;
 use super::minors::NEWEST_KUBERNETES;
+use crate::boards::Board;
 use crate::io::Surrounding;
 
 /// What is allowed but probably not meant.
@@ -25,6 +26,13 @@ pub enum Warning {
     },
     /// The country that the radio is in is not known.
     NoCountry,
+    /// The control plane is to run on a board that kubeadm refuses it on.
+    SmallControlPlane {
+        /// The control plane's name.
+        node: String,
+        /// Its board.
+        board: Board,
+    },
     /// The machine that builds reaches one of the cluster's networks in another way.
     Overlap {
         /// The key of the cluster's network.
@@ -52,6 +60,13 @@ impl fmt::Display for Warning {
             Self::NoCountry => f.write_str(
                 "network.wifi.country is not given: until it is, the radio keeps to what every country allows, \
                  and may not see networks on channels 12, 13 and most of those at 5 GHz",
+            ),
+            Self::SmallControlPlane { node, board } => write!(
+                f,
+                "{node} is to run the control plane on a {}, which has {} GB of memory: kubeadm refuses less than 1.7 GB, \
+                 and the first boot ends there. Give that role to another board",
+                board.name(),
+                board.memory_gib().1
             ),
             Self::Overlap { key, network, there } => write!(
                 f,

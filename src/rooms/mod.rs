@@ -21,16 +21,17 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("node_paths", &[]),
     ("catalog", &[]),
     ("registry", &["catalog"]),
-    ("firmware", &["image_path"]),
+    ("boards", &[]),
+    ("firmware", &["image_path", "boards"]),
     // bytes and file systems: nothing of Pis, clusters or Kubernetes
     ("disk", &["io"]),
     ("fs", &["io", "disk", "image_path"]),
     ("drives", &["io", "disk", "fs"]),
     ("opened", &["io", "disk", "fs", "image_path", "node_paths"]),
     // what is asked, what is secret, what changes: nothing of disks
-    ("cluster", &["io", "catalog", "registry"]),
+    ("cluster", &["io", "catalog", "registry", "boards"]),
     ("identity", &["io", "cluster"]),
-    ("recipe", &["io", "registry", "cluster", "identity", "image_path", "node_paths"]),
+    ("recipe", &["io", "registry", "boards", "cluster", "identity", "image_path", "node_paths"]),
     ("project", &["io", "cluster", "identity", "recipe"]),
     // where images come from and go to: nothing of recipes
     ("http", &["io", "catalog", "progress"]),
@@ -62,7 +63,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
         ],
     ),
     // the one place where both halves meet
-    ("bake", &["io", "disk", "fs", "image_path", "node_paths", "catalog", "firmware", "recipe"]),
+    ("bake", &["io", "disk", "fs", "image_path", "node_paths", "catalog", "boards", "firmware", "recipe"]),
     // the one way through all of them
     (
         "workflow",
@@ -77,6 +78,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
             "drives",
             "catalog",
             "registry",
+            "boards",
             "cluster",
             "identity",
             "recipe",
@@ -97,6 +99,7 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
             "io",
             "progress",
             "image_path",
+            "boards",
             "firmware",
             "node_paths",
             "catalog",

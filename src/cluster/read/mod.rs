@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::problem::{Error, Origin, Problem};
 use super::toml::Document;
-use super::{Cluster, check, consistency, defaults};
+use super::{Cluster, board, check, consistency, defaults};
 use crate::io::read_small;
 pub use overrides::Overrides;
 pub use passwords::{NotUnicode, Passwords};
@@ -78,8 +78,9 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let mut root = document.root();
     let name = root.read("name", |t| check::label(t).map(|()| t.to_owned()));
     let domain = root.read("domain", check::domain);
+    let board = root.read("board", board::board);
     let addresses = network::addresses(&mut root, document);
-    let nodes = nodes::nodes(&mut root, document, overrides, &addresses);
+    let nodes = nodes::nodes(&mut root, document, overrides, &addresses, board);
     let network = network::network(addresses, document, &nodes, dir, &overrides.passwords);
     let kubernetes = software::kubernetes(&mut root, document, dir, nodes.len());
     let access = machine::access(&mut root, document, dir, &overrides.passwords);

@@ -5,24 +5,28 @@ use std::net::Ipv4Addr;
 
 use super::network::Addresses;
 use super::overrides::Overrides;
+use crate::boards::Board;
 use crate::cluster::toml::{Document, Table, Value};
-use crate::cluster::{MAX_NODES, MacAddress, Node, NodeName, Role, check, defaults, labels, plan};
+use crate::cluster::{MAX_NODES, MacAddress, Node, NodeName, Role, board, check, defaults, labels, plan};
 
 /// What the description says of one node.
 #[derive(Default)]
 struct Entry {
     name: Option<NodeName>,
     role: Option<Role>,
+    board: Option<Board>,
     address: Option<Ipv4Addr>,
     mac: Option<MacAddress>,
     labels: BTreeMap<String, String>,
 }
 
+/// `board` is what a node has that does not say it itself.
 pub(super) fn nodes(
     root: &mut Table<'_, '_>,
     document: &Document<'_>,
     overrides: &Overrides,
     addresses: &Addresses<'_, '_>,
+    board: Option<Board>,
 ) -> Vec<Node> {
     let mut count = None;
     let mut entries = Vec::new();
@@ -55,6 +59,7 @@ pub(super) fn nodes(
             number,
             name: entry.name.unwrap_or_else(|| NodeName::numbered(number)),
             role: entry.role.unwrap_or(Role::Worker),
+            board: entry.board.or(board),
             // One past the network's end is told by the check that each lies within it.
             address: address.unwrap_or(Ipv4Addr::BROADCAST),
             mac: entry.mac,
@@ -99,6 +104,7 @@ fn entry(mut table: Table<'_, '_>) -> Entry {
     let entry = Entry {
         name: table.read("name", str::parse),
         role: table.choose("role", &[Role::ControlPlane, Role::Worker].map(|role| (role.as_str(), role))),
+        board: table.read("board", board::board),
         address: table.read("address", check::address),
         mac: table.read("mac", str::parse),
         labels: labels_of(table.table("labels")),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use pibake::boards::Board;
 use pibake::cluster::{
     Cluster, INIT, LanAddressing, Mode, Overrides, Platform, Role, UplinkAddressing, Warning, WifiKey,
 };
@@ -203,6 +204,53 @@ fn lan_mode_takes_the_router_that_is_there() {
                 [network]\nmode = \"lan\"\nsubnet = \"192.168.1.0/24\"\naddressing = \"dhcp\"\n";
     let Mode::Lan(lan) = parse(each).network.mode else { panic!() };
     assert_eq!(lan.addressing, LanAddressing::Dhcp);
+}
+
+#[test]
+fn boards_are_those_of_the_nodes_or_of_all() {
+    let boards = |text: &str, nodes| {
+        let cluster = try_parse(text, nodes).unwrap();
+        cluster.nodes.iter().map(|node| node.board.map_or("any", Board::as_str)).collect::<Vec<_>>()
+    };
+    assert_eq!(boards("", Some(2)), ["any", "any"]);
+    assert_eq!(boards("board = \"pi400\"\n", Some(2)), ["pi400", "pi400"]);
+    let list = "board = \"pi4\"\nnodes = [{}, { board = \"pi5\" }]\n";
+    assert_eq!(boards(list, None), ["pi4", "pi5"]);
+    // those that are added later are as all
+    assert_eq!(boards(list, Some(3)), ["pi4", "pi5", "pi4"]);
+    let warned = |text: &str| parse(text).warnings().iter().any(|w| w.to_string().contains("on a Pi 3"));
+    assert!(warned("board = \"pi3\"\n"));
+    assert!(!warned("board = \"pi3\"\nnodes = [{ board = \"pi4\" }, {}]\n"));
+}
+
+/// Each base with each board: what is offered, and what is refused with what to take.
+#[test]
+fn a_base_is_offered_for_the_boards_that_it_starts() {
+    let table: String = ["20.04", "22.04", "24.04", "26.04"]
+        .into_iter()
+        .map(|series| {
+            let boards = Board::ALL.map(|board| {
+                let cluster = parse(&format!("board = \"{board}\"\n[base]\nimage = \"{series}\"\n"));
+                let nodes: Vec<_> = cluster.nodes.iter().collect();
+                match cluster.check_boards(&cluster.stated_platform().unwrap(), &nodes) {
+                    Ok(()) => board.to_string(),
+                    Err(fault) => {
+                        let said = fault.to_string();
+                        let takes = ["image = \"24.04\"", "--base 24.04"];
+                        assert!(takes.iter().all(|take| said.contains(take)), "{said}");
+                        "-".to_owned()
+                    }
+                }
+            });
+            format!("{series} {}\n", boards.join(" "))
+        })
+        .collect();
+    insta::assert_snapshot!(table, @r"
+    20.04 pi3 pi4 pi400 cm4 - -
+    22.04 pi3 pi4 pi400 cm4 - -
+    24.04 pi3 pi4 pi400 cm4 pi5 cm5
+    26.04 pi3 pi4 pi400 cm4 pi5 cm5
+    ");
 }
 
 #[test]
