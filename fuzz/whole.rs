@@ -176,6 +176,7 @@ fn recipe() -> Recipe {
     let line = Action::KernelArguments { line: None, set: arguments, unset: Vec::new() };
     Recipe {
         node: "node-1".into(),
+        board: None,
         changes: vec![
             write(Volume::Boot, "/user-data", NEW),
             Change { volume: Volume::Boot, path: path("/cmdline.txt"), action: line },

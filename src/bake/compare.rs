@@ -10,6 +10,7 @@ use std::io;
 use super::check::{Expected, GONE, differences};
 use super::kernel_line::{self, small_file};
 use super::{command_line, links};
+use crate::boards::Board;
 use crate::catalog::Digest;
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
@@ -74,7 +75,9 @@ impl<'a> Comparison<'a> {
     pub fn recipe(&mut self, recipe: &Recipe, is_other: &dyn Fn(Volume, &ImagePath) -> bool) {
         for change in recipe.changes.iter().filter(|change| !is_other(change.volume, &change.path)) {
             match &change.action {
-                Action::KernelArguments { set, unset, .. } => self.arguments(change, set, unset),
+                Action::KernelArguments { set, unset, .. } => {
+                    self.arguments(change, recipe.board, set, unset)
+                }
                 _ => self.change(change),
             }
         }
@@ -156,9 +159,15 @@ impl<'a> Comparison<'a> {
         self.found(Volume::Root, path, found);
     }
 
-    /// Every file that the firmware may take the kernel's command line from.
-    fn arguments(&mut self, change: &Change, set: &[KernelArgument], unset: &[KernelArgument]) {
-        let lines = match kernel_line::files(self.boot, change) {
+    /// Every file that the firmware of this board, or of any, may take the kernel's command line from.
+    fn arguments(
+        &mut self,
+        change: &Change,
+        board: Option<Board>,
+        set: &[KernelArgument],
+        unset: &[KernelArgument],
+    ) {
+        let lines = match kernel_line::files(self.boot, change, board) {
             Ok(lines) => lines,
             Err(fault) => return self.found(change.volume, &change.path, vec![fault.to_string()]),
         };

@@ -85,7 +85,7 @@ pub fn diff(card: &Card<'_>, base: Option<&dyn FsRead>, recipe: &Recipe) -> Resu
         for change in &recipe.changes {
             if let Action::KernelArguments { line, set, unset } = &change.action {
                 let boot = base.unwrap_or(card.boot);
-                for path in kernel_line::files(boot, change)? {
+                for path in kernel_line::files(boot, change, recipe.board)? {
                     let wanted = kernel_line::edited(boot, &path, line.as_deref(), set, unset);
                     let wanted = wanted.map_err(on(Volume::Boot))?;
                     found.extend(card.line(&path, &wanted).map_err(on(Volume::Boot))?);

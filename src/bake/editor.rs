@@ -8,6 +8,7 @@ use super::check::{Expected, SHARED_MODE, access_of};
 use super::error::Error;
 use super::large_file::LargeFile;
 use super::{kernel_line, links};
+use crate::boards::Board;
 use crate::disk::{Cached, OVERLAY_BLOCK, Overlay, ReadAt};
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::{Clock, Fat};
@@ -132,11 +133,11 @@ impl ImageEditor {
         Ok(())
     }
 
-    /// Edits every file that the firmware may take the kernel's command line from.
-    pub(super) fn set_arguments(&mut self, change: &Change) -> Result<(), Error> {
+    /// Edits every file that the firmware of this board, or of any, may take the kernel's command line from.
+    pub(super) fn set_arguments(&mut self, change: &Change, board: Option<Board>) -> Result<(), Error> {
         let boot = self.boot.as_ref();
-        kernel_line::refuse_pending(boot, change)?;
-        let lines = kernel_line::files(boot, change)?;
+        kernel_line::refuse_pending(boot, change, board)?;
+        let lines = kernel_line::files(boot, change, board)?;
         lines.into_iter().try_for_each(|path| self.apply(&Change { path, ..change.clone() }))
     }
 

@@ -81,6 +81,9 @@ pub enum Error {
     /// It cannot be told which command line the kernel gets.
     #[error("finding the kernel's command line")]
     CommandLine(#[from] firmware::Error<fs::Error>),
+    /// The base lacks what the board needs, or it cannot be told.
+    #[error("looking for what the board needs")]
+    Board(#[source] firmware::Error<fs::Error>),
     /// The base has an upgrade on it that was not started yet.
     #[error(
         "{folder} on the boot partition holds a kernel that the base installed and has not started yet: what is baked \
@@ -114,7 +117,7 @@ impl Classified for Error {
             }
             Self::Content { source, .. } => ErrorClass::of_io(source),
             Self::Used(error) => error.class(),
-            Self::CommandLine(error) => error.class(),
+            Self::CommandLine(error) | Self::Board(error) => error.class(),
             Self::PendingTrial { .. } => ErrorClass::Refused,
             Self::Panicked(_) => ErrorClass::Damaged,
             Self::Read(source) => ErrorClass::of_io(source),

@@ -2,10 +2,11 @@
 
 use super::command_line;
 use super::error::Error;
+use crate::boards::Board;
 use crate::firmware;
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
-use crate::recipe::{Change, KernelArgument, Volume};
+use crate::recipe::{Action, Change, KernelArgument, Recipe, Volume};
 
 /// Longest file that the firmware reads settings or arguments from, in bytes.
 const SMALL: u64 = 1 << 20;
@@ -37,15 +38,19 @@ fn is_named_by_default(change: &Change) -> bool {
     change.volume == Volume::Boot && change.path.as_str().strip_prefix('/') == Some(firmware::COMMAND_LINE)
 }
 
-/// Refuses a base with a system on it that it has not started yet.
+/// Refuses a base with a system on it that it has not started yet, on this board or on any.
 ///
 /// # Errors
 /// [`Error::PendingTrial`], [`Error::CommandLine`]
-pub(super) fn refuse_pending(boot: &dyn FsRead, change: &Change) -> Result<(), Error> {
+pub(super) fn refuse_pending(
+    boot: &dyn FsRead,
+    change: &Change,
+    board: Option<Board>,
+) -> Result<(), Error> {
     if !is_named_by_default(change) {
         return Ok(());
     }
-    for folder in firmware::trial_folders(&|path: &ImagePath| small_file(boot, path))? {
+    for folder in firmware::trial_folders(&|path: &ImagePath| small_file(boot, path), board.as_slice())? {
         if is_filled(boot, &folder)? {
             return Err(Error::PendingTrial { folder });
         }
@@ -53,15 +58,40 @@ pub(super) fn refuse_pending(boot: &dyn FsRead, change: &Change) -> Result<(), E
     Ok(())
 }
 
-/// Every file that `change` is made in: all that the firmware may take the kernel's command line from.
+/// Every file that `change` is made in: all that the firmware of this board, or of any, may take the kernel's command
+/// line from.
 ///
 /// # Errors
 /// [`Error::CommandLine`]
-pub(super) fn files(boot: &dyn FsRead, change: &Change) -> Result<Vec<ImagePath>, Error> {
+pub(super) fn files(
+    boot: &dyn FsRead,
+    change: &Change,
+    board: Option<Board>,
+) -> Result<Vec<ImagePath>, Error> {
     Ok(match is_named_by_default(change) {
-        true => firmware::command_lines(&|path: &ImagePath| small_file(boot, path))?,
+        true => firmware::command_lines(&|path: &ImagePath| small_file(boot, path), board.as_slice())?,
         false => vec![change.path.clone()],
     })
+}
+
+/// Refuses a base without what the firmware of the recipe's board hands to the kernel besides its command line.
+///
+/// # Errors
+/// [`Error::Board`]
+pub(super) fn check_board(boot: &dyn FsRead, recipe: &Recipe) -> Result<(), Error> {
+    let Some(board) = recipe.board else { return Ok(()) };
+    // as it will be with what the recipe brings
+    let file = |path: &ImagePath| {
+        let is_there = |change: &&Change| {
+            change.volume == Volume::Boot && change.path.as_str().eq_ignore_ascii_case(path.as_str())
+        };
+        match recipe.changes.iter().find(is_there).map(|change| &change.action) {
+            Some(Action::Write { content, .. }) => Ok(Some(content.clone())),
+            Some(Action::Remove) => Ok(None),
+            _ => small_file(boot, path),
+        }
+    };
+    firmware::check_device_tree(&file, board).map_err(Error::Board)
 }
 
 /// What the file at `path` becomes: `line`, or else what is there, with `set` in it and `unset` not.

@@ -58,6 +58,7 @@ pub fn bake(
         let Blank { overlay, layout, root_len, .. } = Blank::new(&shared.over(&base), size)?;
         let mut editor = ImageEditor::open(&overlay, &layout, 0, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
+        kernel_line::check_board(editor.boot.as_ref(), recipe)?;
         let before = match shared.is_empty() {
             true => remains::preparations(editor.boot.as_ref(), editor.root.as_ref(), recipe)?,
             // what is shared is no remainder
@@ -71,7 +72,7 @@ pub fn bake(
             editor.apply(change)?;
         }
         for change in arguments {
-            editor.set_arguments(change)?;
+            editor.set_arguments(change, recipe.board)?;
         }
         let expected = editor.finish()?;
         let patch = shared.below(&overlay.freeze().map_err(Error::Read)?);
@@ -91,6 +92,18 @@ pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Prepar
         let Blank { overlay, layout, .. } = Blank::new(&cached(base), Size::default())?;
         let editor = ImageEditor::open(&overlay, &layout, 0, const { &Clock::new(0) })?;
         remains::preparations(editor.boot.as_ref(), editor.root.as_ref(), recipe)
+    })
+}
+
+/// Refuses a `base` that lacks what the board of `recipe` needs, where it names one. Nothing is written.
+///
+/// # Errors
+/// [`Error::Board`], and those of reading the base.
+pub fn check_board(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<(), Error> {
+    catching(|| {
+        let Blank { overlay, layout, .. } = Blank::new(&cached(base), Size::default())?;
+        let editor = ImageEditor::open(&overlay, &layout, 0, const { &Clock::new(0) })?;
+        kernel_line::check_board(editor.boot.as_ref(), recipe)
     })
 }
 

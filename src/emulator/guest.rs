@@ -84,7 +84,7 @@ impl BootFiles {
             let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
             path.map_or(Ok(None), |path| image.read_whole(&path, LARGEST))
         };
-        let prefixes = firmware::prefixes(&in_boot)?;
+        let prefixes = firmware::prefixes(&in_boot, None)?;
         let place = |prefix: &str, name| format!("{}/{prefix}{name}", node_paths::BOOT_MOUNT);
         let mut found = None;
         for prefix in &prefixes {

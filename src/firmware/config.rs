@@ -11,9 +11,9 @@
 
 use std::collections::BTreeSet;
 
-use super::boards::{BOARDS, OTHER_FILTERS, World};
 use super::error::{ConfigError, Error};
 use super::files::{COMMAND_LINE, Files, read};
+use crate::boards::{KINDS, Kind, OTHER_FILTERS};
 
 /// What is past it in a line the firmware does not see.
 const LINE_MAX: usize = 98;
@@ -22,13 +22,22 @@ const INCLUDES_MAX: usize = 32;
 /// Longest configuration that is read, in bytes.
 const CONFIG_MAX: usize = 1 << 20;
 
-/// What the settings that pick the command line may be.
+/// Where a configuration is read: on which kind of board, and whether in a trial boot.
+#[derive(Debug)]
+pub(super) struct World {
+    pub kind: &'static Kind,
+    pub is_trial: bool,
+}
+
+/// What the settings that pick files may be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     /// Of `os_prefix`, which is put before the names of what an operating system brings.
     pub prefixes: BTreeSet<String>,
     /// Of `cmdline`.
     pub names: BTreeSet<String>,
+    /// Of `device_tree`; without it those that the firmware of this board looks for by itself.
+    pub trees: BTreeSet<String>,
 }
 
 /// Whether something is so.
@@ -59,15 +68,15 @@ impl Filters {
         }
     }
 
-    fn apply(&mut self, filter: &str, world: &World<'_>) {
+    fn apply(&mut self, filter: &str, world: &World) {
         let truth = |yes| if yes { Truth::Yes } else { Truth::No };
         let is_model =
-            || OTHER_FILTERS.contains(&filter) || BOARDS.iter().any(|board| board.filters.contains(&filter));
+            || OTHER_FILTERS.contains(&filter) || KINDS.iter().any(|kind| kind.filters.contains(&filter));
         match filter {
             "all" => *self = NONE,
             "none" => self.other = Truth::No,
             "tryboot" => self.trial = truth(world.is_trial),
-            _ if is_model() => self.model = truth(world.board.filters.contains(&filter)),
+            _ if is_model() => self.model = truth(world.kind.filters.contains(&filter)),
             // a serial number, a pin, a screen; or a name that came after this was written
             _ => self.other = Truth::Perhaps,
         }
@@ -78,7 +87,7 @@ impl Filters {
 pub(super) fn evaluate<E: std::error::Error + 'static>(
     files: Files<'_, E>,
     config: &str,
-    world: &World<'_>,
+    world: &World,
 ) -> Result<Settings, Error<E>> {
     let mut reader = Reader {
         files,
@@ -88,6 +97,7 @@ pub(super) fn evaluate<E: std::error::Error + 'static>(
         settings: Settings {
             prefixes: BTreeSet::from([String::new()]),
             names: BTreeSet::from([COMMAND_LINE.to_owned()]),
+            trees: world.kind.trees.iter().map(|tree| (*tree).to_owned()).collect(),
         },
     };
     reader.file(config)?;
@@ -96,7 +106,7 @@ pub(super) fn evaluate<E: std::error::Error + 'static>(
 
 struct Reader<'a, E> {
     files: Files<'a, E>,
-    world: &'a World<'a>,
+    world: &'a World,
     filters: Filters,
     included: usize,
     settings: Settings,
@@ -159,9 +169,12 @@ impl<E: std::error::Error + 'static> Reader<'_, E> {
             _ if line.starts_with('#') || pass == Truth::No => return Ok(()),
             "cmdline" => &mut self.settings.names,
             "os_prefix" => &mut self.settings.prefixes,
+            "device_tree" => &mut self.settings.trees,
             _ => return Ok(()),
         };
-        if len > LINE_MAX {
+        // what is made of a name here is an edit of that file, and a device tree is only looked for
+        let is_edited = name != "device_tree";
+        if len > LINE_MAX && is_edited {
             return Err(format!("the firmware reads {LINE_MAX} characters of a line, and {name}= has more"));
         }
         if key != name || line.split_once('=').is_some_and(|(_, v)| v != value) {
@@ -172,7 +185,7 @@ impl<E: std::error::Error + 'static> Reader<'_, E> {
             ("cmdline", "") => COMMAND_LINE,
             (_, value) => value,
         };
-        if !value.is_empty() {
+        if !value.is_empty() && is_edited {
             // a prefix is put before the name as it is, and mostly a folder
             check_name(value.strip_suffix('/').unwrap_or(value))?;
         }

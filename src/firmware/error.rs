@@ -22,6 +22,17 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Where it would be.
         looked_for: String,
     },
+    /// The image is not for the board.
+    #[error(
+        "the base image has no device tree for a {board}: its firmware looks for {looked_for}, and no such file is on \
+         the boot partition. Take a newer base image, or leave board out of the description"
+    )]
+    NoDeviceTree {
+        /// The board that would read it.
+        board: &'static str,
+        /// Where it would be.
+        looked_for: String,
+    },
 }
 
 impl<E: Classified + 'static> Classified for Error<E> {
@@ -29,7 +40,7 @@ impl<E: Classified + 'static> Classified for Error<E> {
         match self {
             Self::Read(error) => error.class(),
             Self::Config(error) => error.class(),
-            Self::Missing { .. } => ErrorClass::Configuration,
+            Self::Missing { .. } | Self::NoDeviceTree { .. } => ErrorClass::Configuration,
         }
     }
 }

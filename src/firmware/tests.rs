@@ -4,14 +4,23 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The files that the firmware would read, among `files`.
-fn found(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
-    let reader = |path: &ImagePath| -> Result<Option<Vec<u8>>, Infallible> {
+/// Reads among `files`.
+fn reader(files: &[(&str, &str)]) -> impl Fn(&ImagePath) -> Result<Option<Vec<u8>>, Infallible> {
+    move |path: &ImagePath| {
         let wanted = path.as_str().trim_start_matches('/').to_lowercase();
         let found = files.iter().find(|(name, _)| name.to_lowercase() == wanted);
         Ok(found.map(|(_, content)| content.as_bytes().to_vec()))
-    };
-    let lines = command_lines(&reader).map_err(|e| e.to_string())?;
+    }
+}
+
+/// The files that the firmware would read, among `files`.
+fn found(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    found_by(files, &[])
+}
+
+/// The same for these boards alone.
+fn found_by(files: &[(&str, &str)], boards: &[Board]) -> Result<Vec<String>, String> {
+    let lines = command_lines(&reader(files), boards).map_err(|e| e.to_string())?;
     Ok(lines.iter().map(|path| path.as_str().trim_start_matches('/').to_owned()).collect())
 }
 
@@ -20,8 +29,12 @@ const NAMES: [&str; 6] =
 
 /// The same, for a `config.txt` and all of [`NAMES`].
 fn with(config: &str) -> Result<Vec<String>, String> {
+    with_boards(config, &[])
+}
+
+fn with_boards(config: &str, boards: &[Board]) -> Result<Vec<String>, String> {
     let lines = NAMES.map(|name| (name, "console=tty1"));
-    found(&[&lines[..], &[("config.txt", config)]].concat())
+    found_by(&[&lines[..], &[("config.txt", config)]].concat(), boards)
 }
 
 #[test]
@@ -78,15 +91,11 @@ fn prefixes_come_before_the_name_and_are_dropped_where_nothing_is_below_them() {
 
 #[test]
 fn the_folders_of_kernels_and_of_trials_are_known() {
-    let reader = |config: &'static str| {
-        move |path: &ImagePath| -> Result<Option<Vec<u8>>, Infallible> {
-            Ok((path.as_str() == "/config.txt").then(|| config.as_bytes().to_vec()))
-        }
-    };
-    let of = |config| {
-        let files = reader(config);
-        let folders = trial_folders(&files).unwrap();
-        (prefixes(&files).unwrap(), folders.iter().map(ToString::to_string).collect::<Vec<_>>())
+    let of = |config: &str| {
+        let files = [("config.txt", config)];
+        let folders = trial_folders(&reader(&files), &[]).unwrap();
+        let folders = folders.iter().map(ToString::to_string).collect::<Vec<_>>();
+        (prefixes(&reader(&files), None).unwrap(), folders)
     };
     let strings = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     let resolute = "[all]\nkernel=vmlinuz\nos_prefix=current/\n[tryboot]\nos_prefix=new/\n";
@@ -97,6 +106,74 @@ fn the_folders_of_kernels_and_of_trials_are_known() {
     assert_eq!(of("[pi5]\n[tryboot]\nos_prefix=a/b/\n").1, strings(&["/a/b"]));
     // what may hold is looked for as well
     assert_eq!(of("[gpio4=1]\nos_prefix=pin/\n").0, strings(&["pin/", ""]));
+}
+
+#[test]
+fn of_a_board_that_is_known_no_other_ones_settings_count() {
+    let config = "[pi4]\ncmdline=four.txt\n[pi5]\ncmdline=five.txt\n[cm5]\ncmdline=my.txt\n[all]\n";
+    for (board, files) in [
+        (Board::Pi3, ["cmdline.txt"]),
+        (Board::Pi4, ["four.txt"]),
+        (Board::Pi400, ["four.txt"]),
+        (Board::Cm4, ["four.txt"]),
+        (Board::Pi5, ["five.txt"]),
+        (Board::Cm5, ["my.txt"]),
+    ] {
+        assert_eq!(with_boards(config, &[board]).unwrap(), files, "{board}");
+    }
+    let both = with_boards(config, &[Board::Pi5, Board::Pi4]).unwrap();
+    assert_eq!(both, ["five.txt", "four.txt"]);
+    // what is wrong for another board is not wrong for this one
+    let broken = "[pi5]\ncmdline=../x\n[pi3]\ncmdline=gone.txt\n[all]\n";
+    assert_eq!(with_boards(broken, &[Board::Pi4]).unwrap(), ["cmdline.txt"]);
+    assert!(with(broken).unwrap_err().contains("line 2"));
+    // and the board itself must find its own, although a Pi 4 does
+    let told = with_boards("[pi3]\ncmdline=gone.txt\n", &[Board::Pi3]).unwrap_err();
+    assert!(told.contains("a Pi 3 read /gone.txt"), "{told}");
+    let told = with_boards("[pi3+]\ncmdline=gone.txt\n", &[Board::Pi3]).unwrap_err();
+    assert!(told.contains("a Pi 3+ read /gone.txt"), "{told}");
+    assert!(with("[pi3]\ncmdline=gone.txt\n").is_ok());
+}
+
+#[test]
+fn trials_and_prefixes_of_other_boards_do_not_count() {
+    let files = [("config.txt", "[pi5]\nos_prefix=five/\n[tryboot]\nos_prefix=new/\n[all]\n")];
+    let of = |board: Board| {
+        let folders = trial_folders(&reader(&files), &[board]).unwrap();
+        (prefixes(&reader(&files), Some(board)).unwrap(), folders.len())
+    };
+    assert_eq!(of(Board::Pi5), (vec!["five/".to_owned(), String::new()], 1));
+    assert_eq!(of(Board::Pi4), (vec![String::new()], 0));
+    assert_eq!(of(Board::Pi3), (vec![String::new()], 0));
+}
+
+#[test]
+fn a_board_needs_its_device_tree() {
+    let said = |files: &[(&str, &str)], board| {
+        check_device_tree(&reader(files), board).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let four = [("bcm2711-rpi-4-b.dtb", ""), ("bcm2710-rpi-3-b.dtb", "")];
+    assert_eq!(said(&four, Board::Pi4), "");
+    // a Pi 3+ takes that of a Pi 3 as well
+    assert_eq!(said(&four, Board::Pi3), "");
+    insta::assert_snapshot!(said(&four, Board::Pi5), @"the base image has no device tree for a Pi 5: its firmware looks for /bcm2712-rpi-5-b.dtb, and no such file is on the boot partition. Take a newer base image, or leave board out of the description");
+    assert!(said(&four, Board::Cm5).contains("/bcm2712-rpi-cm5-cm5io.dtb or /bcm2712-rpi-cm5l-cm4io.dtb"));
+    let resolute = [("config.txt", "os_prefix=current/\n"), ("current/bcm2711-rpi-400.dtb", "")];
+    assert_eq!(said(&resolute, Board::Pi400), "");
+    assert!(said(&resolute, Board::Pi4).contains("/current/bcm2711-rpi-4-b.dtb or /bcm2711-rpi-4-b.dtb"));
+    // one that config.txt names, or none at all
+    for (config, there) in [
+        ("device_tree=my.dtb\n", true),
+        ("[pi5]\ndevice_tree=my.dtb\n", true),
+        ("[pi4]\ndevice_tree=my.dtb\n", false),
+        ("device_tree=gone.dtb\n", false),
+        ("device_tree=\n", true),
+        ("device_tree=/../x\n", false),
+        ("[gpio4=1]\ndevice_tree=my.dtb\n", true),
+    ] {
+        let files = [("config.txt", config), ("my.dtb", "")];
+        assert_eq!(said(&files, Board::Pi5).is_empty(), there, "{config:?}");
+    }
 }
 
 #[test]

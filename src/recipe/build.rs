@@ -92,7 +92,7 @@ fn build(
     // Last: the id hangs on all the rest.
     let id = known_id.unwrap_or_else(|| instance_id(node, &as_list(&changes)));
     renderer.add_meta_data(&mut changes, &id)?;
-    Ok(Recipe { node: node.name.to_string(), changes: as_list(&changes) })
+    Ok(Recipe { node: node.name.to_string(), board: node.board, changes: as_list(&changes) })
 }
 
 fn context_of(from: &Inputs<'_>) -> Value {

@@ -14,6 +14,7 @@ use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
 use super::secrets::{CardSecrets, reveal, reveal_some};
+use crate::boards::Board;
 use crate::cluster::{Cluster, Mode, Node, NodeName, Secret, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
@@ -55,6 +56,8 @@ struct Peer {
     address: Ipv4Addr,
     role: &'static str,
     control_plane: bool,
+    /// What the description calls its board; none where it does not say.
+    board: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -231,6 +234,7 @@ impl Peer {
             address: node.address,
             role: node.role.as_str(),
             control_plane: node.is_control_plane(),
+            board: node.board.map(Board::as_str),
         }
     }
 }

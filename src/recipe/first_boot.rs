@@ -64,6 +64,9 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         settings.push(("GATEWAY", "yes".to_owned()));
         settings.push(("UPLINK_INTERFACE", gateway.uplink.interface.clone()));
     }
+    if let Some(board) = node.board {
+        settings.push(("BAKED_BOARD", board.as_str().to_owned()));
+    }
     if secrets.password_hash.is_some() {
         settings.push(("SECRETS", node_paths::PASSWORD.to_owned()));
     }

@@ -37,6 +37,7 @@ pub use overlays::{MAX_OVERLAY_BYTES, OverlayError, Overlays};
 pub use packages::packages;
 pub use user_data::{CloudConfig, ExtraError};
 
+use crate::boards::Board;
 pub use crate::cluster::KernelArgument;
 use crate::cluster::Problem;
 use crate::error::{Classified, ErrorClass};
@@ -123,6 +124,8 @@ fn words(error: &minijinja::Error) -> String {
 pub struct Recipe {
     /// Host name of the node, for messages and file names.
     pub node: String,
+    /// The board that the card is for, where the description says so; on another one it may not start.
+    pub board: Option<Board>,
     /// The changes, in the order in which they are to be made.
     pub changes: Vec<Change>,
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pibake::bake::Error;
+use pibake::boards::Board;
 use pibake::recipe::{Action, Recipe, Volume};
 
 use super::{CLOCK, bake, change, device, write, write_out};
@@ -11,6 +12,16 @@ use support::{run, tool};
 
 /// What is baked into a base whose boot partition has these files as well: the content of `wanted`.
 fn baked(files: &[(&str, &[u8])], more: Vec<pibake::recipe::Change>, wanted: &str) -> Result<String, Error> {
+    baked_for(None, files, more, wanted)
+}
+
+/// The same for this board.
+fn baked_for(
+    board: Option<Board>,
+    files: &[(&str, &[u8])],
+    more: Vec<pibake::recipe::Change>,
+    wanted: &str,
+) -> Result<String, Error> {
     let dir = tempfile::tempdir().unwrap();
     let (image, places) = Spec { ext4_mib: 16, ..Spec::default() }.make(dir.path());
     let fat = dir.path().join("fat");
@@ -26,7 +37,7 @@ fn baked(files: &[(&str, &[u8])], more: Vec<pibake::recipe::Change>, wanted: &st
         Action::KernelArguments { line: None, set: vec!["cgroup_memory=1".parse().unwrap()], unset: vec![] };
     let mut changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
     changes.extend(more);
-    let patch = bake(device(&image), &Recipe { node: "node-1".into(), changes }, CLOCK)?;
+    let patch = bake(device(&image), &Recipe { node: "node-1".into(), board, changes }, CLOCK)?;
     let node = dir.path().join("node.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);
@@ -66,6 +77,30 @@ fn what_leads_nowhere_is_refused() {
     assert!(baked(&folder, vec![], "x").is_err());
     let long = "x".repeat(2040);
     assert!(baked(&[("cmdline.txt", long.as_bytes())], vec![], "x").is_err());
+}
+
+#[test]
+fn of_a_board_that_is_known_its_own_files_decide() {
+    let base: [(&str, &[u8]); 3] = [
+        ("config.txt", b"[pi4]\ncmdline=four.txt\n[pi5]\ncmdline=five.txt\n[all]\n"),
+        ("four.txt", b"a\n"),
+        ("bcm2711-rpi-4-b.dtb", b"x"),
+    ];
+    let pi4 = |wanted| baked_for(Some(Board::Pi4), &base, vec![], wanted).unwrap();
+    assert_eq!(pi4("four.txt"), "a cgroup_memory=1\n");
+    // nobody will read it
+    assert!(!pi4("cmdline.txt").contains("cgroup_memory"));
+    // what a Pi 5 needs is not there: neither its device tree, nor the file that it is told to read
+    let pi5 = |more| baked_for(Some(Board::Pi5), &base, more, "five.txt");
+    let error = pi5(vec![]).unwrap_err();
+    assert!(matches!(error, Error::Board(_)), "{error:?}");
+    let tree = || write(Volume::Boot, "/bcm2712-rpi-5-b.dtb", b"x", 0o644);
+    let error = pi5(vec![tree()]).unwrap_err();
+    assert!(matches!(error, Error::CommandLine(_)), "{error:?}");
+    let line = write(Volume::Boot, "/five.txt", b"b\n", 0o644);
+    assert_eq!(pi5(vec![tree(), line]).unwrap(), "b cgroup_memory=1\n");
+    // and of any board it is as ever
+    assert_eq!(baked(&base, vec![], "four.txt").unwrap(), "a cgroup_memory=1\n");
 }
 
 /// config.txt of Ubuntu 26.04, as far as it matters here.
@@ -108,5 +143,5 @@ fn a_trial_folder_that_is_empty_is_no_upgrade() {
     images::splice(&fat, &image, places.boot.0);
     let arguments = Action::KernelArguments { line: None, set: vec!["a=1".parse().unwrap()], unset: vec![] };
     let changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
-    assert!(bake(device(&image), &Recipe { node: "node-1".into(), changes }, CLOCK).is_ok());
+    assert!(bake(device(&image), &Recipe { node: "node-1".into(), board: None, changes }, CLOCK).is_ok());
 }

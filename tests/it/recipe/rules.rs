@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pibake::boards::Board;
 use pibake::cluster::*;
 use pibake::recipe::{Action, Extras, Recipe, Secrecy, Volume, preview, show};
 use serde_json::{Value, json};
@@ -241,6 +242,45 @@ fn the_instance_id_is_another_for_each_node_and_each_content() {
     let read: BTreeMap<String, String> = serde_saphyr::from_str(&id(&of(&book(), 2))).unwrap();
     assert!(read["instance-id"].starts_with("pibake-node-2-"), "{read:?}");
     assert_eq!(read["local-hostname"], "node-2");
+}
+
+#[test]
+fn a_card_says_which_board_it_is_for() {
+    let cluster = crate::fixture::read("board = \"pi4\"\nnodes = [{}, { board = \"cm4\" }]\n");
+    for (number, board) in [(1, "pi4"), (2, "cm4")] {
+        let recipe = of(&cluster, number);
+        assert_eq!(recipe.board.map(Board::as_str), Some(board));
+        let env = root_file(&recipe, "/etc/pibake/node.env");
+        assert!(env.contains(&format!("\nBAKED_BOARD='{board}'\n")), "{env}");
+    }
+    let any = of(&book(), 1);
+    assert_eq!(any.board, None);
+    assert!(!root_file(&any, "/etc/pibake/node.env").contains("BAKED_BOARD"));
+}
+
+/// What differs from board to board is the firmware's and the kernel's business: with the kernel's own names the port is
+/// eth0 on each of them, and the memory cgroup is switched on for each in the same way.
+#[test]
+fn a_board_changes_nothing_but_what_the_card_says_of_itself() {
+    let mut seen = 0;
+    for series in ["20.04", "22.04", "24.04", "26.04"] {
+        for board in Board::ALL.into_iter().filter(|board| board.starts_with(series)) {
+            for number in [1, 2] {
+                let mut cluster = book();
+                let any = on(&cluster, series, number);
+                cluster.nodes.iter_mut().for_each(|node| node.board = Some(board));
+                let one = on(&cluster, series, number);
+                assert_eq!(any.changes.len(), one.changes.len());
+                let both = any.changes.iter().zip(&one.changes);
+                let differ: Vec<_> = both.filter(|(a, b)| a != b).map(|(a, _)| a.path.as_str()).collect();
+                let own = ["/meta-data", "/etc/pibake/node.env", "/usr/lib/pibake/baked"];
+                assert_eq!(differ, own, "{board} on {series}");
+                assert!(kernel_arguments(&one).0.contains(&"net.ifnames=0".to_owned()));
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 20);
 }
 
 #[test]
