@@ -11,6 +11,8 @@ pub const EXTENSION: &str = "spdx.json";
 pub struct Bill<'a> {
     /// The node's name.
     pub node: &'a str,
+    /// The board that the card is for, where the description says so.
+    pub board: Option<&'a str>,
     /// When the card was baked, in seconds since 1970.
     pub created: i64,
     /// The version of pibake.

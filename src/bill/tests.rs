@@ -24,6 +24,7 @@ fn with<T>(use_it: impl FnOnce(&Bill<'_>) -> T) -> T {
     let deb = path("/var/lib/pibake/payload/packages/kubeadm_1_arm64.deb");
     use_it(&Bill {
         node: "node-1",
+        board: None,
         created: 1_700_000_000,
         pibake: "0.1.0",
         base: BaseImage {
@@ -73,6 +74,18 @@ fn the_same_card_has_the_same_bill_and_another_one_another_namespace() {
     assert_ne!(namespace(&text()), namespace(&other));
     assert!(namespace(&other).starts_with("https://spdx.org/spdxdocs/pibake-node-1-"));
     assert!(with(|bill| Bill { created: i64::MAX, ..bill.clone() }.text()).is_err());
+}
+
+#[test]
+fn the_board_that_a_card_is_for_is_said() {
+    let said = |board| {
+        let text = with(|bill| Bill { board, ..bill.clone() }.text().unwrap());
+        assert_eq!(Listed::read(&text).unwrap().node, "node-1");
+        let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        document["packages"][0]["comment"].clone()
+    };
+    assert_eq!(said(Some("pi5")), "It is for the board pi5.");
+    assert_eq!(said(None), serde_json::Value::Null);
 }
 
 #[test]

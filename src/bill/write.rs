@@ -64,7 +64,8 @@ impl Bill<'_> {
         relate(CARD, "DESCENDANT_OF", BASE);
         relate(CARD, "CONTAINS", WRITTEN);
         relate(PIBAKE, "BUILD_TOOL_OF", CARD);
-        let mut packages = vec![card(self.node), base(&self.base), self.written(), pibake(self.pibake)];
+        let own = card(self.node, self.board);
+        let mut packages = vec![own, base(&self.base), self.written(), pibake(self.pibake)];
         let mut seen = BTreeSet::new();
         for package in self.base.installed {
             let id = format!("{INSTALLED}{}", id_of(package));
@@ -127,9 +128,10 @@ fn package(id: String, name: String) -> Package {
     Package { id, name, download_location: NO_ASSERTION.to_owned(), ..Package::default() }
 }
 
-fn card(node: &str) -> Package {
+fn card(node: &str, board: Option<&str>) -> Package {
     Package {
         primary_package_purpose: Some("OPERATING-SYSTEM".to_owned()),
+        comment: board.map(|board| format!("It is for the board {board}.")),
         ..package(CARD.to_owned(), node.to_owned())
     }
 }

@@ -5,6 +5,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::json::Baked;
 use super::shortened::{NAME_MAX, shortened};
+use crate::boards::Board;
 use crate::error::Failure;
 use crate::image_path::ImagePath;
 use crate::io::assignment;
@@ -30,6 +31,7 @@ pub(super) fn baked(image: &Opened) -> Result<Option<Baked>, Failure> {
         node,
         role: value("ROLE"),
         address: value("NODE_ADDRESS"),
+        board: value("BAKED_BOARD"),
         cluster: value("BAKED_CLUSTER"),
         ca_hash: value("BAKED_CA_HASH"),
         kubernetes: value("BAKED_KUBERNETES"),
@@ -37,6 +39,11 @@ pub(super) fn baked(image: &Opened) -> Result<Option<Baked>, Failure> {
         pibake: value("BAKED_BY"),
         built: built.and_then(|time| time.format(&Rfc3339).ok()),
     }))
+}
+
+/// The board that a node's card was baked for, where it says so and that is one which is known.
+pub(super) fn board(image: &Opened) -> Result<Option<Board>, Failure> {
+    Ok(baked(image)?.and_then(|baked| Board::named(baked.board.as_deref()?)))
 }
 
 /// A word of a shell as what it stands for: in single quotes, as pibake writes it.
@@ -47,13 +54,14 @@ fn unquoted(word: &str) -> String {
 /// A node's card in a few lines for people.
 pub(super) fn described(baked: &Baked) -> String {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not recorded".to_owned());
-    let Baked { node, role, address, cluster, ca_hash, kubernetes, containerd, pibake, built } = baked;
+    let Baked { node, role, address, board, cluster, ca_hash, kubernetes, containerd, pibake, built } = baked;
     let role = role.as_ref().map_or_else(String::new, |role| format!(", {role}"));
     let address = address.as_ref().map_or_else(String::new, |address| format!(", {address}"));
+    let board = board.as_ref().map_or_else(String::new, |board| format!(", for the board {board}"));
     let cluster =
         cluster.as_ref().map_or_else(|| "a cluster".to_owned(), |name| format!("the cluster {name:?}"));
     format!(
-        "{node} of {cluster}{role}{address}\n  Kubernetes {}, containerd {}\n  CA hash    {}\n  built      {} by pibake {}\n",
+        "{node} of {cluster}{role}{address}{board}\n  Kubernetes {}, containerd {}\n  CA hash    {}\n  built      {} by pibake {}\n",
         or_unknown(kubernetes),
         or_unknown(containerd),
         or_unknown(ca_hash),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::baked::board;
+use crate::boards::Board;
 use crate::disk::ReadAt;
 use crate::error::{ErrorClass, Failure};
 use crate::firmware;
@@ -32,7 +34,7 @@ impl Files {
     /// Those of this image.
     pub(super) fn of(image: &Opened) -> Result<Self, Failure> {
         let mut names: Vec<ImagePath> = COMPARED.into_iter().map(ImagePath::new).collect::<Result<_, _>>()?;
-        for line in command_lines(image)? {
+        for line in command_lines(image, board(image)?)? {
             names.push(ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?);
         }
         let mut files = Vec::new();
@@ -67,13 +69,17 @@ impl Files {
     }
 }
 
-/// The files on the boot partition that the firmware may take the kernel's command line from.
-fn command_lines(image: &Opened) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
-    firmware::command_lines(&|path| {
+/// The files on the boot partition that the firmware of this board, or of any, may take the kernel's command line from.
+fn command_lines(
+    image: &Opened,
+    board: Option<Board>,
+) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
+    let files = |path: &ImagePath| {
         let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
         // what is no path is no file
         path.map_or(Ok(None), |path| read(image, &path))
-    })
+    };
+    firmware::command_lines(&files, board.as_slice())
 }
 
 fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, opened::Error> {

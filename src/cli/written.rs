@@ -98,7 +98,7 @@ pub(super) fn report(prepared: &Prepared, written: &[Written], session: &Session
             Failure::new(ErrorClass::Internal, format!("an image of {} was not asked for", w.node))
         })?;
         let (path, path_base64) = json::text(&w.path);
-        let Member { node, role, address } = (*of).into();
+        let Member { node, role, address, .. } = (*of).into();
         let (bytes, file_bytes, disk_bytes) = (w.card, w.len, w.stored);
         let (bill, bill_base64) = json::text(w.path.with_file_name(bill_name(&w.node, Medium::Image)));
         Ok(Image { node, role, address, path, path_base64, bytes, file_bytes, disk_bytes, bill, bill_base64 })

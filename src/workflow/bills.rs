@@ -9,6 +9,7 @@ use super::{Error, Prepared, preload, system};
 use crate::apt;
 use crate::bake::{Proof, Written};
 use crate::bill::{self, Added, BaseImage, Bill, ContainerImage, File, Mode, Package};
+use crate::boards::Board;
 use crate::catalog::{Digest, shown};
 use crate::image_path::ImagePath;
 use crate::io::{Folder, Owner, assignment, atomic::remove_remnants};
@@ -97,7 +98,8 @@ impl Bills<'_> {
     /// [`Error::Bill`]
     pub fn of(&self, node: &str, proof: &Proof) -> Result<Vec<u8>, Error> {
         let base = self.prepared.base();
-        let role = self.prepared.nodes().into_iter().find(|n| n.name.as_str() == node).map(|node| node.role);
+        let of = self.prepared.nodes().into_iter().find(|n| n.name.as_str() == node);
+        let (role, board) = (of.map(|node| node.role), of.and_then(|node| node.board));
         let payload = self.prepared.payload();
         let part = payload.zip(role).and_then(|(payload, role)| payload.part(role));
         let added = part.into_iter().flat_map(|part| &part.plan.install).map(|package| Added {
@@ -128,6 +130,7 @@ impl Bills<'_> {
         }
         let bill = Bill {
             node,
+            board: board.map(Board::as_str),
             created: self.prepared.project().build_time(),
             pibake: env!("CARGO_PKG_VERSION"),
             base: BaseImage {

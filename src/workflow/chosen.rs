@@ -6,7 +6,7 @@ use super::described::Described;
 use super::prepared::Prepared;
 use super::{Error, NodeSelector, Notice, Wanted, Warning, ends, founding, system};
 use crate::base::ImageObserver;
-use crate::cluster::{Node, Platform};
+use crate::cluster::{Bootloader, Node, Platform};
 use crate::project::{Project, Recipes};
 
 /// Nodes that cards are made for, of a cluster that is here or begins with them.
@@ -133,9 +133,14 @@ impl Chosen {
     }
 
     /// Makes all nodes' recipes, and says so where a cluster begins with them, and of what is in them where its time
-    /// is over, or soon.
+    /// is over, or soon; and what the boards need that is not on a card.
     fn recipes(&mut self, platform: &Platform) -> Result<Recipes, Error> {
+        let nodes = self.nodes();
+        self.project().cluster.check_boards(platform, &nodes)?;
         self.described.warn_of_support(platform)?;
+        for needed in Bootloader::needed(platform, &nodes) {
+            self.described.control.tell(&Notice::Bootloader(needed));
+        }
         let (project, control) = (&self.described.project, &self.described.control);
         let recipes = project.recipes(platform)?;
         let keys = ends::keys(&project.cluster, recipes.values(), project.now());

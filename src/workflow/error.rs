@@ -82,9 +82,9 @@ pub enum Error {
         "nothing is preloaded, so there is nothing to update: set preload = true in [image], or add --preload"
     )]
     NothingToLock,
-    /// The image has the login's name in use.
+    /// What is described does not go with the image: it has the login's name in use, or does not start a board.
     #[error(transparent)]
-    Login(#[from] Problem),
+    Unfit(#[from] Problem),
     /// A node was named that the cluster does not have.
     #[error("there is no node {asked}; {}", those_there(asked, names))]
     NoSuchNode {
@@ -201,7 +201,7 @@ impl Classified for Error {
             Self::NotVendored { .. } => ErrorClass::Usage,
             Self::WritingLock { source, .. } => ErrorClass::of_io(source),
             Self::Unlocked { .. } => ErrorClass::Verification,
-            Self::Login(error) => error.class(),
+            Self::Unfit(error) => error.class(),
             Self::NoSuchNode { .. }
             | Self::NoCluster { .. }
             | Self::DigestOfSample

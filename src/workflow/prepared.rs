@@ -1,6 +1,6 @@
 //! Nodes that can be baked: the base is here, and each has its recipe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::described::Described;
 use super::preload::{self, Laying};
@@ -32,8 +32,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Refuses a base that belongs to a cluster or is too large, before anything is written, and tells of one that
-    /// was in use.
+    /// Refuses a base that belongs to a cluster, is too large or lacks what a board needs, before anything is written,
+    /// and tells of one that was in use.
     pub(super) fn new(
         described: Described,
         chosen: Vec<usize>,
@@ -48,6 +48,13 @@ impl Prepared {
             Self { described, chosen, base, platform, software, recipes, shared, payload: None, clock };
         // once, and not of every node
         bake::room(prepared.base.device()?, prepared.described.size())?;
+        let mut boards = BTreeSet::new();
+        for node in prepared.nodes() {
+            // a role may bring files of its own
+            if node.board.is_some() && boards.insert((node.board, node.role)) {
+                bake::check_board(prepared.base.device()?, prepared.recipe(node.name.as_str())?)?;
+            }
+        }
         if let Some(recipe) = prepared.recipes.values().next() {
             let before = bake::preparations(prepared.base.device()?, recipe)?;
             let used: Vec<_> = before.iter().filter(|preparation| preparation.was_there).collect();

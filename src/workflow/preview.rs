@@ -83,12 +83,16 @@ impl Described {
     /// baked.
     pub fn preview(&self, node: &Node) -> Result<Preview, Error> {
         let (platform, base) = self.platform()?;
+        self.project.cluster.check_boards(&platform, &[node])?;
         let recipe = self.project.preview(node, &platform)?;
         self.warn_of_support(&platform)?;
         let (cluster, now) = (&self.project.cluster, self.project.now());
         ends::keys(cluster, [&recipe], now).into_iter().for_each(|warning| self.control.warn(warning));
         let before = match base {
-            Some(base) => bake::preparations(open(&base)?, &recipe)?,
+            Some(base) => {
+                bake::check_board(open(&base)?, &recipe)?;
+                bake::preparations(open(&base)?, &recipe)?
+            }
             None => Vec::new(),
         };
         Ok(Preview { before, recipe })
@@ -98,7 +102,7 @@ impl Described {
     ///
     /// # Errors
     /// [`Error::Open`] for a path at which nothing is, [`Error::Project`] where the versions asked for do not go with
-    /// the platform.
+    /// the platform, [`Error::Unfit`] where one of the boards does not.
     pub fn software(&self) -> Result<Option<Software>, Error> {
         let cluster = &self.project.cluster;
         // whoever mistypes a path hears it before everything else is looked at
@@ -119,6 +123,8 @@ impl Described {
             },
             None => return Ok(None),
         };
+        let nodes: Vec<&Node> = cluster.nodes.iter().collect();
+        cluster.check_boards(&platform, &nodes)?;
         let software = self.project.software(&platform)?;
         self.warn_of_support(&platform)?;
         Ok(Some(software))

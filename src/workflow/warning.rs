@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::cluster::OutOfSupport;
+use crate::cluster::{Bootloader, OutOfSupport};
 use crate::identity::Fixed;
 use crate::project;
 
@@ -21,6 +21,8 @@ pub enum Notice {
     },
     /// The lock of a description was written.
     Locked(PathBuf),
+    /// Boards do not start what is baked with an old bootloader.
+    Bootloader(Bootloader),
     /// Something is probably not meant.
     Warning(Warning),
 }
@@ -115,6 +117,15 @@ impl fmt::Display for Notice {
                     f,
                     "{} has the digests of what is preloaded now; pibake update moves it on",
                     path.display()
+                )
+            }
+            Self::Bootloader(Bootloader { system, boards, oldest }) => {
+                let boards: Vec<_> = boards.iter().map(|board| format!("a {}", board.name())).collect();
+                write!(
+                    f,
+                    "{system} needs a bootloader of {oldest} or later in the EEPROM of {}: on the running board, sudo \
+                     rpi-eeprom-update says which it has, and sudo rpi-eeprom-update -a updates it",
+                    boards.join(" and ")
                 )
             }
             Self::Warning(warning) => write!(f, "warning: {warning}"),

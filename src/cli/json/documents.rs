@@ -109,11 +109,17 @@ pub(crate) struct Member {
     pub node: String,
     pub role: String,
     pub address: String,
+    pub board: Option<String>,
 }
 
 impl From<&Node> for Member {
     fn from(node: &Node) -> Self {
-        Self { node: node.name.to_string(), role: node.role.to_string(), address: node.address.to_string() }
+        Self {
+            node: node.name.to_string(),
+            role: node.role.to_string(),
+            address: node.address.to_string(),
+            board: node.board.map(|board| board.to_string()),
+        }
     }
 }
 
@@ -367,6 +373,7 @@ pub(crate) struct Baked {
     pub node: String,
     pub role: Option<String>,
     pub address: Option<String>,
+    pub board: Option<String>,
     pub cluster: Option<String>,
     pub ca_hash: Option<String>,
     pub kubernetes: Option<String>,

@@ -89,7 +89,7 @@ struct Picture {
 
 impl Picture {
     fn node(&mut self, node: &Node, at: (usize, usize)) {
-        let Member { node: name, role, address } = Member::from(node);
+        let Member { node: name, role, address, .. } = Member::from(node);
         let (class, role) = match node.role {
             Role::ControlPlane => ("main", "control plane, API server"),
             Role::Worker => ("box", role.as_str()),

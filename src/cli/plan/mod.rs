@@ -134,14 +134,10 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
         login,
     };
     session.result(&document, || {
-        let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
-        for Member { node, role, address } in document.nodes.iter().cloned() {
-            table.row([node, role, address]);
-        }
         let base = &document.base.name;
         let versions = software.map(|software| versions(base, software));
         let unknown = || format!("base image {base}: what runs on it is known once it is fetched\n");
-        let mut text = table.to_string() + &versions.unwrap_or_else(unknown);
+        let mut text = members(&document.nodes) + &versions.unwrap_or_else(unknown);
         let mut row =
             |name: &str, value: &str| text += &page_lines(&format!("{name:<9}"), &visible_line(value));
         if let Some(images) = images(&document.image) {
@@ -162,6 +158,22 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
         }
         text + &document.preload.as_ref().map_or_else(String::new, preloaded::table)
     })
+}
+
+/// Who is who; with their boards where one is named.
+fn members(nodes: &[Member]) -> String {
+    if nodes.iter().all(|member| member.board.is_none()) {
+        let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
+        for Member { node, role, address, .. } in nodes.iter().cloned() {
+            table.row([node, role, address]);
+        }
+        return table.to_string();
+    }
+    let mut table = Table::new(["NODE", "ROLE", "ADDRESS", "BOARD"]);
+    for Member { node, role, address, board } in nodes.iter().cloned() {
+        table.row([node, role, address, board.unwrap_or_else(|| "any".to_owned())]);
+    }
+    table.to_string()
 }
 
 /// How large the images become; nothing where that is not known.

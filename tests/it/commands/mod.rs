@@ -1,6 +1,7 @@
 //! The program on its command line: what it prints, what it refuses, how it ends.
 
 mod bills;
+mod boards;
 mod build;
 mod build_interrupted;
 mod diff;
