@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pibake::boards::Board;
 use pibake::cluster::{Cluster, Overrides, Platform};
 use pibake::firmware::command_lines;
 use pibake::image_path::ImagePath;
@@ -55,8 +56,10 @@ pub fn card_text(input: &[u8]) {
         let index = names.iter().position(|name| name.eq_ignore_ascii_case(path.as_str()));
         Ok(index.and_then(|index| parts.get(index)).map(|part| part.to_vec()))
     };
-    if let Ok(found) = command_lines(&files) {
-        assert!(!found.is_empty(), "a Pi 4 has no command line, and nobody says so");
+    for boards in std::iter::once([].as_slice()).chain(Board::ALL.chunks(1)) {
+        if let Ok(found) = command_lines(&files, boards) {
+            assert!(!found.is_empty(), "{boards:?} has no command line, and nobody says so");
+        }
     }
     let is_shown = |c: char| !c.is_control();
     assert!(visible(&text).chars().all(|c| is_shown(c) || c == '\n' || c == '\t'), "a terminal obeys it");

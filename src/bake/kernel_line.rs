@@ -42,11 +42,7 @@ fn is_named_by_default(change: &Change) -> bool {
 ///
 /// # Errors
 /// [`Error::PendingTrial`], [`Error::CommandLine`]
-pub(super) fn refuse_pending(
-    boot: &dyn FsRead,
-    change: &Change,
-    board: Option<Board>,
-) -> Result<(), Error> {
+pub(super) fn refuse_pending(boot: &dyn FsRead, change: &Change, board: Option<Board>) -> Result<(), Error> {
     if !is_named_by_default(change) {
         return Ok(());
     }

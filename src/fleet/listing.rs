@@ -61,7 +61,8 @@ pub struct ListedNode {
     pub number: u16,
     /// What it does: `control-plane`, `worker`.
     pub role: String,
-    /// The hardware that it is for.
+    /// The hardware that it is for: a board by the name that a description has for it, or `raspberry-pi` where none was
+    /// named.
     pub board: String,
     /// What runs on it.
     pub versions: Versions,

@@ -28,9 +28,6 @@ use crate::error::Failure;
 use crate::io::is_zero;
 use crate::oci::{Credentials, OCI_INDEX, visit};
 
-/// What nodes are baked for.
-const BOARD: &str = "raspberry-pi";
-
 /// A cluster that is to be put into a registry.
 pub struct Contents<'a> {
     /// Its name.
@@ -53,6 +50,8 @@ pub struct Node {
     pub number: u16,
     /// What it does.
     pub role: String,
+    /// The hardware that it is for, as [`ListedNode::board`](super::ListedNode::board) has it.
+    pub board: String,
     /// What runs on it.
     pub versions: Versions,
 }
@@ -321,7 +320,7 @@ impl Push<'_> {
             (note::NODE, node.name.clone()),
             (note::NUMBER, node.number.to_string()),
             (note::ROLE, node.role.clone()),
-            (note::BOARD, BOARD.to_owned()),
+            (note::BOARD, node.board.clone()),
             (note::KUBERNETES, node.versions.kubernetes.clone()),
             (note::CONTAINERD, node.versions.containerd.clone()),
             (note::ON_BASE, format!("sha256:{}", base.digest)),

@@ -119,7 +119,7 @@ fn what_made_it_one_machine_is_taken_away() {
         assert!(left.is_empty(), "{folder}: {left:?}");
     }
     // as plan says it, and nothing else: a second bake of what came out finds nothing to prepare
-    let again = preparations(device(&node), &Recipe { node: "x".into(), changes: vec![] });
+    let again = preparations(device(&node), &Recipe { node: "x".into(), board: None, changes: vec![] });
     assert!(matches!(again, Err(Error::Used(_))), "the recipe made it a node: {again:?}");
 }
 
