@@ -6,13 +6,27 @@
 //!
 //! docs/json.md describes every field. `Deserialize` is for the test that holds the page against the types.
 
-mod documents;
+mod boot;
+mod contents;
 mod drives;
+mod fleets;
+mod images;
+mod plan;
+mod running;
+mod setup;
+mod sources;
 #[cfg(test)]
 mod tests;
 
-pub(super) use documents::*;
+pub(super) use boot::*;
+pub(super) use contents::*;
 pub(super) use drives::{Drive, Drives};
+pub(super) use fleets::*;
+pub(super) use images::*;
+pub(super) use plan::*;
+pub(super) use running::*;
+pub(super) use setup::*;
+pub(super) use sources::*;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
