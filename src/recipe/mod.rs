@@ -22,6 +22,7 @@ mod proxy;
 pub mod quote;
 mod registries;
 mod render;
+mod renderer;
 mod secret_scanner;
 mod secrets;
 pub mod show;

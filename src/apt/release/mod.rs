@@ -1,16 +1,18 @@
 //! What a repository says of itself in its `Release` file, whose signature was verified before: who it is, until
 //! when it is true, and which indices it has, with their digests.
 
+mod error;
+
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
 
-use super::control::{ControlError, Stanzas, is_yes, shortened};
+pub use self::error::ReleaseError;
+use super::control::{Stanzas, is_yes, shortened};
 use super::index::is_safe_path;
 use super::universe::Source;
 use crate::catalog::Digest;
-use crate::error::{Classified, ErrorClass};
 
 /// How far a repository's clock may be ahead of ours: apt's `Acquire::Max-FutureTime`.
 const AHEAD: Duration = Duration::from_secs(10);
@@ -27,81 +29,6 @@ pub(super) enum Packing {
     Gzip,
     /// Not at all.
     None,
-}
-
-/// Why a `Release` file is not believed, or does not have what is wanted.
-#[derive(Debug, thiserror::Error)]
-pub enum ReleaseError {
-    /// It is not a control file.
-    #[error("reading the Release file")]
-    Control(#[from] ControlError),
-    /// It does not say what it must.
-    #[error("the Release file {0}")]
-    Form(String),
-    /// Its time is over.
-    #[error(
-        "the Release file expired {days} days ago ({until}): the mirror is out of date, or somebody holds updates back; use another mirror, and check this machine's clock"
-    )]
-    Expired {
-        /// Whole days.
-        days: u64,
-        /// As the file has it.
-        until: String,
-    },
-    /// It is from the future.
-    #[error("the Release file is dated {seconds} s in the future ({date}): check this machine's clock")]
-    Future {
-        /// How far.
-        seconds: u64,
-        /// As the file has it.
-        date: String,
-    },
-    /// A later one was seen before.
-    #[error(
-        "the Release file ({date}) is older than one that came before from the same repository: the mirror went back, or somebody replays it; use another mirror"
-    )]
-    Replayed {
-        /// As the file has it.
-        date: String,
-    },
-    /// It is another suite's.
-    #[error(
-        "asked for the suite {asked}, but the Release file is for suite {suite:?}, codename {codename:?}"
-    )]
-    Suite {
-        /// What was asked for.
-        asked: String,
-        /// What the file says.
-        suite: String,
-        /// What the file says.
-        codename: String,
-    },
-    /// A component is not there.
-    #[error("the repository has no component {component}; it has {}", known.join(", "))]
-    Component {
-        /// What was asked for.
-        component: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// An index is not there.
-    #[error(
-        "the repository has no {0} that can be read, as .xz, .gz or plain text: is it for this architecture?"
-    )]
-    Index(String),
-}
-
-impl Classified for ReleaseError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Control(error) => error.class(),
-            Self::Form(_) => ErrorClass::Damaged,
-            Self::Expired { .. } | Self::Future { .. } | Self::Replayed { .. } | Self::Suite { .. } => {
-                ErrorClass::Verification
-            }
-            Self::Component { .. } | Self::Index(_) => ErrorClass::Configuration,
-        }
-    }
 }
 
 /// A `Release` file.
@@ -344,6 +271,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::{Classified, ErrorClass};
 
     const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
