@@ -12,7 +12,7 @@ use pibake::fs::ext4::{Ext4, Ext4View};
 use pibake::fs::fat::{Clock, Fat, FatView};
 use pibake::fs::{self, Attributes, FileKind, FsEdit, FsRead};
 use pibake::image_path::ImagePath;
-use pibake::opened::Opened;
+use pibake::image_reader::ImageReader;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use pibake::ui::visible;
 
@@ -125,7 +125,7 @@ pub fn card(input: &[u8]) {
             "used beyond the end of the card"
         );
     }
-    let Ok(card) = Opened::of(image) else {
+    let Ok(card) = ImageReader::of(image) else {
         assert!(changed, "a sound card can be opened");
         return;
     };

@@ -3,7 +3,7 @@
 //!
 //! One half knows what is asked and nothing of disks: [`cluster`], [`identity`], [`recipe`], opened
 //! together as a [`project`]. The other knows disks and nothing of Kubernetes: [`disk`], [`fs`],
-//! [`opened`], [`emulator`], [`drives`]. [`bake`] joins them, [`workflow`] goes the whole way,
+//! [`image_reader`], [`emulator`], [`drives`]. [`bake`] joins them, [`workflow`] goes the whole way,
 //! and only [`cli`] and [`ui`] talk to people. `docs/architecture.md` has the rooms, who may call whom,
 //! and the way of a byte from Ubuntu's server to the card.
 //!
@@ -70,10 +70,10 @@ pub mod fs;
 pub mod http;
 pub mod identity;
 pub mod image_path;
+pub mod image_reader;
 pub mod io;
 pub mod node_paths;
 pub mod oci;
-pub mod opened;
 pub mod payload;
 pub mod progress;
 pub mod project;

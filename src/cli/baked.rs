@@ -8,15 +8,15 @@ use super::shortened::{NAME_MAX, shortened};
 use crate::boards::Board;
 use crate::error::Failure;
 use crate::image_path::ImagePath;
+use crate::image_reader::ImageReader;
 use crate::io::assignment;
 use crate::node_paths::NODE_ENV;
-use crate::opened::Opened;
 
 /// Longer than any node.env, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// What a node's card says of itself; `None` where pibake did not bake it. Cards of older versions say less.
-pub(super) fn baked(image: &Opened) -> Result<Option<Baked>, Failure> {
+pub(super) fn baked(image: &ImageReader) -> Result<Option<Baked>, Failure> {
     let path = ImagePath::new(NODE_ENV)?;
     let Some(metadata) = image.metadata(&path)? else { return Ok(None) };
     let Some(text) = image.text(NODE_ENV, LONGEST)? else { return Ok(None) };
@@ -42,7 +42,7 @@ pub(super) fn baked(image: &Opened) -> Result<Option<Baked>, Failure> {
 }
 
 /// The board that a node's card was baked for, where it says so and that is one which is known.
-pub(super) fn board(image: &Opened) -> Result<Option<Board>, Failure> {
+pub(super) fn board(image: &ImageReader) -> Result<Option<Board>, Failure> {
     Ok(baked(image)?.and_then(|baked| Board::named(baked.board.as_deref()?)))
 }
 

@@ -8,8 +8,8 @@ use crate::disk::ReadAt;
 use crate::error::{ErrorClass, Failure};
 use crate::firmware;
 use crate::image_path::ImagePath;
+use crate::image_reader::{self, ImageReader};
 use crate::node_paths;
-use crate::opened::{self, Opened};
 use crate::sink::card::Proof;
 
 /// What every node has that pibake baked; a card without it would come up with the stock password.
@@ -32,7 +32,7 @@ pub(super) struct Files(Vec<(ImagePath, Vec<u8>)>);
 
 impl Files {
     /// Those of this image.
-    pub(super) fn of(image: &Opened) -> Result<Self, Failure> {
+    pub(super) fn of(image: &ImageReader) -> Result<Self, Failure> {
         let mut names: Vec<ImagePath> = COMPARED.into_iter().map(ImagePath::new).collect::<Result<_, _>>()?;
         for line in command_lines(image, board(image)?)? {
             names.push(ImagePath::new(format!("{}{line}", node_paths::BOOT_MOUNT))?);
@@ -55,7 +55,7 @@ impl Files {
     /// That a card has them.
     pub(super) fn proof(self) -> Proof {
         Box::new(move |card: Arc<dyn ReadAt>| {
-            let card = Opened::of(card)?;
+            let card = ImageReader::of(card)?;
             for (name, content) in &self.0 {
                 if read(&card, name)?.as_ref() != Some(content) {
                     return Err(Failure::new(
@@ -71,9 +71,9 @@ impl Files {
 
 /// The files on the boot partition that the firmware of this board, or of any, may take the kernel's command line from.
 fn command_lines(
-    image: &Opened,
+    image: &ImageReader,
     board: Option<Board>,
-) -> Result<Vec<ImagePath>, firmware::Error<opened::Error>> {
+) -> Result<Vec<ImagePath>, firmware::Error<image_reader::Error>> {
     let files = |path: &ImagePath| {
         let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
         // what is no path is no file
@@ -82,6 +82,6 @@ fn command_lines(
     firmware::command_lines(&files, board.as_slice())
 }
 
-fn read(image: &Opened, name: &ImagePath) -> Result<Option<Vec<u8>>, opened::Error> {
+fn read(image: &ImageReader, name: &ImagePath) -> Result<Option<Vec<u8>>, image_reader::Error> {
     image.read_whole(name, COMPARED_MAX)
 }

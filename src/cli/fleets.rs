@@ -19,9 +19,9 @@ use crate::fleet::Ready;
 use crate::fleet::{
     self, Fleet, FleetName, InvalidSignature, Keys, ListedNode, Opener, PublicKey, Seen, StationKey,
 };
+use crate::image_reader::ImageReader;
 #[cfg(target_os = "linux")]
 use crate::io::FileLock;
-use crate::opened::Opened;
 #[cfg(target_os = "linux")]
 use crate::sink::card::Content;
 use crate::workflow::image::Looked;
@@ -165,7 +165,7 @@ pub(super) fn node<'f>(fleet: &'f Fleet<'_>) -> Result<&'f ListedNode, Failure> 
 pub(super) fn content(ready: &Ready<'_>, name: &str, base: &Base) -> Result<Content, Failure> {
     let patch = ready.patch(name, base)?;
     let whole: Arc<dyn ReadAt> = Arc::new(Patched::new(base.device()?, patch.clone()));
-    let proof = Files::of(&Opened::of(whole)?)?.proof();
+    let proof = Files::of(&ImageReader::of(whole)?)?.proof();
     let base = base.clone();
     Ok(Content { patch, proof, still: Box::new(move || Ok(base.unchanged()?)) })
 }
@@ -183,6 +183,6 @@ pub(super) fn look(
         let base = fleet.base(None)?;
         ready.fetch(&base)?;
         let image = Patched::new(base.device()?, ready.patch(&node.name, &base)?);
-        Ok((Looked::of(Opened::of(Arc::new(image) as Arc<dyn ReadAt>)?), bill))
+        Ok((Looked::of(ImageReader::of(Arc::new(image) as Arc<dyn ReadAt>)?), bill))
     })
 }

@@ -9,10 +9,10 @@ use super::baked::baked;
 use super::gitignore::close_to_git;
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
+use crate::image_reader::ImageReader;
 use crate::io::atomic::remove_remnants;
 use crate::io::folder::keeps_modes;
 use crate::io::{FileLock, Folder, Owner};
-use crate::opened::Opened;
 use crate::workflow::{Control, Warning};
 
 /// Says of each image in the folder which cluster it is of.
@@ -155,7 +155,7 @@ fn read(dir: &Path) -> Result<List, Failure> {
 
 /// Whether an image that no list names was baked by pibake for another cluster, as its own files say.
 fn is_others(path: &Path, own: Option<&Entry>) -> bool {
-    let Ok(image) = Opened::open(path) else { return false };
+    let Ok(image) = ImageReader::open(path) else { return false };
     let text = |path: &str| image.text(path, BAKED_MAX).ok().flatten();
     let Some(config) = text("/etc/pibake/kubeadm.yaml") else { return false };
     let Some(own) = own else { return true };

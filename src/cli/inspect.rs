@@ -17,8 +17,8 @@ use crate::error::{Doing, Failure};
 use crate::fleet::{Fleet, ListedNode};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
+use crate::image_reader::ImageReader;
 use crate::io::human_bytes;
-use crate::opened::Opened;
 use crate::ui::{Table, visible};
 use crate::workflow::image::Looked;
 
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             document(image, &path, len, session).doing(inspecting)
         }
         _ => match print(image, &path) {
-            Err(crate::opened::Error::FileSystem(crate::fs::Error::Io { source, .. }))
+            Err(crate::image_reader::Error::FileSystem(crate::fs::Error::Io { source, .. }))
                 if source.kind() == io::ErrorKind::BrokenPipe =>
             {
                 Ok(())
@@ -112,7 +112,7 @@ fn listed(fleet: &Fleet<'_>, session: &Session) -> Result<(), Failure> {
 }
 
 /// A file's content as a document.
-fn document(image: &Opened, path: &ImagePath, len: u64, session: &Session) -> Result<(), Failure> {
+fn document(image: &ImageReader, path: &ImagePath, len: u64, session: &Session) -> Result<(), Failure> {
     if len > DOCUMENT_MAX {
         let (len, limit) = (human_bytes(len), human_bytes(DOCUMENT_MAX));
         return Err(Failure::usage(format!(
@@ -126,7 +126,7 @@ fn document(image: &Opened, path: &ImagePath, len: u64, session: &Session) -> Re
 }
 
 /// A file's content: the bytes as they are, but to a terminal nothing that it would obey.
-fn print(image: &Opened, path: &ImagePath) -> Result<(), crate::opened::Error> {
+fn print(image: &ImageReader, path: &ImagePath) -> Result<(), crate::image_reader::Error> {
     let mut out = io::stdout().lock();
     if out.is_terminal() { image.read(path, &mut Shown(out)) } else { image.read(path, &mut out) }
 }
@@ -144,7 +144,7 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-fn partitions(image: &Opened, session: &Session) -> Result<(), Failure> {
+fn partitions(image: &ImageReader, session: &Session) -> Result<(), Failure> {
     let layout = image.layout();
     let role = |number| match &layout {
         Ok(layout) if layout.boot.number == number => Some("boot"),
@@ -194,7 +194,7 @@ fn shown(name: &[u8]) -> String {
     text
 }
 
-fn list(image: &Opened, path: &ImagePath, session: &Session) -> Result<(), Failure> {
+fn list(image: &ImageReader, path: &ImagePath, session: &Session) -> Result<(), Failure> {
     let listed = image.list(path)?;
     let entry = |(name, m): &(Vec<u8>, Metadata)| {
         let kind = match m.kind {

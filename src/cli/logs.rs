@@ -15,9 +15,9 @@ use super::shortened::{NAME_MAX, SENTENCE_MAX, WORD_MAX, shortened};
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::fs::{FileKind, Metadata};
 use crate::image_path::ImagePath;
+use crate::image_reader::ImageReader;
 use crate::io::assignment;
 use crate::node_paths::{FIRST_BOOT_LOG, FIRST_BOOT_STATUS};
-use crate::opened::Opened;
 use crate::ui::{Table, human_duration, visible, visible_line};
 use crate::workflow::image::Looked;
 
@@ -153,7 +153,7 @@ fn timeline(status: &FirstBootStatus) -> String {
 }
 
 /// A log's text, or why there is none.
-fn text(image: &Opened, path: &ImagePath, metadata: &Metadata) -> Result<String, Failure> {
+fn text(image: &ImageReader, path: &ImagePath, metadata: &Metadata) -> Result<String, Failure> {
     if metadata.kind != FileKind::File {
         return Ok(format!("[{path} is not a regular file: whoever had this card has put it there]"));
     }

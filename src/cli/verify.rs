@@ -15,8 +15,8 @@ use crate::cluster::Node;
 use crate::error::{Classified, Doing, ErrorClass, Failure};
 use crate::fleet::FleetName;
 use crate::identity::Identity;
+use crate::image_reader::ImageReader;
 use crate::io::read_small;
-use crate::opened::Opened;
 use crate::ui::visible_line;
 use crate::workflow::image::Looked;
 use crate::workflow::verify::{Difference, Promised, Verified, read_bill, recipe, verify};
@@ -133,7 +133,7 @@ impl Report {
     fn described(
         &mut self,
         arguments: &Arguments,
-        image: &Opened,
+        image: &ImageReader,
         said: Option<&Baked>,
         session: &Session,
     ) -> Result<Option<Promised>, Failure> {

@@ -6,8 +6,8 @@ use super::{devicetree, kernel};
 use crate::error::{Classified, ErrorClass};
 use crate::firmware;
 use crate::image_path::{ImagePath, InvalidImagePath};
+use crate::image_reader::{self, ImageReader};
 use crate::node_paths::{self, HOSTNAME, HOSTS};
-use crate::opened::{self, Opened};
 
 /// What Ubuntu's images call what the firmware or u-boot loads, all in one folder: that of the boot partition itself
 /// or, from 26.04 on, the one that config.txt names.
@@ -26,7 +26,7 @@ const LARGEST: u64 = 512 << 20;
 pub enum Error {
     /// It cannot be read.
     #[error(transparent)]
-    Image(#[from] opened::Error),
+    Image(#[from] image_reader::Error),
     /// One of the boot files is not there.
     #[error("the image has no {path}: it cannot be booted without the firmware that it is made for")]
     Missing {
@@ -41,7 +41,7 @@ pub enum Error {
     DeviceTree(#[from] devicetree::Error),
     /// It cannot be told where they are.
     #[error("finding the kernel")]
-    Firmware(#[from] firmware::Error<opened::Error>),
+    Firmware(#[from] firmware::Error<image_reader::Error>),
     /// Not reached: the paths are constants, or were checked where they were read.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
@@ -78,7 +78,7 @@ impl BootFiles {
     ///
     /// # Errors
     /// [`Error`]
-    pub fn read(image: &Opened) -> Result<Self, Error> {
+    pub fn read(image: &ImageReader) -> Result<Self, Error> {
         let in_boot = |path: &ImagePath| {
             // checked already: it is the end of a longer one
             let path = ImagePath::new(format!("{}{path}", node_paths::BOOT_MOUNT));
@@ -131,7 +131,7 @@ impl Guest {
     ///
     /// # Errors
     /// [`Error::Image`]
-    pub fn read(image: &Opened) -> Result<Self, Error> {
+    pub fn read(image: &ImageReader) -> Result<Self, Error> {
         let text = |path| Ok::<_, Error>(image.text(path, LARGEST)?.unwrap_or_default());
         let name = text(HOSTNAME)?.trim().to_owned();
         let address = address(&text(HOSTS)?, &name);
@@ -152,7 +152,7 @@ fn address(hosts: &str, name: &str) -> Option<Ipv4Addr> {
 }
 
 /// A file's content; `None` if nothing is there.
-fn file(image: &Opened, path: &str) -> Result<Option<Vec<u8>>, Error> {
+fn file(image: &ImageReader, path: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(image.read_whole(&ImagePath::new(path)?, LARGEST)?)
 }
 

@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use crate::apt::{Form, Listed, Pins, form_of};
 use crate::fs::FileKind;
 use crate::image_path::ImagePath;
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 use crate::recipe::{Action, Recipe, Volume};
 
 /// No file of apt's comes near this size: keyrings of whole distributions have some 100 KiB.
@@ -35,7 +35,7 @@ fn follow(folder: &ImagePath, target: &str) -> Result<ImagePath> {
 
 /// The files that apt on a node reads.
 pub(super) struct AptFiles<'a> {
-    base: &'a Opened,
+    base: &'a ImageReader,
     recipe: &'a Recipe,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Source {
 }
 
 impl<'a> AptFiles<'a> {
-    pub(super) fn new(base: &'a Opened, recipe: &'a Recipe) -> Self {
+    pub(super) fn new(base: &'a ImageReader, recipe: &'a Recipe) -> Self {
         Self { base, recipe }
     }
 

@@ -8,8 +8,8 @@ use crate::base::{self, SignatureError};
 use crate::cluster::Role;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
+use crate::image_reader;
 use crate::oci;
-use crate::opened;
 use crate::recipe::KeyError;
 use crate::registry::InvalidReference;
 
@@ -30,7 +30,7 @@ pub enum Error {
     Base(#[from] base::Error),
     /// The base cannot be looked into.
     #[error("looking into the base image")]
-    Opened(#[from] opened::Error),
+    ImageReader(#[from] image_reader::Error),
     /// A path that no image can hold.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
@@ -170,7 +170,7 @@ impl Classified for Error {
             Self::Apt(error) => error.class(),
             Self::Oci(error) => error.class(),
             Self::Base(error) => error.class(),
-            Self::Opened(error) => error.class(),
+            Self::ImageReader(error) => error.class(),
             Self::Path(error) => error.class(),
             Self::Reference(error) => error.class(),
             Self::List { source, .. } => source.class(),

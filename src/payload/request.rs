@@ -1,8 +1,8 @@
 //! What a payload is made for.
 
 use crate::cluster::{Cluster, Node, Software};
+use crate::image_reader::ImageReader;
 use crate::oci::Credentials;
-use crate::opened::Opened;
 use crate::recipe::Recipe;
 
 /// What a payload is made for.
@@ -14,7 +14,7 @@ pub struct Request<'a> {
     /// Its nodes with their recipes. Those of one role get the same.
     pub nodes: &'a [(&'a Node, &'a Recipe)],
     /// The base that the recipes are for.
-    pub base: &'a Opened,
+    pub base: &'a ImageReader,
     /// Who the user is at registries.
     pub credentials: &'a Credentials,
 }

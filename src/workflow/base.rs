@@ -9,7 +9,7 @@ use super::{Control, Error, Notice};
 use crate::base::{Base, Cache, Fetcher, ImageObserver, Ledger, Options, Patience};
 use crate::catalog::{Digest, Spec};
 use crate::cluster::BaseImage;
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 use crate::payload::Payload;
 use crate::project::Project;
 
@@ -152,7 +152,7 @@ impl Wanted {
     /// The raw image of this machine that was asked for and is used where it lies, where it is one.
     pub(super) fn in_place(&self) -> Option<&Path> {
         match &self.spec {
-            Spec::Path(path) if Opened::open(path).is_ok() => Some(path),
+            Spec::Path(path) if ImageReader::open(path).is_ok() => Some(path),
             _ => None,
         }
     }
@@ -205,7 +205,7 @@ fn cache_for(spec: &Spec) -> Result<(Cache, Option<TempDir>), Error> {
         Ok(cache) => return Ok((cache, None)),
         Err(fault) => fault,
     };
-    if !matches!(spec, Spec::Path(path) if Opened::open(path).is_ok()) {
+    if !matches!(spec, Spec::Path(path) if ImageReader::open(path).is_ok()) {
         return Err(fault.into());
     }
     tracing::info!("the image is used in place without a cache: {fault}");

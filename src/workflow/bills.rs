@@ -12,9 +12,9 @@ use crate::bill::{self, Added, BaseImage, Bill, ContainerImage, File, Mode, Pack
 use crate::boards::Board;
 use crate::catalog::{Digest, shown};
 use crate::image_path::ImagePath;
+use crate::image_reader::ImageReader;
 use crate::io::{Folder, Owner, assignment, atomic::remove_remnants};
 use crate::node_paths::BOOT_MOUNT;
-use crate::opened::Opened;
 use crate::recipe::Volume;
 use crate::registry::Version;
 
@@ -58,7 +58,7 @@ pub fn is_bill(name: &str) -> bool {
 }
 
 /// What `image` has installed, by its list; nothing where it has no list.
-pub(super) fn installed(image: &Opened) -> Result<Vec<Package>, Unlisted> {
+pub(super) fn installed(image: &ImageReader) -> Result<Vec<Package>, Unlisted> {
     let text = image.read_whole(&ImagePath::new(STATUS)?, STATUS_MAX)?.unwrap_or_default();
     let package = |found: apt::Installed| {
         let apt::Installed { package: name, architecture, version } = found;

@@ -5,8 +5,8 @@ use crate::bake::{self, Card, Difference};
 use crate::cluster::Node;
 use crate::fs::{FileKind, FsRead};
 use crate::image_path::ImagePath;
+use crate::image_reader::{self, ImageReader};
 use crate::node_paths;
-use crate::opened::{self, Opened};
 use crate::payload::PayloadFile;
 use crate::recipe::BakedList;
 
@@ -46,7 +46,7 @@ impl Described {
     /// # Errors
     /// [`Error::NotHere`] where only the base can tell what runs on it, and it is not here; else what keeps the node
     /// from being baked, and what `card` cannot be read for.
-    pub fn difference(&self, node: &Node, card: &Opened) -> Result<CardDifference, Error> {
+    pub fn difference(&self, node: &Node, card: &ImageReader) -> Result<CardDifference, Error> {
         let (platform, _) = self.platform()?;
         let recipe = match self.project.known_recipe(node, &platform)? {
             Some(recipe) => recipe,
@@ -151,6 +151,6 @@ fn files_below(
 }
 
 /// The card cannot be read.
-fn unread(source: opened::Error) -> Error {
+fn unread(source: image_reader::Error) -> Error {
     Error::Card(source)
 }

@@ -10,7 +10,7 @@ use crate::cluster::platform::UnknownPlatform;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
 use crate::io::nearest;
-use crate::{bake, base, bill, opened, payload, project};
+use crate::{bake, base, bill, image_reader, payload, project};
 
 /// Why nodes cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +150,7 @@ pub enum Error {
     },
     /// A card that was baked before cannot be read.
     #[error(transparent)]
-    Card(opened::Error),
+    Card(image_reader::Error),
     /// There is neither a cache nor a folder to do without one.
     #[error("making a folder for the image's checksum")]
     Scratch(#[source] io::Error),
@@ -182,7 +182,7 @@ fn named(changes: &[Change]) -> String {
 #[error(transparent)]
 pub enum Unexamined {
     /// It cannot be opened or read.
-    Opened(#[from] opened::Error),
+    ImageReader(#[from] image_reader::Error),
     /// It says of itself what nothing is known of.
     Unknown(#[from] UnknownPlatform),
     /// No path in it can have this name.
@@ -222,7 +222,7 @@ impl Classified for Error {
 impl Classified for Unexamined {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Opened(error) => error.class(),
+            Self::ImageReader(error) => error.class(),
             Self::Unknown(error) => error.class(),
             Self::Path(error) => error.class(),
         }

@@ -12,10 +12,10 @@ use super::scratch::Scratch;
 use crate::base::{Cache, Format};
 use crate::disk::{Qcow2, ReadAt};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
+use crate::image_reader::ImageReader;
 use crate::io::chunk::GRAIN;
 use crate::io::magic::Wrapping;
 use crate::io::{AtomicFile, CancelToken, fill, is_zero};
-use crate::opened::Opened;
 use crate::progress::Step;
 
 /// No card is larger: the most that SDXC has (SD Association, Physical Layer 3.01), 2 TiB.
@@ -26,14 +26,14 @@ const PIECE: usize = 1 << 20;
 /// An image to look into.
 pub struct Looked {
     /// Its partitions and files.
-    pub image: Opened,
+    pub image: ImageReader,
     _scratch: Option<Scratch>,
 }
 
 impl Looked {
     /// One that is there as long as what it is opened from.
     #[must_use]
-    pub fn of(image: Opened) -> Self {
+    pub fn of(image: ImageReader) -> Self {
         Self { image, _scratch: None }
     }
 }
@@ -60,10 +60,10 @@ impl Raw {
 pub fn look(path: &Path, control: &Control) -> Result<Looked, Failure> {
     if wrapping(path)? == Some(Wrapping::Qcow2) {
         let device = Qcow2::open(path).map_err(|source| Failure::of_named(source, opening(path)))?;
-        return Ok(Looked { image: Opened::of(Arc::new(device))?, _scratch: None });
+        return Ok(Looked { image: ImageReader::of(Arc::new(device))?, _scratch: None });
     }
     let Raw { path, _scratch } = raw(path, control)?;
-    Ok(Looked { image: Opened::open(&path)?, _scratch })
+    Ok(Looked { image: ImageReader::open(&path)?, _scratch })
 }
 
 /// The image at `path` as a raw file: itself where it is one, else one in the cache's folder that goes with what is

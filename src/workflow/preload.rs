@@ -8,9 +8,9 @@ use super::{Control, Error};
 use crate::bake::{self, Clock, LargeFile, Shared, Size};
 use crate::base::{self, Base, Cache, Fetcher};
 use crate::cluster::{Node, Role, Software};
+use crate::image_reader::ImageReader;
 use crate::io::CancelToken;
 use crate::oci::Credentials;
-use crate::opened::Opened;
 use crate::payload::{self, Payload, PayloadFile, Request};
 use crate::progress::Step;
 use crate::project::{Project, Recipes};
@@ -21,8 +21,9 @@ const TABLES: u64 = 16 << 20;
 const BLOCK: u64 = 4096;
 
 /// The raw base image at `path`, to be looked into.
-pub(super) fn open(path: &Path) -> Result<Opened, Error> {
-    Opened::open(path).map_err(|source| Error::Examining { image: path.to_owned(), source: source.into() })
+pub(super) fn open(path: &Path) -> Result<ImageReader, Error> {
+    ImageReader::open(path)
+        .map_err(|source| Error::Examining { image: path.to_owned(), source: source.into() })
 }
 
 /// What the nodes need besides their recipes.
@@ -30,7 +31,7 @@ pub(super) fn fetch<'p>(
     project: &'p Project,
     software: &Software,
     recipes: &'p Recipes,
-    base: &Opened,
+    base: &ImageReader,
     fetcher: &Fetcher<'_>,
 ) -> Result<Payload, Error> {
     let credentials = Credentials::of_user().map_err(payload::Error::from)?;

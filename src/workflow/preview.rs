@@ -9,7 +9,7 @@ use crate::base;
 use crate::catalog::Spec;
 use crate::cluster::{Node, Platform, Role, Software};
 use crate::disk::FileDevice;
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 use crate::payload::Payload;
 use crate::project::{self, Recipes};
 use crate::recipe::Recipe;
@@ -155,7 +155,7 @@ impl Described {
     fn is_base_here(&self) -> bool {
         match &self.project.cluster.base.image {
             Spec::Sample => true,
-            Spec::Path(path) => Opened::open(path).is_ok(),
+            Spec::Path(path) => ImageReader::open(path).is_ok(),
             Spec::Release(_) | Spec::Url(_) => false,
         }
     }

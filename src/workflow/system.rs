@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Error;
 use crate::cluster::{Accounts, Cluster, Platform};
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 
 /// Both names of the file that says what system an image holds; the first is mostly a link.
 pub(super) const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
@@ -18,7 +18,7 @@ const ACCOUNTS_MAX: u64 = 1 << 20;
 /// What system the nodes run that are made from the raw image at `base`: the one that the description
 /// states, or else the one that the image says. Refuses an image whose accounts are in the login's way.
 pub(super) fn of(cluster: &Cluster, base: &Path) -> Result<Platform, Error> {
-    let image = Opened::open(base)
+    let image = ImageReader::open(base)
         .map_err(|source| Error::Examining { image: base.to_owned(), source: source.into() })?;
     check_login(cluster, &image, base)?;
     match cluster.stated_platform() {
@@ -28,7 +28,7 @@ pub(super) fn of(cluster: &Cluster, base: &Path) -> Result<Platform, Error> {
 }
 
 /// Refuses a login name that the image at `path` has in use.
-fn check_login(cluster: &Cluster, image: &Opened, path: &Path) -> Result<(), Error> {
+fn check_login(cluster: &Cluster, image: &ImageReader, path: &Path) -> Result<(), Error> {
     // An image without them has no accounts.
     let text = |name: &str| match image.text(name, ACCOUNTS_MAX) {
         Ok(found) => Ok(found.unwrap_or_default()),
@@ -38,7 +38,7 @@ fn check_login(cluster: &Cluster, image: &Opened, path: &Path) -> Result<(), Err
 }
 
 /// What system an image says that it holds.
-pub(super) fn said_by(image: &Opened, path: &Path) -> Result<Platform, Error> {
+pub(super) fn said_by(image: &ImageReader, path: &Path) -> Result<Platform, Error> {
     let examining = |source| Error::Examining { image: path.to_owned(), source };
     for name in OS_RELEASE {
         if let Ok(Some(text)) = image.text(name, OS_RELEASE_MAX) {

@@ -3,14 +3,14 @@
 use crate::apt::StatusError;
 use crate::error::{Classified, ErrorClass};
 use crate::image_path::InvalidImagePath;
-use crate::opened;
+use crate::image_reader;
 
 /// Why it is not known what is installed on an image.
 #[derive(Debug, thiserror::Error)]
 pub enum Unlisted {
     /// It cannot be looked into.
     #[error(transparent)]
-    Opened(#[from] opened::Error),
+    ImageReader(#[from] image_reader::Error),
     /// Its list makes no sense.
     #[error(transparent)]
     Status(#[from] StatusError),
@@ -22,7 +22,7 @@ pub enum Unlisted {
 impl Classified for Unlisted {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Opened(error) => error.class(),
+            Self::ImageReader(error) => error.class(),
             Self::Status(error) => error.class(),
             Self::Path(error) => error.class(),
         }

@@ -20,8 +20,8 @@ use crate::emulator::guest::{BootFiles, Guest};
 use crate::emulator::machine::{Accelerator, Cable, Files, Mac, Machine, Setup, UserNetwork};
 use crate::emulator::segment::Port;
 use crate::error::{Doing, Failure};
+use crate::image_reader::ImageReader;
 use crate::io::{Folder, Owner};
-use crate::opened::Opened;
 use crate::sink::card_overlay;
 use crate::workflow::{Control, Prepared, Scratch, Warning, image, private_dir};
 
@@ -92,7 +92,7 @@ impl Source {
         check_there(path, session).doing(booting)?;
         let named = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
         let backing = image::raw_within(&named, &bench.dir, &session.control).doing(booting)?;
-        let image = Opened::open(&backing).doing(booting)?;
+        let image = ImageReader::open(&backing).doing(booting)?;
         let source = Self::read(&image, (named, backing), Patch::default(), None).doing(booting)?;
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name: source.guest.name.clone().unwrap_or_else(stem), ..source })
@@ -105,7 +105,7 @@ impl Source {
             let (patch, _) = prepared.bake(node.name.as_str()).doing(booting)?;
             let backing = std::fs::canonicalize(prepared.base().path()).doing(booting)?;
             let device = FileDevice::open(&backing).doing(booting)?;
-            let image = Opened::of(Arc::new(Patched::new(device, patch.clone())))?;
+            let image = ImageReader::of(Arc::new(Patched::new(device, patch.clone())))?;
             let source = Self::read(&image, (backing.clone(), backing), patch, node.mac.map(|mac| mac.0))
                 .doing(booting)?;
             Ok(Self { name: node.name.to_string(), ..source })
@@ -114,7 +114,7 @@ impl Source {
     }
 
     fn read(
-        image: &Opened,
+        image: &ImageReader,
         (named, backing): (PathBuf, PathBuf),
         patch: Patch,
         mac: Option<Mac>,

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::cli::compared::{Files, MARK};
 use crate::disk::Patch;
 use crate::error::{Doing, ErrorClass, Failure};
+use crate::image_reader::ImageReader;
 use crate::io::Stamp;
 use crate::node_paths;
-use crate::opened::Opened;
 use crate::sink::card::Content;
 use crate::workflow::Control;
 use crate::workflow::image::{self, Raw};
@@ -29,7 +29,7 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
     let opening = || format!("opening the image {}", path.display());
     let seen = Stamp::at(path).map_err(|source| Failure::of_named(source, opening()))?;
     let raw = image::raw(path, control).doing(opening)?;
-    let image = Opened::open(raw.path()).doing(opening)?;
+    let image = ImageReader::open(raw.path()).doing(opening)?;
     let files = Files::of(&image).doing(opening)?;
     if files.text(MARK).is_none() {
         return Err(Failure::usage(format!(

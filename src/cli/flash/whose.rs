@@ -7,7 +7,7 @@ use crate::cli::json::Baked;
 use crate::cli::stranger::stranger;
 use crate::disk::ReadAt;
 use crate::identity::Identity;
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 
 /// Where the certificate of a node's cluster is: baked for node-1, and put there by `kubeadm join` on the others.
 const AUTHORITY: &str = "/etc/kubernetes/pki/ca.crt";
@@ -24,7 +24,7 @@ pub(super) fn whose(card: Arc<dyn ReadAt>, ours: Option<&Identity>) -> Option<St
     stranger(card, |card| look(card, ours))
 }
 
-fn look(card: &Opened, ours: Option<&Identity>) -> Option<String> {
+fn look(card: &ImageReader, ours: Option<&Identity>) -> Option<String> {
     let Baked { node: name, ca_hash, .. } = baked(card).ok()??;
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let name = if is_name && (1..=NAME_MAX).contains(&name.len()) { name.as_str() } else { "a node" };
@@ -43,6 +43,6 @@ fn look(card: &Opened, ours: Option<&Identity>) -> Option<String> {
     })
 }
 
-fn text(card: &Opened, path: &str) -> Option<String> {
+fn text(card: &ImageReader, path: &str) -> Option<String> {
     card.text(path, LONGEST).ok().flatten()
 }

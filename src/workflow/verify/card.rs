@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::bake::{Finding, Known};
 use crate::image_path::ImagePath;
+use crate::image_reader::ImageReader;
 use crate::node_paths::{BOOT_MOUNT, FIRST_BOOT_STATUS, PAYLOAD};
-use crate::opened::Opened;
 use crate::recipe::Volume;
 
 /// Where first boot notes which stage was begun and ended (`$markers`).
@@ -15,14 +15,14 @@ const SMALL: u64 = 1 << 20;
 
 /// A card, and how far its node has come.
 pub(super) struct Card<'a> {
-    image: &'a Opened,
+    image: &'a ImageReader,
     markers: BTreeSet<String>,
     is_used: bool,
 }
 
 impl<'a> Card<'a> {
     /// What cannot be read there is not there: what hangs on it is a difference then.
-    pub(super) fn of(image: &'a Opened) -> Self {
+    pub(super) fn of(image: &'a ImageReader) -> Self {
         let listed = ImagePath::new(MARKERS).ok().and_then(|path| image.list(&path).ok()).unwrap_or_default();
         let markers: BTreeSet<String> = listed
             .into_iter()

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::outcome::{Difference, Ordinary, Verified};
 use crate::bill::{Listed, Package};
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 use crate::workflow::bills::{STATUS, installed};
 
 /// Adds what differs. A node that was started installs and upgrades.
-pub(super) fn compare(image: &Opened, bill: &Listed, verified: &mut Verified) {
+pub(super) fn compare(image: &ImageReader, bill: &Listed, verified: &mut Verified) {
     let found = match installed(image) {
         Ok(found) => found,
         Err(fault) => {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::bill::{self, Listed};
 use crate::cluster::{Node, Platform};
-use crate::opened::Opened;
+use crate::image_reader::ImageReader;
 use crate::project::Project;
 use crate::recipe::Recipe;
 use crate::workflow::{Error, system};
@@ -31,7 +31,12 @@ pub fn read_bill(text: &[u8]) -> Result<Listed, bill::Error> {
 ///
 /// # Errors
 /// [`Error`]
-pub fn recipe(project: &Project, node: &Node, image: &Opened, name: &Path) -> Result<Option<Recipe>, Error> {
+pub fn recipe(
+    project: &Project,
+    node: &Node,
+    image: &ImageReader,
+    name: &Path,
+) -> Result<Option<Recipe>, Error> {
     let platform: Platform = match project.cluster.stated_platform() {
         Some(platform) => platform,
         None => system::said_by(image, name)?,

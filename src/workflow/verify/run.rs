@@ -12,8 +12,8 @@ use crate::base;
 use crate::bill::Listed;
 use crate::catalog::Digest;
 use crate::image_path::ImagePath;
+use crate::image_reader::ImageReader;
 use crate::node_paths::{BOOT_MOUNT, PAYLOAD};
-use crate::opened::Opened;
 use crate::recipe::{Access, Volume};
 use crate::workflow::bills::seen_by_node;
 use crate::workflow::{Control, Error};
@@ -22,7 +22,7 @@ use crate::workflow::{Control, Error};
 ///
 /// # Errors
 /// That the run was cancelled; all that is wrong with the image is in what is returned.
-pub fn verify(image: &Opened, promised: &Promised, control: &Control) -> Result<Verified, Error> {
+pub fn verify(image: &ImageReader, promised: &Promised, control: &Control) -> Result<Verified, Error> {
     let mut verified = Verified::default();
     let (boot, root) = match (image.boot(), image.root()) {
         (Ok(boot), Ok(root)) => (boot, root),

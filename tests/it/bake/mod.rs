@@ -157,7 +157,7 @@ fn links_in_the_image_are_followed_and_folders_keep_owner_and_mode() {
         folder("/tmp"),
     ];
     let node = baked(&image, changes).unwrap();
-    let opened = pibake::opened::Opened::of(node).unwrap();
+    let opened = pibake::image_reader::ImageReader::of(node).unwrap();
     let stat = |path: &str| opened.metadata(&ImagePath::new(path).unwrap()).unwrap().unwrap();
     let attributes = |path: &str| stat(path).attributes.map(|a| (a.mode, a.uid, a.gid)).unwrap();
     assert_eq!(attributes("/tmp"), (0o1777, 0, 0));
@@ -197,7 +197,7 @@ fn a_command_line_of_ones_own_takes_the_place_of_the_images() {
     let node = baked(&image, vec![change(Volume::Boot, "/cmdline.txt", arguments)]).unwrap();
     let mut text = Vec::new();
     let path = ImagePath::new("/boot/firmware/cmdline.txt").unwrap();
-    pibake::opened::Opened::of(node).unwrap().read(&path, &mut text).unwrap();
+    pibake::image_reader::ImageReader::of(node).unwrap().read(&path, &mut text).unwrap();
     assert_eq!(
         String::from_utf8(text).unwrap(),
         "root=LABEL=writable usb-storage.quirks=152d:0578:u cgroup_memory=1\n"

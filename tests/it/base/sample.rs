@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use pibake::disk::{Kind, Scheme};
 use pibake::fs::FileKind;
 use pibake::image_path::ImagePath;
-use pibake::opened::Opened;
+use pibake::image_reader::ImageReader;
 use support::images::{self, Places};
 use support::run;
 
@@ -40,7 +40,7 @@ fn unpack(packed: &Path, image: &Path) {
 /// Every path of both file systems, the boot partition below `/boot/firmware`, with all that is
 /// known of it.
 fn tree(image: &Path) -> BTreeMap<String, String> {
-    let opened = Opened::open(image).unwrap();
+    let opened = ImageReader::open(image).unwrap();
     let mut found = BTreeMap::new();
     let mut todo = vec![ImagePath::root()];
     while let Some(dir) = todo.pop() {
@@ -66,7 +66,7 @@ fn it_has_ubuntus_layout_and_is_clean() {
     let image = dir.path().join("sample.img");
     unpack(&packed, &image);
 
-    let opened = Opened::open(&image).unwrap();
+    let opened = ImageReader::open(&image).unwrap();
     assert_eq!(opened.scheme, Scheme::Mbr);
     let partitions: Vec<_> = opened.partitions.iter().map(|p| (p.kind, (p.offset, p.len))).collect();
     assert_eq!(partitions, [(Kind::Fat, PLACES.boot), (Kind::Linux, PLACES.root)]);

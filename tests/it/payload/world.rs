@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use pibake::base::{Cache, Fetcher, Ledger, Patience};
 use pibake::cluster::{Cluster, Overrides, Platform, Role};
+use pibake::image_reader::ImageReader;
 use pibake::io::CancelToken;
 use pibake::oci::Credentials;
-use pibake::opened::Opened;
 use pibake::payload::{self, Payload, Request};
 use pibake::progress::Silent;
 use pibake::recipe::{self, Extras, Recipe, Volume};
@@ -308,7 +308,7 @@ impl World {
             cluster: &cluster,
             software: &software,
             nodes: &nodes,
-            base: &Opened::open(&image).unwrap(),
+            base: &ImageReader::open(&image).unwrap(),
             credentials: &Credentials::default(),
         };
         self.with(offline, |fetcher| payload::payload(&request, fetcher))

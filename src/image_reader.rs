@@ -74,7 +74,7 @@ impl Classified for Error {
 }
 
 /// An image whose partitions are known.
-pub struct Opened {
+pub struct ImageReader {
     /// Which partition table it has.
     pub scheme: Scheme,
     /// All its partitions.
@@ -84,7 +84,7 @@ pub struct Opened {
     device: Arc<dyn ReadAt>,
 }
 
-impl Opened {
+impl ImageReader {
     /// Opens the image or device at `path` and reads its partition table.
     ///
     /// # Errors
