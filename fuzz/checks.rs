@@ -10,7 +10,7 @@ use pibake::base::{Keyring, Sums, xz_raw_len};
 use pibake::bill::Listed;
 use pibake::cluster::defaults::DOCKER_FINGERPRINT;
 use pibake::disk::{Partition, partitions};
-use pibake::emulator::devicetree::fit_for_raspi4b;
+use pibake::emulator::devicetree::{RASPI3B, RASPI4B, fit};
 use pibake::emulator::fdt::DeviceTree;
 use pibake::fleet::{FleetName, Listing, PublicKey, SigningKey};
 use pibake::fs::ext4::Superblock;
@@ -234,7 +234,9 @@ pub fn device_tree(data: &[u8]) {
         let again = DeviceTree::parse(&tree.to_bytes());
         assert_eq!(again.as_ref(), Ok(&tree), "it is another one when it was written");
     }
-    if let Ok(fitted) = fit_for_raspi4b(data) {
-        DeviceTree::parse(&fitted).expect("what was made can be read");
+    for pi in [&RASPI3B, &RASPI4B] {
+        if let Ok(fitted) = fit(data, pi) {
+            DeviceTree::parse(&fitted).expect("what was made can be read");
+        }
     }
 }

@@ -107,7 +107,7 @@ enum Command {
     Verify(verify::Arguments),
     /// Show how the first boot went, from a card or an image
     Logs(logs::Arguments),
-    /// Run a node or an image in QEMU as a Raspberry Pi 4, with its console here; Ctrl-A X quits
+    /// Run a node or an image in QEMU as a Raspberry Pi, with its console here; Ctrl-A X quits
     Boot(boot::Arguments),
     /// Look up packages and container images again, update pibake.lock, and show what changed
     Update(update::Arguments),

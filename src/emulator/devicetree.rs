@@ -1,4 +1,4 @@
-//! Makes a Raspberry Pi 4's device tree fit what QEMU's `raspi4b` emulates.
+//! Makes a Raspberry Pi's device tree fit what QEMU emulates of it.
 //!
 //! What is taken out was found by booting Linux 6.1 in QEMU 10.0: a driver that touches a
 //! block which is not emulated ends in a synchronous external abort, and the kernel panics.
@@ -13,8 +13,12 @@ pub enum Error {
     #[error(transparent)]
     Format(#[from] fdt::Error),
     /// It describes another machine.
-    #[error("it describes {found}; QEMU's raspi4b needs the device tree of a Raspberry Pi 4 Model B")]
+    #[error("it describes {found}; QEMU's {machine} needs the device tree of a {name}")]
     OtherMachine {
+        /// What QEMU calls the machine.
+        machine: &'static str,
+        /// What people call it.
+        name: &'static str,
         /// What the tree says of itself.
         found: String,
     },
@@ -29,10 +33,42 @@ impl Classified for Error {
     }
 }
 
-/// The machine that QEMU emulates, as its device tree names it.
-const MACHINE: &str = "raspberrypi,4-model-b";
+/// A Raspberry Pi that QEMU emulates.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pi {
+    /// What QEMU calls it.
+    pub machine: &'static str,
+    /// What people call it.
+    name: &'static str,
+    /// As its device tree names it.
+    compatible: &'static str,
+    /// Its device tree in an image, the first of these that is there.
+    pub trees: &'static [&'static str],
+    /// Blocks without emulation.
+    not_emulated: &'static [&'static str],
+}
 
-/// Blocks without emulation. `interrupt-controller@7ef00100` alone makes a stock tree panic; the
+/// A Pi 3 Model B. Its tree needs less than that of a Pi 4: nothing of it that is not emulated has a driver which
+/// does more than fail.
+pub static RASPI3B: Pi = Pi {
+    machine: "raspi3b",
+    name: "Raspberry Pi 3 Model B",
+    compatible: "raspberrypi,3-model-b",
+    // in Raspberry Pi's kernel, and in Linux
+    trees: &["bcm2710-rpi-3-b.dtb", "bcm2837-rpi-3-b.dtb"],
+    not_emulated: &[],
+};
+
+/// A Pi 4 Model B.
+pub static RASPI4B: Pi = Pi {
+    machine: "raspi4b",
+    name: "Raspberry Pi 4 Model B",
+    compatible: "raspberrypi,4-model-b",
+    trees: &["bcm2711-rpi-4-b.dtb"],
+    not_emulated: &NOT_EMULATED,
+};
+
+/// Those of a Pi 4. `interrupt-controller@7ef00100` alone makes a stock tree panic; the
 /// display and its clocks follow from it. `emmc2` is the real Pi's card slot, but QEMU attaches
 /// the card to the older controller.
 const NOT_EMULATED: [&str; 18] = [
@@ -56,7 +92,7 @@ const NOT_EMULATED: [&str; 18] = [
     "/emmc2bus/mmc@7e340000",
 ];
 
-/// The controller to which QEMU attaches the card; on a real Pi 4 the WiFi chip's.
+/// The controller to which QEMU attaches the card; on a real Pi the WiFi chip's.
 const CARD_CONTROLLERS: [&str; 2] = ["/soc/mmc@7e300000", "/soc/mmcnr@7e300000"];
 const UART: &str = "/soc/serial@7e201000";
 const USB: &str = "/soc/usb@7e980000";
@@ -64,15 +100,15 @@ const USB: &str = "/soc/usb@7e980000";
 /// The stock tree of an image, changed so that a kernel can boot from it in QEMU.
 ///
 /// # Errors
-/// [`Error`], for what is no device tree, or not a Raspberry Pi 4's.
-pub fn fit_for_raspi4b(blob: &[u8]) -> Result<Vec<u8>, Error> {
+/// [`Error`], for what is no device tree, or not this Pi's.
+pub fn fit(blob: &[u8], pi: &Pi) -> Result<Vec<u8>, Error> {
     let mut tree = DeviceTree::parse(blob)?;
     let compatible = tree.root.strings("compatible");
-    if !compatible.iter().any(|c| c == MACHINE) {
+    if !compatible.iter().any(|c| c == pi.compatible) {
         let found = if compatible.is_empty() { "no machine".to_owned() } else { compatible.join(", ") };
-        return Err(Error::OtherMachine { found });
+        return Err(Error::OtherMachine { machine: pi.machine, name: pi.name, found });
     }
-    for path in NOT_EMULATED {
+    for path in pi.not_emulated {
         if let Some(node) = tree.node_mut(path) {
             node.set_string("status", "disabled");
         }
@@ -114,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_not_emulated_is_switched_off() {
-        let fitted = fit_for_raspi4b(&tree(MACHINE).to_bytes()).unwrap();
+        let fitted = fit(&tree(RASPI4B.compatible).to_bytes(), &RASPI4B).unwrap();
         let fitted = DeviceTree::parse(&fitted).unwrap();
         assert_eq!(fitted.node("/soc/hdmi@7ef00700").unwrap().strings("status"), ["disabled"]);
         assert_eq!(fitted.node("/soc/usb@7e980000").unwrap().strings("dr_mode"), ["host"]);
@@ -126,9 +162,16 @@ mod tests {
     #[test]
     fn another_machine_is_refused_by_name() {
         let blob = tree("raspberrypi,3-model-b").to_bytes();
-        let error = fit_for_raspi4b(&blob).unwrap_err();
-        assert_eq!(error, Error::OtherMachine { found: "raspberrypi,3-model-b".into() });
+        let says = |blob: &[u8], pi| fit(blob, pi).unwrap_err().to_string();
+        assert_eq!(
+            says(&blob, &RASPI4B),
+            "it describes raspberrypi,3-model-b; QEMU's raspi4b needs the device tree of a Raspberry Pi 4 Model B"
+        );
+        assert!(fit(&blob, &RASPI3B).is_ok());
         let nameless = DeviceTree::empty().to_bytes();
-        assert_eq!(fit_for_raspi4b(&nameless), Err(Error::OtherMachine { found: "no machine".into() }));
+        assert_eq!(
+            says(&nameless, &RASPI3B),
+            "it describes no machine; QEMU's raspi3b needs the device tree of a Raspberry Pi 3 Model B"
+        );
     }
 }

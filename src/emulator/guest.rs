@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::{devicetree, kernel};
+use super::devicetree::{self, Pi, RASPI3B, RASPI4B};
+use super::kernel;
 use crate::error::{Classified, ErrorClass};
 use crate::firmware;
 use crate::image_path::{ImagePath, InvalidImagePath};
@@ -13,7 +14,6 @@ use crate::node_paths::{self, HOSTNAME, HOSTS};
 /// or, from 26.04 on, the one that config.txt names.
 const KERNEL: &str = "vmlinuz";
 const INITRD: &str = "initrd.img";
-const DEVICE_TREE: &str = "bcm2711-rpi-4-b.dtb";
 const CMDLINE: &str = firmware::COMMAND_LINE;
 /// Only the node that serves the others has it.
 const DHCP_SERVER: &str = node_paths::DHCPD_CONF;
@@ -37,8 +37,13 @@ pub enum Error {
     #[error("the image's kernel, {KERNEL}, cannot be booted")]
     Kernel(#[from] kernel::Error),
     /// The device tree is none, or another machine's.
-    #[error("the image's {DEVICE_TREE} cannot be used")]
-    DeviceTree(#[from] devicetree::Error),
+    #[error("the image's {name} cannot be used")]
+    DeviceTree {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        source: devicetree::Error,
+    },
     /// It cannot be told where they are.
     #[error("finding the kernel")]
     Firmware(#[from] firmware::Error<image_reader::Error>),
@@ -53,7 +58,7 @@ impl Classified for Error {
             Self::Image(error) => error.class(),
             Self::Missing { .. } => ErrorClass::Failed,
             Self::Kernel(error) => error.class(),
-            Self::DeviceTree(error) => error.class(),
+            Self::DeviceTree { source, .. } => source.class(),
             Self::Firmware(error) => error.class(),
             Self::Path(error) => error.class(),
         }
@@ -69,8 +74,10 @@ pub struct BootFiles {
     pub initrd: Option<Vec<u8>>,
     /// The arguments in the image's `cmdline.txt`.
     pub cmdline: String,
-    /// The device tree of a Pi 4, as it is in the image, and where that is.
-    device_tree: (String, Option<Vec<u8>>),
+    /// The device trees of Pis that are emulated, as they are in the image, by their names.
+    device_trees: Vec<(&'static str, Vec<u8>)>,
+    /// The folder that they are in, as the running system sees it.
+    folder: String,
 }
 
 impl BootFiles {
@@ -94,24 +101,33 @@ impl BootFiles {
             }
         }
         let Some((prefix, kernel)) = found else { return Err(Error::Missing { path: place("", KERNEL) }) };
-        let (path, tree) = (place(prefix, CMDLINE), place(prefix, DEVICE_TREE));
+        let path = place(prefix, CMDLINE);
         let cmdline = image.text(&path, LARGEST)?.ok_or(Error::Missing { path })?;
+        let mut device_trees = Vec::new();
+        for name in [&RASPI3B, &RASPI4B].into_iter().flat_map(|pi| pi.trees) {
+            if let Some(tree) = file(image, &place(prefix, name))? {
+                device_trees.push((*name, tree));
+            }
+        }
         Ok(Self {
             kernel: kernel::unpack(kernel)?,
             initrd: file(image, &place(prefix, INITRD))?,
             cmdline: cmdline.trim().to_owned(),
-            device_tree: (tree.clone(), file(image, &tree)?),
+            device_trees,
+            folder: place(prefix, ""),
         })
     }
 
-    /// The image's device tree, changed so that it fits what QEMU's raspi4b emulates.
+    /// The image's device tree of this Pi, changed so that it fits what QEMU emulates.
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::DeviceTree`]
-    pub fn raspi4b_device_tree(&self) -> Result<Vec<u8>, Error> {
-        let (path, stock) = &self.device_tree;
-        let stock = stock.as_ref().ok_or_else(|| Error::Missing { path: path.clone() })?;
-        Ok(devicetree::fit_for_raspi4b(stock)?)
+    pub fn device_tree(&self, pi: &Pi) -> Result<Vec<u8>, Error> {
+        let found =
+            pi.trees.iter().find_map(|name| self.device_trees.iter().find(|(found, _)| found == name));
+        let (name, stock) = found
+            .ok_or_else(|| Error::Missing { path: format!("{}{}", self.folder, pi.trees.join(" or ")) })?;
+        devicetree::fit(stock, pi).map_err(|source| Error::DeviceTree { name, source })
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::arguments;
+use super::devicetree::{Pi, RASPI3B, RASPI4B};
 
 /// Smallest card in bytes, so that a node has room for its packages and images once its file system
 /// has grown: 8 GiB.
@@ -20,6 +21,8 @@ const MEMORY_MIB: u32 = 2048;
 /// What is emulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Machine {
+    /// A Raspberry Pi 3 Model B, as far as QEMU emulates it: as a Pi 4, with 1 GiB of memory.
+    Raspi3b,
     /// A Raspberry Pi 4 Model B, as far as QEMU emulates it: card, serial port, USB. The Ethernet
     /// port is an adapter on USB; there is no WiFi.
     #[default]
@@ -32,23 +35,31 @@ impl FromStr for Machine {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "raspi3b" => Ok(Self::Raspi3b),
             "raspi4b" => Ok(Self::Raspi4b),
             "virt" => Ok(Self::Virt),
-            _ => Err("machines are raspi4b and virt".to_owned()),
+            _ => Err("machines are raspi3b, raspi4b and virt".to_owned()),
         }
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Raspi4b => "raspi4b",
-            Self::Virt => "virt",
-        })
+        f.pad(self.pi().map_or("virt", |pi| pi.machine))
     }
 }
 
 impl Machine {
+    /// Which Pi it is.
+    #[must_use]
+    pub fn pi(self) -> Option<&'static Pi> {
+        match self {
+            Self::Raspi3b => Some(&RASPI3B),
+            Self::Raspi4b => Some(&RASPI4B),
+            Self::Virt => None,
+        }
+    }
+
     /// Size of the card for an image of `len` bytes: QEMU's SD card takes a power of two alone.
     #[must_use]
     pub fn card_len(len: u64) -> Option<u64> {
@@ -63,7 +74,7 @@ pub struct Files {
     pub kernel: PathBuf,
     /// The initial file system.
     pub initrd: Option<PathBuf>,
-    /// The device tree; for raspi4b only.
+    /// The device tree; for a Pi only.
     pub device_tree: Option<PathBuf>,
     /// The card, as qcow2.
     pub card: PathBuf,
@@ -132,7 +143,7 @@ pub enum Accelerator {
 }
 
 impl Accelerator {
-    /// The best that there is here; raspi4b's processors are always translated.
+    /// The best that there is here; a Pi's processors are always translated.
     #[must_use]
     pub fn best() -> Self {
         let is_arm = cfg!(target_arch = "aarch64");
@@ -152,7 +163,7 @@ impl Setup {
     pub fn arguments(&self) -> Vec<OsString> {
         let mut list = Arguments::default();
         match (self.machine, self.accelerator) {
-            (Machine::Raspi4b, _) => list.add("-M", "raspi4b"),
+            (machine @ (Machine::Raspi3b | Machine::Raspi4b), _) => list.add("-M", machine.to_string()),
             (Machine::Virt, accelerator) => {
                 list.add("-M", "virt");
                 match accelerator {
@@ -178,7 +189,7 @@ impl Setup {
         list.add("-append", arguments::for_emulation(&self.cmdline, translated));
         let cache = if self.throw_away { "unsafe" } else { "writeback" };
         match self.machine {
-            Machine::Raspi4b => {
+            Machine::Raspi3b | Machine::Raspi4b => {
                 let drive = format!("if=sd,format=qcow2,cache={cache},file=");
                 list.add("-drive", option(&drive, &self.files.card))
             }
@@ -195,7 +206,7 @@ impl Setup {
 
     fn add_adapters(&self, list: &mut Arguments) {
         // the Pi's one root port takes a hub where there is more than one adapter
-        let hub = self.machine == Machine::Raspi4b && self.adapters.len() > 1;
+        let hub = self.machine.pi().is_some() && self.adapters.len() > 1;
         if hub {
             list.add("-device", "usb-hub,port=1");
         }
@@ -204,10 +215,10 @@ impl Setup {
             list.add("-netdev", cable.netdev(&id));
             let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
             let device = match self.machine {
-                Machine::Raspi4b if hub => {
+                Machine::Raspi3b | Machine::Raspi4b if hub => {
                     format!("usb-net,netdev={id},mac={mac},port=1.{}", index + 1)
                 }
-                Machine::Raspi4b => format!("usb-net,netdev={id},mac={mac}"),
+                Machine::Raspi3b | Machine::Raspi4b => format!("usb-net,netdev={id},mac={mac}"),
                 // without a boot ROM, whose file is in a package of its own
                 Machine::Virt => format!("virtio-net-pci,netdev={id},mac={mac},romfile="),
             };
@@ -272,6 +283,7 @@ fn option(head: &str, path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boards::Board;
 
     fn setup(machine: Machine) -> Setup {
         let file = |name: &str| Path::new("/run/a,b").join(name);
@@ -282,7 +294,7 @@ mod tests {
             files: Files {
                 kernel: file("kernel"),
                 initrd: Some(file("initrd.img")),
-                device_tree: (machine == Machine::Raspi4b).then(|| file("device-tree.dtb")),
+                device_tree: machine.pi().map(|pi| file(pi.trees[0])),
                 card: file("card.qcow2"),
                 console: file("console"),
             },
@@ -308,6 +320,19 @@ mod tests {
     #[test]
     fn raspi4b() {
         insta::assert_snapshot!(text(&setup(Machine::Raspi4b)));
+    }
+
+    #[test]
+    fn raspi3b() {
+        insta::assert_snapshot!(text(&setup(Machine::Raspi3b)));
+    }
+
+    #[test]
+    fn every_board_runs_as_a_machine_that_is_known() {
+        for board in Board::ALL {
+            let machine: Machine = board.machine().parse().unwrap();
+            assert!(machine.pi().is_some(), "{board}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("apt", &["io", "catalog", "http", "base"]),
     ("fleet", &["io", "disk", "catalog", "registry", "progress", "http", "base", "oci"]),
     ("sink", &["io", "disk", "fs", "base", "progress"]),
-    ("emulator", &["io", "image_path", "node_paths", "firmware", "image_reader"]),
+    ("emulator", &["io", "image_path", "node_paths", "boards", "firmware", "image_reader"]),
     // what is on a card, for people and their programs: nothing of how it came there
     ("bill", &["catalog", "image_path"]),
     // what all nodes need besides: of what a base has and a recipe changes

@@ -24,14 +24,14 @@ pub(crate) struct Arguments {
     /// Boot what would be written to this node's card, by number or name; may be repeated
     #[arg(long, value_name = "N", required_unless_present = "images")]
     pub(super) node: Vec<NodeSelector>,
-    /// The machine: raspi4b, or virt, which is faster and needs a kernel with virtio drivers
+    /// The machine: a Pi, or virt, which is faster and needs a kernel with virtio drivers [default: raspi3b for a
+    /// card whose board is a Pi 3, raspi4b for others]
     #[arg(
         long,
         value_name = "MACHINE",
-        default_value_t,
-        value_parser = PossibleValuesParser::new(["raspi4b", "virt"]).try_map(|name| name.parse::<Machine>())
+        value_parser = PossibleValuesParser::new(["raspi3b", "raspi4b", "virt"]).try_map(|name| name.parse::<Machine>())
     )]
-    pub(super) machine: Machine,
+    pub(super) machine: Option<Machine>,
     /// Plug the machines into the Ethernet segment in this folder, which other runs can share; by
     /// default the machines of one run share one
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Advanced")]

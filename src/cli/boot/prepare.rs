@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use super::arguments::Arguments;
 use crate::base::Cache;
+use crate::boards::Board;
+use crate::cli::baked::board;
 use crate::cli::gitignore::close_to_git;
 use crate::cli::named::check_there;
 use crate::cli::session::Session;
@@ -57,6 +59,8 @@ pub(super) struct Source {
     patch: Patch,
     len: u64,
     mac: Option<Mac>,
+    /// The hardware that its card is for, where that says so.
+    board: Option<Board>,
     origin: Origin,
 }
 
@@ -123,7 +127,8 @@ impl Source {
         let guest = Guest::read(image)?;
         let examining = || format!("examining {}", named.display());
         let origin = Origin::of(&named, image.len, &patch).doing(examining)?;
-        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac, origin })
+        let board = board(image)?;
+        Ok(Self { name: String::new(), guest, files, backing, patch, len: image.len, mac, board, origin })
     }
 
     /// Its Ethernet address on the cluster's network: its own where that is known, else one that
@@ -287,7 +292,8 @@ impl Bench {
             Some(Kept::Same) | None => source.files.cmdline.clone(),
         };
         let file = |name: &str| dir.join(name);
-        let machine = arguments.machine;
+        let nearest = source.board.and_then(|board| board.machine().parse().ok());
+        let machine: Machine = arguments.machine.or(nearest).unwrap_or_default();
         let segment = self.segment.as_deref().unwrap_or(self.sockets.path());
         let plugged = adapters.into_iter().map(|(mac, plug)| {
             let cable = match plug {
@@ -304,7 +310,7 @@ impl Bench {
             files: Files {
                 kernel: file("kernel"),
                 initrd: source.files.initrd.as_ref().map(|_| file("initrd.img")),
-                device_tree: (machine == Machine::Raspi4b).then(|| file("device-tree.dtb")),
+                device_tree: machine.pi().map(|pi| file(&format!("{}.dtb", pi.machine))),
                 card: file(CARD),
                 console: self.sockets.path().join(format!("console-{index}")),
             },
@@ -334,8 +340,8 @@ impl Bench {
         if let Some((path, initrd)) = files.initrd.as_ref().zip(source.files.initrd.as_ref()) {
             put(path, initrd)?;
         }
-        if let Some(path) = &files.device_tree {
-            put(path, &source.files.raspi4b_device_tree()?)?;
+        if let Some((path, pi)) = files.device_tree.as_ref().zip(setup.machine.pi()) {
+            put(path, &source.files.device_tree(pi)?)?;
         }
         if kept.is_some() {
             return Ok(());

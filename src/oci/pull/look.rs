@@ -6,7 +6,8 @@ use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
-use super::{Image, Source};
+use super::image::Image;
+use super::source::Source;
 use crate::base::{self, Fetcher};
 use crate::catalog::{Digest, shown};
 use crate::error::{Classified, ErrorClass, one_line};

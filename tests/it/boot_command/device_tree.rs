@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use pibake::emulator::devicetree::fit_for_raspi4b;
+use pibake::emulator::devicetree::{RASPI4B, fit};
 
 const SOURCE: &str = r#"/dts-v1/;
 /memreserve/ 0x0 0x1000;
@@ -34,7 +34,7 @@ fn dtc(from: &str, to: &str, input: &[u8]) -> Vec<u8> {
 #[test]
 fn dtc_reads_what_was_fitted_and_finds_the_changes() {
     let stock = dtc("dts", "dtb", SOURCE.as_bytes());
-    let fitted = fit_for_raspi4b(&stock).unwrap();
+    let fitted = fit(&stock, &RASPI4B).unwrap();
     let text = String::from_utf8(dtc("dtb", "dts", &fitted)).unwrap();
     for there in ["memreserve", "status = \"disabled\"", "dr_mode = \"host\""] {
         assert!(text.contains(there), "{there} is missing from:\n{text}");

@@ -289,7 +289,7 @@ fn shells_complete_commands_options_and_values() {
         terminal.until(|screen| screen.lines().any(|line| line.trim() == "ready"));
         for (typed, expected) in [
             ("pibake build --format ", &["raw", "qcow2", "zst", "xz"][..]),
-            ("pibake boot --machine ", &["raspi4b", "virt"]),
+            ("pibake boot --machine ", &["raspi3b", "raspi4b", "virt"]),
             ("pibake flash --no-", &["--no-verify", "--no-eject"]),
             ("pibake plan --progress ", &["auto", "plain", "json"]),
         ] {
