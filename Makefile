@@ -6,7 +6,7 @@ help:
 	@echo 'make demo      bake four nodes from the built-in sample base, offline but for crates'
 	@echo 'make test      install what the tests need (apt), run all tests'
 	@echo 'make test-boot  the tests that boot images in QEMU, alone'
-	@echo 'make test-boot-pair  two Raspberry Pis at once, which takes longest and is in none of the others'
+	@echo 'make test-boot-pair  two Raspberry Pis at once and a Pi 3, which takes longest and is in none of the others'
 	@echo 'make test-kubeadm  make a real kubeadm (Debian 12) and have it read what is baked; no part of make test'
 	@echo 'make test-cluster  compile Kubernetes for arm64 and form a real cluster of two emulated machines; most of an hour'
 	@echo 'make test-cluster-closed  the same in a network with no way out, and through years of its life; more than an hour'

@@ -36,6 +36,7 @@ fn main() {
         trial("two_machines_become_a_cluster", pair::two_machines_become_a_cluster),
         // by `make test-boot-pair` alone
         trial("two_pis_find_each_other", pis::two_pis_find_each_other).with_ignored_flag(true),
+        trial("a_pi_3_starts_by_its_board", pis::a_pi_3_starts_by_its_board).with_ignored_flag(true),
     ];
     libtest_mimic::run(&args, trials).exit();
 }

@@ -1,5 +1,5 @@
-//! Two Raspberry Pi 4s on one segment, as far as the worker's address. Left out of `make test`: it takes
-//! longer than a cluster of faster machines, and what differs is the Pi's own USB, card and kernel.
+//! Two Raspberry Pi 4s on one segment, as far as the worker's address, and a Pi 3. Left out of `make test`: they
+//! take longer than a cluster of faster machines, and what differs is the Pi's own USB, card and kernel.
 
 use crate::cluster::{Cluster, free_port};
 use crate::pair;
@@ -18,4 +18,16 @@ pub fn two_pis_find_each_other() {
     pair::wait(&mut second, &mut first, "] network: done");
     let to_second = cluster.ssh(port).beyond("10.0.0.2");
     pair::assert_in_the_network(&cluster, &second, &to_second);
+}
+
+/// Its board decides the machine, and its first boot gets as far as on the other.
+pub fn a_pi_3_starts_by_its_board() {
+    let cluster = Cluster::new();
+    cluster.describe_otherwise("nodes = 2", "nodes = [{}, { board = \"pi3\" }]");
+    // a cable that leads to nobody
+    let mut pi = cluster.boot("node-2", "pi3", &["--net", cluster.segment()]);
+    pi.wait_for("Machine model: Raspberry Pi 3 Model B");
+    pi.wait_for("register 'cdc_ether'");
+    pi.wait_for("] network: waiting: no address on eth0");
+    pi.note("a Pi 3 waits for an address");
 }

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use pibake::base::{Cache, Fetcher, Ledger, Patience};
 use pibake::fleet::{
-    Claim, Claims, Error, Fleet as ImageReader, Keys, Opener, PublicKey, Recipient, State, StationKey,
+    Claim, Claims, Error, Fleet as Opened, Keys, Opener, PublicKey, Recipient, State, StationKey,
 };
 use pibake::io::CancelToken;
 use pibake::progress::Silent;
@@ -36,7 +36,7 @@ fn with(fleet: &Fleet, more: &[&str], work: impl FnOnce(&Opener<'_>, &Fetcher<'_
 
 /// What a station does with its claims.
 struct Station<'a> {
-    fleet: &'a ImageReader<'a>,
+    fleet: &'a Opened<'a>,
     fetcher: &'a Fetcher<'a>,
     key: &'a Recipient,
 }
