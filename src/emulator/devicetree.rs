@@ -4,6 +4,7 @@
 //! block which is not emulated ends in a synchronous external abort, and the kernel panics.
 
 use super::fdt::{self, DeviceTree};
+use crate::boards::KINDS;
 use crate::error::{Classified, ErrorClass};
 
 /// Why a device tree cannot be used for the emulated machine.
@@ -42,10 +43,18 @@ pub struct Pi {
     name: &'static str,
     /// As its device tree names it.
     compatible: &'static str,
-    /// Its device tree in an image, the first of these that is there.
-    pub trees: &'static [&'static str],
+    /// The kind of board that it is, by its name in [`KINDS`].
+    kind: &'static str,
     /// Blocks without emulation.
     not_emulated: &'static [&'static str],
+}
+
+impl Pi {
+    /// Its device tree in an image, the first of these that is there.
+    #[must_use]
+    pub fn trees(&self) -> &'static [&'static str] {
+        KINDS.iter().find(|kind| kind.name == self.kind).map_or(&[], |kind| kind.trees)
+    }
 }
 
 /// A Pi 3 Model B. Its tree needs less than that of a Pi 4: nothing of it that is not emulated has a driver which
@@ -54,8 +63,7 @@ pub static RASPI3B: Pi = Pi {
     machine: "raspi3b",
     name: "Raspberry Pi 3 Model B",
     compatible: "raspberrypi,3-model-b",
-    // in Raspberry Pi's kernel, and in Linux
-    trees: &["bcm2710-rpi-3-b.dtb", "bcm2837-rpi-3-b.dtb"],
+    kind: "Pi 3",
     not_emulated: &[],
 };
 
@@ -64,7 +72,7 @@ pub static RASPI4B: Pi = Pi {
     machine: "raspi4b",
     name: "Raspberry Pi 4 Model B",
     compatible: "raspberrypi,4-model-b",
-    trees: &["bcm2711-rpi-4-b.dtb"],
+    kind: "Pi 4",
     not_emulated: &NOT_EMULATED,
 };
 

@@ -104,7 +104,7 @@ impl BootFiles {
         let path = place(prefix, CMDLINE);
         let cmdline = image.text(&path, LARGEST)?.ok_or(Error::Missing { path })?;
         let mut device_trees = Vec::new();
-        for name in [&RASPI3B, &RASPI4B].into_iter().flat_map(|pi| pi.trees) {
+        for name in [&RASPI3B, &RASPI4B].into_iter().flat_map(Pi::trees) {
             if let Some(tree) = file(image, &place(prefix, name))? {
                 device_trees.push((*name, tree));
             }
@@ -124,9 +124,9 @@ impl BootFiles {
     /// [`Error::Missing`] and [`Error::DeviceTree`]
     pub fn device_tree(&self, pi: &Pi) -> Result<Vec<u8>, Error> {
         let found =
-            pi.trees.iter().find_map(|name| self.device_trees.iter().find(|(found, _)| found == name));
+            pi.trees().iter().find_map(|name| self.device_trees.iter().find(|(found, _)| found == name));
         let (name, stock) = found
-            .ok_or_else(|| Error::Missing { path: format!("{}{}", self.folder, pi.trees.join(" or ")) })?;
+            .ok_or_else(|| Error::Missing { path: format!("{}{}", self.folder, pi.trees().join(" or ")) })?;
         devicetree::fit(stock, pi).map_err(|source| Error::DeviceTree { name, source })
     }
 }

@@ -294,7 +294,7 @@ mod tests {
             files: Files {
                 kernel: file("kernel"),
                 initrd: Some(file("initrd.img")),
-                device_tree: machine.pi().map(|pi| file(pi.trees[0])),
+                device_tree: machine.pi().map(|pi| file(pi.trees()[0])),
                 card: file("card.qcow2"),
                 console: file("console"),
             },

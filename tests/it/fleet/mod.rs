@@ -127,20 +127,7 @@ impl Fleet {
 
     /// Puts a document under a tag, as anybody may who can write to the registry.
     pub fn put(&self, object: &str, kind: &str, bytes: &[u8]) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        let url = format!("http://{}/v2/home/manifests/{object}", self.registry.host());
-        let mut curl = tool("curl", "curl");
-        curl.args([
-            "--fail",
-            "--silent",
-            "--show-error",
-            "-X",
-            "PUT",
-            "-H",
-            &format!("Content-Type: {kind}"),
-        ]);
-        run(curl.arg("--data-binary").arg(format!("@{}", file.path().display())).arg(url));
+        self.registry.put_manifest("home", object, kind, bytes);
     }
 
     /// Puts a blob there.

@@ -106,25 +106,7 @@ fn an_index_of_indices_is_looked_into() {
     let name = registry.push(&layout, &inner, "nested:inner", "oci");
     registry.push(&layout, &other, "nested:other", "oci");
     registry.push(&layout, &intel, "nested:intel", "oci");
-    let outer_bytes = &layout.blobs[digest(&outer)];
-    let put = format!("http://{}/v2/nested/manifests/1", registry.host());
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), outer_bytes).unwrap();
-    support::run(
-        support::tool("curl", "curl")
-            .args([
-                "--fail",
-                "--silent",
-                "--show-error",
-                "-X",
-                "PUT",
-                "-H",
-                &format!("Content-Type: {INDEX}"),
-                "--data-binary",
-            ])
-            .arg(format!("@{}", file.path().display()))
-            .arg(put),
-    );
+    registry.put_manifest("nested", "1", INDEX, &layout.blobs[digest(&outer)]);
     let machine = Machine::new();
     let images = machine.pull(&[&name.replace("inner", "1")]).unwrap();
     machine.assert_whole(&images);

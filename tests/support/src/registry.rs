@@ -141,6 +141,17 @@ impl Registry {
         whole
     }
 
+    /// Puts a manifest or an index under a tag or a digest of a repository, as anybody may who can write to it.
+    pub fn put_manifest(&self, repository: &str, object: &str, kind: &str, bytes: &[u8]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let url = format!("http://{}/v2/{repository}/manifests/{object}", self.host());
+        let kind = format!("Content-Type: {kind}");
+        let mut curl = tool("curl", "curl");
+        curl.args(["--fail", "--silent", "--show-error", "-X", "PUT", "-H", &kind, "--data-binary"]);
+        run(curl.arg(format!("@{}", file.path().display())).arg(url));
+    }
+
     /// Where the registry keeps all that it has.
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data/docker/registry/v2/blobs")
