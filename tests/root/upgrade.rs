@@ -44,7 +44,7 @@ fn next_version() {
     let nodes = nodes(&lab, &cluster);
     nodes[1].state("cut", "");
     let (code, out, err) =
-        said(&lab.pibake("1 2", &["upgrade", "--kubernetes", "1.35", "--patience", "60s"]));
+        said(&lab.pibake("1 2", &["upgrade", "--kubernetes", "1.35", "--patience", "600s"]));
     assert_eq!(code, Some(0), "{out}{err}");
     for node in ["node-1", "node-2"] {
         assert_eq!(cluster.member(node, "kubelet"), "v1.35.10", "{out}");

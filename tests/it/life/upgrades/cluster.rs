@@ -85,8 +85,13 @@ impl Lab {
         command
     }
 
+    /// With more patience than a busy machine needs for anything that comes to an end.
     fn upgrade(&self, arguments: &[&str]) -> Said {
-        let out = self.command().args(["upgrade", "--patience", "30s"]).args(arguments).output().unwrap();
+        self.upgrade_within("600s", arguments)
+    }
+
+    fn upgrade_within(&self, patience: &str, arguments: &[&str]) -> Said {
+        let out = self.command().args(["upgrade", "--patience", patience]).args(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Said { code: out.status.code(), out: text(&out.stdout), err: text(&out.stderr) }
     }
@@ -197,7 +202,7 @@ fn a_lost_connection_is_made_again() {
 fn a_node_that_is_gone_in_the_middle_is_gone_on_with_later() {
     let lab = Lab::new();
     lab.nodes[1].state("dies", "");
-    let said = lab.upgrade(&["--kubernetes", "1.35"]);
+    let said = lab.upgrade_within("30s", &["--kubernetes", "1.35"]);
     assert_eq!(said.code, Some(1), "{}", said.err);
     let last = said.err.lines().last().unwrap();
     for words in [
