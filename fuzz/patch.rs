@@ -172,7 +172,7 @@ fn mend_inode(fs: &mut [u8], seed: u32, at: usize, len: usize, number: u32) -> O
     }
     let generation: [u8; 4] = inode.get(0x64..0x68)?.try_into().ok()?;
     // the upper half is there in inodes that reach so far
-    let high = len > 128 && u16::from_le_bytes([inode[0x80], inode[0x81]]) >= 4;
+    let high = len >= 0x84 && u16::from_le_bytes([inode[0x80], inode[0x81]]) >= 4;
     inode[0x7c..0x7e].fill(0);
     if high {
         inode[0x82..0x84].fill(0);
@@ -193,7 +193,8 @@ pub fn mend_gpt(disk: &mut [u8]) {
 }
 
 fn mend_header(disk: &mut [u8], at: usize) -> Option<()> {
-    if disk.get(at..at + 8)? != b"EFI PART" {
+    // a header is a sector
+    if !disk.get(at..at + 512)?.starts_with(b"EFI PART") {
         return None;
     }
     let entries = usize::try_from(u64_at(disk, at + 72)?).ok()?.checked_mul(512)?;
