@@ -184,6 +184,7 @@ fn recipe() -> Recipe {
     Recipe {
         node: "node-1".into(),
         board: None,
+        modules: vec![],
         changes: vec![
             write(Volume::Boot, "/user-data", NEW),
             Change { volume: Volume::Boot, path: path("/cmdline.txt"), action: line },

@@ -45,6 +45,9 @@ pub const BACKUP_KEY: &str = "/etc/pibake/backup.key";
 /// The user's manifests (`72-manifests`).
 pub const MANIFESTS: &str = "/etc/pibake/manifests";
 
+/// Certificates and keys that join radio networks.
+pub const WIFI: &str = "/etc/pibake/wifi";
+
 /// The copy of etcd that a card of the control plane begins with (`lib/restore`).
 pub const RESTORED_COPY: &str = "/var/lib/pibake/restore.tar.gz";
 

@@ -75,6 +75,17 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// No kernel of the base has a module that the node needs.
+    #[error(
+        "the base image's kernel has no module {name}, which {setting} needs; where Ubuntu has it in a package of its \
+         own (linux-modules-extra-raspi), install that into an image of yours, or leave {setting} out"
+    )]
+    KernelModule {
+        /// The module.
+        name: &'static str,
+        /// The key of the description that asks for it.
+        setting: &'static str,
+    },
     /// The base belongs to a cluster already.
     #[error(transparent)]
     Used(#[from] Used),
@@ -108,7 +119,9 @@ impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Table(error) | Self::Enlarging { source: error, .. } => error.class(),
-            Self::Smaller { .. } | Self::NoRoom { .. } => ErrorClass::Configuration,
+            Self::Smaller { .. } | Self::NoRoom { .. } | Self::KernelModule { .. } => {
+                ErrorClass::Configuration
+            }
             Self::FileSystem { source, .. } | Self::Comparing { source, .. } | Self::Layout(source) => {
                 source.class()
             }

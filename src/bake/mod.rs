@@ -7,6 +7,7 @@ mod diff;
 mod editor;
 mod error;
 mod kernel_line;
+mod kernel_modules;
 mod large_file;
 mod links;
 mod remains;
@@ -59,6 +60,7 @@ pub fn bake(
         let mut editor = ImageEditor::open(&overlay, &layout, 0, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
         kernel_line::check_board(editor.boot.as_ref(), recipe)?;
+        kernel_modules::check(editor.root.as_ref(), recipe)?;
         let before = match shared.is_empty() {
             true => remains::preparations(editor.boot.as_ref(), editor.root.as_ref(), recipe)?,
             // what is shared is no remainder
@@ -95,15 +97,17 @@ pub fn preparations(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<Vec<Prepar
     })
 }
 
-/// Refuses a `base` that lacks what the board of `recipe` needs, where it names one. Nothing is written.
+/// Refuses a `base` that lacks what the board of `recipe` needs, where it names one, or the kernel of which lacks a module
+/// that the node needs. Nothing is written.
 ///
 /// # Errors
-/// [`Error::Board`], and those of reading the base.
-pub fn check_board(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<(), Error> {
+/// [`Error::Board`], [`Error::KernelModule`], and those of reading the base.
+pub fn check_base(base: Arc<dyn ReadAt>, recipe: &Recipe) -> Result<(), Error> {
     catching(|| {
         let Blank { overlay, layout, .. } = Blank::new(&cached(base), Size::default())?;
         let editor = ImageEditor::open(&overlay, &layout, 0, const { &Clock::new(0) })?;
-        kernel_line::check_board(editor.boot.as_ref(), recipe)
+        kernel_line::check_board(editor.boot.as_ref(), recipe)?;
+        kernel_modules::check(editor.root.as_ref(), recipe)
     })
 }
 

@@ -160,6 +160,12 @@ impl Board {
         self.facts().ethernet
     }
 
+    /// Whether each of its kind has a radio: modules are sold with and without.
+    #[must_use]
+    pub fn always_has_wifi(self) -> bool {
+        self.ethernet() != Ethernet::OnCarrier
+    }
+
     /// QEMU's machine that is nearest to it.
     #[must_use]
     pub fn machine(self) -> &'static str {

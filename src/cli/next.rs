@@ -135,9 +135,10 @@ pub(super) fn made_key(project: &Project) -> Option<PathBuf> {
 fn outside(cluster: &Cluster) -> Option<(String, Option<String>)> {
     let Mode::Gateway(gateway) = &cluster.network.mode else { return None };
     let uplink = &gateway.uplink;
-    let network = match &uplink.wifi {
-        Some(wifi) => format!("the WiFi {:?}", wifi.ssid),
-        None => format!("the network of its uplink, {}", uplink.interface),
+    let network = match uplink.link.radio().map(|radio| radio.networks.as_slice()) {
+        Some([wifi]) => format!("the WiFi {:?}", wifi.ssid),
+        Some(_) => "the WiFi that it joined".to_owned(),
+        None => format!("the network of its uplink, {}", uplink.link.title()),
     };
     let address = match uplink.addressing {
         UplinkAddressing::Static { address, .. } => Some(address.addr().to_string()),

@@ -120,6 +120,26 @@ pub(super) fn psk(text: &str) -> Result<WifiKey, String> {
     Err("must be 64 hex digits; a passphrase goes under \"password\"".to_owned())
 }
 
+/// A name or password of a RADIUS server's user, within what netplan and wpa_supplicant can be told.
+pub(super) fn eap_text(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("must not be empty".to_owned()),
+        // It would end the line in wpa_supplicant's configuration.
+        _ if text.chars().any(char::is_control) => {
+            Err("must hold no control characters (line breaks, tabs)".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The number of a VLAN: IEEE 802.1Q keeps 0 and 4095 for itself.
+pub(super) fn vlan(number: u32) -> Result<u16, String> {
+    u16::try_from(number)
+        .ok()
+        .filter(|n| (1..=4094).contains(n))
+        .ok_or_else(|| "must be 1 to 4094".to_owned())
+}
+
 /// What is open to machines on the uplink's side: `api`, `node-ports`, `all`, or `443/tcp`.
 pub(super) fn opening(text: &str) -> Result<Opening, String> {
     let port =

@@ -58,6 +58,13 @@ fn key_alone(line: &str, at: usize) -> (String, usize, usize) {
     (format!("{head}{key}{close}{follows}"), head.len(), head.len() + key.len())
 }
 
+/// The heading of a table, or of one of a list of tables, that a line begins with.
+fn heading(line: &str) -> &str {
+    let close = if line.trim_start().starts_with("[[") { "]]" } else { "]" };
+    let end = line.find(close).map(|at| at + close.len()).or(line.find(']').map(|at| at + 1));
+    end.and_then(|end| line.get(..end)).unwrap_or(line)
+}
+
 /// The value with its key, and nothing else of the line.
 fn value(line: &str, at: usize) -> (String, usize, usize) {
     let (before, rest) = line.split_at_checked(at).unwrap_or((line, ""));
@@ -66,7 +73,7 @@ fn value(line: &str, at: usize) -> (String, usize, usize) {
     let before = before.get(start..).unwrap_or_default().trim_start();
     let is_header = line.trim_start().starts_with('[') && before.is_empty();
     let value = match rest.chars().next() {
-        Some('[') if is_header => rest.split_inclusive(']').next().unwrap_or_default().to_owned(),
+        Some('[') if is_header => heading(rest).to_owned(),
         Some('{') => "{ … }".to_owned(),
         Some('[') => "[ … ]".to_owned(),
         Some(quote @ ('"' | '\'')) => match rest.get(1..).and_then(|inner| inner.find(quote)) {
@@ -90,7 +97,7 @@ fn broken(line: &str, at: usize) -> Option<(String, usize, usize)> {
     let line = line.trim();
     let at = at.saturating_sub(indent).min(line.len());
     if line.starts_with('[') {
-        let header = line.split_inclusive(']').next().unwrap_or_default();
+        let header = heading(line);
         let is_header = header.bytes().all(|b| b.is_ascii_alphanumeric() || b"[].-_ ".contains(&b));
         return is_header.then(|| (header.to_owned(), at.min(header.len()), at + 1));
     }

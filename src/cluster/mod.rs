@@ -21,6 +21,7 @@ mod interface;
 mod kernel_argument;
 mod kubernetes;
 mod labels;
+mod link;
 mod login;
 mod minors;
 mod network;
@@ -45,6 +46,7 @@ mod unknown;
 mod upgrade;
 mod version;
 mod warning;
+mod wifi;
 
 use std::path::{Path, PathBuf};
 
@@ -60,10 +62,10 @@ pub use images::KubeadmImages;
 pub use init::init;
 pub use kernel_argument::KernelArgument;
 pub use kubernetes::{Cgroup, Flannel, Kubernetes, KubernetesVersion, NetworkPlugin};
+pub use link::{Bond, BondMode, Link, Medium};
 pub use login::Accounts;
 pub use network::{
-    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Security, Uplink, UplinkAddressing,
-    Wifi, WifiKey,
+    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Opening, Protocol, Uplink, UplinkAddressing,
 };
 pub use node::{MacAddress, Node, Role};
 pub use node_name::NodeName;
@@ -78,6 +80,7 @@ pub use sources::{AptSource, ImageLayout, Sources};
 pub use support::{OutOfSupport, WRITTEN};
 pub use upgrade::Upgrade;
 pub use warning::Warning;
+pub use wifi::{EapMethod, Enterprise, Inner, Radio, Security, Tunnel, Wifi, WifiKey};
 
 /// What `pibake init` writes: every key with its default, and what it is for.
 pub const INIT: &str = include_str!("init.toml");
@@ -152,23 +155,25 @@ impl Cluster {
     }
 
     /// The keys of the description that hold a secret in clear.
-    pub(crate) fn secret_keys(&self) -> Vec<&'static str> {
+    pub(crate) fn secret_keys(&self) -> Vec<String> {
         let proxy = self.sources.proxy.as_ref();
         let is_elsewhere =
             |key: &str| self.origins.flags.contains_key(key) || self.origins.secret_files.contains_key(key);
         let has_password = |url: Option<&ProxyUrl>| {
             url.is_some_and(ProxyUrl::has_password) && !is_elsewhere("sources.proxy.password")
         };
-        let mut keys =
-            vec!["network.wifi.password", "network.wifi.psk", "access.password", "access.password-hash"];
-        if has_password(proxy.and_then(|p| p.http.as_ref())) {
-            keys.push("sources.proxy.http");
-        }
-        if has_password(proxy.and_then(|p| p.https.as_ref())) {
-            keys.push("sources.proxy.https");
-        }
-        keys.retain(|key| self.origins.positions.contains_key(*key) && !is_elsewhere(key));
-        keys
+        let is_secret = |key: &str| match key {
+            "access.password" | "access.password-hash" => true,
+            "sources.proxy.http" => has_password(proxy.and_then(|p| p.http.as_ref())),
+            "sources.proxy.https" => has_password(proxy.and_then(|p| p.https.as_ref())),
+            key => {
+                let (table, key) = key.rsplit_once('.').unwrap_or_default();
+                table.starts_with("network.wifi")
+                    && ["password", "psk", "private-key-password"].contains(&key)
+            }
+        };
+        let given = self.origins.positions.keys();
+        given.filter(|key| is_secret(key) && !is_elsewhere(key)).cloned().collect()
     }
 
     /// The files that secrets of the description were read from.
@@ -181,21 +186,22 @@ impl Cluster {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if let Some(gateway) = self.network.gateway()
-            && gateway.uplink.wifi.is_none()
-            && !["network.uplink.interface", "network.uplink.address"]
+            && gateway.uplink.link.radio().is_none()
+            && !["network.uplink.interface", "network.uplink.vlan", "network.uplink.address"]
                 .iter()
                 .any(|key| self.origins.is_set(key))
         {
             let node = self.control_plane().map_or("the control plane", |node| node.name.as_str()).to_owned();
-            warnings.push(Warning::NoRadio { node, interface: gateway.uplink.interface.clone() });
+            warnings.push(Warning::NoRadio { node, interface: gateway.uplink.link.title() });
         }
         let version = self.kubernetes.version;
         if let Some(version) = version.filter(|version| version.minor > minors::NEWEST_KUBERNETES) {
             warnings.push(Warning::UnknownKubernetes { version });
         }
-        if self.network.wifi().is_some_and(|wifi| wifi.country.is_none()) {
+        if self.network.radio().is_some_and(|radio| radio.country.is_none()) {
             warnings.push(Warning::NoCountry);
         }
+        warnings.extend(self.uncertain_radios());
         warnings.extend(self.small_control_plane());
         warnings
     }

@@ -4,15 +4,16 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::Secret;
+use super::link::Link;
+use super::wifi::Radio;
 
 /// The network between the nodes, and how it meets the rest of the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// The network that the nodes' addresses lie in.
     pub subnet: Ipv4Net,
-    /// The Ethernet port that every node is on that network with.
-    pub interface: String,
+    /// What every node is on that network by.
+    pub link: Link,
     /// DNS servers that every node asks.
     pub dns: Vec<Ipv4Addr>,
     /// Who hands out addresses and routes.
@@ -59,10 +60,8 @@ pub enum LanAddressing {
 /// The control plane node's way to the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
-    /// Name of the network interface: `wlan0`, `eth1`.
-    pub interface: String,
-    /// The radio network, where it is one; otherwise the uplink is Ethernet.
-    pub wifi: Option<Wifi>,
+    /// What it is on the network outside by.
+    pub link: Link,
     /// How it gets its address.
     pub addressing: UplinkAddressing,
     /// What machines on its side may open connections to, besides SSH on the node itself.
@@ -105,45 +104,6 @@ pub enum UplinkAddressing {
     },
 }
 
-/// A radio network and the right to join it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wifi {
-    /// Its name, 1 to 32 bytes (IEEE 802.11), UTF-8.
-    pub ssid: String,
-    /// What joins it. [`crate::identity::wifi_psk`] makes of it what is written on a card.
-    pub key: WifiKey,
-    /// What the access point asks of those that join; says nothing where the network is open.
-    pub security: Security,
-    /// Where the radio stands: ISO 3166-1 alpha-2, upper case. Decides channels and power.
-    pub country: Option<String>,
-    /// The access point does not announce the name.
-    pub hidden: bool,
-}
-
-/// What an access point asks of those that join with a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Security {
-    /// WPA2-Personal, also where the access point offers WPA3 besides: the pre-shared key does, and
-    /// the passphrase stays off the card.
-    #[default]
-    Wpa2,
-    /// WPA3-Personal alone (SAE), which needs the passphrase itself.
-    Wpa3,
-    /// Either, the better one first: the passphrase is on the card where the image can use it.
-    Wpa2OrWpa3,
-}
-
-/// What joins a radio network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WifiKey {
-    /// A WPA passphrase: 8 to 63 printable ASCII characters, or UTF-8 of as many bytes.
-    Passphrase(Secret),
-    /// A WPA pre-shared key: 64 lower case hex digits.
-    Psk(Secret),
-    /// Nothing: the network is open.
-    Open,
-}
-
 /// What the DHCP server of the control plane node hands out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dhcp {
@@ -166,9 +126,9 @@ impl Network {
         }
     }
 
-    /// The uplink's radio network, where there is one.
+    /// The radio of the nodes that have one: of all in lan mode, of the gateway else.
     #[must_use]
-    pub fn wifi(&self) -> Option<&Wifi> {
-        self.gateway()?.uplink.wifi.as_ref()
+    pub fn radio(&self) -> Option<&Radio> {
+        self.gateway().map_or(&self.link, |gateway| &gateway.uplink.link).radio()
     }
 }

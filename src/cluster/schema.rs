@@ -12,6 +12,9 @@ const SCHEMA: &str = include_str!("../../docs/pibake.schema.json");
 /// Where a table of entries of `nodes` stands among the others.
 const ENTRY: &str = "nodes[1]";
 
+/// Where a table of another radio network stands.
+const OTHERS: &str = "network.wifi.also[1]";
+
 /// What the schema has: the keys of each table, and what each value must be.
 #[derive(Default)]
 struct Described {
@@ -36,6 +39,8 @@ fn walk(table: &str, schema: &Value, found: &mut Described) {
             walk(ENTRY, &value["anyOf"][1]["items"], found);
         } else if value["type"] == "object" {
             walk(&path, value, found);
+        } else if value["items"]["type"] == "object" {
+            walk(&format!("{path}[1]"), &value["items"], found);
         } else {
             found.values.push((table.to_owned(), key.clone(), value.clone()));
         }
@@ -53,6 +58,13 @@ fn said(table: &str, key: &str, value: &str) -> String {
     let text = match table {
         ENTRY => format!("nodes = [{{ {key} = {value} }}]\n"),
         "" => format!("{key} = {value}\n"),
+        table if table.contains(OTHERS) => {
+            let (list, table) = table.split_once("[1]").unwrap();
+            format!(
+                "[[{list}]]\n{}{key} = {value}\n",
+                table.strip_prefix('.').map_or(String::new(), |t| format!("{t}."))
+            )
+        }
         table => format!("{table}.{key} = {value}\n"),
     };
     let parsed = Cluster::parse("pibake.toml", &text, Path::new("/nowhere"), &Overrides::default());
@@ -61,7 +73,7 @@ fn said(table: &str, key: &str, value: &str) -> String {
 
 #[test]
 fn the_schema_has_the_keys_that_are_read_and_no_others() {
-    assert_eq!(described().keys, read::known_keys("nodes = [{}]\n"));
+    assert_eq!(described().keys, read::known_keys("nodes = [{}]\n[[network.wifi.also]]\n"));
     assert!(INIT.starts_with("#:schema https://"), "editors find the schema by the first line");
     let id = serde_json::from_str::<Value>(SCHEMA).unwrap()["$id"].as_str().unwrap().to_owned();
     assert!(INIT.lines().next().unwrap().ends_with(&id));

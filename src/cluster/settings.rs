@@ -35,8 +35,8 @@ fn written() -> BTreeMap<(String, String), Written> {
     let mut table = String::new();
     for line in INIT.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
-        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            name.clone_into(&mut table);
+        if bare.starts_with('[') && bare.ends_with(']') {
+            bare.trim_matches(['[', ']']).clone_into(&mut table);
             continue;
         }
         let Some(rest) = line.strip_prefix('#') else { continue };
@@ -74,6 +74,11 @@ fn form(schema: &Value) -> String {
     }
 }
 
+/// The table that a value is, or that each of a list is.
+fn inside(value: &Value) -> &Value {
+    if value["items"]["type"] == "object" { &value["items"] } else { value }
+}
+
 /// One table, then those below it.
 fn section(
     page: &mut String,
@@ -84,7 +89,7 @@ fn section(
 ) {
     let properties = schema["properties"].as_object().unwrap();
     let (tables, keys): (Vec<_>, Vec<_>) =
-        properties.iter().partition(|(_, value)| value["properties"].is_object());
+        properties.iter().partition(|(_, value)| inside(value)["properties"].is_object());
     let _ = write!(page, "\n## {heading}\n\n{}\n", schema["description"].as_str().unwrap());
     if !keys.is_empty() {
         page.push_str("\n| key | value | default | what it is |\n| --- | --- | --- | --- |\n");
@@ -104,7 +109,9 @@ fn section(
     }
     for (key, value) in tables {
         let below = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        section(page, &below, &format!("`[{below}]`"), value, written);
+        let heading =
+            if value["type"] == "array" { format!("`[[{below}]]`") } else { format!("`[{below}]`") };
+        section(page, &below, &heading, inside(value), written);
     }
 }
 
@@ -148,7 +155,7 @@ fn the_template_has_no_key_that_the_schema_lacks() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     for (table, key) in written().into_keys() {
         let at = table.split('.').filter(|part| !part.is_empty());
-        let schema = at.fold(&schema, |schema, part| &schema["properties"][part]);
+        let schema = at.fold(&schema, |schema, part| inside(&schema["properties"][part]));
         let open = schema["additionalProperties"].is_object();
         assert!(open || schema["properties"][&key].is_object(), "[{table}] {key}");
     }

@@ -26,6 +26,11 @@ pub enum Warning {
     },
     /// The country that the radio is in is not known.
     NoCountry,
+    /// Nodes are to be reached by WiFi, and their boards are sold without a radio as well.
+    PerhapsNoRadio {
+        /// Their names and boards, at least one.
+        nodes: Vec<(String, Board)>,
+    },
     /// The control plane is to run on a board that kubeadm refuses it on.
     SmallControlPlane {
         /// The control plane's name.
@@ -61,6 +66,16 @@ impl fmt::Display for Warning {
                 "network.wifi.country is not given: until it is, the radio keeps to what every country allows, \
                  and may not see networks on channels 12, 13 and most of those at 5 GHz",
             ),
+            Self::PerhapsNoRadio { nodes } => {
+                let named: Vec<_> =
+                    nodes.iter().map(|(node, board)| format!("{node} (a {})", board.name())).collect();
+                write!(
+                    f,
+                    "[network.wifi] is for {}, which is sold with a radio and without one: without, nothing reaches it. \
+                     A USB adapter does as well, where the image has its driver and firmware",
+                    named.join(", ")
+                )
+            }
             Self::SmallControlPlane { node, board } => write!(
                 f,
                 "{node} is to run the control plane on a {}, which has {} GB of memory: kubeadm refuses less than 1.7 GB, \

@@ -24,7 +24,7 @@ pub mod token;
 pub use admin::api_url;
 pub use admin_store::Lent;
 pub use error::Error;
-pub use hash::wifi_psk;
+pub use hash::{nt_hash, wifi_psk};
 pub use joining::Joining;
 pub use made::{Fixed, Made, kubelet_may_lag};
 pub use snapshot::{Snapshot, SnapshotError};

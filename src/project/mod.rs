@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cluster::{Cluster, KubernetesVersion, Node, OutOfSupport, Overrides, Platform, Secret, Software};
+use crate::cluster::{
+    Cluster, KubernetesVersion, Node, OutOfSupport, Overrides, Platform, Radio, Secret, Software,
+};
 use crate::identity::{self, Fixed, Identity, Made, Snapshot, Store, kubelet_may_lag};
 use crate::io::folder::{keeps_modes, parent};
 use crate::io::{Surrounding, Waiting};
@@ -94,6 +96,8 @@ impl Project {
         let extra = self.cluster.cloud_init_extra.as_deref().filter(|file| may_hold_password(file));
         let files = description.map(|file| (file, Holds::Keys(keys))).into_iter();
         let files = files.chain(self.cluster.secret_files().map(|file| (file, Holds::Password)));
+        let keys = self.cluster.network.radio().into_iter().flat_map(Radio::private_keys);
+        let files = files.chain(keys.map(|file| (file, Holds::PrivateKey)));
         for (file, holds) in files.chain(extra.map(|file| (file, Holds::PerhapsPassword))) {
             let Ok(found) = file.metadata() else { continue };
             let mode = found.mode() & 0o777;

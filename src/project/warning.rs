@@ -28,9 +28,11 @@ pub enum Warning {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holds {
     /// The values of these keys of the description.
-    Keys(Vec<&'static str>),
+    Keys(Vec<String>),
     /// A password and nothing else.
     Password,
+    /// The private key of a certificate.
+    PrivateKey,
     /// Settings for cloud-init that look as if a password were among them.
     PerhapsPassword,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for Holds {
         match self {
             Self::Keys(keys) => write!(f, "holds secrets ({})", keys.join(", ")),
             Self::Password => f.write_str("holds a password"),
+            Self::PrivateKey => f.write_str("holds a private key"),
             Self::PerhapsPassword => f.write_str("may hold a password"),
         }
     }

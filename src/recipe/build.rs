@@ -2,6 +2,7 @@
 
 use super::inputs::Inputs;
 use super::instance_id::instance_id;
+use super::kernel;
 use super::render::{self, View};
 use super::renderer::{Changes, Renderer, as_list, context_of, with_replaced};
 use super::secret_scanner::SecretScanner;
@@ -72,7 +73,12 @@ fn build(
     // Last: the id hangs on all the rest.
     let id = known_id.unwrap_or_else(|| instance_id(node, &as_list(&changes)));
     renderer.add_meta_data(&mut changes, &id)?;
-    Ok(Recipe { node: node.name.to_string(), board: node.board, changes: as_list(&changes) })
+    Ok(Recipe {
+        node: node.name.to_string(),
+        board: node.board,
+        modules: kernel::modules(&from),
+        changes: as_list(&changes),
+    })
 }
 
 #[cfg(test)]

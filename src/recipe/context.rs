@@ -155,8 +155,6 @@ impl Context {
         let flannel = &cluster.kubernetes.flannel;
         let api_name = cluster.api_name();
         let peer = |peer: &Node| Peer::new(peer, &cluster.domain, &api_name);
-        let country = network.wifi().and_then(|wifi| wifi.country.as_deref());
-        let country = country.filter(|_| platform.netplan_sets_country);
         let gateway = network.gateway().filter(|_| node.is_control_plane());
         Self {
             cluster: cluster.name.clone(),
@@ -165,10 +163,10 @@ impl Context {
             nodes: cluster.nodes.iter().map(peer).collect(),
             network: NetworkView::new(cluster, control_plane),
             uplink: gateway.map(|g| UplinkView {
-                interface: g.uplink.interface.clone(),
+                interface: g.uplink.link.interface().into_owned(),
                 open: firewall::open(&g.uplink, API_PORT),
             }),
-            netplan: netplan::groups(from, country),
+            netplan: netplan::groups(from),
             dhcp: gateway.map(|gateway| dhcp::server(gateway, cluster, node)),
             api: Api::new(&api_name, control_plane, cluster),
             login: Login {
@@ -248,7 +246,7 @@ impl NetworkView {
         };
         Self {
             mode,
-            interface: network.interface.clone(),
+            interface: network.link.interface().into_owned(),
             cidr: network.subnet.trunc().to_string(),
             base: network.subnet.network(),
             netmask: network.subnet.netmask(),

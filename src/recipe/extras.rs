@@ -7,6 +7,7 @@ use super::apt::{KeyError, read_key};
 use super::manifests::{self, Manifest, ManifestError};
 use super::overlays::{OverlayError, Overlays};
 use super::user_data::CloudConfig;
+use super::wifi_files::{self, WifiFile, WifiFileError};
 use crate::cluster::{AptSource, Cluster};
 use crate::error::{Classified, ErrorClass};
 use crate::identity::Snapshot;
@@ -23,6 +24,8 @@ pub struct Extras {
     pub docker_key: Option<String>,
     /// The key of the repository with Kubernetes, likewise.
     pub kubernetes_key: Option<String>,
+    /// What joins radio networks besides names and passwords.
+    pub wifi_files: Vec<WifiFile>,
     /// The user's manifests, which node-1 applies once.
     pub manifests: Vec<Manifest>,
     /// The copy of etcd that the control plane's card begins with, where it is not an empty database.
@@ -58,6 +61,9 @@ pub enum ExtrasError {
         /// The first line at fault, from 1.
         line: usize,
     },
+    /// What joins radio networks.
+    #[error(transparent)]
+    WifiFiles(#[from] WifiFileError),
     /// A key of an apt repository is not the one that it should be.
     #[error("{}, which {key} names, cannot be trusted: {source}", path.display())]
     Key {
@@ -75,6 +81,7 @@ impl Classified for ExtrasError {
         match self {
             Self::Overlays(error) => error.class(),
             Self::Manifests(error) => error.class(),
+            Self::WifiFiles(error) => error.class(),
             Self::Key { source, .. } => source.class(),
             Self::Read { .. } | Self::Encoding { .. } => ErrorClass::Configuration,
         }
@@ -89,6 +96,7 @@ impl Default for Extras {
             user_data: None,
             docker_key: None,
             kubernetes_key: None,
+            wifi_files: Vec::new(),
             manifests: Vec::new(),
             snapshot: None,
         }
@@ -110,6 +118,7 @@ impl Extras {
             user_data,
             docker_key: apt_key("sources.docker.key-file", &sources.docker)?,
             kubernetes_key: apt_key("sources.kubernetes.key-file", &sources.kubernetes)?,
+            wifi_files: wifi_files::load(cluster)?,
             manifests: manifests::load(cluster)?,
             snapshot: None,
         })

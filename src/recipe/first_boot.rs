@@ -34,7 +34,7 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         ("NODE_NAME", node.name.to_string()),
         ("ROLE", node.role.as_str().to_owned()),
         ("NODE_ADDRESS", node.address.to_string()),
-        ("CLUSTER_INTERFACE", cluster.network.interface.clone()),
+        ("CLUSTER_INTERFACE", cluster.network.link.interface().into_owned()),
         ("CLUSTER_NETWORK", cluster.network.subnet.to_string()),
         ("POD_NETWORK", cluster.kubernetes.pods.to_string()),
         ("SERVICE_NETWORK", cluster.kubernetes.services.to_string()),
@@ -62,7 +62,7 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     }
     if let Some(gateway) = gateway {
         settings.push(("GATEWAY", "yes".to_owned()));
-        settings.push(("UPLINK_INTERFACE", gateway.uplink.interface.clone()));
+        settings.push(("UPLINK_INTERFACE", gateway.uplink.link.interface().into_owned()));
     }
     if let Some(board) = node.board {
         settings.push(("BAKED_BOARD", board.as_str().to_owned()));

@@ -1,8 +1,8 @@
-//! The kernel's command line.
+//! What is asked of the kernel: its command line, and modules.
 
-use super::Action;
 use super::inputs::Inputs;
-use crate::cluster::KernelArgument;
+use super::{Action, KernelModule};
+use crate::cluster::{KernelArgument, Link, Medium};
 
 /// Sets the country of all radios; the kernel's own, and so there from the start.
 const COUNTRY: &str = "cfg80211.ieee80211_regdom=";
@@ -32,8 +32,7 @@ pub(super) fn arguments(from: &Inputs<'_>, line: Option<String>) -> Action {
         unset.push(KernelArgument::new(UNIFIED));
         set.push(KernelArgument::new(format!("{UNIFIED}{}", u8::from(unified))));
     }
-    let country = from.cluster.network.wifi().and_then(|wifi| wifi.country.as_ref());
-    let country = country.filter(|_| from.node.is_control_plane());
+    let country = from.cluster.radio_of(from.node).and_then(|radio| radio.country.as_ref());
     if let Some(country) = country.filter(|_| !from.platform.netplan_sets_country) {
         unset.push(KernelArgument::new(COUNTRY));
         set.push(KernelArgument::new(format!("{COUNTRY}{country}")));
@@ -46,12 +45,26 @@ pub(super) fn arguments(from: &Inputs<'_>, line: Option<String>) -> Action {
     Action::KernelArguments { line, set, unset }
 }
 
+/// What the node's links take; the kernel loads them when they are made.
+pub(super) fn modules(from: &Inputs<'_>) -> Vec<KernelModule> {
+    let network = &from.cluster.network;
+    let of = |link: &Link, vlan, bond| {
+        let vlan = link.vlan.is_some().then_some(KernelModule { name: "8021q", setting: vlan });
+        let is_bond = matches!(link.medium, Medium::Bond(_));
+        vlan.into_iter().chain(is_bond.then_some(KernelModule { name: "bonding", setting: bond }))
+    };
+    let uplink = network.gateway().filter(|_| from.node.is_control_plane());
+    let uplink = uplink.map(|gateway| of(&gateway.uplink.link, "network.uplink.vlan", ""));
+    of(&network.link, "network.vlan", "network.bond").chain(uplink.into_iter().flatten()).collect()
+}
+
 /// The interfaces that the description names, whether this node has them or not: all nodes are to
 /// call theirs by the same rule.
 fn interfaces<'a>(from: &Inputs<'a>) -> impl Iterator<Item = &'a str> {
     let network = &from.cluster.network;
-    let uplink = network.gateway().map(|gateway| gateway.uplink.interface.as_str());
-    std::iter::once(network.interface.as_str()).chain(uplink)
+    let uplink = network.gateway().map(|gateway| &gateway.uplink.link);
+    let links = std::iter::once(&network.link).chain(uplink);
+    links.flat_map(|link| link.medium.hardware()).map(String::as_str)
 }
 
 fn is_kernel_name(interface: &str) -> bool {

@@ -20,6 +20,7 @@ mod overlays;
 mod packages;
 mod proxy;
 pub mod quote;
+mod radio;
 mod registries;
 mod render;
 mod renderer;
@@ -27,6 +28,8 @@ mod secret_scanner;
 mod secrets;
 pub mod show;
 mod user_data;
+mod wifi_files;
+mod wifi_secrets;
 mod yaml;
 
 pub use apt::{KeyError, KeySource, key_sources, read_key};
@@ -37,6 +40,7 @@ pub use manifests::{Manifest, ManifestError};
 pub use overlays::{MAX_OVERLAY_BYTES, OverlayError, Overlays};
 pub use packages::packages;
 pub use user_data::{CloudConfig, ExtraError};
+pub use wifi_files::{WifiFile, WifiFileError};
 
 use crate::boards::Board;
 pub use crate::cluster::KernelArgument;
@@ -127,8 +131,19 @@ pub struct Recipe {
     pub node: String,
     /// The board that the card is for, where the description says so; on another one it may not start.
     pub board: Option<Board>,
+    /// The kernel modules that it cannot be without.
+    pub modules: Vec<KernelModule>,
     /// The changes, in the order in which they are to be made.
     pub changes: Vec<Change>,
+}
+
+/// A kernel module that not every image has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KernelModule {
+    /// Its name, without `.ko`.
+    pub name: &'static str,
+    /// The key of the description that asks for it.
+    pub setting: &'static str,
 }
 
 /// One change to one path.

@@ -6,10 +6,8 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use super::inputs::Inputs;
-use super::secrets::reveal_some;
-use crate::cluster::{
-    Gateway, LanAddressing, Mode, Network, Node, Secret, Security, Uplink, UplinkAddressing, Wifi, WifiKey,
-};
+use super::radio::{self, AccessPoint};
+use crate::cluster::{Gateway, LanAddressing, Link, Medium, Mode, Network, Node, Uplink, UplinkAddressing};
 
 /// The routing table `default` (rt_tables), in which the kernel looks after `main`, and so only
 /// where that has no way at all (ip-rule(8)). In `main` even the last of metrics would win over a
@@ -37,11 +35,16 @@ pub(super) struct Port {
     keep_lease: bool,
     /// It keeps its address with no cable in it.
     ignore_carrier: bool,
+    /// It has no addresses itself, and takes none that are offered.
+    is_carrier: bool,
+    mac: Option<String>,
     addresses: Vec<String>,
     dns: Vec<Ipv4Addr>,
     routes: Vec<Route>,
-    wifi: Option<Radio>,
+    access_points: Vec<AccessPoint>,
     regulatory_domain: Option<String>,
+    bond: Option<Bonded>,
+    vlan: Option<Tagged>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,44 +55,93 @@ struct Route {
     table: Option<u32>,
 }
 
+/// Several ports as one.
 #[derive(Debug, Serialize)]
-struct Radio {
-    ssid: String,
-    hidden: bool,
-    /// netplan's word for how the key is used; `None` where netplan is to offer all that it knows.
-    key_management: Option<&'static str>,
-    /// 64 hex digits, or the passphrase; `None` for an open network.
-    #[serde(serialize_with = "reveal_some")]
-    password: Option<Secret>,
+struct Bonded {
+    ports: Vec<String>,
+    mode: &'static str,
 }
 
-/// What netplan is told on a node. `country` is given where netplan is to set it.
-pub(super) fn groups(from: &Inputs<'_>, country: Option<&str>) -> Vec<Group> {
+/// Tagged frames of a port.
+#[derive(Debug, Serialize)]
+struct Tagged {
+    id: u16,
+    port: String,
+}
+
+/// All that a node has, by what netplan makes of it.
+#[derive(Default)]
+struct Definitions {
+    ethernets: Vec<Port>,
+    wifis: Vec<Port>,
+    bonds: Vec<Port>,
+    vlans: Vec<Port>,
+}
+
+/// What netplan is told on a node.
+pub(super) fn groups(from: &Inputs<'_>) -> Vec<Group> {
     let Inputs { cluster, node, .. } = *from;
     let network = &cluster.network;
-    let mut wired = Vec::new();
-    let mut radio = Vec::new();
+    let mut all = Definitions::default();
     match &network.mode {
         Mode::Gateway(gateway) if node.is_control_plane() => {
-            wired.push(gateway_port(network, cluster.kubernetes.services, node));
-            let uplink = uplink_port(network, gateway, radio_of(from), country);
-            let kind = if uplink.wifi.is_some() { &mut radio } else { &mut wired };
-            kind.push(uplink);
+            all.add(&network.link, gateway_port(network, cluster.kubernetes.services, node), from);
+            all.add(&gateway.uplink.link, uplink_port(network, gateway), from);
         }
-        Mode::Gateway(_) => wired.push(leased_port(network)),
-        Mode::Lan(lan) => wired.push(match lan.addressing {
-            LanAddressing::Dhcp => leased_port(network),
-            LanAddressing::Static => Port {
-                addresses: vec![with_prefix(node.address, network.subnet)],
-                dns: network.dns.clone(),
-                routes: vec![default_route(lan.router)],
-                ..Port::new(&network.interface)
-            },
-        }),
+        Mode::Gateway(_) => all.add(&network.link, leased_port(&network.link), from),
+        Mode::Lan(lan) => {
+            let port = match lan.addressing {
+                LanAddressing::Dhcp => leased_port(&network.link),
+                LanAddressing::Static => Port {
+                    addresses: vec![with_prefix(node.address, network.subnet)],
+                    dns: network.dns.clone(),
+                    routes: vec![default_route(lan.router)],
+                    ..Port::new(&network.link.interface())
+                },
+            };
+            all.add(&network.link, port, from);
+        }
     }
-    let groups = [("ethernets", wired), ("wifis", radio)];
+    let Definitions { ethernets, wifis, bonds, vlans } = all;
+    let groups = [("ethernets", ethernets), ("wifis", wifis), ("bonds", bonds), ("vlans", vlans)];
     let filled = groups.into_iter().filter(|(_, ports)| !ports.is_empty());
     filled.map(|(kind, ports)| Group { kind, ports }).collect()
+}
+
+impl Definitions {
+    /// `port`, which has the link's addresses, and all that it takes to bring it up.
+    fn add(&mut self, link: &Link, mut port: Port, from: &Inputs<'_>) {
+        let medium = &link.medium;
+        if let Some(id) = link.vlan {
+            port.vlan = Some(Tagged { id, port: medium.interface().to_owned() });
+            self.vlans.push(port);
+            port = Port::carrier(medium.interface());
+        }
+        match medium {
+            Medium::Ethernet(_) => self.ethernet(port),
+            Medium::Wifi(radio) => {
+                port.access_points = radio::access_points(from);
+                port.regulatory_domain = radio.country.clone().filter(|_| from.platform.netplan_sets_country);
+                self.wifis.push(port);
+            }
+            Medium::Bond(bond) => {
+                port.bond = Some(Bonded { ports: bond.ports.clone(), mode: bond.mode.as_str() });
+                // Otherwise systemd makes one up, and the DHCP server would not know the node by it.
+                port.mac = from.node.mac.map(|mac| mac.to_string());
+                self.bonds.push(port);
+                bond.ports.iter().for_each(|port| self.ethernet(Port::carrier(port)));
+            }
+        }
+    }
+
+    /// Networks may share a port, where all but one of them are VLANs.
+    fn ethernet(&mut self, port: Port) {
+        match self.ethernets.iter_mut().find(|other| other.name == port.name) {
+            Some(other) if other.is_carrier => *other = port,
+            Some(_) => {}
+            None => self.ethernets.push(port),
+        }
+    }
 }
 
 impl Port {
@@ -100,19 +152,28 @@ impl Port {
             dhcp: false,
             keep_lease: false,
             ignore_carrier: false,
+            is_carrier: false,
+            mac: None,
             addresses: Vec::new(),
             dns: Vec::new(),
             routes: Vec::new(),
-            wifi: None,
+            access_points: Vec::new(),
             regulatory_domain: None,
+            bond: None,
+            vlan: None,
         }
+    }
+
+    /// A port that has no address of its own: others are on top of it. Boot waits for those.
+    fn carrier(name: &str) -> Self {
+        Self { optional: true, is_carrier: true, ..Self::new(name) }
     }
 }
 
 /// A port whose address the node is known by: it keeps it, and with it all pods, while the DHCP
 /// server is away.
-fn leased_port(network: &Network) -> Port {
-    Port { dhcp: true, keep_lease: true, ..Port::new(&network.interface) }
+fn leased_port(link: &Link) -> Port {
+    Port { dhcp: true, keep_lease: true, ..Port::new(&link.interface()) }
 }
 
 /// The gateway's port to the other nodes. It is not waited for: what boot waits for is the uplink,
@@ -124,13 +185,13 @@ fn gateway_port(network: &Network, services: Ipv4Net, node: &Node) -> Port {
         ignore_carrier: true,
         addresses: vec![with_prefix(node.address, network.subnet)],
         routes: vec![Route { to: services.to_string(), via: None, table: Some(LAST_RESORT) }],
-        ..Port::new(&network.interface)
+        ..Port::new(&network.link.interface())
     }
 }
 
-fn uplink_port(network: &Network, gateway: &Gateway, radio: Option<Radio>, country: Option<&str>) -> Port {
-    let Uplink { interface, addressing, .. } = &gateway.uplink;
-    let mut port = Port { dns: network.dns.clone(), ..Port::new(interface) };
+fn uplink_port(network: &Network, gateway: &Gateway) -> Port {
+    let Uplink { link, addressing, .. } = &gateway.uplink;
+    let mut port = Port { dns: network.dns.clone(), ..Port::new(&link.interface()) };
     match addressing {
         UplinkAddressing::Dhcp => port.dhcp = true,
         UplinkAddressing::Static { address, router } => {
@@ -138,28 +199,7 @@ fn uplink_port(network: &Network, gateway: &Gateway, radio: Option<Radio>, count
             port.routes = vec![default_route(*router)];
         }
     }
-    if radio.is_some() {
-        port.regulatory_domain = country.map(str::to_owned);
-    }
-    port.wifi = radio;
     port
-}
-
-fn radio_of(from: &Inputs<'_>) -> Option<Radio> {
-    let Wifi { ssid, hidden, security, key, .. } = from.cluster.network.wifi()?;
-    // What a newer netplan writes, wpa_supplicant decodes: `\\` is one backslash then.
-    let ssid = if from.platform.netplan_1 { ssid.replace('\\', "\\\\") } else { ssid.clone() };
-    let (key_management, password) = match security {
-        _ if *key == WifiKey::Open => (None, &None),
-        Security::Wpa3 => (Some("sae"), &from.secrets.wifi_passphrase),
-        // Without a kind of key, newer ones offer WPA2 and WPA3.
-        Security::Wpa2OrWpa3 if from.cluster.needs_passphrase(from.platform) => {
-            (None, &from.secrets.wifi_passphrase)
-        }
-        // And that would be wrong here: of these digits WPA3 can make nothing.
-        Security::Wpa2 | Security::Wpa2OrWpa3 => (Some("psk"), &from.secrets.wifi_psk),
-    };
-    Some(Radio { ssid, hidden: *hidden, key_management, password: password.clone() })
 }
 
 fn default_route(via: Ipv4Addr) -> Route {

@@ -14,6 +14,7 @@ use super::overlays::{Item, ItemKind};
 use super::render::View;
 use super::secret_scanner::SecretScanner;
 use super::secrets::Variable;
+use super::wifi_files::WifiFile;
 use super::{Access, Action, Change, Error, Extras, Secrecy, Volume};
 use super::{apt, kernel, registries, render};
 use crate::cluster::defaults;
@@ -116,7 +117,8 @@ impl Renderer<'_> {
         Ok(())
     }
 
-    /// The node's SSH host key, where the user has none for it; what a worker joins with again; and the cluster's CA. Its
+    /// The node's SSH host key, where the user has none for it; what a worker joins with again; what joins radio networks;
+    /// and the cluster's CA. Its
     /// key goes to the control plane alone, as do the key of encrypted copies of etcd and the copy that it begins with.
     pub(super) fn add_keys(&self, changes: &mut Changes) -> Result<(), Error> {
         let secrets = self.from.secrets;
@@ -132,6 +134,13 @@ impl Renderer<'_> {
         }
         if let Some(conf) = &secrets.join_conf {
             place(node_paths::JOIN_CONF, conf.reveal(), 0o600, self.secret())?;
+        }
+        if self.from.cluster.radio_of(self.from.node).is_some() {
+            for WifiFile { path, text, is_key } in &self.extras.wifi_files {
+                let (mode, secrecy) =
+                    if *is_key { (0o600, Secrecy::Secret) } else { (0o644, Secrecy::Public) };
+                place(path, text.reveal(), mode, secrecy)?;
+            }
         }
         if !self.from.node.is_control_plane() {
             return Ok(());

@@ -3,8 +3,9 @@
 use serde::Serializer;
 
 use super::secret_scanner::SecretScanner;
-use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, ProxyUrl, Secret, WifiKey};
-use crate::identity::{self, HostKeys, Identity, SshKeyPair, wifi_psk};
+use super::wifi_secrets::WifiSecrets;
+use crate::cluster::{Cluster, MAX_NODES, Node, NodeName, Password, ProxyUrl, Secret};
+use crate::identity::{self, HostKeys, Identity, SshKeyPair};
 
 /// What stands in a preview where a secret stands on the card.
 pub(super) const MASK: &str = "********";
@@ -56,9 +57,8 @@ pub(super) struct CardSecrets {
     /// What the control plane encrypts copies of etcd with.
     pub(super) backup_key: Option<Secret>,
     pub(super) password_hash: Option<Secret>,
-    pub(super) wifi_psk: Option<Secret>,
-    /// The radio network's passphrase, of which the key above is made. Baked only where WPA3 needs it.
-    pub(super) wifi_passphrase: Option<Secret>,
+    /// Of each radio network, in their order.
+    pub(super) wifi: Vec<WifiSecrets>,
     masked: bool,
     proxy_replaced: bool,
 }
@@ -132,8 +132,7 @@ impl CardSecrets {
                 .filter(|_| node.is_control_plane())
                 .map(HostKeys::backup_key),
             password_hash: identity.password_hash(&cluster.access),
-            wifi_psk: cluster.network.wifi().and_then(wifi_psk),
-            wifi_passphrase: wifi_passphrase(cluster),
+            wifi: WifiSecrets::of(cluster),
             masked: false,
             proxy_replaced: false,
         })
@@ -168,8 +167,7 @@ impl CardSecrets {
                 Password::Hash(hash) => hash.clone(),
                 Password::Plain(_) => empty(),
             }),
-            wifi_psk: cluster.network.wifi().and_then(wifi_psk),
-            wifi_passphrase: wifi_passphrase(cluster),
+            wifi: WifiSecrets::of(cluster),
             masked: false,
             proxy_replaced: false,
         }
@@ -193,8 +191,7 @@ impl CardSecrets {
             join_conf: self.join_conf.as_ref().map(|_| Secret::new(format!("{PLACEHOLDER}\n"))),
             backup_key: self.backup_key.as_ref().map(|_| placeholder()),
             password_hash: self.password_hash.as_ref().map(|_| placeholder()),
-            wifi_psk: self.wifi_psk.as_ref().map(|_| placeholder()),
-            wifi_passphrase: self.wifi_passphrase.as_ref().map(|_| placeholder()),
+            wifi: self.wifi.iter().map(|wifi| wifi.map(|_| placeholder())).collect(),
             masked: true,
             ..self.clone()
         }
@@ -212,8 +209,7 @@ impl CardSecrets {
                 }
                 Variable::PasswordHash => other.password_hash = self.password_hash.as_ref().map(replaced),
                 Variable::WifiKey => {
-                    other.wifi_psk = self.wifi_psk.as_ref().map(replaced);
-                    other.wifi_passphrase = self.wifi_passphrase.as_ref().map(replaced);
+                    other.wifi = self.wifi.iter().map(|wifi| wifi.map(replaced)).collect();
                 }
                 Variable::Proxy => other.proxy_replaced = true,
             }
@@ -247,32 +243,26 @@ impl CardSecrets {
         let keys =
             [Some(&self.ca_key), self.host_key.as_ref().map(|pair| &pair.private)].into_iter().flatten();
         let key = keys.flat_map(|key| key.reveal().lines()).filter(|line| !line.starts_with("-----"));
+        let psks = self.wifi.iter().filter_map(|wifi| wifi.psk.as_ref());
         let single =
-            [&self.token, &self.password_hash, &self.wifi_psk, &self.backup_key].into_iter().flatten();
+            [&self.token, &self.password_hash, &self.backup_key].into_iter().flatten().chain(psks.clone());
         let tokens = self.bootstrap_tokens.iter().map(|(_, token)| token);
         let password = match &cluster.access.password {
             Some(Password::Plain(password)) => Some(password),
             _ => None,
         };
-        let chosen = [password, self.wifi_passphrase.as_ref()].into_iter().flatten();
-        let chosen = chosen.filter(|secret| is_telling(secret.reveal()));
+        let chosen = self.wifi.iter().flat_map(|wifi| [&wifi.passphrase, &wifi.key_password]).flatten();
+        let chosen = chosen.chain(password).filter(|secret| is_telling(secret.reveal()));
         // wpa_supplicant takes both cases
-        let psk = self.wifi_psk.as_ref().map(|psk| psk.reveal().to_uppercase());
+        let capitals: Vec<String> = psks.map(|psk| psk.reveal().to_uppercase()).collect();
         let secrets = single.chain(tokens).chain(proxies).chain(chosen).map(Secret::reveal);
-        SecretScanner::new(secrets.chain(psk.as_deref()).chain(key))
+        SecretScanner::new(secrets.chain(capitals.iter().map(String::as_str)).chain(key))
     }
 }
 
 /// Whether a text that somebody chose can be looked for. A lone word ("kubernetes") stands in files by chance.
 fn is_telling(text: &str) -> bool {
     text.chars().any(char::is_alphabetic) && text.chars().any(|c| !c.is_alphabetic())
-}
-
-fn wifi_passphrase(cluster: &Cluster) -> Option<Secret> {
-    cluster.network.wifi().and_then(|wifi| match &wifi.key {
-        WifiKey::Passphrase(passphrase) => Some(passphrase.clone()),
-        WifiKey::Psk(_) | WifiKey::Open => None,
-    })
 }
 
 /// Another text of the same length and the same kinds of characters, so that whatever a template

@@ -52,7 +52,7 @@ impl Prepared {
         for node in prepared.nodes() {
             // a role may bring files of its own
             if node.board.is_some() && boards.insert((node.board, node.role)) {
-                bake::check_board(prepared.base.device()?, prepared.recipe(node.name.as_str())?)?;
+                bake::check_base(prepared.base.device()?, prepared.recipe(node.name.as_str())?)?;
             }
         }
         if let Some(recipe) = prepared.recipes.values().next() {

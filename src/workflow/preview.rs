@@ -90,7 +90,7 @@ impl Described {
         ends::keys(cluster, [&recipe], now).into_iter().for_each(|warning| self.control.warn(warning));
         let before = match base {
             Some(base) => {
-                bake::check_board(open(&base)?, &recipe)?;
+                bake::check_base(open(&base)?, &recipe)?;
                 bake::preparations(open(&base)?, &recipe)?
             }
             None => Vec::new(),

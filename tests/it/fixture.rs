@@ -140,8 +140,7 @@ pub fn lan(addressing: LanAddressing) -> Cluster {
 pub fn wired_uplink() -> Cluster {
     let mut cluster = book();
     gateway(&mut cluster).uplink = Uplink {
-        interface: "eth1".to_owned(),
-        wifi: None,
+        link: Link::ethernet("eth1"),
         addressing: UplinkAddressing::Static {
             address: "192.168.1.5/24".parse().unwrap(),
             router: Ipv4Addr::new(192, 168, 1, 1),
@@ -158,6 +157,14 @@ pub fn gateway(cluster: &mut Cluster) -> &mut Gateway {
     }
 }
 
+/// The radio network of the gateway.
+pub fn wifi(cluster: &mut Cluster) -> &mut Wifi {
+    match &mut gateway(cluster).uplink.link.medium {
+        Medium::Wifi(radio) => &mut radio.networks[0],
+        _ => panic!("the uplink is no radio"),
+    }
+}
+
 /// 31 bytes.
 pub const ODD_SSID: &str = r#"a "b" 'c' $d #ü 🎉\"#;
 pub const ODD_USER: &str = "jörg's";
@@ -165,7 +172,7 @@ pub const ODD_USER: &str = "jörg's";
 /// Everything that a user types is odd.
 pub fn odd() -> Cluster {
     let mut cluster = book();
-    let wifi = gateway(&mut cluster).uplink.wifi.as_mut().unwrap();
+    let wifi = wifi(&mut cluster);
     wifi.ssid = ODD_SSID.to_owned();
     wifi.hidden = true;
     cluster.access.user = ODD_USER.to_owned();

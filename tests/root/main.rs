@@ -22,6 +22,7 @@ mod loops;
 mod main_job;
 mod mirrors;
 mod netns;
+mod netplan;
 mod opened;
 mod sink;
 mod ssh;
@@ -49,6 +50,7 @@ fn main() {
         main_job::trials(),
         mirrors::trials(),
         netns::trials(),
+        netplan::trials(),
         sink::trials(),
         ssh::trials(),
         sudo::trials(),

@@ -77,6 +77,7 @@ impl From<&workflow::Warning> for Warning {
                 cluster::Warning::NoRadio { .. } => "no-wifi",
                 cluster::Warning::UnknownKubernetes { .. } => "unknown-kubernetes",
                 cluster::Warning::NoCountry => "no-wifi-country",
+                cluster::Warning::PerhapsNoRadio { .. } => "perhaps-no-radio",
                 cluster::Warning::SmallControlPlane { .. } => "small-control-plane",
                 cluster::Warning::Overlap { .. } => "network-overlap",
             },

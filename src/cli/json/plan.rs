@@ -40,6 +40,7 @@ pub(crate) struct Internet {
     pub by: String,
     pub interface: String,
     pub ssid: Option<String>,
+    pub more_ssids: Vec<String>,
     pub address: Option<String>,
     pub open: Vec<String>,
 }

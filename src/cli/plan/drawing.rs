@@ -42,15 +42,17 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
         [] => picture.cell("box", (MARGIN, MARGIN), ["your router", &internet.by, ""]),
         [node, ..] => picture.node(node, (MARGIN, MARGIN)),
     }
-    let inner = match (&internet.ssid, is_gateway) {
-        (Some(ssid), _) => format!("WiFi \u{201c}{}\u{201d}", visible_line(ssid)),
+    let ssid = internet.ssid.as_ref().map(|ssid| format!("WiFi \u{201c}{}\u{201d}", visible_line(ssid)));
+    let inner = match (&ssid, is_gateway) {
+        (Some(ssid), true) => ssid.clone(),
+        (None, true) if internet.interface.starts_with("vlan") => "by a VLAN".to_owned(),
         (None, true) => "second Ethernet adapter".to_owned(),
-        (None, false) => String::new(),
+        (_, false) => String::new(),
     };
     picture.cell("box", (outside, MARGIN), ["internet", &inner, ""]);
     let y = MARGIN + BOX.1 / 2;
-    let radio = if internet.ssid.is_some() { "radio" } else { "line" };
-    picture.line(radio, &format!("M{} {y}H{outside}", MARGIN + BOX.0));
+    let kind = |is_radio| if is_radio { "radio" } else { "line" };
+    picture.line(kind(ssid.is_some() && is_gateway), &format!("M{} {y}H{outside}", MARGIN + BOX.0));
     if is_gateway {
         let middle = (MARGIN + BOX.0 + outside) / 2;
         let address = internet.address.as_deref().unwrap_or("by DHCP");
@@ -60,17 +62,19 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
 
     // the network of the nodes: one line above each row, joined at the left
     let spine = MARGIN + 6;
-    picture.line("line", &format!("M{} {}V{bus}", MARGIN + BOX.0 / 2, MARGIN + BOX.1));
-    let name = format!("{} on {}", network.subnet, network.interface);
+    let wire = kind(network.link.radio().is_some());
+    picture.line(wire, &format!("M{} {}V{bus}", MARGIN + BOX.0 / 2, MARGIN + BOX.1));
+    let by = ssid.filter(|_| !is_gateway).unwrap_or_else(|| network.link.title());
+    let name = format!("{} on {by}", network.subnet);
     picture.label("small beside", (MARGIN + BOX.0 / 2 + 10, bus - 8), &name);
     let left = |column: usize| MARGIN + 20 + column * (BOX.0 + GAP.0);
     for (row, nodes) in below.chunks(COLUMNS).enumerate() {
         let top = first_row + row * (BOX.1 + GAP.1);
         let line = if row == 0 { bus } else { top - GAP.1 / 2 };
         let end = left(nodes.len() - 1) + BOX.0 / 2;
-        picture.line("line", &format!("M{spine} {bus}V{line}H{end}"));
+        picture.line(wire, &format!("M{spine} {bus}V{line}H{end}"));
         for (column, node) in nodes.iter().enumerate() {
-            picture.line("line", &format!("M{} {line}V{top}", left(column) + BOX.0 / 2));
+            picture.line(wire, &format!("M{} {line}V{top}", left(column) + BOX.0 / 2));
             picture.node(node, (left(column), top));
         }
     }

@@ -14,7 +14,9 @@ use super::fleets::{self, FleetFlags};
 use super::json::{self, Base, Internet, Login, Member, Plan, PlannedImage, Versions};
 use super::next;
 use super::session::Session;
-use crate::cluster::{Cluster, ImageSize, LanAddressing, Mode, Opening, Protocol, UplinkAddressing};
+use crate::cluster::{
+    self, Cluster, ImageSize, LanAddressing, Link, Mode, Opening, Protocol, UplinkAddressing,
+};
 use crate::error::{Doing, Failure};
 use crate::fleet::FleetName;
 use crate::io::human_bytes;
@@ -186,11 +188,15 @@ fn images(image: &PlannedImage) -> Option<String> {
 }
 
 fn internet(cluster: &Cluster) -> Internet {
+    let mut names = cluster.network.radio().into_iter().flat_map(|radio| &radio.networks);
+    let ssid = names.next().map(|wifi| wifi.ssid.clone());
+    let more_ssids = names.map(|wifi| wifi.ssid.clone()).collect();
     match &cluster.network.mode {
         Mode::Lan(lan) => Internet {
             by: lan.router.to_string(),
-            interface: cluster.network.interface.clone(),
-            ssid: None,
+            interface: cluster.network.link.interface().into_owned(),
+            ssid,
+            more_ssids,
             address: None,
             open: vec!["all".to_owned()],
         },
@@ -205,8 +211,9 @@ fn internet(cluster: &Cluster) -> Internet {
             });
             Internet {
                 by: cluster.control_plane().map_or_else(String::new, |node| node.name.to_string()),
-                interface: uplink.interface.clone(),
-                ssid: uplink.wifi.as_ref().map(|wifi| wifi.ssid.clone()),
+                interface: uplink.link.interface().into_owned(),
+                ssid,
+                more_ssids,
                 address: match uplink.addressing {
                     UplinkAddressing::Dhcp => None,
                     UplinkAddressing::Static { address, .. } => Some(address.to_string()),
@@ -219,33 +226,39 @@ fn internet(cluster: &Cluster) -> Internet {
 
 fn network(cluster: &Cluster) -> String {
     let network = &cluster.network;
-    let (subnet, interface) = (network.subnet, &network.interface);
+    let (subnet, link) = (network.subnet, by(&network.link));
     match &network.mode {
         Mode::Gateway(_) => {
             let by = cluster.control_plane().map_or("the control plane", |node| node.name.as_str());
-            format!("{subnet} on {interface}, of the nodes alone: {by} is their DHCP server")
+            format!("{subnet} on {link}, of the nodes alone: {by} is their DHCP server")
         }
         Mode::Lan(lan) => {
             let from = match lan.addressing {
                 LanAddressing::Static => "each card has its node's address",
                 LanAddressing::Dhcp => "the router gives each node its address",
             };
-            format!("{subnet} on {interface}, your router's: {from}")
+            format!("{subnet} on {link}, your router's: {from}")
         }
     }
 }
 
+/// What carries a network, and the names of radio networks.
+fn by(link: &Link) -> String {
+    let Some(radio) = link.radio() else { return link.title() };
+    let names: Vec<_> = radio.networks.iter().map(|wifi| format!("{:?}", wifi.ssid)).collect();
+    format!("WiFi {}, in the network {}", radio.interface, names.join(" or "))
+}
+
 fn way_out(cluster: &Cluster, internet: &Internet) -> String {
-    let Internet { by, interface, ssid, address, .. } = internet;
-    if cluster.network.gateway().is_none() {
-        return format!("through your router, {by}");
-    }
-    let port = match ssid {
-        Some(ssid) => format!("its WiFi {interface}, in the network {ssid:?}"),
-        None => format!("its second Ethernet adapter {interface}"),
+    let Internet { by: leader, address, .. } = internet;
+    let Some(gateway) = cluster.network.gateway() else { return format!("through your router, {leader}") };
+    let link = &gateway.uplink.link;
+    let port = match (&link.medium, link.vlan) {
+        (cluster::Medium::Ethernet(_), None) => format!("its second Ethernet adapter {}", by(link)),
+        _ => format!("its {}", by(link)),
     };
     let address = address.as_ref().map_or_else(|| "by DHCP".to_owned(), Clone::clone);
-    format!("through {by}, by {port}; its address there: {address}")
+    format!("through {leader}, by {port}; its address there: {address}")
 }
 
 fn open(cluster: &Cluster, internet: &Internet) -> String {

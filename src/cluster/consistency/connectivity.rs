@@ -1,10 +1,9 @@
-//! The ways into and out of the cluster: ports, routers, name servers.
+//! The ways into and out of the cluster: routers and name servers.
 
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::cluster::interface::{self, Kind};
 use crate::cluster::{Cluster, Mode, UplinkAddressing, plan};
 
 /// Every name server is handed to all nodes, and CoreDNS passes the pods' questions on to it.
@@ -72,48 +71,6 @@ fn end_of(net: Ipv4Net, address: Ipv4Addr) -> Option<&'static str> {
         a if a == net.network() => Some("network"),
         a if a == net.broadcast() => Some("broadcast"),
         _ => None,
-    }
-}
-
-/// Only what hardware brings is there without somebody who creates it, and netplan configures each
-/// kind in a way of its own.
-pub(super) fn ports(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
-    let network = &cluster.network;
-    let not_created = |name: &str, what: &str| {
-        format!(
-            "{name} is the name of {what}, which pibake does not create: name a port of the board, such as eth0"
-        )
-    };
-    match interface::kind(&network.interface) {
-        Kind::Virtual(what) => report("network.interface", not_created(&network.interface, what)),
-        Kind::Radio => report(
-            "network.interface",
-            format!(
-                "{} is a radio, but the nodes are on this network by cable: name the Ethernet port, such as \
-                 eth0. A radio can be node-1's uplink: describe its network in [network.wifi]",
-                network.interface
-            ),
-        ),
-        Kind::Cable | Kind::Other => {}
-    }
-    let Some(gateway) = network.gateway() else { return };
-    let uplink = &gateway.uplink;
-    let mut fault = |message| report("network.uplink.interface", message);
-    if uplink.interface == network.interface {
-        fault(format!("must differ from network.interface, which is {}", network.interface));
-    }
-    match (interface::kind(&uplink.interface), &uplink.wifi) {
-        (Kind::Virtual(what), _) => fault(not_created(&uplink.interface, what)),
-        (Kind::Radio, None) => fault(format!(
-            "{} is a radio: describe its network in [network.wifi]; by cable, name the Ethernet port, such as eth1",
-            uplink.interface
-        )),
-        (Kind::Cable, Some(_)) => fault(format!(
-            "{} is an Ethernet port, but [network.wifi] describes a radio network: name the radio, such as \
-             wlan0, or remove [network.wifi]",
-            uplink.interface
-        )),
-        _ => {}
     }
 }
 

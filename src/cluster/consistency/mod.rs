@@ -1,6 +1,7 @@
 //! What the parts of a description must be to each other.
 
 mod connectivity;
+mod links;
 mod networks;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ pub(super) fn problems(cluster: &Cluster) -> Vec<Problem> {
     networks::sizes(cluster, &mut report);
     networks::overlaps(cluster, &mut report);
     connectivity::name_servers(cluster, &mut report);
-    connectivity::ports(cluster, &mut report);
+    links::hardware(cluster, &mut report);
+    links::shared(cluster, &mut report);
     connectivity::routers(cluster, &mut report);
     found
 }

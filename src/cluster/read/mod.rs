@@ -7,6 +7,7 @@ mod overrides;
 mod passwords;
 mod software;
 mod values;
+mod wifi;
 
 use std::path::Path;
 

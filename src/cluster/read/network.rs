@@ -5,11 +5,12 @@ use std::path::Path;
 
 use ipnet::Ipv4Net;
 
-use super::passwords::{self, Passwords};
-use crate::cluster::toml::{Document, Table};
+use super::passwords::Passwords;
+use super::wifi::{self, Networks};
+use crate::cluster::toml::{Document, Table, Value};
 use crate::cluster::{
-    Dhcp, Gateway, Lan, LanAddressing, Mode, Network, Node, Security, Uplink, UplinkAddressing, Wifi,
-    WifiKey, check, country, defaults, plan,
+    Bond, BondMode, Dhcp, Gateway, Lan, LanAddressing, Link, Medium, Mode, Network, Node, Radio, Uplink,
+    UplinkAddressing, check, defaults, plan,
 };
 
 /// What the nodes' addresses follow from, and the rest of the table.
@@ -43,7 +44,8 @@ pub(super) fn network(
     passwords: &Passwords,
 ) -> Network {
     let Addresses { mut table, subnet, lan, .. } = addresses;
-    let interface = table.read("interface", check::interface);
+    let keys = link_keys(&mut table);
+    let keys = LinkKeys { bond: bond(&mut table, document), ..keys };
     let dns = table.texts("dns").map(|list| {
         if list.is_empty() {
             document.report("network.dns", "must name at least one DNS server");
@@ -60,16 +62,19 @@ pub(super) fn network(
     let router = table.read("router", check::address);
     let addressing =
         table.choose("addressing", &[("static", LanAddressing::Static), ("dhcp", LanAddressing::Dhcp)]);
-    let wifi = wifi(table.table("wifi"), document, dir, passwords);
-    let uplink = uplink(table.table("uplink"), document, wifi);
+    let wifi = wifi::networks(table.table("wifi"), document, dir, passwords);
+    // In gateway mode it is the gateway that has a radio, in lan mode all are on the network by it.
+    let (own, outer) = if lan { (wifi, None) } else { (None, wifi) };
+    let link = keys.link(document, own, defaults::INTERFACE);
+    let uplink = uplink(table.table("uplink"), document, outer);
     let dhcp = dhcp(table.table("dhcp"), document, subnet, nodes);
     ["network.router", "network.addressing"].into_iter().for_each(|key| only(true, key));
-    ["network.wifi", "network.uplink", "network.dhcp"].into_iter().for_each(|key| only(false, key));
+    ["network.uplink", "network.dhcp"].into_iter().for_each(|key| only(false, key));
     table.finish();
 
     Network {
         subnet,
-        interface: interface.unwrap_or_else(|| defaults::INTERFACE.to_owned()),
+        link,
         dns: dns.unwrap_or_else(|| defaults::DNS.to_vec()),
         mode: if lan {
             Mode::Lan(Lan {
@@ -84,78 +89,61 @@ pub(super) fn network(
     }
 }
 
-fn wifi(
-    mut table: Table<'_, '_>,
-    document: &Document<'_>,
-    dir: &Path,
-    passwords: &Passwords,
-) -> Option<Wifi> {
-    let ssid = table.text("ssid").map(|f| f.check(|t| check::ssid(t)));
-    // Without the table there is no radio network that a password could be for.
-    let variable = passwords.wifi.as_ref().filter(|_| document.is_set("network.wifi"));
-    let password =
-        table.secret("password", "password-file", (passwords::WIFI, variable), |f| passwords::read(dir, f));
-    let password = password.map(|f| f.check(|t| check::wifi_password(t)));
-    let psk = table.text("psk").map(|f| f.check(|t| check::psk(t)));
-    let open_flag = table.flag("open", false);
-    let security = table.choose(
-        "security",
-        &[
-            ("wpa2", Some(Security::Wpa2)),
-            ("wpa3", Some(Security::Wpa3)),
-            ("wpa2-wpa3", Some(Security::Wpa2OrWpa3)),
-            ("open", None),
-        ],
-    );
-    let country = table.read("country", country::country);
-    let hidden = table.flag("hidden", false);
-    // What seems to be missing is there, then, under a name with a slip in it.
-    let misspelt = table.finish();
-    if !document.is_set("network.wifi") {
-        return None;
-    }
-    if !misspelt && !document.is_set("network.wifi.ssid") {
-        document.report("network.wifi.ssid", "must be given: the name of the radio network");
-    }
-    let open = open_flag || security == Some(None);
-    if open_flag && matches!(security, Some(Some(_))) {
-        document.report("network.wifi.security", "does not go with open = true: drop one of the two");
-    }
-    let security = security.flatten().unwrap_or_default();
-    let given: Vec<_> =
-        ["password", "psk"].into_iter().filter(|k| document.is_set(&format!("network.wifi.{k}"))).collect();
-    let key = match (given.as_slice(), open) {
-        ([], true) => Some(WifiKey::Open),
-        ([], false) if misspelt => None,
-        ([], false) => {
-            let message = "must be given; for a network without one, set open = true";
-            document.report("network.wifi.password", message);
-            None
-        }
-        ([_], false) => password.or(psk).flatten(),
-        ([_, .., other], _) => {
-            document
-                .report(&format!("network.wifi.{other}"), "goes without \"password\": give one of the two");
-            None
-        }
-        ([given], true) => {
-            let message = format!("an open network has no {given}: drop one of the two");
-            document.report(if open_flag { "network.wifi.open" } else { "network.wifi.security" }, message);
-            None
-        }
-    };
-    if let (Some(WifiKey::Psk(_)), [given], Security::Wpa3 | Security::Wpa2OrWpa3) =
-        (&key, given.as_slice(), security)
-    {
-        let message = "must be the passphrase itself under \"password\": WPA3 cannot use the 64 digits that WPA2 \
-                       makes of it; or set security = \"wpa2\"";
-        document.report(&format!("network.wifi.{given}"), message);
-    }
-    Some(Wifi { ssid: ssid??, key: key?, security, country, hidden })
+/// The keys that say what a network is on by, as they were read.
+pub(super) struct LinkKeys {
+    interface: Option<String>,
+    vlan: Option<u16>,
+    bond: Option<Bond>,
 }
 
-fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>) -> Uplink {
+fn link_keys(table: &mut Table<'_, '_>) -> LinkKeys {
     let interface = table.read("interface", check::interface);
+    let vlan = table.take("vlan").and_then(Value::whole_number);
+    let vlan = vlan.and_then(|field| field.check(|number| check::vlan(*number)));
+    LinkKeys { interface, vlan, bond: None }
+}
+
+/// `bond` and `bond-mode`, which the network between the nodes alone has.
+fn bond(table: &mut Table<'_, '_>, document: &Document<'_>) -> Option<Bond> {
+    let ports = table.read_each("bond", check::interface);
+    let mode = table.choose("bond-mode", &BondMode::ALL.map(|mode| (mode.as_str(), mode)));
+    let fault = |key: &str, message: &str| document.report(key, message);
+    if !document.is_set("network.bond") {
+        if document.is_set("network.bond-mode") {
+            fault("network.bond-mode", "needs \"bond\" beside it: the ports, such as [\"eth0\", \"eth1\"]");
+        }
+        return None;
+    }
+    if ports.len() < 2 {
+        fault("network.bond", "must name two ports or more; a single one goes under \"interface\"");
+    }
+    if document.is_set("network.interface") {
+        fault("network.interface", "goes without \"bond\": the bond is the interface");
+    }
+    Some(Bond { ports, mode: mode.unwrap_or_default() })
+}
+
+impl LinkKeys {
+    /// The link, by radio where there are radio networks, and on `port` where nothing else is said.
+    fn link(self, document: &Document<'_>, wifi: Option<Networks>, port: &str) -> Link {
+        let Self { interface, vlan, bond } = self;
+        let medium = match (bond, wifi) {
+            (Some(bond), None) => Medium::Bond(bond),
+            (None, None) => Medium::Ethernet(interface.unwrap_or_else(|| port.to_owned())),
+            (bond, Some(Networks { networks, country })) => {
+                if bond.is_some() {
+                    document.report("network.bond", "goes without [network.wifi]: drop one of the two");
+                }
+                let interface = interface.unwrap_or_else(|| defaults::WIFI_INTERFACE.to_owned());
+                Medium::Wifi(Radio { interface, networks, country })
+            }
+        };
+        Link { medium, vlan }
+    }
+}
+
+fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Networks>) -> Uplink {
+    let keys = link_keys(&mut table);
     let address = table.text("address").map(|f| f.check(|t| check::interface_address(t)));
     let router = table.text("router").map(|f| f.check(|t| check::address(t)));
     let allow = table.read_each("allow", check::opening);
@@ -176,8 +164,7 @@ fn uplink(mut table: Table<'_, '_>, document: &Document<'_>, wifi: Option<Wifi>)
             UplinkAddressing::Dhcp
         }
     };
-    let default = if wifi.is_some() { defaults::WIFI_INTERFACE } else { defaults::UPLINK_INTERFACE };
-    Uplink { interface: interface.unwrap_or_else(|| default.to_owned()), wifi, addressing, allow }
+    Uplink { link: keys.link(document, wifi, defaults::UPLINK_INTERFACE), addressing, allow }
 }
 
 fn dhcp(mut table: Table<'_, '_>, document: &Document<'_>, subnet: Ipv4Net, nodes: &[Node]) -> Dhcp {

@@ -37,7 +37,8 @@ fn baked_for(
         Action::KernelArguments { line: None, set: vec!["cgroup_memory=1".parse().unwrap()], unset: vec![] };
     let mut changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
     changes.extend(more);
-    let patch = bake(device(&image), &Recipe { node: "node-1".into(), board, changes }, CLOCK)?;
+    let patch =
+        bake(device(&image), &Recipe { node: "node-1".into(), board, modules: vec![], changes }, CLOCK)?;
     let node = dir.path().join("node.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);
@@ -143,5 +144,8 @@ fn a_trial_folder_that_is_empty_is_no_upgrade() {
     images::splice(&fat, &image, places.boot.0);
     let arguments = Action::KernelArguments { line: None, set: vec!["a=1".parse().unwrap()], unset: vec![] };
     let changes = vec![change(Volume::Boot, "/cmdline.txt", arguments)];
-    assert!(bake(device(&image), &Recipe { node: "node-1".into(), board: None, changes }, CLOCK).is_ok());
+    assert!(
+        bake(device(&image), &Recipe { node: "node-1".into(), board: None, modules: vec![], changes }, CLOCK)
+            .is_ok()
+    );
 }

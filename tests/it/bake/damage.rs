@@ -53,6 +53,7 @@ fn recipe() -> Recipe {
     Recipe {
         node: "node-1".into(),
         board: None,
+        modules: vec![],
         changes: vec![
             change(Volume::Boot, "/cmdline.txt", arguments),
             change(Volume::Boot, "/overlays/a long name.dtbo", write(vec![1; 20_000])),

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod damage;
+mod modules;
 mod remains;
 mod shared;
 mod size;
@@ -56,7 +57,7 @@ fn recipe() -> Recipe {
     changes.extend((0..40).map(|n| {
         write(Volume::Root, &format!("/usr/lib/pibake/file-{n}"), "x".repeat(n * 300).as_bytes(), 0o755)
     }));
-    Recipe { node: "node-1".into(), board: None, changes }
+    Recipe { node: "node-1".into(), board: None, modules: vec![], changes }
 }
 
 fn device(image: &Path) -> Arc<dyn ReadAt> {
@@ -137,7 +138,7 @@ fn with_links(dir: &Path) -> std::path::PathBuf {
 }
 
 fn baked(image: &Path, changes: Vec<Change>) -> Result<Arc<dyn ReadAt>, String> {
-    let recipe = Recipe { node: "node-1".into(), board: None, changes };
+    let recipe = Recipe { node: "node-1".into(), board: None, modules: vec![], changes };
     let patch = bake(device(image), &recipe, CLOCK)
         .map_err(|e| format!("{e}: {:?}", std::error::Error::source(&e).map(ToString::to_string)))?;
     Ok(Arc::new(Patched::new(device(image), patch)))
@@ -264,7 +265,7 @@ fn a_change_that_cannot_be_made_says_where() {
     let dir = tempfile::tempdir().unwrap();
     let (image, _) = Spec::default().make(dir.path());
     let bad = |c: Change| {
-        let recipe = Recipe { node: "node-1".into(), board: None, changes: vec![c] };
+        let recipe = Recipe { node: "node-1".into(), board: None, modules: vec![], changes: vec![c] };
         match bake(device(&image), &recipe, CLOCK) {
             Err(Error::FileSystem { source, .. }) => source.to_string(),
             other => panic!("{other:?}"),
@@ -287,7 +288,9 @@ fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
         write(Volume::Boot, "/conf.d/deeper/a file", b"x", 0o644),
         change(Volume::Boot, "/empty", Action::Directory { access: Access::root(0o755) }),
     ];
-    let patch = bake(device(&image), &Recipe { node: "node-1".into(), board: None, changes }, CLOCK).unwrap();
+    let patch =
+        bake(device(&image), &Recipe { node: "node-1".into(), board: None, modules: vec![], changes }, CLOCK)
+            .unwrap();
     let node = dir.path().join("node-1.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);

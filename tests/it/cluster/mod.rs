@@ -9,7 +9,7 @@ use std::path::Path;
 
 use pibake::boards::Board;
 use pibake::cluster::{
-    Cluster, INIT, LanAddressing, Mode, Overrides, Platform, Role, UplinkAddressing, Warning, WifiKey,
+    Cluster, INIT, LanAddressing, Link, Mode, Overrides, Platform, Role, UplinkAddressing, Warning, WifiKey,
 };
 use proptest::prelude::*;
 
@@ -56,7 +56,7 @@ fn examples_in_init_are_read() {
     let mut table = String::new();
     for line in INIT.lines() {
         let bare = line.trim_start_matches("# ").trim_start_matches('#');
-        if let Some(end) = bare.find(']').filter(|_| bare.starts_with('[')) {
+        if let Some(end) = bare.rfind(']').filter(|_| bare.starts_with('[')) {
             table = bare[..=end].to_owned();
             continue;
         }
@@ -70,7 +70,7 @@ fn examples_in_init_are_read() {
     }
     let tables: BTreeSet<&str> =
         INIT.lines().map(|l| l.trim_start_matches("# ")).filter(|l| l.starts_with('[')).collect();
-    assert_eq!(tables.len(), 18, "{tables:?}");
+    assert_eq!(tables.len(), 20, "{tables:?}");
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_base_is_offered_for_the_boards_that_it_starts() {
 fn the_uplink_is_the_radio_or_a_second_card() {
     let plain = parse("");
     let uplink = &plain.network.gateway().unwrap().uplink;
-    assert_eq!((uplink.interface.as_str(), &uplink.wifi), ("eth1", &None));
+    assert_eq!(uplink.link, Link::ethernet("eth1"));
     assert_eq!(uplink.addressing, UplinkAddressing::Dhcp);
     insta::assert_snapshot!(plain.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), @"no radio network is described in [network.wifi]: node-1 expects its way to the internet on a second Ethernet adapter, eth1");
     // the table alone, as pibake init writes it, or what is open by it, says nothing of the way out
@@ -271,8 +271,8 @@ fn the_uplink_is_the_radio_or_a_second_card() {
             .is_empty()
     );
     let wifi = parse("[network.wifi]\nssid = \"home\"\nopen = true\n");
-    assert_eq!(wifi.network.gateway().unwrap().uplink.interface, "wlan0");
-    assert_eq!(wifi.network.wifi().unwrap().key, WifiKey::Open);
+    assert_eq!(wifi.network.gateway().unwrap().uplink.link.interface(), "wlan0");
+    assert_eq!(wifi.network.radio().unwrap().networks[0].key, WifiKey::Open);
     let warnings = wifi.warnings();
     assert!(warnings == [Warning::NoCountry], "{warnings:?}");
     assert!(parse("[network.wifi]\nssid = \"home\"\nopen = true\ncountry = \"DE\"\n").warnings().is_empty());
@@ -403,7 +403,7 @@ proptest! {
         prop_assume!(ssid.len() <= 32 && (8..=63).contains(&password.len()));
         let text = format!("[network.wifi]\nssid = {}\npassword = {}\n", quoted(&ssid), quoted(&password));
         let cluster = parse(&text);
-        let wifi = cluster.network.wifi().unwrap();
+        let wifi = &cluster.network.radio().unwrap().networks[0];
         prop_assert_eq!(&wifi.ssid, &ssid);
         let WifiKey::Passphrase(kept) = &wifi.key else { panic!("{:?}", wifi.key) };
         prop_assert_eq!(kept.reveal(), &password);

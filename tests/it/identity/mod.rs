@@ -216,7 +216,7 @@ fn wpa_passphrase_makes_the_same_key() {
             said.lines().find_map(|l| l.trim().strip_prefix("psk=")).unwrap_or_else(|| panic!("{said}"));
         let text =
             format!("[network.wifi]\nssid = {}\npassword = {}\n", toml_text(ssid), toml_text(passphrase));
-        let ours = wifi_psk(cluster(&text).network.wifi().unwrap()).unwrap();
+        let ours = wifi_psk(&cluster(&text).network.radio().unwrap().networks[0]).unwrap();
         assert_eq!(ours.reveal(), psk, "{ssid}");
     }
 }
@@ -226,15 +226,12 @@ fn keys_given_as_keys_stay_and_open_networks_have_none() {
     let hex = "00112233445566778899AABBCCDDEEFF".repeat(2);
     for key in ["password", "psk"] {
         let wifi = cluster(&format!("[network.wifi]\nssid = \"a\"\n{key} = \"{hex}\"\n"));
-        assert_eq!(wifi_psk(wifi.network.wifi().unwrap()), Some(Secret::new(hex.to_lowercase())));
+        assert_eq!(
+            wifi_psk(&wifi.network.radio().unwrap().networks[0]),
+            Some(Secret::new(hex.to_lowercase()))
+        );
     }
-    let open = Wifi {
-        ssid: "a".into(),
-        key: WifiKey::Open,
-        security: Security::default(),
-        country: None,
-        hidden: false,
-    };
+    let open = Wifi { ssid: "a".into(), key: WifiKey::Open, security: Security::default(), hidden: false };
     assert_eq!(wifi_psk(&open), None);
 }
 

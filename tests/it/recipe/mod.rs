@@ -3,9 +3,11 @@
 mod api;
 mod documents;
 mod golden;
+mod links;
 mod odd;
 mod overlays;
 mod programs;
 mod pyyaml;
+mod radius;
 mod rules;
 mod software;

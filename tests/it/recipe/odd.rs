@@ -10,7 +10,7 @@ use pibake::recipe::{Error, Extras, Recipe, Volume};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::fixture::{book, boot_file, bytes, gateway, of, on, root_file, with};
+use crate::fixture::{book, boot_file, bytes, of, on, root_file, with};
 use support::unconfined;
 
 /// Texts of what grammars are made of, besides any text at all. Without control characters, which
@@ -80,7 +80,7 @@ proptest! {
         ssid in typed(), user in "[a-z]\\PC{0,8}", key in typed(), hash in typed(), label in typed()
     ) {
         let mut cluster = book();
-        gateway(&mut cluster).uplink.wifi.as_mut().unwrap().ssid = ssid.clone();
+        crate::fixture::wifi(&mut cluster).ssid = ssid.clone();
         cluster.access.user = user.clone();
         cluster.access.ssh_keys = vec![key.clone()];
         cluster.access.password = Some(Password::Hash(Secret::new(hash.clone())));
@@ -135,7 +135,7 @@ proptest! {
     ) {
         let mut cluster = book();
         cluster.domain = domain.clone();
-        cluster.network.interface = interface;
+        cluster.network.link = Link::ethernet(&interface);
         cluster.sources.docker.url = url.clone();
         cluster.sources.ntp = vec![host];
         let Some(recipe) = or_refused(with(&cluster, 1, &Extras::default())) else { return Ok(()) };

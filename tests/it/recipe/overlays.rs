@@ -143,7 +143,7 @@ fn a_file_with_a_secret_is_roots_alone_whatever_it_is_called() {
     put(
         dir,
         "common/etc/wpa.conf.j2",
-        "{% for g in netplan %}{% for p in g.ports %}{% if p.wifi %}{{ p.wifi.password | bare }}{% endif %}{% endfor %}{% endfor %}\n",
+        "{% for g in netplan %}{% for p in g.ports %}{% for a in p.access_points %}{{ a.auth.password | bare }}{% endfor %}{% endfor %}{% endfor %}\n",
     );
     put(dir, "common/etc/netplan/60-mine.yaml.j2", "x: {{ join.tokens[0].token[:6] }}\n");
     put(dir, "common/usr/bin/tool.sh.j2", "#!/bin/sh\necho {{ join.tokens[0].token | upper }}\n");
@@ -168,7 +168,7 @@ fn a_secret_on_the_boot_partition_is_refused_by_name() {
         ),
         (
             "sub/x.yaml.j2",
-            "{% for g in netplan %}{% for p in g.ports %}{% if p.wifi %}a: {{ p.wifi.password }}{% endif %}{% endfor %}{% endfor %}\n",
+            "{% for g in netplan %}{% for p in g.ports %}{% for a in p.access_points %}a: {{ a.auth.password }}{% endfor %}{% endfor %}{% endfor %}\n",
             "the WiFi key in netplan",
         ),
         ("cmdline.txt.j2", "root=x token={{ join.tokens[0].token | bare }}\n", "(join.token, join.tokens)"),

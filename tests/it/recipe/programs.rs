@@ -102,7 +102,7 @@ fn cloud_init_takes_the_node_for_one_that_needs_no_network() {
 }
 
 /// What netplan makes of a recipe: each file below /run with its text.
-fn netplan(recipe: &Recipe) -> String {
+pub(super) fn netplan(recipe: &Recipe) -> String {
     let dir = laid_out(recipe);
     run(tool("netplan", "netplan.io").args(["generate", "--root-dir", arg(dir.path())]));
     let mut all = String::new();
@@ -190,7 +190,7 @@ fn odd_radio_names_arrive() {
     ];
     for name in names {
         let mut cluster = book();
-        crate::fixture::gateway(&mut cluster).uplink.wifi.as_mut().unwrap().ssid = name.to_owned();
+        crate::fixture::wifi(&mut cluster).ssid = name.to_owned();
         let made = netplan(&of(&cluster, 1));
         let written = made.lines().find_map(|line| line.trim().strip_prefix("ssid=")).unwrap();
         // Netplan of Debian 12 and Ubuntu 22.04 writes it bare; from the first quote to the last is the name.

@@ -85,7 +85,7 @@ fn each_node_has_the_secrets_that_it_needs_and_no_others() {
             assert_eq!(has, wanted, "the token of node {other} on node {number}'s card");
         }
         assert_eq!(having(key), if first { vec!["/etc/kubernetes/pki/ca.key"] } else { vec![] });
-        let radio = first && cluster.network.wifi().is_some();
+        let radio = first && cluster.network.radio().is_some();
         assert_eq!(!having(PSK).is_empty(), radio);
     }
 }
@@ -93,7 +93,7 @@ fn each_node_has_the_secrets_that_it_needs_and_no_others() {
 #[test]
 fn a_passphrase_is_baked_as_what_it_makes() {
     let mut cluster = book();
-    let wifi = crate::fixture::gateway(&mut cluster).uplink.wifi.as_mut().unwrap();
+    let wifi = crate::fixture::wifi(&mut cluster);
     wifi.key = WifiKey::Passphrase(Secret::new("correct horse"));
     let recipe = of(&cluster, 1);
     for (_, path, content, ..) in files(&recipe) {
@@ -151,7 +151,7 @@ fn wpa3_alone_needs_a_system_that_knows_it() {
 #[test]
 fn a_backslash_is_doubled_where_netplan_has_it_decoded() {
     let mut cluster = book();
-    crate::fixture::gateway(&mut cluster).uplink.wifi.as_mut().unwrap().ssid = r"\o_home\".to_owned();
+    crate::fixture::wifi(&mut cluster).ssid = r"\o_home\".to_owned();
     let name = |platform: &str| {
         let netplan: Value =
             serde_saphyr::from_str(&root_file(&on(&cluster, platform, 1), "/etc/netplan/50-cloud-init.yaml"))
@@ -369,7 +369,7 @@ fn the_kernel_is_told_what_it_must_know() {
     let (set, _) = kernel_arguments(&on(&book(), "24.04", 1));
     assert_eq!(set, always);
     let mut cluster = book();
-    cluster.network.interface = "end0".to_owned();
+    cluster.network.link = Link::ethernet("end0");
     assert_eq!(kernel_arguments(&of(&cluster, 2)).0, always[..2]);
     let mut cluster = book();
     cluster.kubernetes.cgroup = Some(Cgroup::V2);
