@@ -6,7 +6,7 @@ use super::apt::{self, KeySource};
 use super::inputs::Inputs;
 use super::packages;
 use super::secrets::reveal;
-use crate::cluster::Secret;
+use crate::cluster::{Lan, LanAddressing, Mode, Node, Secret};
 use crate::node_paths;
 
 /// One line of node.env.
@@ -25,6 +25,15 @@ impl Setting {
     }
 }
 
+/// Whom a node has its address from, in the words of node.env.
+fn address_from(mode: &Mode, node: &Node) -> &'static str {
+    match mode {
+        Mode::Gateway(_) if !node.is_control_plane() => "gateway",
+        Mode::Lan(Lan { addressing: LanAddressing::Dhcp, .. }) => "router",
+        Mode::Gateway(_) | Mode::Lan(_) => "card",
+    }
+}
+
 /// The settings, which /usr/lib/pibake/lib/node-env explains.
 pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     let Inputs { cluster, node, control_plane, software, secrets, .. } = from;
@@ -35,6 +44,7 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         ("ROLE", node.role.as_str().to_owned()),
         ("NODE_ADDRESS", node.address.to_string()),
         ("CLUSTER_INTERFACE", cluster.network.link.interface().into_owned()),
+        ("ADDRESS_FROM", address_from(&cluster.network.mode, node).to_owned()),
         ("CLUSTER_NETWORK", cluster.network.subnet.to_string()),
         ("POD_NETWORK", cluster.kubernetes.pods.to_string()),
         ("SERVICE_NETWORK", cluster.kubernetes.services.to_string()),

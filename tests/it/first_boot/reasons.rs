@@ -32,6 +32,25 @@ fn what_a_stage_waits_for_is_said() {
         n.put("sys/class/net/eth0/carrier", "0\n");
     });
     case(Worker, "network", "waiting", &|n| n.state("address", "192.168.1.55"));
+    // in lan mode
+    for (from, address) in [("router", "192.168.1.55"), ("router", ""), ("card", "")] {
+        case(Worker, "network", "waiting", &|n| {
+            n.put(
+                "etc/pibake/node.env",
+                &format!("{}ADDRESS_FROM='{from}'\n", n.read("etc/pibake/node.env")),
+            );
+            n.put("sys/class/net/eth0/address", "dc:a6:32:01:02:03\n");
+            match address {
+                "" => n.unset_state("link"),
+                address => n.state("address", address),
+            }
+        });
+    }
+    case(Worker, "network", "waiting", &|n| {
+        n.unset_state("link");
+        n.put("sys/class/net/eth0/carrier", "0\n");
+        n.put("sys/class/net/eth0/phy80211/name", "phy0\n");
+    });
     case(ControlPlane, "network", "waiting", &|n| n.unset_state("uplink"));
     case(ControlPlane, "network", "waiting", &|n| {
         n.unset_state("uplink");
