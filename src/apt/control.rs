@@ -9,9 +9,13 @@ use std::io::{self, BufRead, Read};
 use std::str;
 
 use crate::error::{Classified, ErrorClass};
+use crate::io::shortened;
 
 /// The most bytes of one stanza. The largest in Debian's indices, one with thousands of Provides, has 120 KiB.
 const STANZA_LIMIT: usize = 4 << 20;
+
+/// What is shown of a text, in bytes: more does not make a fault clearer.
+const SHOWN_MAX: usize = 80;
 
 /// Why bytes are not a control file that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -206,10 +210,9 @@ fn line_end(bytes: &[u8], from: usize) -> usize {
     bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| from + at + 1)
 }
 
-/// The start of a text that is shown to people.
-pub(super) fn shortened(text: &str) -> String {
-    let short: String = text.chars().take(80).collect();
-    if short.len() < text.len() { short + "…" } else { short }
+/// A text of a repository as people are shown it.
+pub(super) fn shown(text: &str) -> String {
+    shortened(text, SHOWN_MAX)
 }
 
 /// Whether a field says yes.

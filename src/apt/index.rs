@@ -1,6 +1,6 @@
 //! What a stanza of `Packages`, or of dpkg's status file, says of a package: the fields that decide what is installed.
 
-use super::control::{ControlError, Stanza, shortened};
+use super::control::{ControlError, Stanza, shown};
 use crate::catalog::Digest;
 
 /// The fields that decide something.
@@ -135,7 +135,7 @@ impl<'a> Entry<'a> {
     }
 
     pub(super) fn wrong(&self, field: Field, expected: &str) -> ControlError {
-        let value = shortened(self.get(field));
+        let value = shown(self.get(field));
         self.fault(format!("{} is {value:?}, which is not {expected}", field.name()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::control::shortened;
+use super::control::shown;
 use super::version;
 
 /// How a version must compare with the one that is named.
@@ -87,7 +87,7 @@ pub(super) fn parse<'a>(field: &'a str, relations: &mut Vec<Relation<'a>>) -> Re
 }
 
 fn parse_one(text: &str) -> Result<Relation<'_>, String> {
-    let wrong = |what: &str| format!("{:?}: {what}", shortened(text));
+    let wrong = |what: &str| format!("{:?}: {what}", shown(text));
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "+.-_:$".contains(c))).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     let (name, qualifier) = match name.split_once(':') {

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::format::{CLAIM, Manifest, Notes, note, notes};
+use crate::io::shortened;
 
-/// What is longer, in bytes, is cut off: a claim is written by anybody.
+/// A text has no more than that, in bytes: a claim is written by anybody.
 const NOTE_MAX: usize = 256;
 
 /// Of a claim: the digest of the index that the card is made from.
@@ -120,13 +121,9 @@ impl Claim {
     }
 }
 
-/// The beginning of a text, as long as one of a claim may be.
+/// A text, or as much of it as a claim may have.
 fn short(text: &str) -> String {
-    let mut end = text.len().min(NOTE_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
+    shortened(text, NOTE_MAX - "…".len())
 }
 
 #[cfg(test)]
@@ -163,8 +160,10 @@ mod tests {
         let mut about = written.notes();
         about.insert(note::CARD.to_owned(), "ü".repeat(100_000));
         let long = text(&Manifest::new(CLAIM, Vec::new(), about)).unwrap();
-        assert_eq!(Claim::read(&long, "node-1").unwrap().card, "ü".repeat(NOTE_MAX / 2));
-        assert_eq!(short(&format!("x{}", "ü".repeat(200))).len(), NOTE_MAX - 1);
+        let read = Claim::read(&long, "node-1").unwrap();
+        assert!(read.card.len() <= NOTE_MAX && read.card.ends_with("ü…"), "{}", read.card);
+        // and not shorter when it is written again
+        assert_eq!(Claim::read(&bytes(&read), "node-1"), Some(read));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::Url;
 
 pub use self::error::ReleaseError;
-use super::control::{Stanzas, is_yes, shortened};
+use super::control::{Stanzas, is_yes, shown};
 use super::index::is_safe_path;
 use super::universe::Source;
 use crate::catalog::Digest;
@@ -243,7 +243,7 @@ fn listed(digests: &str) -> Result<HashMap<String, Listed>, ReleaseError> {
         };
         let Some((path, entry)) = entry else {
             let what = "which is not a digest, a size and a path inside the repository";
-            return Err(ReleaseError::Form(format!("lists {:?}, {what}", shortened(line))));
+            return Err(ReleaseError::Form(format!("lists {:?}, {what}", shown(line))));
         };
         if files.insert(path.to_owned(), entry).is_some_and(|before| before != entry) {
             return Err(ReleaseError::Form(format!("lists {path} twice, with different digests")));
@@ -255,7 +255,7 @@ fn listed(digests: &str) -> Result<HashMap<String, Listed>, ReleaseError> {
 /// A date, as it is and as it was written: `Sat, 10 May 2025 09:38:26 UTC`.
 fn dated(field: &str, text: &str) -> Result<(SystemTime, String), ReleaseError> {
     let fault =
-        || ReleaseError::Form(format!("has the {field} {:?}, which is not a date in UTC", shortened(text)));
+        || ReleaseError::Form(format!("has the {field} {:?}, which is not a date in UTC", shown(text)));
     Ok((date(text).ok_or_else(fault)?, text.to_owned()))
 }
 
