@@ -7,7 +7,7 @@ use clap::Args;
 use super::base_flags::NetworkFlags;
 use super::fleets::{Station, TrustFlags, nodes};
 use super::images::{Entry, Images};
-use super::json;
+use super::json::{self, Image};
 use super::session::Session;
 use super::written::{To, put};
 use crate::base::ImageObserver;
@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::fleet::FleetName;
 use crate::io::human_bytes;
 use crate::project::Place;
-use crate::sink::Build;
+use crate::sink::{Build, Written};
 use crate::ui::Table;
 use crate::workflow::{Medium, bill_name};
 
@@ -78,12 +78,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let written = build.finish_with(base.path(), &patch, &kept, session.progress())?;
     base.unchanged()?;
     images.record(&files, &own, control)?;
-    let image = |written: &crate::sink::Written| {
-        let (path, path_base64) = json::text(&written.path);
-        let (bill, bill_base64) = json::text(written.path.with_file_name(bill(&written.node)));
-        let (bytes, file_bytes, disk_bytes) = (written.card, written.len, written.stored);
-        let node = written.node.clone();
-        json::PulledImage { node, path, path_base64, bytes, file_bytes, disk_bytes, bill, bill_base64 }
+    let image = |written: &Written| {
+        let node = nodes.iter().find(|node| node.name == written.node);
+        Image::of(written, node.map(|node| node.role.clone()).unwrap_or_default(), None)
     };
     let document = json::Pulled {
         fleet: arguments.fleet.to_string(),
@@ -92,8 +89,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     };
     session.result(&document, || {
         let mut table = Table::new(["NODE", "ROLE", "IMAGE", "SIZE"]);
-        for (image, node) in document.images.iter().zip(&nodes) {
-            table.row([image.node.clone(), node.role.clone(), image.path.clone(), human_bytes(image.bytes)]);
+        for Image { node, role, path, bytes, .. } in &document.images {
+            table.row([node.clone(), role.clone(), path.clone(), human_bytes(*bytes)]);
         }
         format!(
             "{table}number {} of {}, signed by {}\n",

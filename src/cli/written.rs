@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 
 use super::description::{NodeFlags, versions};
 use super::images::{Entry, Images};
-use super::json::{self, Built, Image, Member};
+use super::json::{Built, Image, Member};
 use super::session::Session;
 use crate::base::{ImageObserver, Spec};
 use crate::error::{Doing, ErrorClass, Failure};
@@ -97,18 +97,16 @@ pub(super) fn report(prepared: &Prepared, written: &[Written], session: &Session
         let of = nodes.iter().find(|n| n.name.as_str() == w.node).ok_or_else(|| {
             Failure::new(ErrorClass::Internal, format!("an image of {} was not asked for", w.node))
         })?;
-        let (path, path_base64) = json::text(&w.path);
-        let Member { node, role, address, .. } = (*of).into();
-        let (bytes, file_bytes, disk_bytes) = (w.card, w.len, w.stored);
-        let (bill, bill_base64) = json::text(w.path.with_file_name(bill_name(&w.node, Medium::Image)));
-        Ok(Image { node, role, address, path, path_base64, bytes, file_bytes, disk_bytes, bill, bill_base64 })
+        let Member { role, address, .. } = (*of).into();
+        Ok(Image::of(w, role, Some(address)))
     };
     let images = written.iter().map(image).collect::<Result<Vec<_>, Failure>>()?;
     let document = Built { base: base.into(), software: software.into(), images };
     session.result(&document, || {
         let mut table = Table::new(["NODE", "ROLE", "ADDRESS", "IMAGE", "SIZE"]);
         for Image { node, role, address, path, bytes, .. } in &document.images {
-            table.row([node.clone(), role.clone(), address.clone(), path.clone(), human_bytes(*bytes)]);
+            let address = address.clone().unwrap_or_default();
+            table.row([node.clone(), role.clone(), address, path.clone(), human_bytes(*bytes)]);
         }
         let mut text = table.to_string() + &versions(&base.name, software);
         if is_sample(prepared) {

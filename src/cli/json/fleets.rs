@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Base, Error};
+use super::{Base, Error, Image};
 use crate::sink::card::Head;
 
 /// `pibake push`
@@ -28,20 +28,7 @@ pub(crate) struct PushedNode {
 pub(crate) struct Pulled {
     pub fleet: String,
     pub serial: u64,
-    pub images: Vec<PulledImage>,
-}
-
-/// An image that was made of what is in a registry.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct PulledImage {
-    pub node: String,
-    pub path: String,
-    pub path_base64: Option<String>,
-    pub bytes: u64,
-    pub file_bytes: u64,
-    pub disk_bytes: u64,
-    pub bill: String,
-    pub bill_base64: Option<String>,
+    pub images: Vec<Image>,
 }
 
 /// `pibake station`

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Base, Error, Versions};
+use super::{Base, Error, Versions, text};
+use crate::sink::Written;
 use crate::sink::card::Head;
+use crate::workflow::{Medium, bill_name};
 
 /// `pibake fetch`
 #[derive(Serialize, Deserialize)]
@@ -40,7 +42,7 @@ pub(crate) struct Built {
 pub(crate) struct Image {
     pub node: String,
     pub role: String,
-    pub address: String,
+    pub address: Option<String>,
     pub path: String,
     pub path_base64: Option<String>,
     pub bytes: u64,
@@ -48,6 +50,27 @@ pub(crate) struct Image {
     pub disk_bytes: u64,
     pub bill: String,
     pub bill_base64: Option<String>,
+}
+
+impl Image {
+    /// Of a node in this role; a registry knows no address of it.
+    pub(crate) fn of(written: &Written, role: String, address: Option<String>) -> Self {
+        let (path, path_base64) = text(&written.path);
+        let bill = written.path.with_file_name(bill_name(&written.node, Medium::Image));
+        let (bill, bill_base64) = text(bill);
+        Self {
+            node: written.node.clone(),
+            role,
+            address,
+            path,
+            path_base64,
+            bytes: written.card,
+            file_bytes: written.len,
+            disk_bytes: written.stored,
+            bill,
+            bill_base64,
+        }
+    }
 }
 
 /// `pibake flash`
