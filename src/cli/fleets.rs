@@ -53,6 +53,22 @@ pub(super) fn trusted(typed: &[String]) -> Result<Vec<PublicKey>, Failure> {
     typed.iter().map(key).collect()
 }
 
+/// What gets something from registries in this run, and puts it there.
+pub(super) fn fetcher<'a>(
+    cache: &'a Cache,
+    ledger: &'a Ledger,
+    patience: Patience,
+    session: &'a Session,
+) -> Fetcher<'a> {
+    Fetcher {
+        offline: session.offline,
+        patience,
+        cancel: session.control.cancel().clone(),
+        progress: session.progress(),
+        ..Fetcher::new(cache, ledger)
+    }
+}
+
 /// A machine that makes something of fleets.
 pub(super) struct Station {
     keys: Keys,
@@ -73,14 +89,7 @@ impl Station {
 
     /// What gets something from registries.
     pub(super) fn fetcher<'a>(&'a self, patience: Patience, session: &'a Session) -> Fetcher<'a> {
-        Fetcher {
-            cache: &self.cache,
-            offline: session.offline,
-            patience,
-            cancel: session.control.cancel().clone(),
-            progress: session.progress(),
-            ledger: &self.ledger,
-        }
+        fetcher(&self.cache, &self.ledger, patience, session)
     }
 
     /// Its cache.

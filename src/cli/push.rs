@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::description::{NodeFlags, versions};
+use super::fleets::fetcher;
 use super::json::{self, PushedNode};
 use super::session::Session;
-use crate::base::{Cache, Fetcher, Ledger};
+use crate::base::{Cache, Ledger};
 use crate::error::{Doing, Failure};
 use crate::fleet::{Baked, Contents, FleetName, Node, Sender, SigningKey, Versions};
 use crate::io::human_bytes;
@@ -89,14 +90,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let sender = Sender { key: &key, recipients: &recipients, last, note: &note };
     // a folder of pibake vendor is what nodes are made from, and no more: the registry is asked by the network
     let (cache, ledger) = (Cache::open(&Cache::default_dir()?)?, Ledger::default());
-    let fetcher = Fetcher {
-        cache: &cache,
-        offline: false,
-        patience: arguments.flags.patience(),
-        cancel: session.control.cancel().clone(),
-        progress: session.progress(),
-        ledger: &ledger,
-    };
+    let fetcher = fetcher(&cache, &ledger, arguments.flags.patience(), session);
     prepared.record()?;
     let pushed = sender.push(&arguments.fleet, &contents, &bake, &fetcher);
     let pushed = pushed.doing(|| format!("pushing to {}", arguments.fleet))?;

@@ -177,9 +177,7 @@ fn head(name: &str, len: u64) -> [u8; BLOCK as usize] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Fetcher, Ledger, Patience};
-    use crate::io::CancelToken;
-    use crate::progress::Silent;
+    use crate::base::{Fetcher, Ledger};
     use std::process::Command;
 
     fn blob(bytes: &[u8], fetcher: &Fetcher<'_>) -> Blob {
@@ -197,15 +195,8 @@ mod tests {
     fn tar_reads_it_and_it_is_the_same_in_any_order() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();
-        let (patience, cancel) = (Patience::default(), CancelToken::default());
-        let fetcher = Fetcher {
-            cache: &cache,
-            offline: true,
-            patience,
-            cancel,
-            progress: &Silent,
-            ledger: &Ledger::default(),
-        };
+        let ledger = Ledger::default();
+        let fetcher = Fetcher { offline: true, ..Fetcher::new(&cache, &ledger) };
         let shared = vec![7; 1000];
         let images = [
             image("b.example/x:1", [b"m1", b"c1", &shared], &fetcher),

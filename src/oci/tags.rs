@@ -64,9 +64,7 @@ mod tests {
 
     use super::*;
     use crate::base::{Cache, Fetcher, Ledger, Patience};
-    use crate::io::CancelToken;
     use crate::oci::{Credentials, visit};
-    use crate::progress::Silent;
     use crate::registry::Reference;
 
     /// The tags that begin with `claim-`, from a server with these pages: status, further headers, body.
@@ -87,14 +85,8 @@ mod tests {
         });
         let dir = tempfile::tempdir().unwrap();
         let (cache, ledger) = (Cache::open(dir.path()).unwrap(), Ledger::default());
-        let fetcher = Fetcher {
-            cache: &cache,
-            offline: false,
-            patience: Patience { attempts: 1, stall: Duration::from_secs(10) },
-            cancel: CancelToken::default(),
-            progress: &Silent,
-            ledger: &ledger,
-        };
+        let patience = Patience { attempts: 1, stall: Duration::from_secs(10) };
+        let fetcher = Fetcher { patience, ..Fetcher::new(&cache, &ledger) };
         visit(&fetcher, &name, &[], &Credentials::default(), |repository| repository.tags("claim-"))
     }
 

@@ -165,12 +165,11 @@ impl Wanted {
     /// For what else is fetched or sent, in the same way.
     pub fn fetcher<'a>(&'a self, control: &'a Control) -> Fetcher<'a> {
         Fetcher {
-            cache: &self.cache,
             offline: self.options.offline,
             patience: self.options.patience,
             cancel: control.cancel().clone(),
             progress: control.progress(),
-            ledger: &self.ledger,
+            ..Fetcher::new(&self.cache, &self.ledger)
         }
     }
 

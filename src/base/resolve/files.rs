@@ -17,7 +17,7 @@ use crate::catalog::{Hasher, shown};
 use crate::error::{Classified, ErrorClass, one_line};
 use crate::http::{self, Access, Agent, Download, Place, file_name, space};
 use crate::io::{CancelToken, FileLock, at_once, atomic, read_small};
-use crate::progress::{Progress, Step};
+use crate::progress::{Progress, Silent, Step};
 
 /// How many files are fetched at once: enough to hide the waits of small ones, and no burden for a mirror.
 const PARALLEL: usize = 4;
@@ -56,6 +56,21 @@ pub struct Fetcher<'a> {
     pub progress: &'a dyn Progress,
     /// What names stand for that may come to stand for something else.
     pub ledger: &'a Ledger,
+}
+
+impl<'a> Fetcher<'a> {
+    /// One on a network that is as it should be, of which nobody wants to hear or to end it.
+    #[must_use]
+    pub fn new(cache: &'a Cache, ledger: &'a Ledger) -> Self {
+        Self {
+            cache,
+            offline: false,
+            patience: Patience::default(),
+            cancel: CancelToken::default(),
+            progress: &Silent,
+            ledger,
+        }
+    }
 }
 
 impl Fetcher<'_> {

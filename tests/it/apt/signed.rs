@@ -7,8 +7,6 @@ use std::time::{Duration, SystemTime};
 use pibake::apt::{self, Layout, Pins, Repository, Universe};
 use pibake::base::{Cache, Fetcher, Keyring, Ledger, Patience};
 use pibake::error::{Classified, ErrorClass, one_line};
-use pibake::io::CancelToken;
-use pibake::progress::Silent;
 use reqwest::Url;
 use support::debian::{AptRoot, deb, packages, release};
 use support::gpg::{Gpg, pipe};
@@ -146,14 +144,7 @@ impl Client {
 
     fn fetcher(&self, offline: bool) -> Fetcher<'_> {
         let patience = Patience { attempts: 3, stall: Duration::from_secs(10) };
-        Fetcher {
-            cache: &self.cache,
-            offline,
-            patience,
-            cancel: CancelToken::default(),
-            progress: &Silent,
-            ledger: &self.ledger,
-        }
+        Fetcher { offline, patience, ..Fetcher::new(&self.cache, &self.ledger) }
     }
 
     fn packages(&self, archive: &Archive) -> Result<Universe, apt::Error> {

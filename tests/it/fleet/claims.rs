@@ -2,12 +2,10 @@
 
 use std::sync::Barrier;
 
-use pibake::base::{Cache, Fetcher, Ledger, Patience};
+use pibake::base::{Cache, Fetcher, Ledger};
 use pibake::fleet::{
     Claim, Claims, Error, Fleet as Opened, Keys, Opener, PublicKey, Recipient, State, StationKey,
 };
-use pibake::io::CancelToken;
-use pibake::progress::Silent;
 use support::{run, tool};
 
 use super::{Fleet, INDEX, Machine};
@@ -21,14 +19,7 @@ fn with(fleet: &Fleet, more: &[&str], work: impl FnOnce(&Opener<'_>, &Fetcher<'_
     let keys = Keys::within(dir.path().join("keys"));
     let cache = Cache::open(&dir.path().join("cache")).unwrap();
     let (ledger, seen) = (Ledger::default(), keys.seen());
-    let fetcher = Fetcher {
-        cache: &cache,
-        offline: false,
-        patience: Patience::default(),
-        cancel: CancelToken::default(),
-        progress: &Silent,
-        ledger: &ledger,
-    };
+    let fetcher = Fetcher::new(&cache, &ledger);
     let trusted: Vec<PublicKey> =
         [fleet.key.as_str()].iter().chain(more).map(|key| key.parse().unwrap()).collect();
     work(&Opener { trusted: &trusted, seen: &seen, fetcher: &fetcher }, &fetcher);

@@ -6,12 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use pibake::base::{Cache, Fetcher, Ledger, Options, Patience};
+use pibake::base::{Cache, Fetcher, Ledger, Options};
 use pibake::catalog::Spec;
 use pibake::disk::Patch;
 use pibake::error::Failure;
 use pibake::fleet::{Baked, Contents, Error, Node, Sender, SigningKey, StationKey, Versions};
-use pibake::io::CancelToken;
 use pibake::progress::Silent;
 use serde_json::Value;
 use support::fetching::sha256;
@@ -44,14 +43,7 @@ fn push(fleet: &Fleet, meanwhile: impl Fn() -> Result<(), Failure>) -> (Result<u
     let recipients = [StationKey::make().public()];
     let sender = Sender { key: &key, recipients: &recipients, last: 0, note: &note };
     let ledger = Ledger::default();
-    let fetcher = Fetcher {
-        cache: &cache,
-        offline: false,
-        patience: Patience::default(),
-        cancel: CancelToken::default(),
-        progress: &Silent,
-        ledger: &ledger,
-    };
+    let fetcher = Fetcher::new(&cache, &ledger);
     let bake = |_: &str| -> Result<Baked, Failure> {
         meanwhile()?;
         Ok(Baked { patch: Patch::default(), bill: b"{}".to_vec() })

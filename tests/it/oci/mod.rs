@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use pibake::base::{Cache, Fetcher, Ledger, Patience};
 use pibake::error::one_line;
-use pibake::io::CancelToken;
 use pibake::oci::{self, Archive, Credentials, Image};
 use pibake::progress::{Progress, Silent, Step};
 use pibake::registry::Reference;
@@ -80,15 +79,8 @@ impl Machine {
     fn with<T>(&self, work: impl FnOnce(&Fetcher<'_>) -> T) -> T {
         let cache = Cache::open(&self.dir.path().join("cache")).unwrap();
         let patience = Patience { attempts: 3, stall: Duration::from_secs(5) };
-        let (offline, cancel) = (self.offline, CancelToken::default());
-        work(&Fetcher {
-            cache: &cache,
-            offline,
-            patience,
-            cancel,
-            progress: &self.notes,
-            ledger: &Ledger::default(),
-        })
+        let (offline, ledger) = (self.offline, Ledger::default());
+        work(&Fetcher { offline, patience, progress: &self.notes, ..Fetcher::new(&cache, &ledger) })
     }
 
     fn pull(&self, names: &[&str]) -> oci::Result<Vec<Image>> {

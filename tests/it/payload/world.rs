@@ -7,10 +7,8 @@ use std::time::Duration;
 use pibake::base::{Cache, Fetcher, Ledger, Patience};
 use pibake::cluster::{Cluster, Overrides, Platform, Role};
 use pibake::image_reader::ImageReader;
-use pibake::io::CancelToken;
 use pibake::oci::Credentials;
 use pibake::payload::{self, Payload, Request};
-use pibake::progress::Silent;
 use pibake::recipe::{self, Extras, Recipe, Volume};
 use support::debian::{deb, packages, release};
 use support::gpg::{Gpg, pipe};
@@ -283,14 +281,8 @@ impl World {
     pub fn with<T>(&self, offline: bool, work: impl FnOnce(&Fetcher<'_>) -> T) -> T {
         let cache = Cache::open(&self.dir.path().join("cache")).unwrap();
         let patience = Patience { attempts: 2, stall: Duration::from_secs(20) };
-        work(&Fetcher {
-            cache: &cache,
-            offline,
-            patience,
-            cancel: CancelToken::default(),
-            progress: &Silent,
-            ledger: &Ledger::default(),
-        })
+        let ledger = Ledger::default();
+        work(&Fetcher { offline, patience, ..Fetcher::new(&cache, &ledger) })
     }
 
     /// The payload of both nodes, over an image of [`Self::root`].
