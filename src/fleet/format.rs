@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Digest;
-use crate::oci::{Blob, OCI_MANIFEST};
+use crate::oci::{Blob, OCI_MANIFEST, Platform};
 
 /// What an index of a fleet is.
 pub(super) const FLEET: &str = "application/vnd.pibake.fleet.v1";
@@ -91,20 +91,6 @@ pub(super) struct Descriptor {
     pub(super) annotations: Notes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) platform: Option<Platform>,
-}
-
-/// What a machine has to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Platform {
-    pub(super) architecture: String,
-    pub(super) os: String,
-}
-
-impl Platform {
-    /// A Raspberry Pi's.
-    pub(super) fn pi() -> Self {
-        Self { architecture: "arm64".to_owned(), os: "linux".to_owned() }
-    }
 }
 
 impl Descriptor {

@@ -1,7 +1,7 @@
 //! Indices and manifests of images, in OCI's form and in Docker's (version 2, schema 2).
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::Digest;
 use crate::error::{Classified, ErrorClass};
@@ -34,17 +34,24 @@ pub struct Blob {
 }
 
 /// What a machine has to be for an image.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+///
+/// The fields are in the order in which OCI's own program writes them, by which a document stays what was signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
-    #[serde(default)]
-    os: String,
     #[serde(default)]
     architecture: String,
     #[serde(default)]
+    os: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
 }
 
 impl Platform {
+    /// A Raspberry Pi's, with a system of 64 bits.
+    pub(crate) fn pi() -> Self {
+        Self { architecture: "arm64".to_owned(), os: "linux".to_owned(), variant: None }
+    }
+
     /// How well it fits a Raspberry Pi with a system of 64 bits, best is 0. `arm64` is `v8` where it does not say
     /// which, and nothing else is `v8` (containerd's `platforms.Normalize`).
     fn rank(&self) -> Option<u8> {
