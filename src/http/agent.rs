@@ -14,7 +14,7 @@ use rustls::{AlertDescription, InvalidMessage};
 
 use super::advice::{PROXY_WANTS_LOGIN, Purpose};
 use super::error::{Error, Result};
-use super::login::Access;
+use super::login::{Access, Answer};
 use super::patience::Patience;
 use super::reply::Reply;
 use super::web_page::is_web_page;
@@ -29,8 +29,9 @@ const MOST_REDIRECTS: usize = 10;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 /// The longest wait, also where a server asks for more by `Retry-After`.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// How often one request is sent again with another login.
-const MOST_ANSWERS: u32 = 2;
+/// How often in a row one request is sent again with another login. One is its own; the others are of those who work at
+/// the same repository, and may end before they are used, or be for less than this request is.
+const MOST_ANSWERS: u32 = 4;
 /// What a server says that has no such file.
 const MISSING: [StatusCode; 2] = [StatusCode::NOT_FOUND, StatusCode::GONE];
 
@@ -102,7 +103,7 @@ impl<'a> Agent<'a> {
         backoff: &mut Backoff,
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply> {
-        let mut answers = 0;
+        let (mut answers, mut is_fresh) = (0, false);
         loop {
             let login = self.access.login.and_then(|login| login.header(url));
             // the digest is of the file as it lies on the server
@@ -139,8 +140,12 @@ impl<'a> Agent<'a> {
                         && answers < MOST_ANSWERS
                     {
                         answers += 1;
-                        if asked.answer(url, &reply.headers, login.as_ref(), answers > 1)? {
-                            continue;
+                        match asked.answer(url, &reply.headers, login.as_ref(), is_fresh)? {
+                            Answer::Nothing => {}
+                            answer => {
+                                is_fresh = answer == Answer::Fresh;
+                                continue;
+                            }
                         }
                     }
                     let fault = Error::Status { url: shown(url), status, purpose: self.access.purpose };
@@ -157,6 +162,8 @@ impl<'a> Agent<'a> {
                 }
                 Err(e) => self.wait_after(backoff, url, &chain(&e))?,
             }
+            // by then what was fresh may have run out
+            (answers, is_fresh) = (0, false);
         }
     }
 

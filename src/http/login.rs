@@ -22,19 +22,30 @@ impl Access<'_> {
     }
 }
 
+/// What came of a server's question who is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Something was got for this request: it is sent once more with that.
+    Fresh,
+    /// Somebody else got something meanwhile: it is sent once more with that.
+    Known,
+    /// There is nothing better to say than what was said.
+    Nothing,
+}
+
 /// Answers servers that ask who is there.
 pub(crate) trait Login: Sync {
     /// What is known so far: the `Authorization` of a request for `url`. It is not sent to where that redirects,
     /// unless it is the same server.
     fn header(&self, url: &Url) -> Option<HeaderValue>;
 
-    /// Looks at the headers of a 401, which came in spite of `used`; `again` where the last answer for the same
-    /// request led to it. Whether to ask again with what [`Self::header`] has now.
+    /// Looks at the headers of a 401, which came in spite of `used`; `is_fresh` where that was [`Answer::Fresh`] to the
+    /// 401 just before.
     fn answer(
         &self,
         url: &Url,
         challenges: &HeaderMap,
         used: Option<&HeaderValue>,
-        again: bool,
-    ) -> Result<bool>;
+        is_fresh: bool,
+    ) -> Result<Answer>;
 }

@@ -16,7 +16,7 @@ pub use advice::Purpose;
 pub(crate) use agent::{Agent, file_name};
 pub(crate) use download::{Download, Stop};
 pub use error::{Error, Result};
-pub(crate) use login::{Access, Login};
+pub(crate) use login::{Access, Answer, Login};
 pub use patience::Patience;
 pub(crate) use place::Place;
 pub(crate) use web_page::is_web_page;

@@ -106,6 +106,15 @@ pub enum Error {
         class: ErrorClass,
     },
 
+    /// A registry does not let this user do it.
+    #[error("logging in for {repository}: {reason}")]
+    Login {
+        /// What it is about.
+        repository: String,
+        /// What the registry says, and what to do.
+        reason: String,
+    },
+
     /// What a registry has under a digest is not what that is of.
     #[error(
         "{repository} has {found} bytes as sha256:{digest}, which has {len}: its copy is damaged, and a registry keeps what it has; have it removed there (with the repository, where there is no other way), and push again"
@@ -141,7 +150,7 @@ impl Classified for Error {
             Self::Reference(error) => error.class(),
             Self::Base(error) => error.class(),
             Self::Nowhere { class, .. } | Self::Refused { class, .. } => *class,
-            Self::NoArm64 { .. } | Self::Credentials { .. } => ErrorClass::Configuration,
+            Self::NoArm64 { .. } | Self::Credentials { .. } | Self::Login { .. } => ErrorClass::Configuration,
             Self::Manifest { source, .. } => source.class(),
             Self::Inconsistent { .. }
             | Self::Nested { .. }

@@ -10,14 +10,25 @@ use serde::Deserialize;
 
 use super::challenge::Challenge;
 use super::credentials::{Credentials, Known};
+use super::scopes::Scopes;
 use crate::catalog::shown;
-use crate::http::{Agent, Error, Login, Result, is_web_page};
+use crate::http::{Agent, Answer, Error, Login, Result, is_web_page};
 
 /// Tokens of the largest registries have some 5 KiB.
 const LARGEST_TOKEN: u64 = 1 << 20;
 
-/// The `Authorization` for one repository, once it is known. Whoever looks for it holds the lock.
-type Slot = Arc<Mutex<Option<HeaderValue>>>;
+/// What is known for one repository. Whoever looks for a login holds the lock.
+type Slot = Arc<Mutex<Repository>>;
+
+/// How a repository is logged in at.
+#[derive(Default)]
+struct Repository {
+    /// The `Authorization`, once it is known.
+    header: Option<HeaderValue>,
+    /// What its registry has asked for so far. A token that is renewed is good for all of it: a registry asks whoever
+    /// reads for less than it asks whoever writes, and both go by one token.
+    scopes: Scopes,
+}
 
 /// Logs in at registries where they want it, and remembers how for each repository.
 pub(super) struct Logins<'a> {
@@ -43,6 +54,12 @@ fn repository(url: &Url) -> &str {
     let text = url.as_str();
     let end = ["/manifests/", "/blobs/", "/tags/"].into_iter().find_map(|part| text.rfind(part));
     text.get(..end.unwrap_or(text.len())).unwrap_or(text)
+}
+
+/// The path of a repository at its registry: `library/busybox`.
+fn path(url: &Url) -> &str {
+    let address = repository(url);
+    address.split_once("/v2/").map_or(address, |(_, path)| path)
 }
 
 /// A registry as it is known by: its host, and its port where that is not the usual one.
@@ -75,8 +92,8 @@ impl<'a> Logins<'a> {
         }
     }
 
-    /// Gets a token from the server that the registry names.
-    fn token(&self, url: &Url, challenge: &Challenge) -> Result<HeaderValue> {
+    /// Gets a token from the server that the registry names, for these scopes.
+    fn token(&self, url: &Url, challenge: &Challenge, scopes: &Scopes) -> Result<HeaderValue> {
         let refuse = |reason: String| Error::Login { url: shown(url), reason };
         let realm = challenge.get("realm").unwrap_or_default();
         let mut at = Url::parse(realm)
@@ -85,16 +102,13 @@ impl<'a> Logins<'a> {
             let to = shown(&at);
             return Err(refuse(format!("it names {to} as the server for logins, which nothing protects")));
         }
-        let path = repository(url);
-        let path = path.split_once("/v2/").map_or(path, |(_, path)| path);
-        let usual = format!("repository:{path}:pull");
         {
             let mut query = at.query_pairs_mut();
             if let Some(service) = challenge.get("service") {
                 query.append_pair("service", service);
             }
-            for scope in challenge.get("scope").unwrap_or(&usual).split(' ').filter(|s| !s.is_empty()) {
-                query.append_pair("scope", scope);
+            for scope in scopes.texts() {
+                query.append_pair("scope", &scope);
             }
         }
         let own = self.own(url);
@@ -139,7 +153,7 @@ fn sensitive(header: &str) -> HeaderValue {
 
 impl Login for Logins<'_> {
     fn header(&self, url: &Url) -> Option<HeaderValue> {
-        held(&self.slot(url)).clone()
+        held(&self.slot(url)).header.clone()
     }
 
     fn answer(
@@ -147,28 +161,32 @@ impl Login for Logins<'_> {
         url: &Url,
         challenges: &HeaderMap,
         used: Option<&HeaderValue>,
-        again: bool,
-    ) -> Result<bool> {
+        is_fresh: bool,
+    ) -> Result<Answer> {
         let slot = self.slot(url);
         let mut slot = held(&slot);
-        if slot.as_ref() != used {
-            // somebody else logged in meanwhile
-            return Ok(true);
-        }
         let texts = challenges.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let ways: Vec<Challenge> = texts.flat_map(Challenge::parse).collect();
-        if let Some(bearer) = ways.iter().find(|way| way.is("bearer")) {
+        let bearer = ways.iter().find(|way| way.is("bearer"));
+        if let Some(bearer) = bearer {
+            // whoever gets the next token gets it for this request, too
+            slot.scopes.add(bearer.get("scope").unwrap_or(&format!("repository:{}:pull", path(url))));
+        }
+        if slot.header.as_ref() != used {
+            return Ok(Answer::Known);
+        }
+        if let Some(bearer) = bearer {
             // a fresh token that does not do is not made better by another one
-            if again {
-                return Ok(false);
+            if is_fresh {
+                return Ok(Answer::Nothing);
             }
-            let mut token = self.token(url, bearer)?;
+            let mut token = self.token(url, bearer, &slot.scopes)?;
             token.set_sensitive(true);
-            *slot = Some(token);
-            return Ok(true);
+            slot.header = Some(token);
+            return Ok(Answer::Fresh);
         }
         if !ways.iter().any(|way| way.is("basic")) {
-            return Ok(false);
+            return Ok(Answer::Nothing);
         }
         let refuse = |reason: String| Error::Login { url: shown(url), reason };
         let own = self.own(url).map_err(|way| refuse(format!("it wants a login, and {way}")))?;
@@ -179,13 +197,16 @@ impl Login for Logins<'_> {
                 registry(url)
             )));
         }
-        *slot = Some(sensitive(&own));
-        Ok(true)
+        slot.header = Some(sensitive(&own));
+        Ok(Answer::Fresh)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
     use super::*;
     use crate::http::{Access, Patience, Purpose};
     use crate::io::CancelToken;
@@ -226,6 +247,54 @@ mod tests {
             let error = logins.answer(&url, &headers, None, false).unwrap_err().to_string();
             assert!(error.contains(words), "{challenge}: {error}");
         }
-        assert!(!logins.answer(&url, &HeaderMap::new(), None, false).unwrap());
+        assert_eq!(logins.answer(&url, &HeaderMap::new(), None, false).unwrap(), Answer::Nothing);
+    }
+
+    /// Of several that work at one repository, each asks for what it does; one gets a token for all.
+    #[test]
+    fn a_token_is_for_all_that_was_ever_asked_for() {
+        static PURPOSE: Purpose = Purpose { what: "", check: "", mirror: "", by_hand: None };
+        let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let realm = format!("http://{}/token", server.local_addr().unwrap());
+        let asked = std::thread::spawn(move || {
+            let targets = server.incoming().take(3).enumerate().map(|(number, stream)| {
+                let mut stream = stream.unwrap();
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                let body = format!("{{\"token\":\"t{number}\"}}");
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).unwrap();
+                line.split(' ').nth(1).unwrap().replace("%3A", ":").replace("%2C", ",")
+            });
+            targets.collect::<Vec<_>>()
+        });
+        let cancel = CancelToken::default();
+        let access = Access::anonymous(&PURPOSE);
+        let agent = Agent::new(Patience::default(), &cancel, &Silent, access).unwrap();
+        let credentials = Credentials::default();
+        let logins = Logins::new(&agent, &credentials);
+        let url = Url::parse("http://127.0.0.1:1/v2/x/blobs/uploads/1").unwrap();
+        let answer = |scope: &str, used: Option<&HeaderValue>, is_fresh: bool| {
+            let mut headers = HeaderMap::new();
+            let challenge = format!("Bearer realm=\"{realm}\",scope=\"{scope}\"");
+            headers.insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
+            logins.answer(&url, &headers, used, is_fresh).unwrap()
+        };
+        let (read, write) = ("repository:x:pull", "repository:x:pull,push");
+        assert_eq!(answer(read, None, false), Answer::Fresh);
+        // it came too late to get one itself, and asks for more than that token is for
+        assert_eq!(answer(write, None, false), Answer::Known);
+        let first = logins.header(&url);
+        assert_eq!(answer(write, first.as_ref(), false), Answer::Fresh);
+        // it ran out, which one who reads sees first
+        let second = logins.header(&url);
+        assert_eq!(answer(read, second.as_ref(), false), Answer::Fresh);
+        assert_eq!(answer(write, second.as_ref(), false), Answer::Known);
+        // what is fresh and does not do is not got again
+        let third = logins.header(&url);
+        assert_eq!(answer(write, third.as_ref(), true), Answer::Nothing);
+        let token = |scope: &str| format!("/token?scope={scope}");
+        assert_eq!(asked.join().unwrap(), [token(read), token(write), token(write)]);
     }
 }

@@ -14,6 +14,7 @@ mod login;
 mod manifest;
 mod pull;
 mod repository;
+mod scopes;
 mod tags;
 
 pub use archive::Archive;

@@ -124,8 +124,11 @@ impl Repository<'_> {
             let urls = vec![self.url("blobs", &format!("sha256:{}", blob.digest))?];
             Ok(Wanted { urls, digest: blob.digest, len: blob.len })
         });
-        fetcher.get(what, &wanted.collect::<Result<Vec<_>>>()?, self.access)?;
-        Ok(())
+        let got = fetcher.get(what, &wanted.collect::<Result<Vec<_>>>()?, self.access);
+        got.map(drop).map_err(|fault| match fault {
+            base::Error::Http(fault) => self.unread(fault),
+            other => other.into(),
+        })
     }
 
     /// What a tag or a digest (`sha256:…`) stands for; `None` where there is nothing. By a digest it is looked for in
@@ -141,8 +144,8 @@ impl Repository<'_> {
             return Ok(Some(bytes));
         }
         let url = self.url("manifests", object)?;
-        let found = self.agent()?.small_with(&url, LARGEST, |request| request.header(ACCEPT, ACCEPTED))?;
-        let Some((_, bytes)) = found else { return Ok(None) };
+        let found = self.agent()?.small_with(&url, LARGEST, |request| request.header(ACCEPT, ACCEPTED));
+        let Some((_, bytes)) = found.map_err(|fault| self.unread(fault))? else { return Ok(None) };
         if is_web_page(&bytes) {
             return Err(http::Error::WebPage { url: shown(&url), expected: "a manifest" }.into());
         }
@@ -168,7 +171,8 @@ impl Repository<'_> {
         let digest = blob.digest;
         let url = self.url("blobs", &format!("sha256:{digest}"))?;
         let missing = [StatusCode::NOT_FOUND];
-        let reply = agent.send(&Method::HEAD, &url, &missing, &mut agent.backoff(), |request| request)?;
+        let reply = agent.send(&Method::HEAD, &url, &missing, &mut agent.backoff(), |request| request);
+        let reply = reply.map_err(|fault| self.unread(fault))?;
         if !reply.status.is_success() {
             return Ok(false);
         }
@@ -271,9 +275,25 @@ impl Repository<'_> {
         Error::Refused { what: what.to_owned(), repository: self.name(), reason, class }
     }
 
-    /// What a registry answers to whom it lets read only, in words about writing.
+    /// What a registry answers to whom it does not let read. Asking again changes nothing about that, whatever the line
+    /// is like.
+    pub(super) fn unread(&self, fault: http::Error) -> Error {
+        let reason = match fault {
+            http::Error::Status { url, status, .. } if [401, 403].contains(&status.as_u16()) => {
+                let host = &self.host;
+                format!(
+                    "{url}: the registry says {status}; run docker login {host} as one who may read there"
+                )
+            }
+            http::Error::Login { url, reason } => format!("{url}: {reason}"),
+            other => return other.into(),
+        };
+        Error::Login { repository: self.name(), reason }
+    }
+
+    /// What a registry answers to whom it does not let write.
     fn refused(&self, what: &str, fault: http::Error) -> Error {
-        let http::Error::Status { url, status, .. } = &fault else { return fault.into() };
+        let http::Error::Status { url, status, .. } = &fault else { return self.unread(fault) };
         let host = &self.host;
         let todo = match status.as_u16() {
             401 | 403 => format!("; run docker login {host} as one who may push there"),

@@ -23,7 +23,8 @@ impl Repository<'_> {
         let fault = |fault: String| Error::Tags { repository: self.name(), fault };
         let (mut found, mut url) = (Vec::new(), self.url("tags", "list?n=1000")?);
         for page in 0..MOST_PAGES {
-            let Some((headers, bytes)) = agent.small_with(&url, LARGEST, |request| request)? else {
+            let got = agent.small_with(&url, LARGEST, |request| request);
+            let Some((headers, bytes)) = got.map_err(|fault| self.unread(fault))? else {
                 // a repository that nobody has put anything into has no list
                 return if page == 0 { Ok(found) } else { Err(fault("it ends in the middle".to_owned())) };
             };

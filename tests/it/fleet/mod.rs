@@ -4,6 +4,8 @@ mod attacks;
 mod claims;
 mod copies;
 mod faulty;
+mod line;
+mod logins;
 mod names;
 mod pushes;
 pub(crate) mod secrets;

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod registry;
 pub mod spdx;
 pub mod standin;
+pub mod tokens;
 #[cfg(target_os = "linux")]
 pub mod udisks;
 

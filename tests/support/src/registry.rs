@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::tokens::Tokens;
 use crate::{run, tool, tool_path};
 
 /// The one user of a registry that knows somebody, and bcrypt's hash of the password.
@@ -16,51 +17,70 @@ pub struct Registry {
     child: Child,
     port: u16,
     dir: tempfile::TempDir,
-    locked: bool,
+    /// What its configuration says about logins.
+    auth: Auth,
+}
+
+/// Whom a registry lets in.
+#[derive(Clone)]
+enum Auth {
+    Anybody,
+    Password,
+    /// Who has a token; what the configuration says of it.
+    Token(String),
 }
 
 impl Registry {
     /// One that anybody may read and write.
     pub fn open() -> Self {
-        Self::start(false)
+        Self::start(&Auth::Anybody)
     }
 
     /// One that wants a user name and a password.
     pub fn locked() -> Self {
-        Self::start(true)
+        Self::start(&Auth::Password)
     }
 
-    fn start(locked: bool) -> Self {
+    /// One that wants a token of this server.
+    pub fn with_tokens(tokens: &Tokens) -> Self {
+        Self::start(&Auth::Token(tokens.config()))
+    }
+
+    fn start(auth: &Auth) -> Self {
         // Between finding a port and taking it, somebody else may have taken it.
         for _ in 0..5 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let port = free.local_addr().unwrap().port();
             drop(free);
-            if let Some(registry) = Self::at(port, locked) {
+            if let Some(registry) = Self::at(port, auth) {
                 return registry;
             }
         }
         panic!("docker-registry does not start, see above");
     }
 
-    fn at(port: u16, locked: bool) -> Option<Self> {
+    fn at(port: u16, auth: &Auth) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let child = Self::run_in(dir.path(), port, locked, false)?;
-        Some(Self { child, port, dir, locked })
+        let child = Self::run_in(dir.path(), port, auth, false)?;
+        Some(Self { child, port, dir, auth: auth.clone() })
     }
 
     /// Runs it over what is in this folder, until it takes connections.
-    fn run_in(dir: &Path, port: u16, locked: bool, read_only: bool) -> Option<Child> {
+    fn run_in(dir: &Path, port: u16, auth: &Auth, read_only: bool) -> Option<Child> {
         let mut config = format!(
             "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
              storage: {{filesystem: {{rootdirectory: {}/data}}, maintenance: {{readonly: {{enabled: {read_only}}}}}}}\n\
              http: {{addr: \"127.0.0.1:{port}\"}}\n",
             dir.display()
         );
-        if locked {
-            let passwords = dir.join("htpasswd");
-            std::fs::write(&passwords, format!("{}:{USER_HASH}\n", USER.0)).unwrap();
-            config += &format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", passwords.display());
+        match auth {
+            Auth::Anybody => {}
+            Auth::Password => {
+                let passwords = dir.join("htpasswd");
+                std::fs::write(&passwords, format!("{}:{USER_HASH}\n", USER.0)).unwrap();
+                config += &format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", passwords.display());
+            }
+            Auth::Token(own) => config += own,
         }
         let file = dir.join("config.yml");
         std::fs::write(&file, config).unwrap();
@@ -97,7 +117,7 @@ impl Registry {
     pub fn read_only(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let child = Self::run_in(self.dir.path(), self.port, self.locked, true);
+        let child = Self::run_in(self.dir.path(), self.port, &self.auth, true);
         self.child = child.expect("docker-registry does not start again, see above");
     }
 
@@ -134,7 +154,7 @@ impl Registry {
             "--format",
             format,
         ]);
-        if self.locked {
+        if !matches!(self.auth, Auth::Anybody) {
             skopeo.args(["--dest-creds", &format!("{}:{}", USER.0, USER.1)]);
         }
         run(skopeo.arg(format!("oci:{}:x", layout.display())).arg(format!("docker://{whole}")));
