@@ -11,6 +11,15 @@ const NOTE_MAX: usize = 256;
 /// Of a claim: the digest of the index that the card is made from.
 const INDEX: &str = "vnd.pibake.index";
 
+/// Of a claim: the same of the card that was made before it.
+mod before {
+    pub(super) const INDEX: &str = "vnd.pibake.before.index";
+    pub(super) const SERIAL: &str = "vnd.pibake.before.serial";
+    pub(super) const TIME: &str = "vnd.pibake.before.time";
+    pub(super) const CARD: &str = "vnd.pibake.before.card";
+    pub(super) const RESULT: &str = "vnd.pibake.before.result";
+}
+
 /// How a claim stands; of two, the later one says more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +70,20 @@ pub struct Claim {
     pub card: String,
     /// What came of it, for people.
     pub result: String,
+    /// The card of that node that this station made before, and that there is until this one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Made>,
+}
+
+/// A card that was made; the fields are those of a [`Claim`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // see above
+pub struct Made {
+    pub serial: Option<u64>,
+    pub index: String,
+    pub time: String,
+    pub card: String,
+    pub result: String,
 }
 
 impl Claim {
@@ -71,6 +94,13 @@ impl Claim {
             return None;
         }
         let text = |name| short(manifest.note(name).unwrap_or_default());
+        let before = manifest.note(before::INDEX).is_some().then(|| Made {
+            serial: text(before::SERIAL).parse().ok(),
+            index: text(before::INDEX),
+            time: text(before::TIME),
+            card: text(before::CARD),
+            result: text(before::RESULT),
+        });
         Some(Self {
             node: node.to_owned(),
             state: State::parse(&text(note::STATE))?,
@@ -80,6 +110,7 @@ impl Claim {
             time: text(note::TIME),
             card: text(note::CARD),
             result: text(note::RESULT),
+            before,
         })
     }
 
@@ -94,6 +125,28 @@ impl Claim {
             time: String::new(),
             card: String::new(),
             result: format!("{tag} is no claim that can be read: remove it at the registry"),
+            before: None,
+        }
+    }
+
+    /// The card that there is, as this claim says: its own, or the one before.
+    pub(super) fn made(self) -> Option<Made> {
+        let Self { state, serial, index, time, card, result, before, .. } = self;
+        match state {
+            State::Written => Some(Made { serial, index, time, card, result }),
+            State::Free | State::Bid | State::Held => before,
+        }
+    }
+
+    /// The claim of a station that has made this card of the node: only another card takes its place, and what comes to
+    /// nothing leaves it as it was.
+    pub(super) fn over(self, made: Option<Made>) -> Self {
+        match (self.state, made) {
+            (State::Written, _) => Self { before: None, ..self },
+            (State::Free, Some(Made { serial, index, time, card, result })) => {
+                Self { state: State::Written, serial, index, time, card, result, before: None, ..self }
+            }
+            (State::Free | State::Bid | State::Held, made) => Self { before: made, ..self },
         }
     }
 
@@ -108,6 +161,15 @@ impl Claim {
             (note::RESULT, short(&self.result)),
         ]);
         about.extend(self.serial.map(|serial| (note::SERIAL.to_owned(), serial.to_string())));
+        if let Some(made) = &self.before {
+            about.extend(notes([
+                (before::INDEX, made.index.clone()),
+                (before::TIME, made.time.clone()),
+                (before::CARD, short(&made.card)),
+                (before::RESULT, short(&made.result)),
+            ]));
+            about.extend(made.serial.map(|serial| (before::SERIAL.to_owned(), serial.to_string())));
+        }
         about
     }
 
@@ -154,6 +216,8 @@ mod tests {
     fn a_claim_is_read_as_it_was_written_and_not_longer() {
         let written = Claim { card: "SD16G 0x1".to_owned(), ..claim(State::Written, "sha256:x") };
         assert_eq!(Claim::read(&bytes(&written), "node-1"), Some(written.clone()));
+        let held = claim(State::Held, "sha256:y").over(written.clone().made());
+        assert_eq!(Claim::read(&bytes(&held), "node-1"), Some(held.clone()));
         let other = text(&Manifest::new("application/x", Vec::new(), written.notes())).unwrap();
         assert_eq!(Claim::read(&other, "node-1"), None);
         // what others write there may be of any length
@@ -181,21 +245,41 @@ mod tests {
         }
     }
 
+    /// Whatever a station does next, and in whatever order, the card that it made last is known.
+    #[test]
+    fn a_card_is_known_until_another_one_is_made() {
+        let states = [State::Free, State::Bid, State::Held, State::Written];
+        for steps in 0..4_usize.pow(4) {
+            let (mut there, mut last) = (claim(State::Free, "sha256:none"), None);
+            for step in 0..4 {
+                let (state, index) = (states[steps / 4_usize.pow(step) % 4], format!("sha256:{step}"));
+                there = claim(state, &index).over(there.made());
+                last = if state == State::Written { Some(index) } else { last };
+                assert_eq!(there.clone().made().map(|made| made.index), last, "{steps}: {there:?}");
+                // what is over is a card again
+                let is_card = state == State::Free && last.is_some();
+                assert_eq!(there.state, if is_card { State::Written } else { state });
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
 
         /// Whatever somebody puts there, it is read or taken for a claim that cannot be read.
         #[test]
         fn no_claim_is_too_odd(at in any::<prop::sample::Index>(), by in 1..=255_u8, cut in any::<bool>()) {
-            let mut bytes = bytes(&claim(State::Held, "sha256:x"));
+            let held = claim(State::Held, "sha256:x").over(claim(State::Written, "sha256:y").made());
+            let mut bytes = bytes(&held);
             let at = at.index(bytes.len());
             bytes[at] ^= by;
             if cut {
                 bytes.truncate(at);
             }
             if let Some(claim) = Claim::read(&bytes, "node-1") {
+                let before = claim.before.iter().flat_map(|made| [&made.index, &made.time, &made.card, &made.result]);
                 let texts = [&claim.station, &claim.index, &claim.time, &claim.card, &claim.result];
-                prop_assert!(texts.iter().all(|text| text.len() <= NOTE_MAX));
+                prop_assert!(texts.into_iter().chain(before).all(|text| text.len() <= NOTE_MAX));
             }
         }
     }

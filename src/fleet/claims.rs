@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::claim::{Claim, State};
+use super::claim::{Claim, Made, State};
 use super::error::{Error, Result};
 use super::format::{CLAIM, Descriptor, EMPTY, EMPTY_CONTENT, Manifest, Notes, text};
 use super::listing::ListedNode;
@@ -115,6 +115,7 @@ impl Claims<'_> {
             time: time.to_owned(),
             card: String::new(),
             result: String::new(),
+            before: None,
         }
     }
 
@@ -140,7 +141,8 @@ impl Claims<'_> {
             if let Some(left) = left {
                 let result = "it was broken off".to_owned();
                 let (station, time) = (self.station.clone(), time.to_owned());
-                self.write(&Claim { state: State::Free, station, time, result, ..left })?;
+                let made = left.clone().made();
+                self.write(&Claim { state: State::Free, station, time, result, ..left }.over(made))?;
                 is_told = true;
             }
         }
@@ -179,12 +181,14 @@ impl Claims<'_> {
     /// # Errors
     /// [`Error`]
     pub fn take(&self, node: &ListedNode, time: &str, again: bool) -> Result<Option<Claim>> {
-        self.write(&self.claim(node, State::Bid, time))?;
+        let made = self.made(&node.name)?;
+        let say = |state| self.write(&self.claim(node, state, time).over(made.clone()));
+        say(State::Bid)?;
         let mut looks = 0;
         loop {
             let others = self.others(node, &self.tags()?, again)?;
             if others.is_empty() {
-                self.write(&self.claim(node, State::Held, time))?;
+                say(State::Held)?;
                 return Ok(None);
             }
             looks += 1;
@@ -198,7 +202,7 @@ impl Claims<'_> {
                 self.fleet.cancel().sleep(pause).map_err(base::Error::from)?;
                 continue;
             }
-            self.write(&self.claim(node, State::Free, time))?;
+            say(State::Free)?;
             return Ok(others.into_iter().map(|(_, claim)| claim).max_by_key(|claim| claim.state));
         }
     }
@@ -216,13 +220,13 @@ impl Claims<'_> {
     /// # Errors
     /// [`Error`]
     pub fn put(&self, claim: &Claim) -> Result<()> {
-        if claim.state != State::Written {
-            let own = self.read(&self.tag(&claim.node))?;
-            if own.is_some_and(|own| own.state == State::Written) {
-                return Ok(());
-            }
-        }
-        self.write(claim)
+        let made = if claim.state == State::Written { None } else { self.made(&claim.node)? };
+        self.write(&claim.clone().over(made))
+    }
+
+    /// The card of a node that this station made.
+    fn made(&self, node: &str) -> Result<Option<Made>> {
+        Ok(self.read(&self.tag(node))?.and_then(Claim::made))
     }
 
     fn index(&self) -> String {

@@ -34,7 +34,7 @@ mod signature;
 mod signed;
 mod untold;
 
-pub use claim::{Claim, State};
+pub use claim::{Claim, Made, State};
 pub use claims::Claims;
 pub use error::{Error, Result};
 pub use keys::Keys;

@@ -103,6 +103,7 @@ mod tests {
             time: time.to_owned(),
             card: "SD16G".to_owned(),
             result: String::new(),
+            before: None,
         }
     }
 

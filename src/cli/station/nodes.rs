@@ -213,6 +213,7 @@ mod tests {
             time: String::new(),
             card: String::new(),
             result: String::new(),
+            before: None,
         };
         // this one's card is being made here
         assert!(!nodes.was_made_elsewhere(&claim("node-1")) && nodes.was_made_elsewhere(&claim("node-2")));

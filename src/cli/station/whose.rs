@@ -27,6 +27,7 @@ mod tests {
             time: "2026-11-27T04:00:00Z".to_owned(),
             card: String::new(),
             result: "claim-x cannot be read".to_owned(),
+            before: None,
         };
         for (claim, words) in [
             (claim(State::Written, "age1x"), "node-3 was made by the station age1x, 2026-11-27T04:00:00Z"),

@@ -159,6 +159,46 @@ fn a_card_that_is_made_counts_until_another_one_is() {
     });
 }
 
+/// A station that makes a card again, and does not get far, has the one that it made before all the same.
+#[test]
+fn a_card_that_is_not_made_again_leaves_the_one_before() {
+    let fleet = Fleet::pushed();
+    with(&fleet, &[], |opener, fetcher| {
+        let open = || opener.open(&fleet.name.parse().unwrap()).unwrap();
+        let keys = [(); 2].map(|()| StationKey::make().public());
+        let first = open();
+        let [one, other] = keys.each_ref().map(|key| Station { fleet: &first, fetcher, key });
+        assert_eq!(one.takes(false), None);
+        one.puts(State::Written, "the first");
+        fleet.push();
+        let second = open();
+        let [newer, newest] = keys.each_ref().map(|key| Station { fleet: &second, fetcher, key });
+        let seize = || newer.does(|claims| claims.seize(&second.listing().nodes[0], "again"));
+        let take = || assert_eq!(newer.takes(true), None);
+        let (fails, dies) =
+            (|| newer.puts(State::Free, "the second"), || newer.does(|claims| claims.begin("later")));
+        let begun: [&dyn Fn(); 3] = [&take, &seize, &|| newer.puts(State::Held, "")];
+        let ended: [&dyn Fn(); 2] = [&fails, &dies];
+        for (number, (begin, end)) in begun.iter().flat_map(|b| ended.iter().map(move |e| (b, e))).enumerate()
+        {
+            begin();
+            // as long as it is at work, nobody else makes one
+            assert_eq!(newest.takes(true).map(|claim| claim.state), Some(State::Held), "{number}");
+            end();
+            for station in [&one, &other, &newer, &newest] {
+                let taken = station.taken(false);
+                assert_eq!(taken.len(), 1, "{number}: {taken:?}");
+                assert_eq!((&*taken[0].card, taken[0].serial), ("the first", Some(1)), "{number}");
+                assert_eq!((taken[0].state, taken[0].time.as_str()), (State::Written, "then"), "{number}");
+            }
+            assert!(newest.taken(true).is_empty(), "{number}");
+        }
+        take();
+        newer.puts(State::Written, "the second");
+        assert_eq!((&*newest.taken(true)[0].card, newest.taken(true)[0].serial), ("the second", Some(2)));
+    });
+}
+
 #[test]
 fn clusters_of_one_repository_have_lists_of_their_own() {
     let (fleet, lab) = (Fleet::pushed(), Machine::new());
