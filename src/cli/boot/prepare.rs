@@ -38,6 +38,9 @@ const CARD: &str = "card.qcow2";
 /// Name of the file with what the kernel of a kept card is started with.
 const COMMAND_LINE: &str = "cmdline.txt";
 
+/// Name of the folder with what packed images unpack to, which no node has.
+const UNPACKED: &str = ".unpacked";
+
 /// Bytes that are hashed at once.
 const PIECE: u64 = 1 << 20;
 
@@ -95,7 +98,10 @@ impl Source {
         let booting = || format!("booting {}", path.display());
         check_there(path, session).doing(booting)?;
         let named = std::fs::canonicalize(path).map_err(|e| Failure::of_named(e, booting()))?;
-        let backing = image::raw_within(&named, &bench.dir, &session.control).doing(booting)?;
+        let backing = match image::is_packed(&named).doing(booting)? {
+            true => image::raw_within(&named, &bench.own(UNPACKED)?, &session.control).doing(booting)?,
+            false => named.clone(),
+        };
         let image = ImageReader::open(&backing).doing(booting)?;
         let source = Self::read(&image, (named, backing), Patch::default(), None).doing(booting)?;
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -245,6 +251,17 @@ impl Bench {
         Ok(Self { dir, sockets, segment: segment.map(Path::to_owned), throw_away })
     }
 
+    /// A folder on the bench that is this run's own: closed to others and, where it stays, to git. What is around it
+    /// may be a folder of the user's, of which git keeps all else.
+    fn own(&self, name: &str) -> Result<PathBuf, Failure> {
+        let dir = self.dir.join(name);
+        private_dir(&dir)?;
+        if self.throw_away.is_none() {
+            close(&dir)?;
+        }
+        Ok(dir)
+    }
+
     /// The card of `source` that is in its folder already, if any.
     ///
     /// # Errors
@@ -324,11 +341,7 @@ impl Bench {
 
     /// Writes what the machine loads, and its card where there is none yet.
     pub(super) fn write(&self, source: &Source, setup: &Setup) -> Result<(), Failure> {
-        let dir = self.dir.join(&source.name);
-        private_dir(&dir)?;
-        if self.throw_away.is_none() {
-            close(&dir)?;
-        }
+        let dir = self.own(&source.name)?;
         let files = &setup.files;
         let kept = self.kept(source)?;
         // What an older card was started with stays with it.

@@ -6,6 +6,7 @@ mod ends;
 pub mod lab;
 mod refusals;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
@@ -182,8 +183,21 @@ fn images_that_are_not_raw_are_booted_too() {
         };
         boot().assert().success().stdout(contains("Booting Linux")).stderr(contains("unpacking"));
         assert_eq!(std::fs::read_dir(lab.path("cache/pibake/boot")).unwrap().count(), 0, "something is left");
+        // a folder that was there before, of which git keeps what is the user's
+        std::fs::create_dir(lab.path("kept")).unwrap();
+        std::fs::write(lab.path("kept/notes"), "mine").unwrap();
+        let mut git = support::tool("git", "git");
+        support::run(git.args(["init", "--quiet"]).arg(lab.path("kept")));
         boot().args(["--keep", "kept"]).assert().success().stderr(contains("unpacking"));
         boot().args(["--keep", "kept"]).assert().success().stderr(contains("unpacking").not());
+        let mut git = support::tool("git", "git");
+        git.arg("-C").arg(lab.path("kept")).args(["add", "--dry-run", "--all"]);
+        assert_eq!(support::run(&mut git), "add 'notes'\n");
+        support::walk(&lab.path("kept"), &mut |file| {
+            let folder = file.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777;
+            let is_large = file.metadata().unwrap().len() > 1 << 20;
+            assert!(!is_large || folder == 0o700, "{}: {folder:o}", file.display());
+        });
         std::fs::remove_dir_all(lab.path("kept")).unwrap();
         assert!(std::fs::read(image).unwrap() == before, "the image was changed");
     }
