@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 use super::admin::{USER, kubeconfig};
 use super::authority::Authority;
 use super::store::{Store, failed};
+use super::store_file::StoreFile;
 use super::{Error, Identity};
 use crate::cluster::Cluster;
 use crate::io::Folder;
 
-/// A certificate and its key in one file, until they are in `admin.crt` and `admin.key`: of two files one alone could
-/// be there after a crash.
-const NEW: &str = "admin.pem";
-const LENT: &str = "lent.conf";
 const KEY_BEGINS: &str = "-----BEGIN PRIVATE KEY-----";
 
 /// A kubeconfig with all rights for some minutes, made by whoever has the CA's key. Its file is gone when this is.
@@ -34,7 +31,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         // One that stays has ended soon, and is overwritten by the next.
-        let _ = self.kept.remove_file(LENT);
+        let _ = self.kept.remove_file(StoreFile::LentConf.name());
     }
 }
 
@@ -55,8 +52,8 @@ impl Store {
         let identity = self.read(&kept, &cluster.name, now)?;
         let (certificate, key) = authority(&identity)?.administrator(now, Some(600))?;
         let text = kubeconfig(cluster, url, certified, USER, &identity.ca_certificate, &certificate, &key);
-        self.replace(&kept, LENT, text.reveal())?;
-        Ok(Lent { path: self.dir().join(LENT), kept })
+        self.replace(&kept, StoreFile::LentConf, text.reveal())?;
+        Ok(Lent { path: self.path(StoreFile::LentConf), kept })
     }
 
     /// Makes the administrator `user` from now on, with the rights that the cluster gives to that name.
@@ -69,16 +66,16 @@ impl Store {
         let identity = self.read(&kept, &cluster.name, now)?;
         let ttl = cluster.access.admin_ttl.seconds();
         let (certificate, key) = authority(&identity)?.client(user, None, now, ttl)?;
-        self.replace(&kept, NEW, &format!("{certificate}{}", key.reveal()))?;
+        self.replace(&kept, StoreFile::NewAdmin, &format!("{certificate}{}", key.reveal()))?;
         self.finish_admin(&kept)
     }
 
     /// The pair that is to become the administrator's; `None` where there is none under way.
     pub(super) fn new_admin(&self, kept: &Folder) -> Result<Option<(String, String)>, Error> {
-        match self.file(kept, NEW) {
+        match self.file(kept, StoreFile::NewAdmin) {
             Ok(text) => {
-                let none =
-                    || Error::Damaged { path: self.dir().join(NEW), reason: "it holds no key".to_owned() };
+                let path = || self.path(StoreFile::NewAdmin);
+                let none = || Error::Damaged { path: path(), reason: "it holds no key".to_owned() };
                 let (certificate, _) = text.split_once(KEY_BEGINS).ok_or_else(none)?;
                 Ok(Some((certificate.to_owned(), text[certificate.len()..].to_owned())))
             }
@@ -90,11 +87,11 @@ impl Store {
     /// Puts it where it belongs; may be cut off and done again. The lock is held.
     pub(super) fn finish_admin(&self, kept: &Folder) -> Result<(), Error> {
         let Some((certificate, key)) = self.new_admin(kept)? else { return Ok(()) };
-        self.replace(kept, "admin.crt", &certificate)?;
-        self.replace(kept, "admin.key", &key)?;
-        match kept.remove_file(NEW) {
+        self.replace(kept, StoreFile::AdminCertificate, &certificate)?;
+        self.replace(kept, StoreFile::AdminKey, &key)?;
+        match kept.remove_file(StoreFile::NewAdmin.name()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("removing", &self.dir().join(NEW))(error))
+                Err(failed("removing", &self.path(StoreFile::NewAdmin))(error))
             }
             _ => kept.sync().map_err(failed("syncing", self.dir())),
         }

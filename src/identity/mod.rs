@@ -19,6 +19,7 @@ pub mod snapshot;
 mod ssh;
 mod ssh_files;
 mod store;
+mod store_file;
 pub mod token;
 
 pub use admin::api_url;
@@ -30,6 +31,7 @@ pub use made::{Fixed, Made, kubelet_may_lag};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use ssh::{HostKeys, SshKeyPair};
 pub use store::{STORE_FILE_MAX, Store};
+pub use store_file::StoreFile;
 pub use token::Tokens;
 
 use crate::cluster::{Access, MAX_NODES, Secret, Ttl};

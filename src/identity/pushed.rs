@@ -5,13 +5,9 @@ use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::store::Store;
+use super::store_file::StoreFile;
 use crate::cluster::Secret;
 use crate::io::Folder;
-
-/// What the cluster is signed with.
-const KEY: &str = "fleet_key";
-/// Which number each name had last: both on a line.
-const NUMBERS: &str = "fleet_numbers";
 
 impl Store {
     /// What the cluster is signed with where it lies in a registry; made by `make` where there is none yet.
@@ -21,10 +17,10 @@ impl Store {
     ) -> Result<Secret, Error> {
         let _lock = self.lock()?;
         let kept = self.kept()?;
-        match self.file(&kept, KEY) {
+        match self.file(&kept, StoreFile::FleetKey) {
             Err(Error::Incomplete { .. }) => {
                 let text = make()?;
-                self.replace(&kept, KEY, &text)?;
+                self.replace(&kept, StoreFile::FleetKey, &text)?;
                 Ok(Secret::new(text))
             }
             found => found.map(Secret::new),
@@ -43,12 +39,13 @@ impl Store {
         let mut numbers = self.fleet_numbers(&kept)?;
         let noted = numbers.entry(name.to_owned()).or_default();
         *noted = number.max(*noted);
+        // both on a line
         let lines: Vec<String> = numbers.iter().map(|(name, number)| format!("{number} {name}\n")).collect();
-        self.replace(&kept, NUMBERS, &lines.concat())
+        self.replace(&kept, StoreFile::FleetNumbers, &lines.concat())
     }
 
     fn fleet_numbers(&self, kept: &Folder) -> Result<BTreeMap<String, u64>, Error> {
-        let text = match self.file(kept, NUMBERS) {
+        let text = match self.file(kept, StoreFile::FleetNumbers) {
             Err(Error::Incomplete { .. }) => return Ok(BTreeMap::new()),
             found => found?,
         };
@@ -82,9 +79,9 @@ mod tests {
         store.note_fleet_number(blue, 2).unwrap();
         assert_eq!([home, blue].map(|name| store.fleet_number(name).unwrap()), [17, 2]);
         let text = format!("x\n\n-1 {home}\n3 {blue}\n");
-        std::fs::write(own.join(NUMBERS), text).unwrap();
+        std::fs::write(store.path(StoreFile::FleetNumbers), text).unwrap();
         assert_eq!([home, blue].map(|name| store.fleet_number(name).unwrap()), [0, 3]);
-        std::fs::set_permissions(own.join(NUMBERS), Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(store.path(StoreFile::FleetNumbers), Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(store.fleet_number(home), Err(Error::Exposed { .. })));
     }
 }

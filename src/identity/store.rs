@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::check::{Fault, Parts, check};
 use super::error::Error;
 use super::label::Label;
+use super::store_file::StoreFile;
 use super::{HostKeys, Identity, Joining, Made, SshKeyPair, Tokens};
 use crate::cluster::{Cluster, MAX_NODES, Secret};
 use crate::io::atomic::remove_remnants;
@@ -17,8 +18,6 @@ use crate::io::{CancelToken, FileLock, Folder, LockError, Owner, Waiting, human_
 /// No part of an identity comes near this size, which is a KiB and a half for each node's certificate and key at most; a
 /// larger file is none.
 pub const STORE_FILE_MAX: u64 = 1024 * 1024;
-/// The private half of the pair of SSH keys.
-const SSH_KEY: &str = "ssh_key";
 
 /// The directory that an identity is kept in, `.pibake` beside the description: mode 0700, all
 /// files 0600, and all of it the user's for whom it is made.
@@ -59,19 +58,23 @@ impl Store {
     /// What `ssh -F` takes to reach the nodes.
     #[must_use]
     pub fn ssh_config(&self) -> PathBuf {
-        self.dir.join("ssh_config")
+        self.path(StoreFile::SshConfig)
     }
 
     /// Where the administrator's kubeconfig is.
     #[must_use]
     pub fn admin_conf(&self) -> PathBuf {
-        self.dir.join("admin.conf")
+        self.path(StoreFile::AdminConf)
     }
 
     /// Where the private half of the pair of SSH keys is, where one was made.
     #[must_use]
     pub fn ssh_key(&self) -> PathBuf {
-        self.dir.join(SSH_KEY)
+        self.path(StoreFile::SshKey)
+    }
+
+    pub(super) fn path(&self, file: StoreFile) -> PathBuf {
+        self.dir.join(file.name())
     }
 
     /// The identity of `cluster`, made where there is none yet, with a pair of SSH keys if the
@@ -87,23 +90,23 @@ impl Store {
         let mut identity = self.read(&kept, &cluster.name, now)?;
         if identity.ssh_key.is_none() && cluster.access.ssh_keys.is_empty() {
             let pair = SshKeyPair::make(&cluster.name)?;
-            self.replace(&kept, SSH_KEY, pair.private.reveal())?;
+            self.replace(&kept, StoreFile::SshKey, pair.private.reveal())?;
             identity.ssh_key = Some(pair);
         }
         if let Some(pair) = &identity.ssh_key {
-            self.replace(&kept, "ssh_key.pub", &format!("{}\n", pair.public))?;
+            self.replace(&kept, StoreFile::SshKeyPublic, &format!("{}\n", pair.public))?;
         }
         if identity.host_keys.is_none() {
             let keys = HostKeys::make()?;
-            self.replace(&kept, "host_keys", keys.text().reveal())?;
+            self.replace(&kept, StoreFile::HostKeys, keys.text().reveal())?;
             identity.host_keys = Some(keys);
         }
         identity.renew_joining(cluster, now)?;
-        self.replace(&kept, "joining", identity.joining.text().reveal())?;
-        self.replace(&kept, "known_hosts", &identity.known_hosts(cluster)?)?;
-        self.replace(&kept, "ssh_config", &identity.ssh_config(cluster, &self.dir))?;
-        self.replace(&kept, "admin.conf", identity.admin_conf(cluster).reveal())?;
-        self.replace(&kept, ".gitignore", GITIGNORE)?;
+        self.replace(&kept, StoreFile::Joining, identity.joining.text().reveal())?;
+        self.replace(&kept, StoreFile::KnownHosts, &identity.known_hosts(cluster)?)?;
+        self.replace(&kept, StoreFile::SshConfig, &identity.ssh_config(cluster, &self.dir))?;
+        self.replace(&kept, StoreFile::AdminConf, identity.admin_conf(cluster).reveal())?;
+        self.replace(&kept, StoreFile::Gitignore, GITIGNORE)?;
         Ok(identity)
     }
 
@@ -124,7 +127,7 @@ impl Store {
         let mut label = self.label(&kept)?;
         label.made = Some(made.clone());
         label.description = label.description.or_else(|| self.description.clone());
-        self.replace(&kept, "identity.toml", &self.text_of(&label)?)
+        self.replace(&kept, StoreFile::Label, &self.text_of(&label)?)
     }
 
     /// Gives one node a new token, and returns it. `now` is in seconds since 1970.
@@ -133,7 +136,7 @@ impl Store {
         let kept = self.kept()?;
         let identity = self.read(&kept, &cluster.name, now)?;
         let tokens = identity.tokens.renewed(number, MAX_NODES as usize)?;
-        self.replace(&kept, "token", tokens.text().reveal())?;
+        self.replace(&kept, StoreFile::Token, tokens.text().reveal())?;
         let none =
             || Error::Damaged { path: self.dir.join("token"), reason: format!("it has no line {number}") };
         tokens.of(number).cloned().ok_or_else(none)
@@ -198,23 +201,23 @@ impl Store {
         }
         let valid = (identity.not_before, identity.not_after);
         let label = self.text_of(&Label::new(&identity.cluster, self.description.clone(), valid))?;
-        for (name, text) in [
-            (".gitignore", GITIGNORE),
-            ("identity.toml", label.as_str()),
-            ("ca.crt", &identity.ca_certificate),
-            ("ca.key", identity.ca_key.reveal()),
-            ("admin.crt", &identity.admin_certificate),
-            ("admin.key", identity.admin_key.reveal()),
-            ("token", identity.tokens.text().reveal()),
-            ("salt", identity.salt.reveal()),
+        for (file, text) in [
+            (StoreFile::Gitignore, GITIGNORE),
+            (StoreFile::Label, label.as_str()),
+            (StoreFile::CaCertificate, &identity.ca_certificate),
+            (StoreFile::CaKey, identity.ca_key.reveal()),
+            (StoreFile::AdminCertificate, &identity.admin_certificate),
+            (StoreFile::AdminKey, identity.admin_key.reveal()),
+            (StoreFile::Token, identity.tokens.text().reveal()),
+            (StoreFile::Salt, identity.salt.reveal()),
             (
-                "host_keys",
+                StoreFile::HostKeys,
                 identity.host_keys.as_ref().map(HostKeys::text).as_ref().map_or("", Secret::reveal),
             ),
         ] {
             let end = if text.ends_with('\n') { "" } else { "\n" };
-            let written = folder.write_new(name, format!("{text}{end}").as_bytes(), 0o600, owner);
-            written.map_err(failed("writing", &fresh.join(name)))?;
+            let written = folder.write_new(file.name(), format!("{text}{end}").as_bytes(), 0o600, owner);
+            written.map_err(failed("writing", &fresh.join(file.name())))?;
         }
         folder.sync().map_err(failed("syncing", &fresh))?;
         around.rename(&fresh_name, name).map_err(failed("naming", &self.dir))?;
@@ -222,14 +225,14 @@ impl Store {
     }
 
     /// Gives a file this content, unless it has it already.
-    pub(super) fn replace(&self, kept: &Folder, name: &'static str, text: &str) -> Result<(), Error> {
-        if matches!(self.file(kept, name), Ok(found) if found == text) {
+    pub(super) fn replace(&self, kept: &Folder, file: StoreFile, text: &str) -> Result<(), Error> {
+        if matches!(self.file(kept, file), Ok(found) if found == text) {
             return Ok(());
         }
         let found = kept.metadata().map_err(failed("looking at", &self.dir))?;
         let owner = rustix::process::geteuid().is_root().then(|| Owner::of(&found));
-        let written = kept.replace(name, text.as_bytes(), 0o600, owner);
-        written.map_err(failed("writing", &self.dir.join(name)))
+        let written = kept.replace(file.name(), text.as_bytes(), 0o600, owner);
+        written.map_err(failed("writing", &self.path(file)))
     }
 
     fn text_of(&self, label: &Label) -> Result<String, Error> {
@@ -260,7 +263,7 @@ impl Store {
 
     fn label(&self, kept: &Folder) -> Result<Label, Error> {
         let damaged = |reason| Error::Damaged { path: self.dir.join("identity.toml"), reason };
-        Label::read(&self.file(kept, "identity.toml")?).map_err(damaged)
+        Label::read(&self.file(kept, StoreFile::Label)?).map_err(damaged)
     }
 
     pub(super) fn read(&self, kept: &Folder, cluster: &str, now: i64) -> Result<Identity, Error> {
@@ -285,13 +288,14 @@ impl Store {
                 wanted: cluster.to_owned(),
             });
         }
-        let file = |name| self.file(kept, name);
-        let ca_certificate = file("ca.crt")?;
+        let file = |file| self.file(kept, file);
+        let ca_certificate = file(StoreFile::CaCertificate)?;
         let (admin_certificate, admin_key) = match self.new_admin(kept)? {
             Some(pair) => pair,
-            None => (file("admin.crt")?, file("admin.key")?),
+            None => (file(StoreFile::AdminCertificate)?, file(StoreFile::AdminKey)?),
         };
-        let [ca_key, token, salt] = [file("ca.key")?, file("token")?, file("salt")?];
+        let [ca_key, token, salt] =
+            [file(StoreFile::CaKey)?, file(StoreFile::Token)?, file(StoreFile::Salt)?];
         let tokens = Tokens::read(&token)
             .ok_or_else(|| damaged("token", "it does not hold a bootstrap token a line"))?;
         if hex::decode(salt.trim_end()).map_or(0, |s| s.len()) != 16 {
@@ -311,15 +315,14 @@ impl Store {
         if now > label.not_after {
             return Err(Error::OutOfDate { dir: self.dir.clone(), fault: "they have expired" });
         }
-        let ssh_key = match file(SSH_KEY) {
-            Ok(text) => Some(
-                SshKeyPair::read(&text)
-                    .map_err(|_| damaged(SSH_KEY, "it holds no private key in OpenSSH's format"))?,
-            ),
+        let ssh_key = match file(StoreFile::SshKey) {
+            Ok(text) => Some(SshKeyPair::read(&text).map_err(|_| {
+                damaged(StoreFile::SshKey.name(), "it holds no private key in OpenSSH's format")
+            })?),
             Err(Error::Incomplete { .. }) => None,
             Err(e) => return Err(e),
         };
-        let host_keys = match file("host_keys") {
+        let host_keys = match file(StoreFile::HostKeys) {
             Ok(text) => {
                 let none = || damaged("host_keys", "it does not hold 64 hex digits");
                 Some(HostKeys::read(&text).ok_or_else(none)?)
@@ -327,7 +330,7 @@ impl Store {
             Err(Error::Incomplete { .. }) => None,
             Err(e) => return Err(e),
         };
-        let joining = match file("joining") {
+        let joining = match file(StoreFile::Joining) {
             Ok(text) => Joining::read(&text)
                 .ok_or_else(|| damaged("joining", "it does not hold a certificate and its key a line"))?,
             Err(Error::Incomplete { .. }) => Joining::default(),
@@ -352,11 +355,11 @@ impl Store {
     }
 
     /// The content of a file that is a plain one, the user's, and closed to others.
-    pub(super) fn file(&self, kept: &Folder, name: &'static str) -> Result<String, Error> {
-        let path = self.dir.join(name);
-        let file = kept.file(name).map_err(|e| match e.kind() {
+    pub(super) fn file(&self, kept: &Folder, wanted: StoreFile) -> Result<String, Error> {
+        let path = self.path(wanted);
+        let file = kept.file(wanted.name()).map_err(|e| match e.kind() {
             _ if is_link(&e) => Error::NotPlain { path: path.clone(), wanted: "file" },
-            io::ErrorKind::NotFound => Error::Incomplete { dir: self.dir.clone(), missing: name },
+            io::ErrorKind::NotFound => Error::Incomplete { dir: self.dir.clone(), missing: wanted.name() },
             _ => failed("opening", &path)(e),
         })?;
         let found = file.metadata().map_err(failed("looking at", &path))?;

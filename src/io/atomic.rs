@@ -139,6 +139,11 @@ pub(crate) fn remove_remnants(folder: &Folder, ours: impl Fn(&str) -> bool) -> i
     Ok(gone.count())
 }
 
+/// Whether a file of this name is one that is still written, or a remnant of one.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    name.to_str().and_then(final_name).is_some()
+}
+
 fn temporary_name(name: &OsStr) -> io::Result<OsString> {
     let mut temporary = OsString::from(".");
     temporary.push(name);

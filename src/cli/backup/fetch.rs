@@ -12,6 +12,7 @@ use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::identity::snapshot::{self, ARCHIVE};
 use crate::io::{CancelToken, Cancelled};
+use crate::workflow::Control;
 
 /// Has a copy made now and prints it. The login user may not read it, nor have it made.
 const SCRIPT: &str = r#"sudo -n sh -c 'systemctl start pibake-snapshot.service || exit; cd /var/lib/pibake/snapshots && file=$(ls *.tar | tail -n 1) && [ -n "$file" ] || exit; echo "pibake-backup $file $(stat -c %s "$file") $(sha256sum <"$file" | cut -d " " -f 1)"; exec cat "$file"'"#;
@@ -26,11 +27,12 @@ pub(super) fn fetch(
     reached: &Reached,
     node: &Node,
     place: &Place,
-    cancel: &CancelToken,
+    control: &Control,
 ) -> Result<(PathBuf, u64), Failure> {
+    let cancel = control.cancel();
     let part = place.part()?;
     // What can be wrong with the store is found out before gigabytes are fetched.
-    part.copy_store(reached.project.store().dir())?;
+    part.copy_store(reached.project.store().dir(), control.progress())?;
     let is_sealed = !node.is_control_plane();
     let (script, suffix, name) =
         if is_sealed { (SEALED_SCRIPT, ".tar.gpg", SEALED_ARCHIVE) } else { (SCRIPT, ".tar", ARCHIVE) };

@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     };
     let dir = arguments.to.clone().unwrap_or_else(|| reached.project.place.dir.join(FOLDER));
     let place = Place::open(&dir, &session.control)?;
-    let (path, bytes) = fetch(&reached, node, &place, session.control.cancel())?;
+    let (path, bytes) = fetch(&reached, node, &place, &session.control)?;
     let (text, base64) = json::text(&path);
     session.result(&BackedUp { path: text, path_base64: base64, etcd_bytes: bytes }, || {
         format!("{} has a copy of etcd ({bytes} bytes) and of .pibake\n", path.display())

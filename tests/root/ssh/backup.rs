@@ -93,10 +93,10 @@ pub fn backup() {
     small.assert_empty();
     // What does not belong into .pibake is found before anything is fetched.
     let logins = lab.log(1).matches("Accepted publickey").count();
-    fs::create_dir(lab.path(".pibake/notes")).unwrap();
+    fs::create_dir(lab.path(".pibake/fleet_numbers")).unwrap();
     let (code, _, err) = run(&["-q", "backup", "--to", "half"]);
-    assert!(code == Some(4) && err.contains(".pibake/notes is not a plain file"), "{code:?} {err}");
-    fs::remove_dir(lab.path(".pibake/notes")).unwrap();
+    assert!(code == Some(4) && err.contains(".pibake/fleet_numbers is not a plain file"), "{code:?} {err}");
+    fs::remove_dir(lab.path(".pibake/fleet_numbers")).unwrap();
     assert_eq!(lab.log(1).matches("Accepted publickey").count(), logins);
     assert_eq!(fs::read_dir(lab.path("half")).unwrap().count(), 0);
     // No copy, and why.
