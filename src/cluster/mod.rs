@@ -77,6 +77,8 @@ pub use read::{NotUnicode, Overrides, Passwords};
 pub use secret::Secret;
 pub use software::Software;
 pub use sources::{AptSource, ImageLayout, Sources};
+#[cfg(test)]
+pub(crate) use support::now_for_tests;
 pub use support::{OutOfSupport, WRITTEN};
 pub use upgrade::Upgrade;
 pub use warning::Warning;

@@ -39,6 +39,13 @@ const CONTAINERD: [(ContainerdVersion, Date); 8] = [
 /// sets it to its own: no clock is right that says an earlier one.
 pub const WRITTEN: Date = day(2026, Month::November, 26);
 
+/// A time of some weeks later, in seconds since 1970: no clock of a test is before [`WRITTEN`], whatever a release sets that
+/// to.
+#[cfg(test)]
+pub(crate) fn now_for_tests() -> i64 {
+    WRITTEN.midnight().assume_utc().unix_timestamp() + 30 * 24 * 60 * 60
+}
+
 /// What is proposed instead of a base that has ended, the preferred first. 24.04 starts on every board from the Pi 3
 /// to the Pi 5, whatever its bootloader; 26.04 wants one of November 2022 on a Pi 4, of February 2025 on a Pi 5.
 const PROPOSED: [&str; 2] = ["24.04", "26.04"];

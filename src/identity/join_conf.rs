@@ -32,10 +32,8 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
 
     use super::*;
-    use crate::cluster::{Overrides, Ttl};
+    use crate::cluster::{Overrides, Ttl, now_for_tests};
     use crate::identity::Joining;
-
-    const NOW: i64 = 1_800_000_000;
 
     fn parse(text: &str) -> Cluster {
         Cluster::parse("pibake.toml", text, std::path::Path::new(""), &Overrides::default()).unwrap()
@@ -60,34 +58,36 @@ mod tests {
             let nodes = std::iter::once(first).chain(workers).collect::<Vec<_>>();
             parse(&format!("nodes = [{}]", nodes.join(", ")))
         };
-        let mut identity = Identity::make("kubernetes", NOW, Ttl::NEVER).unwrap();
+        let now = now_for_tests();
+        let mut identity = Identity::make("kubernetes", now, Ttl::NEVER).unwrap();
         let first = named(&["beech", "cedar"]);
-        identity.renew_joining(&first, NOW).unwrap();
+        identity.renew_joining(&first, now).unwrap();
         assert_eq!(certified(&identity, &first, 2), "beech");
         let before = identity.joining.clone();
         // Swapped: each keeps its own, since nothing else is the same.
         let swapped = named(&["cedar", "beech"]);
         assert_eq!(certified(&identity, &swapped, 2), "cedar");
-        identity.renew_joining(&swapped, NOW + 60).unwrap();
+        identity.renew_joining(&swapped, now + 60).unwrap();
         assert_eq!(identity.joining, before);
         assert_eq!(certified(&identity, &swapped, 3), "beech");
         // Renamed, before and after it is made, and one left out, so that the next has its number.
         let renamed = named(&["birch", "cedar"]);
         assert!(identity.join_conf(&renamed, &renamed.nodes[1]).is_none());
-        identity.renew_joining(&renamed, NOW + 60).unwrap();
+        identity.renew_joining(&renamed, now + 60).unwrap();
         assert_eq!(certified(&identity, &renamed, 2), "birch");
         let fewer = named(&["cedar"]);
-        identity.renew_joining(&fewer, NOW + 60).unwrap();
+        identity.renew_joining(&fewer, now + 60).unwrap();
         assert_eq!(certified(&identity, &fewer, 2), "cedar");
     }
 
     #[test]
     fn a_worker_has_one_for_days_and_the_same_until_it_ends_soon() {
         let cluster = parse("nodes = 3");
-        let mut identity = Identity::make("kubernetes", NOW, Ttl::NEVER).unwrap();
+        let now = now_for_tests();
+        let mut identity = Identity::make("kubernetes", now, Ttl::NEVER).unwrap();
         let node = |number: usize| &cluster.nodes[number - 1];
         assert!(identity.join_conf(&cluster, node(2)).is_none());
-        identity.renew_joining(&cluster, NOW).unwrap();
+        identity.renew_joining(&cluster, now).unwrap();
         let first = identity.joining.clone();
         assert!(identity.join_conf(&cluster, node(1)).is_none(), "the control plane joins nobody");
         let conf = identity.join_conf(&cluster, node(2)).unwrap();
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(Joining::read(first.text().reveal()), Some(first.clone()));
         for (days, same) in [(0, true), (3, true), (4, false), (8, false), (-1, false)] {
             identity.joining = first.clone();
-            identity.renew_joining(&cluster, NOW + days * 24 * 60 * 60).unwrap();
+            identity.renew_joining(&cluster, now + days * 24 * 60 * 60).unwrap();
             assert_eq!(identity.joining == first, same, "{days}");
         }
         // Never longer than the CA.

@@ -93,7 +93,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cluster::Overrides;
+    use crate::cluster::{Overrides, now_for_tests};
 
     #[test]
     fn what_is_no_list_of_certificates_is_refused() {
@@ -116,9 +116,10 @@ mod tests {
     fn no_end_that_stands_there_is_too_far_away() {
         let text = format!("a {} YQ== YQ==\nb {} YQ== YQ==\n", i64::MIN, i64::MAX);
         let mut joining = Joining::read(&text).unwrap();
-        let issuer = Authority::make(1_800_000_000).unwrap();
+        let now = now_for_tests();
+        let issuer = Authority::make(now).unwrap();
         let alone = Cluster::parse("pibake.toml", "nodes = 1", Path::new(""), &Overrides::default()).unwrap();
-        joining.renew(&alone, &issuer, 1_800_000_000).unwrap();
+        joining.renew(&alone, &issuer, now).unwrap();
         assert_eq!(joining, Joining::default());
     }
 }

@@ -125,6 +125,7 @@ mod tests {
 
     use super::parts::KEYS;
     use super::*;
+    use crate::cluster::{Ttl, now_for_tests};
 
     const ABOUT: &str =
         "format=1\nnode=node-1\nmade=2026-11-26T13:12:27Z\nrevision=2\nkubernetes=v1.35.2\nca=abc\n";
@@ -191,7 +192,7 @@ mod tests {
     fn an_encrypted_one_is_read_under_its_own_key_alone() {
         let seed = |digits: &str| Identity {
             host_keys: crate::identity::HostKeys::read(&digits.repeat(32)),
-            ..Identity::make("attic", 1_800_000_000, crate::cluster::Ttl::NEVER).unwrap()
+            ..Identity::make("attic", now_for_tests(), Ttl::NEVER).unwrap()
         };
         let (ours, other) = (seed("5e"), seed("5f"));
         let dir = tempfile::tempdir().unwrap();
