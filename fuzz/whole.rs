@@ -31,13 +31,9 @@ fn path(text: &str) -> ImagePath {
 /// More than any file has that is read into memory.
 const SMALL: u64 = 1 << 20;
 
-/// The content of a file, as pibake reads it: it asks for the length first, which damage may have made anything.
+/// The content of a file, of a length which damage may have made anything.
 fn content(fs: &dyn FsRead, name: &str) -> Result<Vec<u8>, fs::Error> {
-    let path = path(name);
-    match fs.metadata(&path)? {
-        Some(found) if found.len > SMALL => Err(fs::Error::path(&path, "is larger than expected")),
-        _ => fs.content(&path),
-    }
+    fs.content(&path(name), SMALL)
 }
 
 /// A session as a bake's, as far as it gets.

@@ -45,16 +45,6 @@ pub enum Error {
     /// One of its file systems cannot be read.
     #[error(transparent)]
     FileSystem(#[from] fs::Error),
-    /// It is larger than what is read whole.
-    #[error("{path} has {len} bytes, and at most {limit} are read of it: this is not what it should be")]
-    TooLarge {
-        /// The file in the image.
-        path: String,
-        /// Its size in bytes.
-        len: u64,
-        /// What is read at most.
-        limit: u64,
-    },
     /// The path asked for is none.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
@@ -67,7 +57,6 @@ impl Classified for Error {
             Self::Packed { .. } => ErrorClass::Usage,
             Self::Table(error) => error.class(),
             Self::FileSystem(error) => error.class(),
-            Self::TooLarge { .. } => ErrorClass::Damaged,
             Self::Path(error) => error.class(),
         }
     }
@@ -168,15 +157,17 @@ impl ImageReader {
     /// images come from anywhere: what is held in memory has a `limit`, in bytes.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], and what [`Self::read`] answers.
+    /// [`fs::Error::TooLarge`], and what [`Self::read`] answers.
     pub fn read_whole(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-        let Some(Metadata { len, .. }) = self.metadata(path)? else { return Ok(None) };
-        if len > limit {
-            return Err(Error::TooLarge { path: path.to_string(), len, limit });
-        }
-        let mut content = Vec::with_capacity(len as usize);
-        self.read(path, &mut content)?;
-        Ok(Some(content))
+        let (fs, within) = self.locate(path)?;
+        let Some(found) = fs.metadata(&within)? else { return Ok(None) };
+        check_readable(path, Some(found.kind))?;
+        let content = fs.content(&within, limit).map_err(|fault| match fault {
+            // as the caller calls it
+            fs::Error::TooLarge { len, limit, .. } => fs::Error::too_large(path, len, limit),
+            other => other,
+        });
+        Ok(Some(content?))
     }
 
     /// The same as text, in which what is not UTF-8 is replaced.
@@ -202,13 +193,17 @@ impl ImageReader {
     /// # Errors
     /// [`Error`]
     pub fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
-        match self.metadata(path)?.map(|m| m.kind) {
-            Some(FileKind::File | FileKind::Symlink) => {}
-            Some(_) => return Err(fs::Error::path(path, "is neither a file nor a link").into()),
-            None => return Err(fs::Error::path(path, "no such file or directory").into()),
-        }
         let (fs, within) = self.locate(path)?;
+        check_readable(path, fs.metadata(&within)?.map(|found| found.kind))?;
         fs.read(&within, out)?;
         Ok(())
+    }
+}
+
+fn check_readable(path: &ImagePath, kind: Option<FileKind>) -> Result<(), fs::Error> {
+    match kind {
+        Some(FileKind::File | FileKind::Symlink) => Ok(()),
+        Some(_) => Err(fs::Error::path(path, "is neither a file nor a link")),
+        None => Err(fs::Error::path(path, "no such file or directory")),
     }
 }

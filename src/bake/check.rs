@@ -11,7 +11,7 @@ use crate::disk::{self, Partition, ReadAt};
 use crate::fs::ext4::{Ext4View, Superblock, Time};
 use crate::fs::fat::FatView;
 use crate::fs::layout::Layout;
-use crate::fs::{self, FileKind, FsRead, Metadata};
+use crate::fs::{self, FileKind, FsRead, Metadata, TARGET_MAX};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, Change, Recipe, Volume};
 
@@ -185,7 +185,7 @@ pub(super) fn differences(
             if found.len > SMALL {
                 all.push(format!("it has {} bytes, not {}", found.len, wanted.len()));
             } else {
-                all.extend(compare("content", wanted, &fs.content(path)?));
+                all.extend(compare("content", wanted, &fs.content(path, SMALL)?));
             }
             Some(*access)
         }
@@ -204,7 +204,9 @@ pub(super) fn differences(
         }
         (Expected::Directory { access }, FileKind::Directory) => Some(*access),
         (Expected::Symlink { target }, FileKind::Symlink) => {
-            return Ok(compare("target", target.as_bytes(), &fs.content(path)?).into_iter().collect());
+            return Ok(compare("target", target.as_bytes(), &fs.content(path, TARGET_MAX)?)
+                .into_iter()
+                .collect());
         }
         (_, kind) => return Ok(vec![format!("it is of another kind: {kind:?}")]),
     };

@@ -8,7 +8,7 @@ use super::command_line::{apart, arguments};
 use super::editor::catching;
 use super::error::Error;
 use super::{kernel_line, links};
-use crate::fs::{self, FileKind, FsRead, Metadata};
+use crate::fs::{self, FileKind, FsRead, Metadata, TARGET_MAX};
 use crate::image_path::ImagePath;
 use crate::node_paths;
 use crate::recipe::{Access, Action, BakedList, Change, Recipe, Secrecy, Volume};
@@ -141,7 +141,7 @@ impl Card<'_> {
             (Action::Write { content, access, secrecy }, FileKind::File) => {
                 let is_short = found.len <= SHOWN_MAX;
                 let read = match is_short || found.len == content.len() as u64 {
-                    true => Some(fs.content(&place)?),
+                    true => Some(fs.content(&place, SHOWN_MAX.max(content.len() as u64))?),
                     false => None,
                 };
                 if read.as_ref() != Some(content) {
@@ -155,7 +155,7 @@ impl Card<'_> {
                 }
             }
             (Action::Symlink { target }, FileKind::Symlink) => {
-                let is = fs.content(&place)?;
+                let is = fs.content(&place, TARGET_MAX)?;
                 if is == target.as_bytes() {
                     return Ok(None);
                 }
@@ -190,7 +190,7 @@ impl Card<'_> {
         if found.kind != FileKind::File || found.len > SHOWN_MAX {
             return Ok(Some(difference(Differs::Content)));
         }
-        let is = self.boot.content(path)?;
+        let is = self.boot.content(path, SHOWN_MAX)?;
         if is == wanted.as_bytes() {
             return Ok(None);
         }

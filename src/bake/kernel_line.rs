@@ -17,11 +17,7 @@ pub(super) fn small_file(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<Vec
     if found.kind != FileKind::File {
         return Err(fs::Error::path(path, "is not a file, and the firmware reads it as one"));
     }
-    if found.len > SMALL {
-        let why = format!("has {} bytes, and the firmware reads settings from it", found.len);
-        return Err(fs::Error::path(path, why));
-    }
-    fs.content(path).map(Some)
+    fs.content(path, SMALL).map(Some)
 }
 
 /// Whether there is a folder with anything in it.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::fs::{Error, FileKind, FsRead};
+use crate::fs::{Error, FileKind, FsRead, TARGET_MAX};
 use crate::image_path::ImagePath;
 
 /// Links that are followed on the way to one path; the kernel ends with ELOOP after as many
@@ -48,7 +48,7 @@ pub(super) fn resolve(fs: &dyn FsRead, path: &ImagePath) -> Result<ImagePath, Er
         if links > MOST_LINKS {
             return Err(Error::path(path, format!("{next} is a link that leads in a circle")));
         }
-        let target = String::from_utf8(fs.content(&next)?)
+        let target = String::from_utf8(fs.content(&next, TARGET_MAX)?)
             .map_err(|_| Error::path(path, format!("{next} is a link to a name that is not UTF-8")))?;
         if target.starts_with('/') {
             at = ImagePath::root();

@@ -94,6 +94,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// It is larger than what is held in memory of it.
+    #[error("{path} has {len} bytes, and at most {limit} are read of it: this is not what it should be")]
+    TooLarge {
+        /// What was to be read.
+        path: String,
+        /// Its length in bytes.
+        len: u64,
+        /// What is read at most.
+        limit: u64,
+    },
     /// Reading or writing the device, or the content given, failed.
     #[error("{doing}")]
     Io {
@@ -111,7 +121,7 @@ impl Classified for Error {
             Self::NoSuchPartition { .. } | Self::NotThere { .. } | Self::Path { .. } => ErrorClass::Usage,
             Self::NotClean { .. } | Self::Incompatible { .. } => ErrorClass::Refused,
             Self::Time { .. } | Self::Size { .. } => ErrorClass::Configuration,
-            Self::Corrupt { .. } => ErrorClass::Damaged,
+            Self::Corrupt { .. } | Self::TooLarge { .. } => ErrorClass::Damaged,
             Self::Full { .. } => ErrorClass::NoSpace,
             Self::Io { source, .. } => ErrorClass::of_io(source),
         }
@@ -122,6 +132,11 @@ impl Error {
     /// `path` contradicts itself.
     pub(crate) fn corrupt(path: &ImagePath, why: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_string(), why: why.into() }
+    }
+
+    /// `path` has more bytes than are read of it.
+    pub(crate) fn too_large(path: &ImagePath, len: u64, limit: u64) -> Self {
+        Self::TooLarge { path: path.to_string(), len, limit }
     }
 
     /// `path` is not fit for what was asked.

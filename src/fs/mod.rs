@@ -19,6 +19,9 @@ use crate::image_path::ImagePath;
 /// damaged metadata that sends an editor in circles ends here instead of never.
 const TRANSFER_LIMIT: u64 = 4_000_000;
 
+/// Longest target of a symbolic link that is read, in bytes: Linux makes and follows none that is longer (`PATH_MAX`).
+pub const TARGET_MAX: u64 = 4096;
+
 /// What is known of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
@@ -69,7 +72,8 @@ pub trait FsRead {
     /// them.
     fn entries(&self, path: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error>;
 
-    /// Copies a file's content, or a symbolic link's target, to `out`.
+    /// Copies a file's content, or a symbolic link's target, to `out`. Of a file only a part is in memory at a time, and a
+    /// target has at most [`TARGET_MAX`] bytes.
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error>;
 
     /// The names in a directory, sorted; an error for one that is not UTF-8.
@@ -81,11 +85,23 @@ pub trait FsRead {
         self.entries(path)?.into_iter().map(text).collect()
     }
 
-    /// The content of a file that is small, or a symbolic link's target.
-    fn content(&self, path: &ImagePath) -> Result<Vec<u8>, Error> {
-        let mut content = Vec::new();
-        self.read(path, &mut content)?;
-        Ok(content)
+    /// The content of a file, or a symbolic link's target, where it has at most `limit` bytes. Whoever made an image has
+    /// its files be as long as they like, and what is held in memory is decided here.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]
+    fn content(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, Error> {
+        let said = self.metadata(path)?.map_or(0, |found| found.len);
+        if said > limit {
+            return Err(Error::too_large(path, said, limit));
+        }
+        let mut content = Limited { bytes: Vec::new(), limit, refused: None };
+        let read = self.read(path, &mut content);
+        // it is longer than it says
+        if let Some(len) = content.refused {
+            return Err(Error::too_large(path, len, limit));
+        }
+        read.map(|()| content.bytes)
     }
 
     /// The last bytes of a file, at most `limit` of them.
@@ -93,6 +109,29 @@ pub trait FsRead {
         let mut tail = Tail { bytes: VecDeque::new(), limit };
         self.read(path, &mut tail)?;
         Ok(tail.bytes.into())
+    }
+}
+
+/// Keeps what is written, up to a limit.
+struct Limited {
+    bytes: Vec<u8>,
+    limit: u64,
+    /// What there would have been, where that is more.
+    refused: Option<u64>,
+}
+
+impl Write for Limited {
+    fn write(&mut self, new: &[u8]) -> io::Result<usize> {
+        let len = (self.bytes.len() + new.len()) as u64;
+        if len > self.limit {
+            self.refused = Some(len);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend(new);
+        Ok(new.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -161,6 +200,47 @@ fn remove_below(fs: &dyn FsEdit, path: &ImagePath, depth: usize) -> Result<bool,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file that is longer than it says, or says that it is longer than it is.
+    struct Liar {
+        said: u64,
+        len: usize,
+    }
+
+    impl FsRead for Liar {
+        fn metadata(&self, _: &ImagePath) -> Result<Option<Metadata>, Error> {
+            Ok(Some(Metadata { kind: FileKind::File, len: self.said, attributes: None }))
+        }
+        fn entries(&self, _: &ImagePath) -> Result<Vec<(Vec<u8>, Metadata)>, Error> {
+            Ok(Vec::new())
+        }
+        fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
+            let put =
+                |piece: &[u8]| out.write_all(piece).map_err(|e| Error::io(format!("copying {path}"), e));
+            vec![7; self.len].chunks(13).try_for_each(put)
+        }
+    }
+
+    #[test]
+    fn no_more_is_held_of_a_file_than_was_asked_for() {
+        let path = ImagePath::new("/x").unwrap();
+        for (said, len, read) in [
+            (0, 0, true),
+            (100, 100, true),
+            (101, 1, false),
+            (1, 101, false),
+            (u64::MAX, 0, false),
+            (0, 5000, false),
+        ] {
+            match (Liar { said, len }.content(&path, 100), read) {
+                (Ok(content), true) => assert_eq!(content.len(), len),
+                (Err(Error::TooLarge { path, len, limit }), false) => {
+                    assert!(path == "/x" && len > 100 && limit == 100, "{path} {len} {limit}");
+                }
+                (other, _) => panic!("{said} {len}: {other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn a_tail_is_the_end_of_all_pieces_and_holds_no_more() {

@@ -122,7 +122,7 @@ fn is_same(root: &dyn FsRead, file: &PayloadFile) -> Result<Option<bool>, crate:
         return Ok(Some(false));
     }
     Ok(Some(match file.text().filter(|_| found.len <= TEXT_MAX) {
-        Some(text) => root.content(&file.path)? == text.as_bytes(),
+        Some(text) => root.content(&file.path, TEXT_MAX)? == text.as_bytes(),
         None => true,
     }))
 }

@@ -107,12 +107,8 @@ fn edited(fs: &dyn FsRead, path: &ImagePath, edit: Edit) -> Result<Option<Action
     let Some(found) = fs.metadata(path)?.filter(|found| found.kind == FileKind::File) else {
         return Ok(None);
     };
-    if found.len > EDITED {
-        let why = format!("has {} bytes, and is not edited where it has more than {EDITED}", found.len);
-        return Err(fs::Error::path(path, why));
-    }
     let access = access_of(&found);
-    let edited = edit(&fs.content(path)?);
+    let edited = edit(&fs.content(path, EDITED)?);
     Ok(edited.map(|content| write(content, access.unwrap_or(Access::root(0o600)))))
 }
 
@@ -180,7 +176,7 @@ fn real_folder(fs: &dyn FsRead, path: &ImagePath) -> Result<Option<ImagePath>, f
 fn text(fs: &dyn FsRead, path: &ImagePath, kind: FileKind) -> Result<Option<String>, fs::Error> {
     match fs.metadata(path)? {
         Some(found) if found.kind == kind && found.len <= LOOKED_INTO => {
-            Ok(Some(String::from_utf8_lossy(&fs.content(path)?).into_owned()))
+            Ok(Some(String::from_utf8_lossy(&fs.content(path, LOOKED_INTO)?).into_owned()))
         }
         _ => Ok(None),
     }

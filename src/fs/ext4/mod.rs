@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use device::Device;
 use editor::{explain, metadata};
 
-use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TRANSFER_LIMIT};
+use super::{Attributes, Error, FileKind, FsEdit, FsRead, Metadata, TARGET_MAX, TRANSFER_LIMIT};
 use crate::disk::{Overlay, Ranges, ReadAt, WriteAt};
 use crate::image_path::ImagePath;
 
@@ -170,6 +170,9 @@ impl FsRead for Ext4 {
         let mut put =
             |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(format!("copying {path}"), e));
         if inode.mode >> 12 == 0o12 {
+            if inode.size > TARGET_MAX {
+                return Err(Error::too_large(path, inode.size, TARGET_MAX));
+            }
             return put(&self.fs.read_link_ino(number).map_err(|e| explain(path, e))?);
         }
         let mut piece = vec![0; inode.size.min(PIECE as u64) as usize];

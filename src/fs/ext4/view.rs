@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
-use super::super::{Attributes, Error, FileKind, FsRead, Metadata};
+use super::super::{Attributes, Error, FileKind, FsRead, Metadata, TARGET_MAX};
 use super::retimed::Retimed;
 use super::times::Time;
 use crate::disk::ReadAt;
@@ -103,7 +103,11 @@ impl FsRead for Ext4View {
     fn read(&self, path: &ImagePath, out: &mut dyn Write) -> Result<(), Error> {
         let mut put =
             |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(format!("copying {path}"), e));
-        if self.metadata(path)?.is_some_and(|m| m.kind == FileKind::Symlink) {
+        if let Some(found) = self.metadata(path)?.filter(|found| found.kind == FileKind::Symlink) {
+            // the reader takes all of it at once
+            if found.len > TARGET_MAX {
+                return Err(Error::too_large(path, found.len, TARGET_MAX));
+            }
             let target = self.fs.read_link(path.as_str()).map_err(|e| damaged(path, &e))?;
             return put(target.as_ref());
         }
