@@ -7,7 +7,7 @@
 use reqwest::{StatusCode, Url};
 
 use super::missing;
-use super::remote::Place;
+use super::remote::{Place, Seen};
 use super::task::Task;
 use crate::base::cache::entry::Files;
 use crate::base::verify::Sums;
@@ -117,7 +117,7 @@ impl Task<'_, '_> {
         let Some(bytes) = &evidence.sums else { return Ok(None) };
         let place = |release: Release, expected| {
             let url = join(&folder, &release.file())?;
-            Ok(Some(Place { url, release: Some(release), expected, is_listed: true }))
+            Ok(Some(Place { url, release: Some(release), expected, seen: Seen::Listed }))
         };
         if let Some(digest) = self.options.sha256 {
             // It decides, whoever made the list.
@@ -140,7 +140,7 @@ impl Task<'_, '_> {
     }
 
     /// The image of one point release: where it was published, or where it went when a newer one came.
-    fn point(&self, release: Release, agent: &Agent<'_>) -> Result<Place> {
+    pub(super) fn point(&self, release: Release, agent: &Agent<'_>) -> Result<Place> {
         let (mut newer, mut unknown, mut fault) = (None, None, None);
         let (file, folders) = (release.file(), self.folders(release)?);
         for (place, folder) in folders.iter().enumerate() {
@@ -168,7 +168,8 @@ impl Task<'_, '_> {
                 continue;
             }
             let Look { evidence, is_listed, .. } = look;
-            let found = |expected| Place { url: url.clone(), release: Some(release), expected, is_listed };
+            let seen = if is_listed { Seen::Listed } else { Seen::Alone };
+            let found = |expected| Place { url: url.clone(), release: Some(release), expected, seen };
             if let Some(digest) = self.options.sha256 {
                 return Ok(found(Expected { digest: Some(digest), trust: Trust::Given }));
             }
@@ -213,7 +214,7 @@ impl Task<'_, '_> {
 
     /// An image that is known already, at the place where it was published.
     fn published(&self, release: Release, expected: Expected) -> Result<Place> {
-        Ok(Place { url: self.image_url(release)?, release: Some(release), expected, is_listed: false })
+        Ok(Place { url: self.image_url(release)?, release: Some(release), expected, seen: Seen::No })
     }
 
     /// Where the image was published.

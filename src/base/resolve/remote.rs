@@ -17,8 +17,19 @@ pub(crate) struct Place {
     /// The release of Ubuntu that it is of, where it was asked for as one.
     pub(crate) release: Option<Release>,
     pub(crate) expected: Expected,
-    /// Whether the list beside it names it, as that was when it was asked for.
-    pub(crate) is_listed: bool,
+    /// What was seen of it there in this run.
+    pub(crate) seen: Seen,
+}
+
+/// What was seen of an image at its place in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nobody was asked: it is where its name, or a user, says.
+    No,
+    /// The server has it, though no list beside it names it.
+    Alone,
+    /// The list beside it names it.
+    Listed,
 }
 
 /// What is true of a download that was cancelled.
@@ -47,12 +58,12 @@ impl Task<'_, '_> {
                 expected
             }
         };
-        self.image(Place { url: url.clone(), release: None, expected, is_listed: false }, name, agent)
+        self.image(Place { url: url.clone(), release: None, expected, seen: Seen::No }, name, agent)
     }
 
     /// The image at a place that is known, called `name`: from the cache, or from there.
     pub(crate) fn image(&mut self, place: Place, name: String, agent: Option<Agent<'_>>) -> Result<Base> {
-        let Place { url, release, expected, is_listed } = place;
+        let Place { mut url, release, expected, mut seen } = place;
         tracing::info!(name, trust = %expected.trust, digest = expected.digest.map(|d| d.to_string()), "expected");
         let key = expected.digest.map_or_else(|| memo::url_key(&url), |d| d.to_string());
         let _lock = self.lock(&key, &name)?;
@@ -70,6 +81,10 @@ impl Task<'_, '_> {
             Some(agent) => agent,
             None => self.agent()?,
         };
+        if let Some(release) = release.filter(|_| seen == Seen::No) {
+            // it was found by what is known of it, and is not here any more; meanwhile it may have moved
+            Place { url, seen, .. } = self.point(release, &agent)?;
+        }
         let hint = release.and_then(Series::hint);
         let len_hint = hint.and_then(|known| known.raw_len_hint);
         let mut work = Work { key, name: &name, len_hint, hint, packed_len: None, expected: expected.digest };
@@ -79,7 +94,7 @@ impl Task<'_, '_> {
             }
             Err(error) if missing::is_missing(&error) => {
                 return Err(match release {
-                    Some(release) if is_listed => {
+                    Some(release) if seen == Seen::Listed => {
                         missing::half_a_release(&agent, &url, release, self.options)
                     }
                     Some(release) => missing::no_such_release(&agent, &url, release, self.options, None),

@@ -162,6 +162,37 @@ fn a_point_release_that_was_replaced_is_found_among_old_ones() {
     mirror.machine("old-mirror = \"OLD\"\n").fetch(&["24.04.2"]).bad(1, "24.04.5 took its place");
 }
 
+/// What is known of an image says what it must be; where it is, is asked like that of a new one.
+#[test]
+fn an_image_that_the_cache_lost_is_found_where_it_is_today() {
+    for (way, is_given) in [("removed", false), ("damaged", false), ("removed", true)] {
+        let mirror = Mirror::new();
+        let machine = mirror.machine("old-mirror = \"OLD\"\n");
+        mirror.put("releases/24.04/release", &["24.04.3"]);
+        mirror.put("releases/24.04.3/release", &["24.04.3"]);
+        assert_eq!(release_of(&machine.fetch(&["24.04.3"])), "24.04.3");
+        for folder in ["releases/24.04", "releases/24.04.3"] {
+            mirror.remove(folder);
+        }
+        mirror.put("releases/24.04/release", &["24.04.4"]);
+        mirror.put("old/24.04.3", &["24.04.3"]);
+        let packed = packed("24.04.3");
+        let digest = sha256(&packed);
+        let cached = machine.cached(&packed);
+        std::fs::remove_file(&cached).unwrap();
+        if way == "damaged" {
+            std::fs::write(&cached, "half").unwrap();
+        }
+        let given = ["24.04.3", "--sha256", &digest];
+        let fetched = machine.fetch(if is_given { &given } else { &given[..1] });
+        assert_eq!(release_of(&fetched), "24.04.3", "{way}");
+        assert!(fetched.stderr.contains("looking among old releases"), "{way}: {}", fetched.stderr);
+        assert!(cached.metadata().unwrap().len() > 4, "{way}");
+        let trust = if is_given { "given" } else { "signed" };
+        assert_eq!(fetched.good()["trust"], trust, "{way}");
+    }
+}
+
 #[test]
 fn an_old_release_that_is_not_signed_is_refused_like_any_other() {
     let mirror = Mirror::new();
