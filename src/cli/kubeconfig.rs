@@ -15,7 +15,7 @@ use super::session::Session;
 use crate::cluster::{Cluster, Opening};
 use crate::error::{DoingAs, ErrorClass, Failure};
 use crate::identity::api_url;
-use crate::io::shell_word;
+use crate::io::{CancelToken, shell_word};
 
 #[derive(Debug, Args)]
 #[command(
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     }
     let (server, certified) = server(via, &reached.project.cluster);
     if arguments.renew {
-        renew(&reached, &server, certified.as_deref())?;
+        renew(&reached, &server, certified.as_deref(), session.control.cancel())?;
         reached.identity = reached.project.identity()?;
     } else if reached.identity.admin_has_ended(reached.project.now()) {
         session.progress().note("its certificate has ended; pibake kubeconfig --renew makes another");
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let mut document =
         Kubeconfig { context, server, tls_server_name: certified, text: None, merged: arguments.merge };
     if arguments.merge {
-        let is_current = merge(&reached, &document)?;
+        let is_current = merge(&reached, &document, session.control.cancel())?;
         return session.result(&document, || {
             let how = if is_current { String::new() } else { format!("--context {} ", document.context) };
             format!("merged; kubectl {how}get nodes\n")
@@ -110,7 +110,12 @@ fn closed(via: &Via, reached: &Reached) -> Option<String> {
 const USERS: &str = "pibake-admin-";
 
 /// Makes a user with all rights in the cluster, has the store use it, and takes the rights of the last one away.
-fn renew(reached: &Reached, server: &str, certified: Option<&str>) -> Result<(), Failure> {
+fn renew(
+    reached: &Reached,
+    server: &str,
+    certified: Option<&str>,
+    cancel: &CancelToken,
+) -> Result<(), Failure> {
     let project = &reached.project;
     let (store, cluster) = (project.store(), &project.cluster);
     let number = getrandom::u32().doing_as(ErrorClass::Failed, || "asking for a random number".to_owned())?;
@@ -119,7 +124,7 @@ fn renew(reached: &Reached, server: &str, certified: Option<&str>) -> Result<(),
     let lent = store.lend(cluster, server, certified, project.now())?;
     let in_cluster = |arguments: &[&str]| {
         let common = ["--kubeconfig".as_ref(), lent.path().as_os_str(), "--request-timeout=10s".as_ref()];
-        kubectl(common.into_iter().chain(arguments.iter().map(AsRef::as_ref)), None)
+        kubectl(common.into_iter().chain(arguments.iter().map(AsRef::as_ref)), None, cancel)
     };
     let because = |failure: Failure| {
         failure.while_doing("asking the cluster to let a new administrator in; nothing was changed")
@@ -140,10 +145,10 @@ fn renew(reached: &Reached, server: &str, certified: Option<&str>) -> Result<(),
 }
 
 /// Has kubectl add the cluster to its configuration; whether it is the one that kubectl uses by itself then.
-fn merge(reached: &Reached, wanted: &Kubeconfig) -> Result<bool, Failure> {
+fn merge(reached: &Reached, wanted: &Kubeconfig, cancel: &CancelToken) -> Result<bool, Failure> {
     let name = &wanted.context;
     let user = format!("pibake-{name}");
-    let found = config(&["view", "--raw", "--output=json"].map(OsString::from))?;
+    let found = config(&["view", "--raw", "--output=json"].map(OsString::from), cancel)?;
     let found: Value = serde_json::from_str(&found)
         .doing_as(ErrorClass::Failed, || "reading kubectl's configuration".to_owned())?;
     refuse_others(&found, name, &reached.project.cluster, &reached.identity.ca_certificate)?;
@@ -156,27 +161,33 @@ fn merge(reached: &Reached, wanted: &Kubeconfig) -> Result<bool, Failure> {
         word
     };
     let plain = |text: String| OsString::from(text);
-    config(&[
-        plain("set-cluster".into()),
-        plain(name.clone()),
-        plain(format!("--server={}", wanted.server)),
-        plain(format!("--tls-server-name={}", wanted.tls_server_name.as_deref().unwrap_or_default())),
-        flag("--certificate-authority=", "ca.crt"),
-        plain("--embed-certs=true".into()),
-    ])?;
-    config(&[
-        plain("set-credentials".into()),
-        plain(user.clone()),
-        flag("--client-certificate=", "admin.crt"),
-        flag("--client-key=", "admin.key"),
-        plain("--embed-certs=true".into()),
-    ])?;
+    config(
+        &[
+            plain("set-cluster".into()),
+            plain(name.clone()),
+            plain(format!("--server={}", wanted.server)),
+            plain(format!("--tls-server-name={}", wanted.tls_server_name.as_deref().unwrap_or_default())),
+            flag("--certificate-authority=", "ca.crt"),
+            plain("--embed-certs=true".into()),
+        ],
+        cancel,
+    )?;
+    config(
+        &[
+            plain("set-credentials".into()),
+            plain(user.clone()),
+            flag("--client-certificate=", "admin.crt"),
+            flag("--client-key=", "admin.key"),
+            plain("--embed-certs=true".into()),
+        ],
+        cancel,
+    )?;
     let context =
         ["set-context".to_owned(), name.clone(), format!("--cluster={name}"), format!("--user={user}")];
-    config(&context.map(OsString::from))?;
+    config(&context.map(OsString::from), cancel)?;
     let current = found["current-context"].as_str().unwrap_or_default();
     if current.is_empty() {
-        config(&["use-context".into(), OsString::from(name)])?;
+        config(&["use-context".into(), OsString::from(name)], cancel)?;
     }
     Ok(current.is_empty() || current == name)
 }
@@ -203,6 +214,6 @@ fn refuse_others(found: &Value, name: &str, cluster: &Cluster, ca: &str) -> Resu
     Ok(())
 }
 
-fn config(arguments: &[OsString]) -> Result<String, Failure> {
-    kubectl([OsString::from("config")].iter().chain(arguments).map(OsString::as_os_str), None)
+fn config(arguments: &[OsString], cancel: &CancelToken) -> Result<String, Failure> {
+    kubectl([OsString::from("config")].iter().chain(arguments).map(OsString::as_os_str), None, cancel)
 }

@@ -1,31 +1,33 @@
 //! Running the `kubectl` of this machine.
 
 use std::ffi::OsStr;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::shortened::{SENTENCE_MAX, shortened};
-use crate::error::{Doing, ErrorClass, Failure};
+use super::talk::{Ended, Until, talk};
+use crate::error::{ErrorClass, Failure};
+use crate::io::CancelToken;
 
-/// What kubectl prints; `input` goes to it by its standard input, where no list of processes shows it.
+/// What kubectl prints; `input` goes to it by its standard input, where no list of processes shows it. It ends when the run
+/// is cancelled, however long it would still wait for the cluster.
 pub(super) fn kubectl<'a>(
     arguments: impl IntoIterator<Item = &'a OsStr>,
     input: Option<&str>,
+    cancel: &CancelToken,
 ) -> Result<String, Failure> {
     let mut command = Command::new("kubectl");
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn().doing(|| "running kubectl".to_owned())?;
-    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-        // One that ends early says why.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let out = child.wait_with_output().doing(|| "running kubectl".to_owned())?;
-    if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
-        let said = said.trim().lines().last().unwrap_or("it failed and said nothing");
-        let said = shortened(said, SENTENCE_MAX);
-        return Err(Failure::new(ErrorClass::Failed, format!("kubectl: {said}")));
-    }
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    command.args(arguments);
+    let (input, mut out) = (input.unwrap_or_default().as_bytes(), Vec::new());
+    let ended = talk(command, input, Until::cancelled(cancel), |piece| {
+        out.extend_from_slice(piece);
+        Ok(true)
+    })?;
+    let said = match ended {
+        Ended::Cancelled => return Err(Failure::new(ErrorClass::Cancelled, "cancelled")),
+        Ended::ByItself { code: Some(0), .. } => return Ok(String::from_utf8_lossy(&out).into_owned()),
+        Ended::ByItself { words, .. } => String::from_utf8_lossy(&words).into_owned(),
+        Ended::Late | Ended::Enough => "it has said all, and does not end".to_owned(),
+    };
+    let said = said.trim().lines().last().unwrap_or("it failed and said nothing");
+    Err(Failure::new(ErrorClass::Failed, format!("kubectl: {}", shortened(said, SENTENCE_MAX))))
 }

@@ -48,6 +48,7 @@ mod station;
 mod status;
 #[cfg(target_os = "linux")]
 mod stranger;
+mod talk;
 mod token;
 mod update;
 mod upgrade;

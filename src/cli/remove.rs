@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::description::ClusterFlags;
 use super::json::Removed;
-use super::remote::{Answer, Reached, Until, Way, other_key};
+use super::remote::{Answer, Reached, Way, other_key};
 use super::session::Session;
+use super::talk::Until;
 use crate::cluster::Node;
 use crate::error::{Doing, ErrorClass, Failure};
 use crate::identity::token::id;

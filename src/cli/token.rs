@@ -21,7 +21,7 @@ use crate::cluster::{Node, Secret};
 use crate::error::{DoingAs, ErrorClass, Failure};
 use crate::identity::Identity;
 use crate::identity::token::id;
-use crate::io::shell_word;
+use crate::io::{CancelToken, shell_word};
 use crate::project::Project;
 use crate::ui::{Table, visible_line};
 use crate::workflow::NodeSelector;
@@ -97,7 +97,8 @@ fn worker<'a>(project: &'a Project, selector: &NodeSelector) -> Result<&'a Node,
 type Taken = BTreeMap<String, Option<String>>;
 
 fn list(project: &Project, identity: &Identity, session: &Session) -> Result<(), Failure> {
-    let taken = taken(project);
+    let taken = taken(project, session.control.cancel());
+    session.control.cancel().check()?;
     if let Err(why) = &taken {
         session.progress().note(&format!("what the cluster takes is not known: {why}"));
     }
@@ -153,6 +154,7 @@ fn change(
     let new = project.renew_token(node)?;
     let ttl = project.cluster.access.token_ttl;
     let description = format!("pibake: {}", node.name);
+    let cancel = session.control.cancel();
 
     let mut commands = Vec::new();
     let mut fault = None;
@@ -163,7 +165,7 @@ fn change(
         }
     };
     if is_own {
-        attempt(delete(project, id(&old)), format!("sudo kubeadm token delete {}", id(&old)));
+        attempt(delete(project, id(&old), cancel), format!("sudo kubeadm token delete {}", id(&old)));
     }
     if used {
         let create = format!(
@@ -172,7 +174,7 @@ fn change(
             ttl.to_go(),
             shell_word(&description)
         );
-        attempt(create_token(project, &new, &description), create);
+        attempt(create_token(project, &new, &description, cancel), create);
     }
     let (node_name, token_id) = (node.name.to_string(), id(&new).to_owned());
     let document = TokenChanged { node: node_name, token_id, done: commands.is_empty(), commands };
@@ -195,13 +197,15 @@ fn change(
             text += "Other nodes still have the same token, which an older pibake made for all: it stays in the cluster.\n";
         }
         text
-    })
+    })?;
+    // not before it was said what is left to do
+    Ok(cancel.check()?)
 }
 
-fn taken(project: &Project) -> Result<Taken, Failure> {
+fn taken(project: &Project, cancel: &CancelToken) -> Result<Taken, Failure> {
     let selector = format!("type={KIND}");
     let get = ["get", "secrets", "--field-selector", &selector, "--output=json"];
-    let text = in_cluster(project, LOOK, &get, None)?;
+    let text = in_cluster(project, LOOK, &get, None, cancel)?;
     let list: Value = serde_json::from_str(&text)
         .doing_as(ErrorClass::Failed, || "reading what kubectl says".to_owned())?;
     let field = |item: &Value, name: &str| {
@@ -212,12 +216,17 @@ fn taken(project: &Project) -> Result<Taken, Failure> {
     Ok(items.iter().filter_map(|item| Some((field(item, "token-id")?, field(item, "expiration")))).collect())
 }
 
-fn delete(project: &Project, id: &str) -> Result<(), Failure> {
+fn delete(project: &Project, id: &str, cancel: &CancelToken) -> Result<(), Failure> {
     let secret = format!("secret/bootstrap-token-{id}");
-    in_cluster(project, CHANGE, &["delete", "--ignore-not-found", &secret], None).map(drop)
+    in_cluster(project, CHANGE, &["delete", "--ignore-not-found", &secret], None, cancel).map(drop)
 }
 
-fn create_token(project: &Project, token: &Secret, description: &str) -> Result<(), Failure> {
+fn create_token(
+    project: &Project,
+    token: &Secret,
+    description: &str,
+    cancel: &CancelToken,
+) -> Result<(), Failure> {
     let parts = token.reveal().split_once('.');
     let (id, secret) = parts.ok_or_else(|| Failure::new(ErrorClass::Internal, "a token has two parts"))?;
     let mut data = json!({
@@ -236,7 +245,7 @@ fn create_token(project: &Project, token: &Secret, description: &str) -> Result<
     });
     // What kubectl would check it against is megabytes of schema, which a busy Pi takes long to hand out.
     let create = ["create", "--validate=false", "--filename=-"];
-    in_cluster(project, CHANGE, &create, Some(&manifest.to_string())).map(drop)
+    in_cluster(project, CHANGE, &create, Some(&manifest.to_string()), cancel).map(drop)
 }
 
 /// Runs kubectl as the cluster's administrator.
@@ -245,9 +254,10 @@ fn in_cluster(
     patience: &str,
     arguments: &[&str],
     input: Option<&str>,
+    cancel: &CancelToken,
 ) -> Result<String, Failure> {
     let admin = project.store().admin_conf();
     let admin = admin.as_os_str();
     let common = ["--kubeconfig".as_ref(), admin, patience.as_ref(), "--namespace=kube-system".as_ref()];
-    kubectl(common.into_iter().chain(arguments.iter().map(AsRef::as_ref)), input)
+    kubectl(common.into_iter().chain(arguments.iter().map(AsRef::as_ref)), input, cancel)
 }

@@ -1,7 +1,7 @@
 //! How a command on a node went.
 
-use super::talk::Ended;
 use crate::cli::shortened::{SENTENCE_MAX, shortened};
+use crate::cli::talk::Ended;
 use crate::cluster::Node;
 use crate::error::{ErrorClass, Failure};
 

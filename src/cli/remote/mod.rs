@@ -3,10 +3,8 @@
 
 mod answer;
 mod reached;
-mod talk;
 mod via;
 
 pub(super) use answer::{Answer, other_key};
 pub(super) use reached::{Reached, Route, Way};
-pub(super) use talk::{Until, talk};
 pub(super) use via::Via;

@@ -5,10 +5,10 @@ use std::process::Command;
 use clap::Args;
 
 use super::answer::Answer;
-use super::talk::{Ended, Until, talk};
 use super::via::Via;
 use crate::cli::description::ClusterFlags;
 use crate::cli::session::Session;
+use crate::cli::talk::{Ended, Until, talk};
 use crate::cluster::Node;
 use crate::error::Failure;
 use crate::identity::Identity;

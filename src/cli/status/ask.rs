@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cli::remote::{Answer, Reached, Until};
+use crate::cli::remote::{Answer, Reached};
+use crate::cli::talk::Until;
 use crate::cluster::Node;
 use crate::io::CancelToken;
 use crate::node_paths;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::order::Order;
 use super::reports::{Heard, Report, Reports};
-use crate::cli::remote::{Answer, Reached, Until, other_key};
+use crate::cli::remote::{Answer, Reached, other_key};
+use crate::cli::talk::Until;
 use crate::cluster::Node;
 use crate::error::{ErrorClass, Failure};
 use crate::io::{CancelToken, Cancelled};

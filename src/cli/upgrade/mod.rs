@@ -21,8 +21,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::description::ClusterFlags;
-use super::remote::{Until, Way};
+use super::remote::Way;
 use super::session::Session;
+use super::talk::Until;
 use crate::cluster::{ContainerdVersion, KubernetesVersion};
 use crate::error::Failure;
 

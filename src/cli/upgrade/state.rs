@@ -5,8 +5,9 @@ use std::thread;
 
 use super::follow::OPTIONS;
 use super::what::What;
-use crate::cli::remote::{Answer, Reached, Until, other_key};
+use crate::cli::remote::{Answer, Reached, other_key};
 use crate::cli::shortened::{NAME_MAX, WORD_MAX, shortened};
+use crate::cli::talk::Until;
 use crate::cluster::{ContainerdSource, ContainerdVersion, KubernetesVersion, Node, Platform};
 use crate::error::{ErrorClass, Failure};
 use crate::io::assignment;

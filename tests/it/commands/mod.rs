@@ -10,6 +10,7 @@ mod exit_codes;
 mod first_hour;
 mod inspect;
 mod json;
+mod kubectl;
 mod plan;
 mod stages;
 mod terminal;

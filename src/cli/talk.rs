@@ -1,5 +1,5 @@
-//! One run of `ssh`. What it prints comes in pieces, and whoever waits for them goes by a token and a clock of their own: a
-//! node that talks without end, or does not talk at all, holds nobody.
+//! One run of a program that asks somebody else, `ssh` or `kubectl`. What it prints comes in pieces, and whoever waits for them
+//! goes by a token and a clock of their own: who talks without end, or does not talk at all, holds nobody.
 
 use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -17,30 +17,30 @@ const PIECE: usize = 1 << 16;
 const AHEAD: usize = 4;
 /// What is kept of what is said for people, in bytes: its end says why something failed.
 const WORDS: usize = 1 << 16;
-/// How often whoever waits for a node looks whether that is still wanted.
+/// How often whoever waits looks whether that is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long an ssh that has nothing more to print may take to end.
+/// How long one that has nothing more to print may take to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long it may take once it was asked to end.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Between two looks whether it has ended.
 const NAP: Duration = Duration::from_millis(5);
 
-/// How long a node is listened to.
+/// How long a program is listened to.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::cli) struct Until<'a> {
+pub(super) struct Until<'a> {
     cancel: &'a CancelToken,
     deadline: Option<Instant>,
 }
 
 impl<'a> Until<'a> {
     /// Until it ends, or the run is cancelled.
-    pub(in crate::cli) fn cancelled(cancel: &'a CancelToken) -> Self {
+    pub(super) fn cancelled(cancel: &'a CancelToken) -> Self {
         Self { cancel, deadline: None }
     }
 
     /// The same, and not for longer than that.
-    pub(in crate::cli) fn within(self, time: Duration) -> Self {
+    pub(super) fn within(self, time: Duration) -> Self {
         Self { deadline: Instant::now().checked_add(time), ..self }
     }
 
@@ -52,10 +52,10 @@ impl<'a> Until<'a> {
     }
 }
 
-/// How a talk with a node ended.
+/// How a run ended.
 #[derive(Debug)]
-pub(in crate::cli) enum Ended {
-    /// ssh ended, with this exit code or by a signal, and these were the last words for people.
+pub(super) enum Ended {
+    /// The program ended, with this exit code or by a signal, and these were the last words for people.
     ByItself { code: Option<i32>, words: Vec<u8> },
     /// Nobody wants it any longer.
     Cancelled,
@@ -65,10 +65,10 @@ pub(in crate::cli) enum Ended {
     Enough,
 }
 
-/// Runs this `ssh`, gives it `input`, and hands on what it prints, piece by piece, until `piece` says that it is enough or
+/// Runs this program, gives it `input`, and hands on what it prints, piece by piece, until `piece` says that it is enough or
 /// fails. It has ended when this returns.
-pub(in crate::cli) fn talk(
-    ssh: Command,
+pub(super) fn talk(
+    program: Command,
     input: &[u8],
     until: Until<'_>,
     mut piece: impl FnMut(&[u8]) -> Result<bool, Failure>,
@@ -76,7 +76,7 @@ pub(in crate::cli) fn talk(
     if let Some(over) = until.over() {
         return Ok(over);
     }
-    let mut running = Running::begin(ssh, input)?;
+    let mut running = Running::begin(program, input)?;
     loop {
         // However much it prints.
         if let Some(over) = until.over() {
@@ -93,7 +93,7 @@ pub(in crate::cli) fn talk(
         }
     }
     let ended = running.end(until)?;
-    // Ctrl-C ends this ssh, too, which then looks like a node that cannot be reached.
+    // Ctrl-C ends the program, too, which then looks like somebody who cannot be reached.
     match ended {
         Ended::ByItself { code, .. } if code != Some(0) && until.cancel.is_cancelled() => {
             Ok(Ended::Cancelled)
@@ -102,17 +102,24 @@ pub(in crate::cli) fn talk(
     }
 }
 
-/// An `ssh` that was started; ended when dropped.
+/// A program that was started; ended when dropped.
 struct Running {
+    /// What it is called, and where it is from.
+    name: String,
     child: Child,
     pieces: Receiver<Vec<u8>>,
     words: Receiver<Vec<u8>>,
 }
 
 impl Running {
-    fn begin(mut ssh: Command, input: &[u8]) -> Result<Self, Failure> {
-        ssh.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
-        let mut child = ssh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(running)?;
+    fn begin(mut program: Command, input: &[u8]) -> Result<Self, Failure> {
+        let name = match program.get_program().to_string_lossy() {
+            name if name == "ssh" => "ssh, which is in the package openssh-client".to_owned(),
+            name => name.into_owned(),
+        };
+        program.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        let spawned = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.doing(|| running(&name))?;
         if let Some(mut stdin) = child.stdin.take() {
             let input = input.to_owned();
             // Whoever does not read it says why.
@@ -124,14 +131,14 @@ impl Running {
         // By a channel, since another ssh, through which this one goes, may hold that end for longer.
         let (to, words) = mpsc::channel();
         thread::spawn(move || to.send(last_of(stderr)));
-        Ok(Self { child, pieces, words })
+        Ok(Self { name, child, pieces, words })
     }
 
     /// Waits for the end of one that has nothing more to print.
     fn end(&mut self, until: Until<'_>) -> Result<Ended, Failure> {
         let since = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().doing(running)? {
+            if let Some(status) = self.child.try_wait().doing(|| running(&self.name))? {
                 let words = self.words.recv_timeout(GRACE).unwrap_or_default();
                 return Ok(Ended::ByItself { code: status.code(), words });
             }
@@ -148,7 +155,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that is asked to end takes the ssh along that it goes through (sshconnect.c, ssh_kill_proxy_command).
+        // An ssh that is asked to end takes the one along that it goes through (sshconnect.c, ssh_kill_proxy_command).
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         }
@@ -164,8 +171,8 @@ impl Drop for Running {
     }
 }
 
-fn running() -> String {
-    "running ssh, which is in the package openssh-client".to_owned()
+fn running(name: &str) -> String {
+    format!("running {name}")
 }
 
 fn hand_on(source: Option<impl Read>, to: &SyncSender<Vec<u8>>) {
