@@ -1,5 +1,6 @@
 //! `pibake backup`: a copy of etcd, fetched from the control plane, and of the secrets without which it is nothing.
 
+mod copied_store;
 mod fetch;
 mod heading;
 mod place;

@@ -6,12 +6,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::copied_store;
 use super::heading::is_stamp;
 use crate::cli::gitignore::{GITIGNORE, close_to_git};
 use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::identity::snapshot::{ARCHIVE, STORE_COPY};
-use crate::identity::{STORE_FILE_MAX, StoreFile};
-use crate::io::atomic::is_temporary;
 use crate::io::folder::{keeps_modes, make_folders};
 use crate::io::{FileLock, Folder, LockError, Owner, free_space, human_bytes};
 use crate::progress::Progress;
@@ -161,37 +160,11 @@ impl Part<'_> {
         self.folder.remove_file(name).doing(|| format!("removing {}", self.path(name).display()))
     }
 
-    /// Copies the store into it: all of its files that last as long as the cluster. Whatever else is in the folder is
-    /// none of pibake's, and is named.
+    /// Copies the store into it.
     pub(super) fn copy_store(&self, store: &Path, progress: &dyn Progress) -> Result<(), Failure> {
-        let copying = |path: &Path| format!("copying {}", path.display());
-        let from = Folder::open(store).doing(|| copying(store))?;
-        let to = self.folder.make(STORE_COPY, 0o700, self.place.owner).doing(|| copying(store))?;
-        for file in StoreFile::ALL.iter().filter(|file| file.is_lasting()) {
-            let (name, path) = (file.name(), store.join(file.name()));
-            if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
-                let text =
-                    format!("{} is not a plain file, as pibake keeps it: move it away", path.display());
-                return Err(Failure::refused(text));
-            }
-            // Not every store has each.
-            let Some(content) = from.read(name, STORE_FILE_MAX + 1).doing(|| copying(&path))? else {
-                continue;
-            };
-            if content.len() as u64 > STORE_FILE_MAX {
-                let text = format!("{} is larger than pibake ever makes it: move it away", path.display());
-                return Err(Failure::new(ErrorClass::Damaged, text));
-            }
-            to.write_new(name, &content, 0o600, self.place.owner).doing(|| copying(&path))?;
-        }
-        for name in from.names().doing(|| copying(store))? {
-            let is_ours = name.to_str().and_then(StoreFile::named).is_some() || is_temporary(&name);
-            if !is_ours {
-                progress
-                    .note(&format!("{} is not pibake's, and not in the copy", store.join(&name).display()));
-            }
-        }
-        to.sync().doing(|| copying(store))
+        let to = self.folder.make(STORE_COPY, 0o700, self.place.owner);
+        let to = to.doing(|| format!("copying {}", store.display()))?;
+        copied_store::copy(store, &to, self.place.owner, progress)
     }
 
     /// Gives it its name, durably, in the place of a copy of the same second, which was verified just the same.
@@ -341,34 +314,6 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_has_what_the_store_owns_and_nothing_else() {
-        let (desk, dir) = desk();
-        let store = desk.path().join("store");
-        let mut wanted: Vec<&str> = Vec::new();
-        for file in StoreFile::ALL {
-            fs::write(store.join(file.name()), "a secret").unwrap();
-            wanted.extend(file.is_lasting().then(|| file.name()));
-        }
-        wanted.sort_unstable();
-        // what was of one moment, and what is the user's
-        assert!(!wanted.contains(&"lent.conf") && wanted.len() + 1 == StoreFile::ALL.len());
-        fs::write(store.join(".token.0123abcd.tmp"), "half").unwrap();
-        fs::write(store.join("large"), vec![0; (1 << 20) + 1]).unwrap();
-        fs::create_dir(store.join("notes")).unwrap();
-        symlink("/etc/passwd", store.join("link")).unwrap();
-        let place = Place::open(&dir, &Control::default()).unwrap();
-        let part = place.part().unwrap();
-        let told = Told::default();
-        part.copy_store(&store, &told).unwrap();
-        assert_eq!(names(&part.path(STORE_COPY)), wanted);
-        let mut told = told.0.into_inner().unwrap();
-        told.sort();
-        let note =
-            |name: &str| format!("{} is not pibake's, and not in the copy", store.join(name).display());
-        assert_eq!(told, ["large", "link", "notes"].map(note));
-    }
-
-    #[test]
     fn what_is_none_of_a_stores_files_is_found_before_anything_is_fetched() {
         let (desk, dir) = desk();
         let store = desk.path().join("store");
@@ -386,21 +331,5 @@ mod tests {
         let place = Place::open(&dir, &Control::default()).unwrap();
         assert_eq!(place.check_room(u64::MAX).unwrap_err().class(), ErrorClass::NoSpace);
         place.check_room(1).unwrap();
-    }
-
-    /// What was noted.
-    #[derive(Default)]
-    struct Told(std::sync::Mutex<Vec<String>>);
-
-    impl Progress for Told {
-        fn begin(&self, _what: &str, _total: Option<u64>) -> Box<dyn crate::progress::Step> {
-            Box::new(Silent)
-        }
-        fn note(&self, text: &str) {
-            self.0.lock().unwrap().push(text.to_owned());
-        }
-        fn wait(&self, _text: &str) {}
-        fn warn(&self, _text: &str) {}
-        fn fail(&self, _text: &str) {}
     }
 }
