@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::percent_decode_str;
 use reqwest::blocking::{Client, ClientBuilder, RequestBuilder};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use rustls::{AlertDescription, InvalidMessage};
 
 use super::advice::{PROXY_WANTS_LOGIN, Purpose};
+use super::backoff::Backoff;
 use super::error::{Error, Result};
 use super::login::{Access, Answer};
 use super::patience::Patience;
@@ -25,10 +26,6 @@ use crate::progress::Progress;
 
 /// More redirects than this are a circle.
 const MOST_REDIRECTS: usize = 10;
-/// The wait after the first failure; it doubles with each further one, and half of it is random.
-const FIRST_DELAY: Duration = Duration::from_millis(500);
-/// The longest wait, also where a server asks for more by `Retry-After`.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// How often in a row one request is sent again with another login. One is its own; the others are of those who work at
 /// the same repository, and may end before they are used, or be for less than this request is.
 const MOST_ANSWERS: u32 = 4;
@@ -79,7 +76,7 @@ impl<'a> Agent<'a> {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff { attempts: self.attempts, failures: 0 }
+        Backoff::new(self.attempts)
     }
 
     /// Asks for `url`, as [`Self::send`] does.
@@ -130,6 +127,10 @@ impl<'a> Agent<'a> {
                 }
                 Err(e) => tracing::debug!(url = shown(url), error = chain(e), "not answered"),
             }
+            let answer = match answer {
+                Err(e) => self.unread(method, url, login.as_ref(), &e)?.ok_or(e),
+                answered => answered,
+            };
             match answer {
                 Ok(r) if accept.contains(&r.status) || r.status.as_u16() < 400 => return Ok(r),
                 Ok(reply) => {
@@ -157,7 +158,7 @@ impl<'a> Agent<'a> {
                     self.wait(backoff, retry_after(&reply.headers), &status.to_string(), fault)?;
                 }
                 Err(e) if is_permanent(&e) => {
-                    let attempts = backoff.failures + 1;
+                    let attempts = backoff.tries();
                     return Err(self.network(url, chain(&e), attempts));
                 }
                 Err(e) => self.wait_after(backoff, url, &chain(&e))?,
@@ -167,9 +168,30 @@ impl<'a> Agent<'a> {
         }
     }
 
+    /// The reply that a request did not hear to its end: a server that does not let somebody in says so and hangs up,
+    /// while what it does not want is still sent, and of that nothing is seen but the end of the connection. So the
+    /// same is asked without content.
+    fn unread(
+        &self,
+        method: &Method,
+        url: &Url,
+        login: Option<&HeaderValue>,
+        fault: &reqwest::Error,
+    ) -> Result<Option<Reply>> {
+        let Some(login) = login.filter(|_| !method.is_safe() && !fault.is_connect() && !fault.is_timeout())
+        else {
+            return Ok(None);
+        };
+        let request = self.client.head(url.clone()).header(AUTHORIZATION, login);
+        let reply = Reply::to(request, self.cancel)?.ok();
+        let reply = reply.filter(|reply| reply.status == StatusCode::UNAUTHORIZED);
+        tracing::debug!(url = shown(url), refused = reply.is_some(), "asked without content");
+        Ok(reply)
+    }
+
     /// Waits after a failure of the network, or gives up.
     pub(crate) fn wait_after(&self, backoff: &mut Backoff, url: &Url, reason: &str) -> Result<()> {
-        let attempts = backoff.failures + 1;
+        let attempts = backoff.tries();
         let fault = self.network(url, reason.to_owned(), attempts);
         self.wait(backoff, None, reason, fault)
     }
@@ -256,36 +278,6 @@ impl<'a> Agent<'a> {
             }
         }
     }
-}
-
-/// Counts failures in a row and says how long to wait.
-pub(crate) struct Backoff {
-    attempts: u32,
-    failures: u32,
-}
-
-impl Backoff {
-    /// Something arrived: what failed before no longer counts.
-    pub(crate) fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    fn next(&mut self, server_asks: Option<Duration>) -> Option<Duration> {
-        self.failures += 1;
-        if self.failures >= self.attempts {
-            return None;
-        }
-        let doubled = 2_u32.saturating_pow(self.failures - 1);
-        let delay = FIRST_DELAY.saturating_mul(doubled).min(LONGEST_DELAY);
-        // half of it is random, lest a classroom of machines come back at the same moment
-        let delay = delay.mul_f64(0.5 + 0.5 * random());
-        Some(server_asks.map_or(delay, |asked| asked.min(LONGEST_DELAY).max(delay)))
-    }
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX)
 }
 
 /// Follows redirects, but never from https to http: what came over https is believed to come
@@ -375,19 +367,6 @@ pub(crate) fn io_chain(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waiting_doubles_up_to_its_limit_and_ends() {
-        let mut backoff = Backoff { attempts: 10, failures: 0 };
-        for most in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let delay = backoff.next(None).unwrap().as_secs_f64();
-            assert!(delay <= most && delay >= most / 2.0, "{delay} for {most}");
-        }
-        assert_eq!(backoff.next(None), None);
-        backoff.reset();
-        assert_eq!(backoff.next(Some(Duration::from_secs(7))), Some(Duration::from_secs(7)));
-        assert_eq!(backoff.next(Some(Duration::from_secs(7000))), Some(Duration::from_secs(60)));
-    }
 
     #[test]
     fn names_in_addresses_are_decoded() {

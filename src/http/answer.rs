@@ -7,7 +7,8 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::agent::{Agent, Backoff, io_chain};
+use super::agent::{Agent, io_chain};
+use super::backoff::Backoff;
 use super::error::{Error, Result};
 use super::reply::Reply;
 use super::web_page::is_web_page;

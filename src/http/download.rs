@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use reqwest::Url;
 
-use super::agent::{Agent, Backoff, file_name, io_chain};
+use super::agent::{Agent, file_name, io_chain};
 use super::answer::{Answer, Body, Version, ask};
+use super::backoff::Backoff;
 use super::error::{Error, Result};
 use super::place::Place;
 use super::space;

@@ -3,6 +3,7 @@
 mod advice;
 mod agent;
 mod answer;
+mod backoff;
 mod download;
 mod error;
 mod login;
@@ -10,6 +11,8 @@ mod patience;
 mod place;
 mod reply;
 pub(crate) mod space;
+#[cfg(test)]
+mod tests;
 mod web_page;
 
 pub use advice::Purpose;

@@ -251,8 +251,7 @@ impl Bench {
         Ok(Self { dir, sockets, segment: segment.map(Path::to_owned), throw_away })
     }
 
-    /// A folder on the bench that is this run's own: closed to others and, where it stays, to git. What is around it
-    /// may be a folder of the user's, of which git keeps all else.
+    /// A folder of this run's own on the bench, closed to others and, where it stays, to git.
     fn own(&self, name: &str) -> Result<PathBuf, Failure> {
         let dir = self.dir.join(name);
         private_dir(&dir)?;

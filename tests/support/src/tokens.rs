@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ const LEEWAY: u64 = 60;
 /// What a server gives.
 #[derive(Clone, Copy)]
 pub struct Given {
-    /// How long a token is good for; seconds are counted in whole ones, so that it may be one less.
-    pub life: Duration,
+    /// For how many seconds each token is good, the last number for all that follow; as they are counted, it may be one less.
+    pub lives: &'static [u64],
     /// How many tokens there are; whoever asks for more is told that the password is wrong.
     pub most: usize,
     /// What a token is ever good for.
@@ -119,9 +119,11 @@ impl State {
         self.asked.lock().unwrap().push(scopes.clone());
         let right = format!("authorization: basic {}", base64(format!("{}:{}", USER.0, USER.1).as_bytes()));
         let is_known = lines.iter().any(|line| line.eq_ignore_ascii_case(&right));
-        let is_left = self.count.fetch_add(1, Ordering::Relaxed) < self.given.most;
-        let (status, body) = match is_known && is_left {
-            true => ("200 OK", json!({ "token": self.token(&scopes) }).to_string()),
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let lives = self.given.lives;
+        let life = lives[number.min(lives.len() - 1)];
+        let (status, body) = match is_known && number < self.given.most {
+            true => ("200 OK", json!({ "token": self.token(&scopes, life) }).to_string()),
             false => ("401 Unauthorized", "{}".to_owned()),
         };
         let head =
@@ -129,7 +131,7 @@ impl State {
         stream.write_all((head + &body).as_bytes())
     }
 
-    fn token(&self, scopes: &[String]) -> String {
+    fn token(&self, scopes: &[String], life: u64) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let access = scopes.iter().map(|scope| {
             let [kind, name, actions] = scope.splitn(3, ':').collect::<Vec<_>>()[..] else {
@@ -141,7 +143,7 @@ impl State {
         let head = json!({ "typ": "JWT", "alg": "RS256", "x5c": [self.certificate] });
         let claims = json!({
             "iss": "tests", "sub": USER.0, "aud": "tests", "jti": format!("{now}"),
-            "iat": now, "nbf": now - LEEWAY, "exp": now - LEEWAY + self.given.life.as_secs(),
+            "iat": now, "nbf": now - LEEWAY, "exp": now - LEEWAY + life,
             "access": access.collect::<Vec<Value>>(),
         });
         let part = |value: &Value| url_safe(&base64(value.to_string().as_bytes()));
