@@ -44,7 +44,7 @@ fn lists(root: &dyn FsRead) -> Result<Vec<String>, fs::Error> {
             for list in LISTS.iter().filter_map(|list| path(format!("{folder}/{kernel}/{list}"))) {
                 let found = root.metadata(&list)?;
                 if found.is_some_and(|found| found.kind == FileKind::File && found.len <= LIST_MAX) {
-                    lists.push(String::from_utf8_lossy(&root.content(&list)?).into_owned());
+                    lists.push(String::from_utf8_lossy(&root.content(&list, LIST_MAX)?).into_owned());
                 }
             }
         }
