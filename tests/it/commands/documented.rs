@@ -63,6 +63,11 @@ fn pibake(dir: &Path) -> Command {
 #[test]
 fn lines_of_the_documentation_run() {
     let (mut done, mut left) = (0, 0);
+    let projects = [false, true].map(|is_new| {
+        let dir = tempfile::tempdir().unwrap();
+        project(dir.path(), is_new);
+        dir
+    });
     for page in pages(Path::new(ROOT)) {
         for CommandLine { place, words, to_be_typed } in command_lines(&page) {
             if !to_be_typed {
@@ -75,7 +80,9 @@ fn lines_of_the_documentation_run() {
             let dir = tempfile::tempdir().unwrap();
             let line = words.join(" ");
             if words[1] != "init" {
-                project(dir.path(), words.iter().any(|word| word == "--new-cluster"));
+                let is_new = words.iter().any(|word| word == "--new-cluster");
+                let made = projects[usize::from(is_new)].path().join(".");
+                run(Command::new("cp").args(["-a", "--sparse=always"]).arg(made).arg(dir.path()));
             }
             let out = pibake(dir.path()).args(&words[1..]).arg("--offline").output().unwrap();
             let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);

@@ -23,9 +23,14 @@ if [ $# = 0 ]; then
 	exit
 fi
 /bin/sync "$@" || exit
+[ -e "$unsynced" ] || exit 0
 for file; do
-	[ ! -e "$unsynced" ] || grep -vxF "$file" "$unsynced" >"$unsynced.$$"
-	[ ! -e "$unsynced.$$" ] || /bin/mv "$unsynced.$$" "$unsynced"
+	while read -r line; do
+		[ "$line" = "$file" ] || continue
+		grep -vxF "$file" "$unsynced" >"$unsynced.$$" || :
+		/bin/mv "$unsynced.$$" "$unsynced"
+		break
+	done <"$unsynced"
 done
 "#;
 

@@ -44,14 +44,19 @@ has() {
 	[ -e "$STATE/$1" ]
 }
 
+# above FILE: the folder that it is in is there.
+above() {
+	[ -d "${1%/*}" ] || mkdir -p "${1%/*}"
+}
+
 put() {
-	mkdir -p "$(dirname "$STATE/$1")"
+	above "$STATE/$1"
 	: >"$STATE/$1"
 }
 
 # put_file PATH TEXT: below the root, and on the disk, as dpkg and etcd write.
 put_file() {
-	mkdir -p "$(dirname "$root$1")"
+	above "$root$1"
 	printf %s "$2" >"$root$1"
 }
 
@@ -65,9 +70,17 @@ write_file() {
 synced() {
 	[ $# != 0 ] || { rm -f "$STATE/unsynced"; return; }
 	for file; do
-		! has unsynced || grep -vxF "$file" "$STATE/unsynced" >"$STATE/unsynced.new" || :
+		! is_unsynced "$file" || grep -vxF "$file" "$STATE/unsynced" >"$STATE/unsynced.new" || :
 		[ ! -e "$STATE/unsynced.new" ] || mv "$STATE/unsynced.new" "$STATE/unsynced"
 	done
+}
+
+is_unsynced() {
+	has unsynced || return
+	while read -r unsynced; do
+		[ "$unsynced" != "$1" ] || return 0
+	done <"$STATE/unsynced"
+	return 1
 }
 
 unit_of() {

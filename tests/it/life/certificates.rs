@@ -261,14 +261,12 @@ fn cuts(trace: &[String]) -> Vec<usize> {
 }
 
 fn cut_everywhere(refused: bool) {
-    let make = || {
-        let machine = Machine::control_plane(3650, 60);
-        if refused {
-            machine.state("refused", "");
-        }
-        machine.forget_trace();
-        machine
-    };
+    let sound = Machine::control_plane(3650, 60);
+    if refused {
+        sound.state("refused", "");
+    }
+    sound.forget_trace();
+    let make = || sound.copy();
     let whole = make();
     assert_eq!(whole.renew().code, Some(i32::from(refused)));
     let trace = whole.trace();

@@ -23,6 +23,7 @@ done
 
 at() {
 	echo "$line @$1" >>"$TRACE"
+	[ -n "${KILL_AT:-}" ] || return 0
 	if [ "$(wc -l <"$TRACE")" = "${KILL_AT:-}" ]; then
 		kill -9 0
 	fi
@@ -53,18 +54,29 @@ reads() {
 	echo "$(date +%s%N)$$" >"$at/id"
 }
 
-runs() {
+# is_sound POD: what it has in memory fits together. That does not change as long as it runs, but for the time, so by one
+# clock it is found out once; a note that was cut off says nothing.
+is_sound() {
 	at=$STATE/containers/$1
-	[ -e "$at/id" ] || return 1
+	by=$at/sound-${FAKETIME:-now}
+	found=
+	[ ! -e "$by" ] || read -r found <"$by" || :
+	if [ -z "$found" ]; then
+		found=no
+		! fits_together "$1" || found=yes
+		echo "$found" >"$by"
+	fi
+	[ "$found" = yes ]
+}
+
+fits_together() {
 	case $1 in
 	etcd)
 		fits "$at/pki/etcd/server.crt" "$at/pki/etcd/server.key" "$at/pki/etcd/ca.crt" &&
 			fits "$at/pki/etcd/peer.crt" "$at/pki/etcd/peer.key" "$at/pki/etcd/ca.crt"
 		;;
 	kube-apiserver)
-		! grep -qsxF "$(openssl x509 -in "$at/pki/apiserver.crt" -noout -serial)" "$STATE/disliked" &&
-			runs etcd && at=$STATE/containers/kube-apiserver &&
-			fits "$at/pki/apiserver.crt" "$at/pki/apiserver.key" "$at/pki/ca.crt" &&
+		fits "$at/pki/apiserver.crt" "$at/pki/apiserver.key" "$at/pki/ca.crt" &&
 			fits "$at/pki/apiserver-etcd-client.crt" "$at/pki/apiserver-etcd-client.key" "$at/pki/etcd/ca.crt" &&
 			fits "$at/pki/front-proxy-client.crt" "$at/pki/front-proxy-client.key" "$at/pki/front-proxy-ca.crt"
 		;;
@@ -75,6 +87,18 @@ runs() {
 		fits "$at/crt" "$at/key" "$at/pki/ca.crt"
 		;;
 	esac
+}
+
+runs() {
+	[ -e "$STATE/containers/$1/id" ] || return 1
+	if [ "$1" = kube-apiserver ]; then
+		runs etcd || return 1
+		if [ -e "$STATE/disliked" ]; then
+			serial=$(openssl x509 -in "$STATE/containers/$1/pki/apiserver.crt" -noout -serial)
+			! grep -qxF "$serial" "$STATE/disliked" || return 1
+		fi
+	fi
+	is_sound "$1"
 }
 
 kubectl_() {

@@ -28,6 +28,7 @@ done
 
 at() {
 	echo "$line @$1" >>"$TRACE"
+	[ -n "${KILL_AT:-}" ] || return 0
 	if [ "$(wc -l <"$TRACE")" = "${KILL_AT:-}" ]; then
 		kill -9 0
 	fi
@@ -40,15 +41,18 @@ die() {
 
 has() { [ -e "$STATE/$1" ]; }
 put() {
-	mkdir -p "$(dirname "$STATE/$1")"
+	[ -d "$STATE/${1%/*}" ] || { above=$STATE/$1 && mkdir -p "${above%/*}"; }
 	printf '%s\n' "${2:-}" >"$STATE/$1"
 }
 installed() { cat "$STATE/installed/$1" 2>/dev/null; }
-minor_of() { echo "$1" | sed 's/^v\{0,1\}[0-9]*\.\([0-9]*\).*/\1/'; }
+minor_of() {
+	rest=${1#*.}
+	echo "${rest%%[!0-9]*}"
+}
 server() { cat "$CLUSTER/server"; }
 # member KEY [VALUE]: what the cluster knows of a node.
 member() {
-	mkdir -p "$CLUSTER/nodes/$1"
+	[ -d "$CLUSTER/nodes/$1" ] || mkdir -p "$CLUSTER/nodes/$1"
 	if [ $# = 3 ]; then echo "$3" >"$CLUSTER/nodes/$1/$2"; else cat "$CLUSTER/nodes/$1/$2" 2>/dev/null || :; fi
 }
 
