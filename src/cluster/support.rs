@@ -174,7 +174,9 @@ mod tests {
             "[base]\nimage = \"./own.img\"\nplatform = \"20.04\"\n",
         ]
         .iter()
-        .map(|text| format!("{text:?}\n  {}\n", said(text, WRITTEN).unwrap_or_default()))
+        .map(|text| {
+            format!("{text:?}\n  {}\n", said(text, day(2026, Month::November, 26)).unwrap_or_default())
+        })
         .collect();
         insta::assert_snapshot!(lines.concat());
     }
