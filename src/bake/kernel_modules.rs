@@ -1,12 +1,13 @@
 //! The kernel modules that a node cannot be without.
 
 use super::error::Error;
+use super::links;
 use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Recipe, Volume};
 
-/// Where systems keep modules; on most the former is a link to the latter.
-const FOLDERS: [&str; 2] = ["/lib/modules", "/usr/lib/modules"];
+/// Where the kernel's modules are looked for (modprobe(8)); /lib is a link on most systems.
+const FOLDER: &str = "/lib/modules";
 
 /// The lists of what there is and of what is part of the kernel itself, in a folder for each kernel (depmod(8)).
 const LISTS: [&str; 2] = ["modules.dep", "modules.builtin"];
@@ -35,17 +36,20 @@ pub(super) fn check(root: &dyn FsRead, recipe: &Recipe) -> Result<(), Error> {
 
 fn lists(root: &dyn FsRead) -> Result<Vec<String>, fs::Error> {
     let mut lists = Vec::new();
-    let path = |text: String| ImagePath::new(text).ok();
-    for folder in FOLDERS.iter().filter_map(|folder| path((*folder).to_owned())) {
-        if root.metadata(&folder)?.is_none_or(|found| found.kind != FileKind::Directory) {
-            continue;
-        }
-        for kernel in root.names(&folder)? {
-            for list in LISTS.iter().filter_map(|list| path(format!("{folder}/{kernel}/{list}"))) {
-                let found = root.metadata(&list)?;
-                if found.is_some_and(|found| found.kind == FileKind::File && found.len <= LIST_MAX) {
-                    lists.push(String::from_utf8_lossy(&root.content(&list, LIST_MAX)?).into_owned());
-                }
+    let path = |text: String| {
+        ImagePath::new(text).map_err(|error| fs::Error::path(&ImagePath::root(), error.to_string()))
+    };
+    let folder = links::resolve(root, &path(FOLDER.to_owned())?)?;
+    if root.metadata(&folder)?.is_none_or(|found| found.kind != FileKind::Directory) {
+        return Ok(lists);
+    }
+    for kernel in root.names(&folder)? {
+        for list in LISTS {
+            let list = path(format!("{folder}/{kernel}/{list}"))?;
+            // what is beside the kernels' folders has nothing below it
+            let Ok(Some(found)) = root.metadata(&list) else { continue };
+            if found.kind == FileKind::File {
+                lists.push(String::from_utf8_lossy(&root.content(&list, LIST_MAX)?).into_owned());
             }
         }
     }

@@ -71,8 +71,8 @@ impl fmt::Display for Warning {
                     nodes.iter().map(|(node, board)| format!("{node} (a {})", board.name())).collect();
                 write!(
                     f,
-                    "[network.wifi] is for {}, which is sold with a radio and without one: without, nothing reaches it. \
-                     A USB adapter does as well, where the image has its driver and firmware",
+                    "[network.wifi] is for {}: Compute Modules are sold with a radio and without one, and without one \
+                     nothing reaches them. A USB adapter does as well, where the image has its driver and firmware",
                     named.join(", ")
                 )
             }
