@@ -320,7 +320,10 @@ goes_down() {
 		for session in "$STATE"/sessions/*; do
 			[ ! -e "$session" ] || { rm "$session" && kill -9 "-${session##*/}"; } || :
 		done
-		setsid sh -c "sleep 1; '${0%/*}/$1'; rm '$STATE/down'; '$LAUNCH'" </dev/null >/dev/null 2>&1 &
+		rm -f "$STATE/apart"
+		setsid sh -c ": >'$STATE/apart'; sleep 1; '${0%/*}/$1'; rm '$STATE/down'; '$LAUNCH'" </dev/null >/dev/null 2>&1 &
+		# what is still in this group then does not switch the machine on again
+		until [ -e "$STATE/apart" ]; do sleep 0.01; done
 	else
 		put goes-down "$1"
 	fi
