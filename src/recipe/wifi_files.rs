@@ -94,11 +94,11 @@ impl Kind {
         }
     }
 
-    /// What the first line of what it must hold begins and ends with (RFC 7468, and OpenSSL's own kinds of keys).
-    const fn label(self) -> (&'static str, &'static str) {
+    /// What the first line of what it must hold ends with (RFC 7468, and OpenSSL's own kinds of keys).
+    const fn label(self) -> &'static str {
         match self {
-            Self::Authority | Self::Certificate => ("-----BEGIN ", "CERTIFICATE-----"),
-            Self::Key => ("-----BEGIN ", "PRIVATE KEY-----"),
+            Self::Authority | Self::Certificate => "CERTIFICATE-----",
+            Self::Key => "PRIVATE KEY-----",
         }
     }
 }
@@ -129,9 +129,8 @@ fn file(number: usize, kind: Kind, path: &Path) -> Result<WifiFile, WifiFileErro
         path: path.to_owned(),
         source,
     })?;
-    let (begin, end) = kind.label();
-    let is_marked =
-        |text: &String| text.lines().any(|line| line.starts_with(begin) && line.trim_end().ends_with(end));
+    let is_first = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(kind.label());
+    let is_marked = |text: &String| text.lines().any(is_first);
     let text = String::from_utf8(bytes).ok().filter(is_marked);
     let text = text.ok_or_else(|| {
         let (what, command) = kind.converted();

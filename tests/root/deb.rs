@@ -6,6 +6,7 @@ use std::path::Path;
 
 use libtest_mimic::{Failed, Trial};
 
+use support::debian::mirror;
 use support::{put_program, run, tool};
 
 const PIBAKE: &str = env!("CARGO_BIN_EXE_pibake");
@@ -82,17 +83,10 @@ fn the_package_installs_in_a_clean_debian() {
         .arg("--customize-hook=chroot \"$1\" /within")
         .arg(suite)
         .arg("/dev/null");
-    if let Some(mirror) = mirror(suite) {
+    if let Some(mirror) = mirror(&[&format!("Codename: {suite}")]) {
         mmdebstrap.arg(format!("deb {mirror} {suite} main"));
     }
     let out = mmdebstrap.output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success() && said.contains("\ninstalled, used and removed\n"), "{said}");
-}
-
-/// The mirror that apt of this machine has `suite` from; mmdebstrap takes its own default where there is none.
-fn mirror(suite: &str) -> Option<String> {
-    let mut apt = tool("apt-get", "apt");
-    apt.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
-    run(apt.arg(format!("Codename: {suite}"))).lines().next().map(str::to_owned)
 }

@@ -8,6 +8,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::fixture::{PSK, book, lan, lay_out, odd, on, read, wired_uplink};
 use pibake::cluster::{Cluster, LanAddressing};
 use pibake::recipe::Volume;
+use support::debian::mirror;
 use support::{run, tool};
 
 const SUITE: &str = "trixie";
@@ -69,7 +70,7 @@ fn a_newer_one_takes_every_nodes_network() {
     ]);
     mmdebstrap.args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""]);
     mmdebstrap.args(["--aptopt=Acquire::Retries \"5\"", SUITE]).arg(&system);
-    if let Some(mirror) = mirror() {
+    if let Some(mirror) = mirror(&["Origin: Debian", "Label: Debian"]) {
         mmdebstrap.arg(format!("deb {mirror} {SUITE} main"));
     }
     run(&mut mmdebstrap);
@@ -87,20 +88,6 @@ fn a_newer_one_takes_every_nodes_network() {
         }
         std::fs::remove_dir_all(card).unwrap();
     }
-}
-
-/// Debian's mirror, as apt of this machine has it.
-fn mirror() -> Option<String> {
-    let mut apt = tool("apt-get", "apt");
-    apt.args([
-        "indextargets",
-        "--format",
-        "$(REPO_URI)",
-        "Created-By: Packages",
-        "Origin: Debian",
-        "Label: Debian",
-    ]);
-    run(&mut apt).lines().next().map(str::to_owned)
 }
 
 fn texts(folder: &Path) -> String {

@@ -43,11 +43,11 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
         [node, ..] => picture.node(node, (MARGIN, MARGIN)),
     }
     let ssid = internet.ssid.as_ref().map(|ssid| format!("WiFi \u{201c}{}\u{201d}", visible_line(ssid)));
-    let inner = match (&ssid, is_gateway) {
-        (Some(ssid), true) => ssid.clone(),
-        (None, true) if internet.interface.starts_with("vlan") => "by a VLAN".to_owned(),
-        (None, true) => "second Ethernet adapter".to_owned(),
-        (_, false) => String::new(),
+    let inner = match (&ssid, network.gateway()) {
+        (_, None) => String::new(),
+        (Some(ssid), Some(_)) => ssid.clone(),
+        (None, Some(gateway)) if gateway.uplink.link.vlan.is_some() => "by a VLAN".to_owned(),
+        (None, Some(_)) => "second Ethernet adapter".to_owned(),
     };
     picture.cell("box", (outside, MARGIN), ["internet", &inner, ""]);
     let y = MARGIN + BOX.1 / 2;

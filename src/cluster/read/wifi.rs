@@ -73,27 +73,26 @@ impl Reader<'_, '_> {
             ],
         );
         let hidden = table.flag("hidden", false);
-        let enterprise = table.table("eap");
+        let eap = table.table("eap");
+        let is_enterprise = is_set("eap");
+        let (users, password) = if is_enterprise { (password, None) } else { (None, password) };
+        let users = users.and_then(|f| f.check(|text| check::eap_text(text)).map(Secret::new));
+        let enterprise = self.enterprise(eap, at, users);
         // What seems to be missing is there, then, under a name with a slip in it.
         let misspelt = table.finish();
         if !document.is_set(at) {
-            // The keys of `eap` are known all the same.
-            self.enterprise(enterprise, at, None);
             return None;
         }
         if !misspelt && !is_set("ssid") {
             document.report(&key("ssid"), "must be given: the name of the radio network");
         }
-        if is_set("eap") {
+        if is_enterprise {
             for other in ["psk", "open", "security"].into_iter().filter(|name| is_set(name)) {
                 document.report(&key(other), "does not go with \"eap\": drop one of the two");
             }
-            let password = password.and_then(|f| f.check(|text| check::eap_text(text)).map(Secret::new));
-            let enterprise = self.enterprise(enterprise, at, password)?;
-            let key = WifiKey::Enterprise(enterprise);
+            let key = WifiKey::Enterprise(enterprise?);
             return Some(Wifi { ssid: ssid??, key, security: Security::default(), hidden });
         }
-        self.enterprise(enterprise, at, None);
         let password = password.map(|f| f.check(|t| check::wifi_password(t)));
         let open = open_flag || security == Some(None);
         if open_flag && matches!(security, Some(Some(_))) {

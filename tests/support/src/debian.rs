@@ -8,6 +8,14 @@ use std::process::{Command, Output};
 use crate::images::put;
 use crate::{run, tool};
 
+/// The mirror that apt of this machine has for what `filters` name, fields of `apt-get indextargets`; programs take their
+/// own default where there is none.
+pub fn mirror(filters: &[&str]) -> Option<String> {
+    let mut apt = tool("apt-get", "apt");
+    apt.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
+    run(apt.args(filters)).lines().next().map(str::to_owned)
+}
+
 fn ftparchive(dir: &Path) -> Command {
     let mut command = tool("apt-ftparchive", "apt-utils");
     command.current_dir(dir);
