@@ -100,7 +100,7 @@ impl<'a> Agent<'a> {
         backoff: &mut Backoff,
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Reply> {
-        let (mut answers, mut is_fresh) = (0, false);
+        let (mut answers, mut had_fresh) = (0, false);
         loop {
             let login = self.access.login.and_then(|login| login.header(url));
             // the digest is of the file as it lies on the server
@@ -141,10 +141,10 @@ impl<'a> Agent<'a> {
                         && answers < MOST_ANSWERS
                     {
                         answers += 1;
-                        match asked.answer(url, &reply.headers, login.as_ref(), is_fresh)? {
+                        match asked.answer(url, &reply.headers, login.as_ref(), had_fresh)? {
                             Answer::Nothing => {}
                             answer => {
-                                is_fresh = answer == Answer::Fresh;
+                                had_fresh |= answer == Answer::Fresh;
                                 continue;
                             }
                         }
@@ -164,7 +164,7 @@ impl<'a> Agent<'a> {
                 Err(e) => self.wait_after(backoff, url, &chain(&e))?,
             }
             // by then what was fresh may have run out
-            (answers, is_fresh) = (0, false);
+            (answers, had_fresh) = (0, false);
         }
     }
 

@@ -39,13 +39,14 @@ pub(crate) trait Login: Sync {
     /// unless it is the same server.
     fn header(&self, url: &Url) -> Option<HeaderValue>;
 
-    /// Looks at the headers of a 401, which came in spite of `used`; `is_fresh` where that was [`Answer::Fresh`] to the
-    /// 401 just before.
+    /// Looks at the headers of a 401, which came in spite of `used`; `had_fresh` where an earlier one to the same request
+    /// was answered with [`Answer::Fresh`]. Of several who are refused at once, each may be told of what the others got;
+    /// none is to ask for more than one of its own.
     fn answer(
         &self,
         url: &Url,
         challenges: &HeaderMap,
         used: Option<&HeaderValue>,
-        is_fresh: bool,
+        had_fresh: bool,
     ) -> Result<Answer>;
 }

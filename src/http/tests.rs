@@ -23,10 +23,10 @@ impl Login for Tokens {
         Some(HeaderValue::from_static(*self.now.lock().unwrap()))
     }
 
-    fn answer(&self, _: &Url, _: &HeaderMap, used: Option<&HeaderValue>, is_fresh: bool) -> Result<Answer> {
+    fn answer(&self, _: &Url, _: &HeaderMap, used: Option<&HeaderValue>, had_fresh: bool) -> Result<Answer> {
         assert_eq!(used, self.header(&Url::parse("http://h").unwrap()).as_ref());
         *self.now.lock().unwrap() = self.next;
-        Ok(if is_fresh { Answer::Nothing } else { Answer::Fresh })
+        Ok(if had_fresh { Answer::Nothing } else { Answer::Fresh })
     }
 }
 
@@ -93,4 +93,43 @@ fn who_is_hung_up_on_in_the_middle_may_have_to_log_in_again() {
     let (cut, asked) = put("unlucky", "right");
     assert!(matches!(cut, Err(Error::Network { .. })), "{cut:?}");
     assert_eq!(asked, ["PUT", "HEAD"]);
+}
+
+/// Always knows a token that somebody else got meanwhile, once it has got one itself.
+#[derive(Default)]
+struct Busy(Mutex<Vec<bool>>);
+
+impl Login for Busy {
+    fn header(&self, _: &Url) -> Option<HeaderValue> {
+        Some(HeaderValue::from(self.0.lock().unwrap().len()))
+    }
+
+    fn answer(&self, _: &Url, _: &HeaderMap, _: Option<&HeaderValue>, had_fresh: bool) -> Result<Answer> {
+        let mut seen = self.0.lock().unwrap();
+        seen.push(had_fresh);
+        Ok(if seen.len() == 1 { Answer::Fresh } else { Answer::Known })
+    }
+}
+
+#[test]
+fn what_others_get_does_not_let_a_request_ask_once_more() {
+    static PURPOSE: Purpose = Purpose { what: "", check: "", mirror: "", by_hand: None };
+    let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = Url::parse(&format!("http://{}/x", server.local_addr().unwrap())).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in server.incoming().map_while(std::result::Result::ok) {
+            let from = BufReader::new(stream.try_clone().unwrap());
+            let count = from.lines().map_while(|line| line.ok().filter(|line| !line.is_empty())).count();
+            assert!(count > 0);
+            let head = "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    });
+    let login = Busy::default();
+    let access = Access { purpose: &PURPOSE, accept: None, login: Some(&login) };
+    let cancel = CancelToken::default();
+    let agent = Agent::new(Patience::default(), &cancel, &Silent, access).unwrap();
+    let refused = agent.send(&Method::POST, &url, &[], &mut agent.backoff(), |request| request);
+    assert!(matches!(refused, Err(Error::Status { status: StatusCode::UNAUTHORIZED, .. })));
+    assert_eq!(*login.0.lock().unwrap(), [false, true, true, true]);
 }

@@ -161,7 +161,7 @@ impl Login for Logins<'_> {
         url: &Url,
         challenges: &HeaderMap,
         used: Option<&HeaderValue>,
-        is_fresh: bool,
+        had_fresh: bool,
     ) -> Result<Answer> {
         let slot = self.slot(url);
         let mut slot = held(&slot);
@@ -177,7 +177,7 @@ impl Login for Logins<'_> {
         }
         if let Some(bearer) = bearer {
             // a fresh token that does not do is not made better by another one
-            if is_fresh {
+            if had_fresh {
                 return Ok(Answer::Nothing);
             }
             let mut token = self.token(url, bearer, &slot.scopes)?;
@@ -275,11 +275,11 @@ mod tests {
         let credentials = Credentials::default();
         let logins = Logins::new(&agent, &credentials);
         let url = Url::parse("http://127.0.0.1:1/v2/x/blobs/uploads/1").unwrap();
-        let answer = |scope: &str, used: Option<&HeaderValue>, is_fresh: bool| {
+        let answer = |scope: &str, used: Option<&HeaderValue>, had_fresh: bool| {
             let mut headers = HeaderMap::new();
             let challenge = format!("Bearer realm=\"{realm}\",scope=\"{scope}\"");
             headers.insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
-            logins.answer(&url, &headers, used, is_fresh).unwrap()
+            logins.answer(&url, &headers, used, had_fresh).unwrap()
         };
         let (read, write) = ("repository:x:pull", "repository:x:pull,push");
         assert_eq!(answer(read, None, false), Answer::Fresh);
