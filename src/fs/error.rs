@@ -119,8 +119,9 @@ impl Classified for Error {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NoSuchPartition { .. } | Self::NotThere { .. } | Self::Path { .. } => ErrorClass::Usage,
-            Self::NotClean { .. } | Self::Incompatible { .. } => ErrorClass::Refused,
-            Self::Time { .. } | Self::Size { .. } => ErrorClass::Configuration,
+            Self::NotClean { .. } => ErrorClass::Refused,
+            // it is the image that has to be another one, as where it is a node
+            Self::Incompatible { .. } | Self::Time { .. } | Self::Size { .. } => ErrorClass::Configuration,
             Self::Corrupt { .. } | Self::TooLarge { .. } => ErrorClass::Damaged,
             Self::Full { .. } => ErrorClass::NoSpace,
             Self::Io { source, .. } => ErrorClass::of_io(source),

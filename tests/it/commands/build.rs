@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use pibake::disk::{FileDevice, partitions};
 use predicates::str::contains;
-use support::images::{self, Places};
+use support::images::{self, Places, Spec};
 
 fn pibake(dir: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = Command::cargo_bin("pibake").unwrap();
@@ -30,6 +30,22 @@ fn images_in(dir: &Path) -> usize {
     let names = std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().file_name());
     let is_bill = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".spdx.json");
     names.filter(|name| own.iter().all(|own| name != own) && !is_bill(name)).count()
+}
+
+/// Whether the editor or the reader cannot keep it, it is the base image that is wrong, and not damaged.
+#[test]
+fn a_base_that_cannot_be_edited_is_named_and_no_image_is_left() {
+    for feature in ["inline_data", "encrypt", "ea_inode", "large_dir", "mmp", "quota"] {
+        let dir = tempfile::tempdir().unwrap();
+        let features = format!("{},{feature}", images::UBUNTU).leak();
+        Spec { features, ..Spec::default() }.make(dir.path());
+        let said =
+            pibake(dir.path(), &["build", "--base", "base.img", "--node", "1"]).code(2).get_output().clone();
+        let said = String::from_utf8(said.stderr).unwrap();
+        assert!(said.contains(&format!("cannot edit safely: {feature}")), "{said}");
+        assert!(!said.contains("verif") && !said.contains("damaged"), "{said}");
+        assert_eq!(images_in(&dir.path().join("images")), 0, "{feature}");
+    }
 }
 
 #[test]
