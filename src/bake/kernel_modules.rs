@@ -43,12 +43,18 @@ fn lists(root: &dyn FsRead) -> Result<Vec<String>, fs::Error> {
     if root.metadata(&folder)?.is_none_or(|found| found.kind != FileKind::Directory) {
         return Ok(lists);
     }
-    for kernel in root.names(&folder)? {
+    let is_file = |path: &ImagePath| -> Result<bool, fs::Error> {
+        Ok(root.metadata(path)?.is_some_and(|found| found.kind == FileKind::File))
+    };
+    for name in root.names(&folder)? {
+        let kernel = path(format!("{folder}/{name}"))?;
+        // nothing is below what lies beside the kernels' folders
+        if is_file(&kernel)? {
+            continue;
+        }
         for list in LISTS {
-            let list = path(format!("{folder}/{kernel}/{list}"))?;
-            // what is beside the kernels' folders has nothing below it
-            let Ok(Some(found)) = root.metadata(&list) else { continue };
-            if found.kind == FileKind::File {
+            let list = path(format!("{kernel}/{list}"))?;
+            if is_file(&list)? {
                 lists.push(String::from_utf8_lossy(&root.content(&list, LIST_MAX)?).into_owned());
             }
         }

@@ -12,6 +12,8 @@ use super::{Access, Agent, Answer, Error, Login, Patience, Purpose, Result};
 use crate::io::CancelToken;
 use crate::progress::Silent;
 
+static PURPOSE: Purpose = Purpose { what: "", check: "", mirror: "", by_hand: None };
+
 /// Has a token that has run out, and can get `next`.
 struct Tokens {
     now: Mutex<&'static str>,
@@ -33,7 +35,6 @@ impl Login for Tokens {
 /// What comes of 32 MiB that are put by the login `now`, and after a refusal by `next`, and what the server was asked. It
 /// takes them of `right` alone and hangs up on all others, of whom it lets `unlucky` in.
 fn put(now: &'static str, next: &'static str) -> (Result<StatusCode>, Vec<String>) {
-    static PURPOSE: Purpose = Purpose { what: "", check: "", mirror: "", by_hand: None };
     let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = Url::parse(&format!("http://{}/x", server.local_addr().unwrap())).unwrap();
     let asked = Mutex::new(Vec::new());
@@ -113,7 +114,6 @@ impl Login for Busy {
 
 #[test]
 fn what_others_get_does_not_let_a_request_ask_once_more() {
-    static PURPOSE: Purpose = Purpose { what: "", check: "", mirror: "", by_hand: None };
     let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = Url::parse(&format!("http://{}/x", server.local_addr().unwrap())).unwrap();
     std::thread::spawn(move || {

@@ -16,25 +16,17 @@ fn block(out: &mut String, node: &Node, depth: usize) {
         Kind::List(items) => items.iter().for_each(|item| entry(out, &format!("{indent}-"), item, depth)),
         Kind::Map(entries) => {
             for (key, value) in entries {
-                let head = head(&indent, key);
-                entry(out, &head, value, depth);
+                entry(out, &head(&indent, key), value, depth);
             }
         }
         Kind::Scalar { .. } => entry(out, &indent, node, depth),
     }
 }
 
-/// The key of an entry up to the value. Readers look for the `:` behind a key no further than 1,024 characters (YAML 1.1,
-/// 7.4.2), unless it is marked as one.
+/// The key of an entry up to the value. PyYAML looks for the `:` behind a key no further than 1,024 characters (its
+/// scanner.py), unless it is marked as one.
 fn head(indent: &str, key: &Node) -> String {
-    let text = key.text().unwrap_or_default();
-    // these take a line for the border of a document, and are text, however they are written
-    let is_border = key.tag.is_none() && ["---", "..."].iter().any(|border| text.starts_with(border));
-    let written = match key.kind {
-        Kind::Scalar { form: Form::Plain, .. } if is_border => quote::yaml(text),
-        _ => scalar(text, key),
-    };
-    let written = tag(key) + &written;
+    let written = tag(key) + &key.text().map_or_else(String::new, |text| scalar(text, key));
     match written.chars().count() {
         ..1024 => format!("{indent}{written}:"),
         _ => format!("{indent}? {written}\n{indent}:"),
@@ -86,13 +78,19 @@ fn scalar(text: &str, node: &Node) -> String {
     let Kind::Scalar { form, .. } = &node.kind else { return String::new() };
     match form {
         Form::Plain if text.is_empty() && node.tag.is_none() => "null".to_owned(),
-        // No reader takes what has line breaks or tabs for anything but text, and cloud-init's takes no tabs.
-        Form::Plain if text.contains(['\n', '\t']) || text.is_empty() => quote::yaml(text),
+        Form::Plain if text.is_empty() || !stands_for_itself(text) => quote::yaml(text),
         Form::Plain => text.to_owned(),
         Form::Quoted(line) => line.clone(),
         Form::Long => quote::yaml(text),
         Form::Shielded => quote::yaml(text).replace('{', "\\x7B"),
     }
+}
+
+/// Whether cloud-init reads `text` where it stands without quotes. What it does not read is text to every reader: lines that
+/// break, tabs, and at the beginning of a line the borders of a document.
+fn stands_for_itself(text: &str) -> bool {
+    let is_border = ["---", "..."].iter().any(|border| text.starts_with(border));
+    !is_border && !text.contains(['\n', '\t'])
 }
 
 /// Whether Jinja would find something to do in `text`.
