@@ -12,7 +12,9 @@ use support::registry::Registry;
 use support::{run, tool};
 
 use crate::bake::timed;
+use crate::cards::RATE;
 use crate::copies::{PIBAKE, in_turn};
+use crate::limits::Limits;
 use crate::loops::{CARD, Card};
 use crate::process::{self, Run};
 use crate::report::{Report, Row};
@@ -33,24 +35,32 @@ const STATIONS: u32 = 20;
 /// Entries of the long index.
 const LONG: usize = 10_000;
 
-/// A machine that pushes or pulls, with a home of its own.
+/// A machine that pushes or pulls, with a home of its own, in a folder.
 struct Machine {
     home: PathBuf,
     config: PathBuf,
+    folder: PathBuf,
 }
 
 impl Machine {
     fn new(scratch: &Path, name: &str) -> Self {
         let home = scratch.join(name);
         clear(&home);
-        Self { config: home.join("config"), home }
+        Self { config: home.join("config"), folder: home.clone(), home }
+    }
+
+    /// The same one in another folder, where another cluster is described.
+    fn within(&self, name: &str) -> Self {
+        let folder = self.home.join(name);
+        clear(&folder);
+        Self { home: self.home.clone(), config: self.config.clone(), folder }
     }
 
     /// Another one, with the same keys.
     fn beside(&self, name: &str) -> Self {
         let home = self.home.with_file_name(name);
         clear(&home);
-        Self { config: self.config.clone(), home }
+        Self { config: self.config.clone(), folder: home.clone(), home }
     }
 
     fn environment(&self) -> [(&'static str, PathBuf); 3] {
@@ -61,13 +71,13 @@ impl Machine {
     fn run(&self, program: &str, words: &[&str]) -> Run {
         let environment = self.environment();
         let environment: Vec<_> = environment.iter().map(|(name, path)| (*name, path.as_path())).collect();
-        process::run(&self.home, program, words, &environment)
+        process::run(&self.folder, program, words, &environment)
     }
 
     /// What pibake prints, as a document.
     fn document(&self, words: &[&str]) -> Value {
         let mut command = Command::new(PIBAKE);
-        command.arg("--json").args(words).envs(self.environment()).current_dir(&self.home);
+        command.arg("--json").args(words).envs(self.environment()).current_dir(&self.folder);
         serde_json::from_str(&run(&mut command)).expect("a document")
     }
 
@@ -113,8 +123,8 @@ pub fn fleets(work: &Work, report: &mut Report) {
     push(work, &shop, &registry, scratch.path(), report);
     pull(work, &shop, &registry, &name, scratch.path(), report);
     flash(work, &shop, &name, scratch.path(), report);
-    let second = Shop::new(&scratch.path().join("second"), base);
-    let pushed = second.owner.document(&second.push_words(&fleet(&registry, "lab"), "4"));
+    let second = shop.owner.within("second");
+    let pushed = second.document(&shop.push_words(&fleet(&registry, "lab"), "4"));
     let sent = pushed["sent_bytes"].as_f64().expect("a number") / 4.0;
     report.row(Row::limit_bytes("sent for each node of a second cluster", NODE, sent));
 }
@@ -146,6 +156,7 @@ fn push(work: &Work, shop: &Shop, registry: &Registry, scratch: &Path, report: &
         },
     );
     report.row(Row::times("push of four nodes", "skopeo copy of what is packed", BESIDE_SKOPEO, &a, &b));
+    report.row(Row::limit_memory("push of four nodes, peak memory", MEMORY, &a));
 }
 
 fn skopeo(machine: &Machine, words: &[&str]) -> Run {
@@ -184,32 +195,46 @@ fn pull(work: &Work, shop: &Shop, registry: &Registry, name: &str, scratch: &Pat
         &a,
         &b,
     ));
+    report.row(Row::limit_memory("pull of one node, peak memory", MEMORY, &a));
 }
 
 /// A card whose parts come from the registry, beside one whose base is in the cache.
 fn flash(work: &Work, shop: &Shop, name: &str, scratch: &Path, report: &mut Report) {
     const WHAT: &str = "one card from a registry, in no cache, written and read back";
+    const SLOW: &str = "one card of 80 MB/s from a registry, in no cache, written and read back";
     if !rustix::process::geteuid().is_root() {
         report.skip(WHAT, "loop devices need root");
         return;
     }
-    let (ours, peer) = (Card::whole(scratch, "ours"), Card::whole(scratch, "peer"));
-    let flash = |machine: &Machine, card: &Card, source: &str| {
+    let cards = ["ours", "peer"].map(|name| Card::whole(scratch, name));
+    let flash = |machine: &Machine, card: &Card, source: &str, limits: Option<&Limits>| {
+        let enter = limits
+            .map_or_else(String::new, |limits| format!("echo $$ > '{}'; ", limits.processes().display()));
         let device = card.device.display();
+        let digits = CARD % 10_000;
         let script =
-            format!("printf '{:04}\\n' | {PIBAKE} flash -q --allow-fixed {source} {device}=1", CARD % 10_000);
+            format!("{enter}printf '{digits:04}\\n' | {PIBAKE} flash -q --allow-fixed {source} {device}=1");
         machine.run("/bin/sh", &["-ec", &script])
     };
-    let (a, b) = in_turn(
-        work,
-        || {
-            let run = flash(&shop.station, &ours, &format!("--from {name}"));
-            clear(&shop.station.home.join("cache"));
-            run
-        },
-        || flash(&shop.owner, &peer, &format!("--nodes 4 --base {}", shop.base)),
-    );
-    report.row(Row::times(WHAT, "pibake flash from the cache", BESIDE_CACHE, &a, &b));
+    let mut pair = |what: &str, target: Option<f64>, limits: Option<&Limits>| {
+        let (a, b) = in_turn(
+            work,
+            || {
+                let run = flash(&shop.station, &cards[0], &format!("--from {name}"), limits);
+                clear(&shop.station.home.join("cache"));
+                run
+            },
+            || flash(&shop.owner, &cards[1], &format!("--nodes 4 --base {}", shop.base), limits),
+        );
+        report.row(Row::times(what, "pibake flash from the cache", target, &a, &b));
+        report.row(Row::limit_memory(&format!("{what}, peak memory"), MEMORY, &a));
+    };
+    // unpacking and hashing cost processors what reading a file does not, and such a card hides none of it
+    pair(WHAT, None, None);
+    match Limits::new(scratch, &cards, RATE) {
+        Ok(limits) => pair(SLOW, Some(BESIDE_CACHE), Some(&limits)),
+        Err(why) => report.skip(SLOW, &why),
+    }
 }
 
 /// A thousand nodes in one registry, twenty stations at once, an index of ten thousand nodes.

@@ -23,7 +23,7 @@ pub use ledger::Ledger;
 pub use options::Options;
 pub(crate) use options::PURPOSE;
 pub use resolve::Fetcher;
-pub(crate) use resolve::{Promised, Wanted};
+pub(crate) use resolve::{Pieces, Promised, Wanted};
 pub use verify::{InvalidSums, Keyring, SignatureError, Sums, Trust, UBUNTU_CD_IMAGE_KEY};
 
 pub use crate::catalog::{Digest, InvalidSpec, Spec};

@@ -9,16 +9,17 @@ use super::chunks::{packed_most, unpack};
 use super::error::Result;
 use super::format::{CHUNK, Descriptor, Manifest, note};
 use crate::base::{self, Base, DecodeError, Fetcher, ImageObserver, Options, Promised, Source, Stop};
-use crate::oci::{self, Blob, Repository};
+use crate::io::CancelToken;
+use crate::oci::{self, Blobs, Repository};
 use crate::progress::{Quiet, Step};
 
-/// So many chunks are fetched at once, and so many more may wait to be unpacked.
-const BATCH: usize = 4;
-const BATCHES_WAITING: usize = 2;
-/// So often a chunk is fetched again that another run has taken away.
-const MOST_AGAIN: u32 = 5;
-/// No chunk has more bytes of an image.
-const LARGEST_WINDOW: u64 = 256 << 20;
+/// So many chunks are fetched and unpacked at once.
+const PARALLEL: usize = 4;
+/// So many of those may be under way, or wait, behind the next one and the one after it: more would only take memory,
+/// a whole chunk each.
+const WAITING: usize = 2;
+/// No chunk has more bytes of an image: those that are under way are all in memory.
+const LARGEST_WINDOW: u64 = 16 << 20;
 
 /// Where a chunk begins in the image, and its blob.
 #[derive(Debug, Clone)]
@@ -84,21 +85,26 @@ pub(super) fn assemble(
     // cancelled, too, when nobody wants the rest
     let cancel = fetcher.cancel.child();
     let fetcher = Fetcher { cancel: cancel.clone(), ..fetcher.telling(&quiet) };
-    let assembled = thread::scope(|scope| {
-        let (go, gate) = bounded::<()>(1);
-        let (to_source, batches) = bounded(BATCHES_WAITING);
-        let all = chunks.clone();
-        let (fetcher, step) = (&fetcher, &*step);
-        scope.spawn(move || fetch(repository, fetcher, &all, &gate, &to_source, step));
-        let mut source = Chunks {
-            name: image.name.clone(),
-            go: Some(go),
-            batches,
-            fetched: VecDeque::new(),
-            repository,
-            fetcher,
-            left: chunks.into(),
-            window,
+    let loader = Loader { name: &image.name, blobs: repository.pieces(&fetcher)?, step: &*step };
+    let (loader, fetcher) = (&loader, &fetcher);
+    let base = thread::scope(|scope| {
+        let (start, begun) = bounded::<()>(1);
+        let (to_image, pieces) = bounded(WAITING);
+        let (to_workers, jobs) = bounded(0);
+        for _ in 0..PARALLEL {
+            let jobs = jobs.clone();
+            scope.spawn(move || loader.work(&jobs));
+        }
+        // where all of them have ended, nobody takes a job any more
+        drop(jobs);
+        let all = &chunks;
+        scope.spawn(move || hand_out(all, window, image.len, &begun, &to_image, &to_workers));
+        let mut source = RawImage {
+            name: &image.name,
+            cancel: &fetcher.cancel,
+            start: Some(start),
+            pieces,
+            left: chunks.iter().map(|chunk| chunk.offset).collect(),
             current: (0, Vec::new()),
             at: 0,
             len: image.len,
@@ -106,8 +112,7 @@ pub(super) fn assemble(
         let base = fetcher.cache.assemble(image, &mut source, options, fetcher.progress, observer);
         cancel.cancel();
         base
-    });
-    let base = assembled?;
+    })?;
     step.finish();
     // what they hold is in the image now
     for layer in &manifest.layers {
@@ -116,107 +121,115 @@ pub(super) fn assemble(
     Ok(Ok(base))
 }
 
-/// Fetches one batch after the other, once somebody wants the first.
-fn fetch(
-    repository: &Repository<'_>,
-    fetcher: &Fetcher<'_>,
+/// A chunk that is to be fetched, how many bytes of the image it has, and who waits for these.
+struct Job {
+    chunk: Chunk,
+    len: u64,
+    to: Sender<Piece>,
+}
+
+/// The bytes of the image that a chunk has.
+type Piece = Result<Vec<u8>, base::Error>;
+
+/// Hands the chunks out in their order, once somebody wants the first. Whoever reads the image gets the places at which
+/// they arrive, in the same order, so that it does not matter which one is there first.
+fn hand_out(
     chunks: &[Chunk],
-    gate: &Receiver<()>,
-    to: &Sender<Result<Vec<Chunk>, base::Error>>,
-    step: &dyn Step,
+    window: u64,
+    len: u64,
+    begun: &Receiver<()>,
+    to_image: &Sender<Receiver<Piece>>,
+    to_workers: &Sender<Job>,
 ) {
-    if gate.recv().is_err() {
+    if begun.recv().is_err() {
         return;
     }
-    for batch in chunks.chunks(BATCH) {
-        let blobs: Vec<_> = batch.iter().map(|chunk| chunk.blob.blob()).collect();
-        let fetched = get(repository, fetcher, &blobs);
-        let is_good = fetched.is_ok();
-        step.advance(blobs.iter().map(|blob| blob.len).sum());
-        let fetched = fetched.map(|()| batch.to_vec());
-        if to.send(fetched).is_err() || !is_good {
+    for chunk in chunks {
+        let (to, piece) = bounded(1);
+        let job = Job { chunk: chunk.clone(), len: window.min(len - chunk.offset), to };
+        if to_image.send(piece).is_err() || to_workers.send(job).is_err() {
             return;
         }
     }
 }
 
-/// Gets chunks into the cache.
-fn get(repository: &Repository<'_>, fetcher: &Fetcher<'_>, blobs: &[Blob]) -> Result<(), base::Error> {
-    let fetched = repository.fetch_by(fetcher, "downloading a part of the base image", blobs);
-    fetched.map_err(|fault| match fault {
-        oci::Error::Base(fault) => fault,
-        other => base::Error::Io {
-            doing: "downloading the base image".to_owned(),
-            source: std::io::Error::other(other),
-        },
-    })
+/// Fetches chunks and unpacks them.
+struct Loader<'a> {
+    name: &'a str,
+    blobs: Blobs<'a>,
+    step: &'a dyn Step,
 }
 
-/// The raw image.
-struct Chunks<'a> {
-    name: String,
-    /// Says that the first batch is wanted.
-    go: Option<Sender<()>>,
-    batches: Receiver<Result<Vec<Chunk>, base::Error>>,
-    fetched: VecDeque<Chunk>,
-    repository: &'a Repository<'a>,
-    fetcher: &'a Fetcher<'a>,
-    /// Those that were not read yet.
-    left: VecDeque<Chunk>,
-    window: u64,
+impl Loader<'_> {
+    fn work(&self, jobs: &Receiver<Job>) {
+        for Job { chunk, len, to } in jobs {
+            let piece = self.load(&chunk, len);
+            let is_good = piece.is_ok();
+            // who does not wait any more has met another fault
+            if to.send(piece).is_err() || !is_good {
+                return;
+            }
+        }
+    }
+
+    fn load(&self, chunk: &Chunk, expected: u64) -> Piece {
+        let blob = chunk.blob.blob();
+        let packed = self.blobs.read(&blob).map_err(|fault| match fault {
+            oci::Error::Base(fault) => fault,
+            other => base::Error::Io {
+                doing: "downloading the base image".to_owned(),
+                source: std::io::Error::other(other),
+            },
+        })?;
+        self.step.advance(blob.len);
+        let bytes = unpack(&packed, expected).and_then(|bytes| match bytes.len() as u64 {
+            len if len == expected => Ok(bytes),
+            len => Err(format!("a part of it has {len} bytes instead of {expected}")),
+        });
+        bytes.map_err(|fault| base::Error::Decode {
+            name: self.name.to_owned(),
+            source: DecodeError::Corrupt(fault, chunk.offset),
+        })
+    }
+}
+
+/// The raw image, from its first byte to its last.
+struct RawImage<'a> {
+    name: &'a str,
+    cancel: &'a CancelToken,
+    /// Says that the first chunk is wanted.
+    start: Option<Sender<()>>,
+    pieces: Receiver<Receiver<Piece>>,
+    /// Where those begin that were not read yet.
+    left: VecDeque<u64>,
     /// Where the chunk begins that is read now, and its bytes.
     current: (u64, Vec<u8>),
     at: u64,
     len: u64,
 }
 
-impl Chunks<'_> {
-    /// A chunk as it was fetched; fetched again where another run, which makes another image that has it, too, has taken
-    /// it out of the cache meanwhile.
-    fn packed(&self, blob: &Blob) -> Result<Vec<u8>, base::Error> {
-        for _ in 0..MOST_AGAIN {
-            if let Some(bytes) = self.fetcher.cache.content(&blob.digest, blob.len) {
-                return Ok(bytes);
-            }
-            get(self.repository, self.fetcher, std::slice::from_ref(blob))?;
-        }
-        Err(base::Error::Worker { name: self.name.clone() })
-    }
-
-    /// Unpacks the next chunk.
+impl RawImage<'_> {
+    /// Waits for the next chunk.
     fn load(&mut self) -> Result<(), base::Error> {
-        let lost = || base::Error::Worker { name: self.name.clone() };
-        if let Some(go) = self.go.take() {
-            go.send(()).map_err(|_| lost())?;
+        let lost = || base::Error::Worker { name: self.name.to_owned() };
+        self.cancel.check()?;
+        if let Some(start) = self.start.take() {
+            start.send(()).map_err(|_| lost())?;
         }
-        while self.fetched.is_empty() {
-            self.fetcher.cancel.check()?;
-            self.fetched.extend(self.batches.recv().map_err(|_| lost())??);
-        }
-        let Some(chunk) = self.fetched.pop_front() else { return Err(lost()) };
-        self.left.pop_front();
-        let packed = self.packed(&chunk.blob.blob())?;
-        let expected = self.window.min(self.len - chunk.offset);
-        let bytes = unpack(&packed, expected).and_then(|bytes| match bytes.len() as u64 {
-            len if len == expected => Ok(bytes),
-            len => Err(format!("a part of it has {len} bytes instead of {expected}")),
-        });
-        let corrupt = |fault| base::Error::Decode {
-            name: self.name.clone(),
-            source: DecodeError::Corrupt(fault, chunk.offset),
-        };
-        self.current = (chunk.offset, bytes.map_err(corrupt)?);
+        let piece = self.pieces.recv().map_err(|_| lost())?;
+        let bytes = piece.recv().map_err(|_| lost())??;
+        self.current = (self.left.pop_front().ok_or_else(lost)?, bytes);
         Ok(())
     }
 }
 
-impl Source for Chunks<'_> {
+impl Source for RawImage<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
         if self.at >= self.len || buf.is_empty() {
             return Ok(0);
         }
         // what no chunk has is zero
-        let zeros_until = self.left.front().map_or(self.len, |chunk| chunk.offset);
+        let zeros_until = self.left.front().copied().unwrap_or(self.len);
         let is_here = |(offset, bytes): &(u64, Vec<u8>), at: u64| at - offset.min(&at) < bytes.len() as u64;
         if !is_here(&self.current, self.at) && zeros_until == self.at {
             self.load()?;
@@ -266,6 +279,73 @@ mod tests {
             assert!(chunks(&manifest(offsets, window), len).is_err(), "{offsets:?} {window} {len}");
         }
         assert!(chunks(&Manifest::new(BASE, Vec::new(), notes([])), 30).is_err());
+    }
+
+    /// Reads the image that chunks at `offsets` have the bytes of, each its offset; `work` is what a worker does.
+    fn read(offsets: &[u64], len: u64, work: impl Fn(Job) + Sync) -> Result<Vec<u8>, String> {
+        let Chunked { chunks, window, .. } = chunks(&manifest(offsets, 10), len).unwrap();
+        let cancel = CancelToken::default();
+        thread::scope(|scope| {
+            let (start, begun) = bounded(1);
+            let (to_image, pieces) = bounded(WAITING);
+            let (to_workers, jobs) = bounded(0);
+            for _ in 0..PARALLEL {
+                let (jobs, work) = (jobs.clone(), &work);
+                scope.spawn(move || jobs.into_iter().for_each(work));
+            }
+            drop(jobs);
+            let all = &chunks;
+            scope.spawn(move || hand_out(all, window, len, &begun, &to_image, &to_workers));
+            let (left, current) = (offsets.iter().copied().collect(), (0, Vec::new()));
+            let start = Some(start);
+            let mut image = RawImage { name: "x", cancel: &cancel, start, pieces, left, current, at: 0, len };
+            let (mut all, mut buffer) = (Vec::new(), [0xff; 7]);
+            loop {
+                match image.read(&mut buffer) {
+                    Ok(0) => return Ok(all),
+                    Ok(count) => all.extend_from_slice(&buffer[..count]),
+                    Err(stop) => return Err(stop.of_what_stays("x").to_string()),
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn an_image_is_read_in_order_whichever_chunk_is_there_first() {
+        let offsets: Vec<u64> = [0, 10].into_iter().chain((3..20).map(|n| n * 10)).collect();
+        let content = |at: u64, len: u64| vec![u8::try_from(at).unwrap() + 1; len as usize];
+        let mut expected = vec![0; 205];
+        for at in &offsets {
+            expected[*at as usize..*at as usize + 10].copy_from_slice(&content(*at, 10));
+        }
+        let slower_at_first = |Job { chunk, len, to }: Job| {
+            thread::sleep(std::time::Duration::from_millis(4 - chunk.offset / 10 % 4));
+            to.send(Ok(content(chunk.offset, len))).unwrap();
+        };
+        assert_eq!(read(&offsets, 205, slower_at_first).unwrap(), expected);
+        // the last one is shorter
+        let found =
+            read(&[20], 25, |Job { chunk, len, to }| to.send(Ok(content(chunk.offset, len))).unwrap());
+        assert_eq!(found.unwrap(), [vec![0; 20], content(20, 5)].concat());
+    }
+
+    #[test]
+    fn a_chunk_that_fails_ends_the_image_and_nobody_waits_for_the_others() {
+        let lost = || base::Error::Worker { name: "the third".to_owned() };
+        let third_fails = |Job { chunk, len, to }: Job| {
+            let piece = if chunk.offset == 20 { Err(lost()) } else { Ok(vec![1; len as usize]) };
+            let _ = to.send(piece);
+        };
+        let offsets: Vec<u64> = (0..40).map(|n| n * 10).collect();
+        assert_eq!(read(&offsets, 400, third_fails).unwrap_err(), lost().to_string());
+        // one that ends without a word
+        let third_is_lost = |Job { chunk, len, to }: Job| {
+            if chunk.offset != 20 {
+                let _ = to.send(Ok(vec![1; len as usize]));
+            }
+        };
+        let fault = base::Error::Worker { name: "x".to_owned() }.to_string();
+        assert_eq!(read(&offsets, 400, third_is_lost).unwrap_err(), fault);
     }
 
     proptest! {

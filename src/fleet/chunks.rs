@@ -8,8 +8,9 @@ use crate::io::chunk::CHUNK;
 /// large enough that an image has some hundreds of them.
 pub(super) const WINDOW: u64 = 4 * CHUNK as u64;
 
-/// Zstandard's level: what is packed once is fetched often.
-const LEVEL: i32 = 9;
+/// Zstandard's level. Of an Ubuntu image the third makes 8 % less and takes half as long again, the ninth 14 % less and
+/// seven times as long: with those the sender would wait for the packing, and not for the registry.
+const LEVEL: i32 = 1;
 
 /// Packs a blob: the same bytes give the same blob.
 pub(super) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -23,7 +24,9 @@ pub(super) fn packed_most(len: u64) -> u64 {
 
 /// Unpacks what comes to at most `limit` bytes.
 pub(super) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
+    // what it says of itself, believed up to the limit, saves growing step by step
+    let said = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(usize::try_from(said.min(limit)).unwrap_or_default());
     let reader = zstd::stream::read::Decoder::with_buffer(packed).map_err(|e| e.to_string())?;
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bytes.len() as u64 > limit {

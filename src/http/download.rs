@@ -175,7 +175,8 @@ impl<'a> Download<'a> {
         if version != self.version {
             let json = serde_json::to_vec(&version).unwrap_or_default();
             let path = &self.place.version;
-            atomic::write_whole(path, &json).map_err(|e| space::explain(e, "writing", path))?;
+            // without it the next run begins anew, and a digest or the server's own word decides whether it fits
+            atomic::write_note(path, &json).map_err(|e| space::explain(e, "writing", path))?;
             self.version = version;
             if let Some(total) = self.version.total {
                 self.step.set_total(total);

@@ -80,6 +80,12 @@ impl AtomicFile {
         self.file.try_clone()
     }
 
+    /// Puts the file under its final name, and waits for no disk: after a loss of power the old one may be there, or
+    /// none, or a damaged one. For what is made again then.
+    fn keep_for_now(&self) -> io::Result<()> {
+        self.folder.rename(&self.temporary, &self.target)
+    }
+
     /// The same under another name in the folder.
     pub(crate) fn keep_as(mut self, name: impl Into<OsString>) -> io::Result<File> {
         self.target = name.into();
@@ -120,6 +126,14 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = AtomicFile::within(parent(path), name)?;
     file.file.write_all(content)?;
     file.keep().map(drop)
+}
+
+/// The same, but that a loss of power may leave the old content, none, or a damaged one: for notes that are made again.
+pub(crate) fn write_note(path: &Path, content: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let mut file = AtomicFile::within(parent(path), name)?;
+    file.file.write_all(content)?;
+    file.keep_for_now()
 }
 
 /// Removes what killed runs left in `folder` of files whose final names are `ours`; what a living process still

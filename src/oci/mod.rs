@@ -24,5 +24,6 @@ pub use error::{Error, Result};
 pub use manifest::{Blob, Document, Entry, InvalidManifest, Platform};
 pub(crate) use manifest::{LARGEST, OCI_INDEX, OCI_MANIFEST};
 pub use pull::{Image, pull};
+pub(crate) use repository::Blobs;
 pub use repository::Repository;
 pub(crate) use repository::visit;

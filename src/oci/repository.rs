@@ -9,7 +9,7 @@ use super::credentials::Credentials;
 use super::error::{Error, Result};
 use super::login::Logins;
 use super::manifest::{ACCEPTED, Blob, LARGEST};
-use crate::base::{self, Fetcher, Wanted};
+use crate::base::{self, Fetcher, Pieces, Wanted};
 use crate::catalog::{Digest, shown};
 use crate::error::ErrorClass;
 use crate::http::{self, Access, Agent, Purpose, is_web_page};
@@ -63,6 +63,23 @@ pub(crate) fn visit<T, E: From<Error>>(
     work(&Repository { fetcher, access, agent: agent.as_ref(), root, host, path })
 }
 
+/// Reads blobs of a repository into memory, one by one.
+pub(crate) struct Blobs<'a> {
+    repository: &'a Repository<'a>,
+    pieces: Pieces<'a>,
+}
+
+impl Blobs<'_> {
+    /// A blob, whole and verified, from the cache or from the registry; it is in the cache then.
+    ///
+    /// # Errors
+    /// [`Error::Base`]
+    pub(crate) fn read(&self, blob: &Blob) -> Result<Vec<u8>> {
+        let found = self.pieces.read(&self.repository.wanted(blob)?);
+        found.map_err(|fault| self.repository.unfetched(fault))
+    }
+}
+
 impl Repository<'_> {
     /// What it is called: `host/path`.
     #[must_use]
@@ -107,28 +124,29 @@ impl Repository<'_> {
     /// # Errors
     /// [`Error::Base`]
     pub(crate) fn fetch<'b>(&self, what: &str, blobs: impl IntoIterator<Item = &'b Blob>) -> Result<()> {
-        self.fetch_by(self.fetcher, what, blobs)
+        let wanted = blobs.into_iter().map(|blob| self.wanted(blob)).collect::<Result<Vec<_>>>()?;
+        let got = self.fetcher.get(what, &wanted, self.access);
+        got.map(drop).map_err(|fault| self.unfetched(fault))
     }
 
-    /// The same by another fetcher, which has a cache and a progress of its own.
+    /// What reads blobs into memory, by another fetcher, which can be cancelled and tells its progress for itself.
     ///
     /// # Errors
     /// [`Error::Base`]
-    pub(crate) fn fetch_by<'b>(
-        &self,
-        fetcher: &Fetcher<'_>,
-        what: &str,
-        blobs: impl IntoIterator<Item = &'b Blob>,
-    ) -> Result<()> {
-        let wanted = blobs.into_iter().map(|blob| {
-            let urls = vec![self.url("blobs", &format!("sha256:{}", blob.digest))?];
-            Ok(Wanted { urls, digest: blob.digest, len: blob.len })
-        });
-        let got = fetcher.get(what, &wanted.collect::<Result<Vec<_>>>()?, self.access);
-        got.map(drop).map_err(|fault| match fault {
+    pub(crate) fn pieces<'b>(&'b self, fetcher: &'b Fetcher<'b>) -> Result<Blobs<'b>> {
+        Ok(Blobs { repository: self, pieces: Pieces::new(fetcher, self.access)? })
+    }
+
+    fn wanted(&self, blob: &Blob) -> Result<Wanted> {
+        let urls = vec![self.url("blobs", &format!("sha256:{}", blob.digest))?];
+        Ok(Wanted { urls, digest: blob.digest, len: blob.len })
+    }
+
+    fn unfetched(&self, fault: base::Error) -> Error {
+        match fault {
             base::Error::Http(fault) => self.unread(fault),
             other => other.into(),
-        })
+        }
     }
 
     /// What a tag or a digest (`sha256:…`) stands for; `None` where there is nothing. By a digest it is looked for in

@@ -147,6 +147,25 @@ impl Fetcher<'_> {
         Ok(digest)
     }
 
+    /// Waits until no other process fetches `file`.
+    pub(super) fn lock(
+        &self,
+        file: &Wanted,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<FileLock> {
+        let waits = || {
+            let name = file.name();
+            progress.wait(&format!("another pibake is fetching {name}; waiting for it (Ctrl-C cancels)"));
+        };
+        Ok(FileLock::take(&self.cache.lock_path(&file.digest.to_string()), cancel, waits)?)
+    }
+
+    /// What to say where the network may not be used, and `file` is not here.
+    pub(super) fn is_offline(&self, file: &Wanted) -> Error {
+        Error::Offline { name: file.name(), dir: self.cache.dir().to_owned() }
+    }
+
     fn one(
         &self,
         agent: Option<&Agent<'_>>,
@@ -154,15 +173,8 @@ impl Fetcher<'_> {
         cancel: &CancelToken,
         progress: &Together<'_>,
     ) -> Result<()> {
-        let path = self.cache.file(&file.digest);
-        let key = file.digest.to_string();
-        let waits = || {
-            progress.wait(&format!(
-                "another pibake is fetching {}; waiting for it (Ctrl-C cancels)",
-                file.name()
-            ));
-        };
-        let _lock = FileLock::take(&self.cache.lock_path(&key), cancel, waits)?;
+        let (path, key) = (self.cache.file(&file.digest), file.digest.to_string());
+        let _lock = self.lock(file, cancel, progress)?;
         if is_here(&path, file).map_err(|e| Error::io("reading", &path, e))? {
             progress.step.advance(file.len);
             return Ok(());
@@ -171,14 +183,36 @@ impl Fetcher<'_> {
             progress.step.advance(file.len);
             return Ok(());
         }
-        let Some(agent) = agent else {
-            return Err(Error::Offline { name: file.name(), dir: self.cache.dir().to_owned() });
-        };
+        let agent = agent.ok_or_else(|| self.is_offline(file))?;
         let place = self.cache.place(&key);
+        Origin { agent, progress }.download(file, &place, |download, url| {
+            read(download, url, file, |_| {})?;
+            keep(&place, &path, true)
+        })
+    }
+}
+
+/// What files are downloaded by, and who is told.
+pub(super) struct Origin<'a> {
+    pub(super) agent: &'a Agent<'a>,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl Origin<'_> {
+    /// Has `put` read `file` from the first of its places that has it.
+    pub(super) fn download<T>(
+        &self,
+        file: &Wanted,
+        place: &Place,
+        mut put: impl FnMut(&mut Download<'_>, &Url) -> Result<T, Stop>,
+    ) -> Result<T> {
+        let Self { agent, progress } = *self;
         let mut first = None;
         for (at, url) in file.urls.iter().enumerate() {
-            let put = |download: &mut Download<'_>| read(download, url, file, &place, &path);
-            let Err(error) = whole(agent, url, &place, true, progress, put) else { return Ok(()) };
+            let error = match whole(agent, url, place, true, progress, |download| put(download, url)) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
             match file.urls.get(at + 1) {
                 Some(_) if missing::is_missing(&error) => {}
                 Some(next) if is_servers_fault(&error) && next.origin() != url.origin() => {
@@ -198,8 +232,13 @@ fn is_servers_fault(error: &Error) -> bool {
         && matches!(error.class(), ErrorClass::Network | ErrorClass::Verification)
 }
 
-/// Reads a download to its end and puts it into the cache, if it is what was wanted.
-fn read(source: &mut dyn Source, url: &Url, file: &Wanted, place: &Place, path: &Path) -> Result<(), Stop> {
+/// Reads a download to its end, and `sees` it meanwhile: it may be used only if it is what was wanted.
+pub(super) fn read(
+    source: &mut dyn Source,
+    url: &Url,
+    file: &Wanted,
+    mut sees: impl FnMut(&[u8]),
+) -> Result<(), Stop> {
     let (mut hasher, mut len, mut piece) = (Hasher::default(), 0, vec![0; PIECE]);
     loop {
         let count = source.read(&mut piece)?;
@@ -209,18 +248,30 @@ fn read(source: &mut dyn Source, url: &Url, file: &Wanted, place: &Place, path: 
         if len > file.len {
             return Err(http::Error::TooLarge { url: shown(url), limit: file.len }.into());
         }
+        sees(new);
     }
     let actual = hasher.finish();
     if actual != file.digest {
         return Err(Error::WrongDigest { name: file_name(url), expected: file.digest, actual }.into());
     }
+    Ok(())
+}
+
+/// Puts a download that was read to its end into the cache; `durably`: so that a loss of power does not take it away.
+/// Without that it may be damaged afterwards, which is seen when it is read.
+pub(super) fn keep(place: &Place, path: &Path, durably: bool) -> Result<(), Stop> {
     let keep = || -> io::Result<()> {
         let part = File::open(&place.part)?;
         // nobody writes to it by mistake
         part.set_permissions(Permissions::from_mode(0o444))?;
-        part.sync_all()?;
+        if durably {
+            part.sync_all()?;
+        }
         fs::rename(&place.part, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        if durably {
+            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Ok(())
     };
     Ok(keep().map_err(|e| space::explain(e, "putting into the cache", path))?)
 }

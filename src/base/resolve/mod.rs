@@ -4,6 +4,7 @@ mod assembled;
 mod files;
 mod local;
 mod missing;
+mod pieces;
 mod release;
 mod remote;
 mod source;
@@ -13,6 +14,7 @@ mod whole;
 pub(crate) use assembled::Promised;
 pub use files::Fetcher;
 pub(crate) use files::Wanted;
+pub(crate) use pieces::Pieces;
 
 use super::cache::Cache;
 use super::decode::ImageObserver;
