@@ -16,7 +16,7 @@ use crate::oci::{OCI_MANIFEST, Repository};
 use crate::progress::Step;
 
 /// How many blobs are packed and sent at once.
-const PARALLEL: usize = 4;
+pub(super) const PARALLEL: usize = 4;
 
 /// A repository that a fleet is put into.
 pub(super) struct Store<'a> {

@@ -7,62 +7,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::assembly::is_whole;
 use super::changes::{self, SHARED};
-use super::chunks::{WINDOW, pack};
+use super::chunks::WINDOW;
+use super::contents::{Bake, Contents};
 use super::error::{Error, Result};
 use super::format::{
-    self, BASE, BILL, BILL_MAX, CHANGES, CHUNK, Descriptor, Index, MINISIG, Manifest, NODE, NODE_MAX, Notes,
-    PAYLOAD, SEALED, SIGNATURE, note, notes,
+    self, BASE, CHANGES, CHUNK, Descriptor, Index, MINISIG, Manifest, Notes, PAYLOAD, SIGNATURE, note, notes,
 };
 use super::keys;
-use super::listing::{Listing, Versions};
+use super::listing::Listing;
 use super::name::FleetName;
+use super::nodes::Nodes;
 use super::parts::{Store, windows};
 use super::put::Put;
-use super::sealed::{Recipient, seal};
+use super::sealed::Recipient;
 use super::signature::{PublicKey, SigningKey, signer};
 use super::signed::{signature_of, signature_tag};
-use crate::base::{Base, Fetcher, Options};
+use crate::base::{Fetcher, Options};
 use crate::catalog::Digest;
 use crate::disk::{Patch, ReadAt};
 use crate::error::Failure;
 use crate::io::is_zero;
 use crate::oci::{Credentials, OCI_INDEX, visit};
-
-/// A cluster that is to be put into a registry.
-pub struct Contents<'a> {
-    /// Its name.
-    pub cluster: &'a str,
-    /// The hash of its CA.
-    pub fleet: &'a str,
-    /// What all nodes are made from.
-    pub base: &'a Base,
-    /// What the nodes of a role have over it, by the role's name.
-    pub payloads: BTreeMap<String, Patch>,
-    /// The nodes.
-    pub nodes: Vec<Node>,
-}
-
-/// A node of it.
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// Its place in the cluster, from 1.
-    pub number: u16,
-    /// What it does.
-    pub role: String,
-    /// The hardware that it is for, as [`ListedNode::board`](super::ListedNode::board) has it.
-    pub board: String,
-    /// What runs on it.
-    pub versions: Versions,
-}
-
-/// A node that was baked.
-pub struct Baked {
-    /// What changes over the base for it, its role's payload included.
-    pub patch: Patch,
-    /// Its bill.
-    pub bill: Vec<u8>,
-}
 
 /// What was put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +74,7 @@ impl Sender<'_> {
         &self,
         name: &FleetName,
         contents: &Contents<'_>,
-        bake: &dyn Fn(&str) -> Result<Baked, Failure>,
+        bake: &Bake<'_>,
         fetcher: &Fetcher<'_>,
     ) -> Result<Pushed> {
         let credentials = Credentials::of_user()?;
@@ -139,7 +104,7 @@ struct There {
 }
 
 impl Push<'_> {
-    fn run(&self, bake: &dyn Fn(&str) -> Result<Baked, Failure>) -> Result<Pushed> {
+    fn run(&self, bake: &Bake<'_>) -> Result<Pushed> {
         let key = self.sender.key.public();
         let before = self.there(&key)?;
         let last = before.as_ref().map_or(0, |there| there.listing.serial).max(self.sender.last);
@@ -150,15 +115,14 @@ impl Push<'_> {
             payloads.insert(role, self.payload(role, patch)?);
         }
         let step = self.fetcher.progress.begin("pushing nodes", None);
-        let (mut nodes, mut sizes) = (Vec::new(), Vec::new());
-        for node in &self.contents.nodes {
-            let baked = bake(&node.name)
-                .map_err(|fault| Error::Bake { node: node.name.clone(), source: fault.into() })?;
-            let (entry, size) = self.node(node, &baked, &base, payloads.get(node.role.as_str()))?;
-            nodes.push(entry);
-            sizes.push((node.name.clone(), size));
-            step.advance(size);
-        }
+        let writer = Nodes {
+            contents: self.contents,
+            recipients: self.sender.recipients,
+            store: &self.store,
+            base: &base,
+            payloads: &payloads,
+        };
+        let (nodes, sizes) = writer.put(bake, &*step)?;
         step.finish();
         // a payload that two roles share is one
         let mut shared: Vec<Descriptor> = Vec::new();
@@ -286,49 +250,6 @@ impl Push<'_> {
         let tag = format!("payload-{}", Digest::of(&bytes));
         let bytes = self.store.manifest(&manifest, Some(&tag))?;
         Ok(Descriptor::listed(PAYLOAD, &bytes, Notes::new()))
-    }
-
-    fn node(
-        &self,
-        node: &Node,
-        baked: &Baked,
-        base: &Descriptor,
-        payload: Option<&Descriptor>,
-    ) -> Result<(Descriptor, u64)> {
-        let packing = |e| Error::io(format!("packing {}", node.name), e);
-        let own = match self.contents.payloads.get(&node.role) {
-            Some(shared) => baked.patch.without(shared),
-            None => baked.patch.clone(),
-        };
-        let length = own.image_len(self.contents.base.len);
-        let of = changes::of_node(&node.name, self.contents.fleet);
-        let plain = changes::write(&of, &own, length, 0..length).map_err(packing)?;
-        let sealed = seal(&pack(&plain).map_err(packing)?, self.sender.recipients).map_err(packing)?;
-        let bill = pack(&baked.bill).map_err(packing)?;
-        let small = |what, bytes: usize, limit| match bytes as u64 {
-            bytes if bytes > limit => Err(Error::TooLarge { node: node.name.clone(), what, bytes, limit }),
-            _ => Ok(()),
-        };
-        small("changes", plain.len().max(sealed.len()), NODE_MAX)?;
-        small("a bill", baked.bill.len(), BILL_MAX)?;
-        let layers = vec![
-            self.store.blob(SEALED, &sealed, Notes::new())?,
-            self.store.blob(BILL, &bill, Notes::new())?,
-        ];
-        let bytes = self.store.manifest(&Manifest::new(NODE, layers, Notes::new()), None)?;
-        let mut about = notes([
-            (note::NODE, node.name.clone()),
-            (note::NUMBER, node.number.to_string()),
-            (note::ROLE, node.role.clone()),
-            (note::BOARD, node.board.clone()),
-            (note::KUBERNETES, node.versions.kubernetes.clone()),
-            (note::CONTAINERD, node.versions.containerd.clone()),
-            (note::ON_BASE, format!("sha256:{}", base.digest)),
-        ]);
-        if let Some(payload) = payload {
-            about.insert(note::ON_PAYLOAD.to_owned(), format!("sha256:{}", payload.digest));
-        }
-        Ok((Descriptor::listed(NODE, &bytes, about), (sealed.len() + bill.len()) as u64))
     }
 
     /// Puts the signature there, before what it is of: nobody ever finds an index that has none.

@@ -19,7 +19,7 @@ use support::registry::Registry;
 use super::{Fleet, MANIFEST, Machine, files};
 
 /// What comes of a push of this cluster, during which `meanwhile` happens, and the number that was noted for it.
-fn push(fleet: &Fleet, meanwhile: impl Fn() -> Result<(), Failure>) -> (Result<u64, Error>, u64) {
+fn push(fleet: &Fleet, meanwhile: impl Fn() -> Result<(), Failure> + Sync) -> (Result<u64, Error>, u64) {
     let cache = Cache::open(&fleet.owner.path(".cache/pibake")).unwrap();
     let options = Options { offline: true, ..Options::default() };
     let base = cache.obtain(&Spec::Sample, &options, &Silent, None).unwrap();
