@@ -5,11 +5,12 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::chunks::{packed_most, unpack};
+use super::chunks::{packed_most, unpack_into};
 use super::error::Result;
 use super::format::{CHUNK, Descriptor, Manifest, note};
 use crate::base::{self, Base, DecodeError, Fetcher, ImageObserver, Options, Promised, Source, Stop};
 use crate::io::CancelToken;
+use crate::io::pool::{BufferPool, PooledBuf};
 use crate::oci::{self, Blobs, Repository};
 use crate::progress::{Quiet, Step};
 
@@ -85,7 +86,9 @@ pub(super) fn assemble(
     // cancelled, too, when nobody wants the rest
     let cancel = fetcher.cancel.child();
     let fetcher = Fetcher { cancel: cancel.clone(), ..fetcher.telling(&quiet) };
-    let loader = Loader { name: &image.name, blobs: repository.pieces(&fetcher)?, step: &*step };
+    // as many as there can be at once, and used again: they are the most of what all this takes
+    let pool = BufferPool::new(window as usize, PARALLEL + WAITING);
+    let loader = Loader { name: &image.name, blobs: repository.pieces(&fetcher)?, pool, step: &*step };
     let (loader, fetcher) = (&loader, &fetcher);
     let base = thread::scope(|scope| {
         let (start, begun) = bounded::<()>(1);
@@ -105,7 +108,7 @@ pub(super) fn assemble(
             start: Some(start),
             pieces,
             left: chunks.iter().map(|chunk| chunk.offset).collect(),
-            current: (0, Vec::new()),
+            current: None,
             at: 0,
             len: image.len,
         };
@@ -129,7 +132,18 @@ struct Job {
 }
 
 /// The bytes of the image that a chunk has.
-type Piece = Result<Vec<u8>, base::Error>;
+struct Unpacked {
+    buffer: PooledBuf,
+    len: usize,
+}
+
+impl Unpacked {
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+type Piece = Result<Unpacked, base::Error>;
 
 /// Hands the chunks out in their order, once somebody wants the first. Whoever reads the image gets the places at which
 /// they arrive, in the same order, so that it does not matter which one is there first.
@@ -157,6 +171,7 @@ fn hand_out(
 struct Loader<'a> {
     name: &'a str,
     blobs: Blobs<'a>,
+    pool: BufferPool,
     step: &'a dyn Step,
 }
 
@@ -182,11 +197,13 @@ impl Loader<'_> {
             },
         })?;
         self.step.advance(blob.len);
-        let bytes = unpack(&packed, expected).and_then(|bytes| match bytes.len() as u64 {
-            len if len == expected => Ok(bytes),
-            len => Err(format!("a part of it has {len} bytes instead of {expected}")),
+        let mut buffer = self.pool.take();
+        let place = buffer.get_mut(..expected as usize).unwrap_or_default();
+        let unpacked = unpack_into(&packed, place).and_then(|len| match len as u64 {
+            whole if whole == expected => Ok(Unpacked { buffer, len }),
+            other => Err(format!("a part of it has {other} bytes instead of {expected}")),
         });
-        bytes.map_err(|fault| base::Error::Decode {
+        unpacked.map_err(|fault| base::Error::Decode {
             name: self.name.to_owned(),
             source: DecodeError::Corrupt(fault, chunk.offset),
         })
@@ -203,12 +220,21 @@ struct RawImage<'a> {
     /// Where those begin that were not read yet.
     left: VecDeque<u64>,
     /// Where the chunk begins that is read now, and its bytes.
-    current: (u64, Vec<u8>),
+    current: Option<(u64, Unpacked)>,
     at: u64,
     len: u64,
 }
 
 impl RawImage<'_> {
+    /// What the chunk that is read now has from here on.
+    fn here(&self) -> &[u8] {
+        let Some((offset, unpacked)) = &self.current else { return &[] };
+        self.at
+            .checked_sub(*offset)
+            .and_then(|from| unpacked.bytes().get(from as usize..))
+            .unwrap_or_default()
+    }
+
     /// Waits for the next chunk.
     fn load(&mut self) -> Result<(), base::Error> {
         let lost = || base::Error::Worker { name: self.name.to_owned() };
@@ -216,9 +242,11 @@ impl RawImage<'_> {
         if let Some(start) = self.start.take() {
             start.send(()).map_err(|_| lost())?;
         }
+        // nobody needs its buffer any more
+        self.current = None;
         let piece = self.pieces.recv().map_err(|_| lost())?;
-        let bytes = piece.recv().map_err(|_| lost())??;
-        self.current = (self.left.pop_front().ok_or_else(lost)?, bytes);
+        let unpacked = piece.recv().map_err(|_| lost())??;
+        self.current = Some((self.left.pop_front().ok_or_else(lost)?, unpacked));
         Ok(())
     }
 }
@@ -230,21 +258,20 @@ impl Source for RawImage<'_> {
         }
         // what no chunk has is zero
         let zeros_until = self.left.front().copied().unwrap_or(self.len);
-        let is_here = |(offset, bytes): &(u64, Vec<u8>), at: u64| at - offset.min(&at) < bytes.len() as u64;
-        if !is_here(&self.current, self.at) && zeros_until == self.at {
+        if self.here().is_empty() && zeros_until == self.at {
             self.load()?;
         }
-        let (offset, bytes) = &self.current;
-        let count = if is_here(&self.current, self.at) {
-            let from = (self.at - offset) as usize;
-            let here = bytes.get(from..).unwrap_or_default();
-            let count = here.len().min(buf.len());
-            buf[..count].copy_from_slice(&here[..count]);
-            count
-        } else {
-            let count = (zeros_until - self.at).min(buf.len() as u64) as usize;
-            buf[..count].fill(0);
-            count
+        let count = match self.here() {
+            [] => {
+                let count = (zeros_until - self.at).min(buf.len() as u64) as usize;
+                buf[..count].fill(0);
+                count
+            }
+            here => {
+                let count = here.len().min(buf.len());
+                buf[..count].copy_from_slice(&here[..count]);
+                count
+            }
         };
         self.at += count as u64;
         Ok(count)
@@ -296,9 +323,10 @@ mod tests {
             drop(jobs);
             let all = &chunks;
             scope.spawn(move || hand_out(all, window, len, &begun, &to_image, &to_workers));
-            let (left, current) = (offsets.iter().copied().collect(), (0, Vec::new()));
+            let left = offsets.iter().copied().collect();
             let start = Some(start);
-            let mut image = RawImage { name: "x", cancel: &cancel, start, pieces, left, current, at: 0, len };
+            let mut image =
+                RawImage { name: "x", cancel: &cancel, start, pieces, left, current: None, at: 0, len };
             let (mut all, mut buffer) = (Vec::new(), [0xff; 7]);
             loop {
                 match image.read(&mut buffer) {
@@ -308,6 +336,12 @@ mod tests {
                 }
             }
         })
+    }
+
+    fn unpacked(content: &[u8]) -> Unpacked {
+        let mut buffer = BufferPool::new(content.len(), 0).take();
+        buffer.copy_from_slice(content);
+        Unpacked { buffer, len: content.len() }
     }
 
     #[test]
@@ -320,12 +354,13 @@ mod tests {
         }
         let slower_at_first = |Job { chunk, len, to }: Job| {
             thread::sleep(std::time::Duration::from_millis(4 - chunk.offset / 10 % 4));
-            to.send(Ok(content(chunk.offset, len))).unwrap();
+            to.send(Ok(unpacked(&content(chunk.offset, len)))).unwrap_or_default();
         };
         assert_eq!(read(&offsets, 205, slower_at_first).unwrap(), expected);
         // the last one is shorter
-        let found =
-            read(&[20], 25, |Job { chunk, len, to }| to.send(Ok(content(chunk.offset, len))).unwrap());
+        let found = read(&[20], 25, |Job { chunk, len, to }| {
+            to.send(Ok(unpacked(&content(chunk.offset, len)))).unwrap_or_default();
+        });
         assert_eq!(found.unwrap(), [vec![0; 20], content(20, 5)].concat());
     }
 
@@ -333,7 +368,7 @@ mod tests {
     fn a_chunk_that_fails_ends_the_image_and_nobody_waits_for_the_others() {
         let lost = || base::Error::Worker { name: "the third".to_owned() };
         let third_fails = |Job { chunk, len, to }: Job| {
-            let piece = if chunk.offset == 20 { Err(lost()) } else { Ok(vec![1; len as usize]) };
+            let piece = if chunk.offset == 20 { Err(lost()) } else { Ok(unpacked(&vec![1; len as usize])) };
             let _ = to.send(piece);
         };
         let offsets: Vec<u64> = (0..40).map(|n| n * 10).collect();
@@ -341,7 +376,7 @@ mod tests {
         // one that ends without a word
         let third_is_lost = |Job { chunk, len, to }: Job| {
             if chunk.offset != 20 {
-                let _ = to.send(Ok(vec![1; len as usize]));
+                let _ = to.send(Ok(unpacked(&vec![1; len as usize])));
             }
         };
         let fault = base::Error::Worker { name: "x".to_owned() }.to_string();

@@ -35,6 +35,16 @@ pub(super) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Unpacks into `to`, at most as many bytes as it has; gives how many came.
+pub(super) fn unpack_into(packed: &[u8], to: &mut [u8]) -> Result<usize, String> {
+    match zstd::zstd_safe::get_frame_content_size(packed) {
+        Ok(Some(said)) if said > to.len() as u64 => {
+            Err(format!("it unpacks to more than {} bytes", to.len()))
+        }
+        _ => zstd::bulk::decompress_to_buffer(packed, to).map_err(|e| e.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +58,11 @@ mod tests {
         assert!(unpack(&packed, (1 << 20) - 1).is_err());
         assert!(unpack(&packed[..packed.len() - 1], 1 << 20).is_err());
         assert!(unpack(b"no", 10).is_err());
+        let mut place = vec![0; 1 << 20];
+        assert!(unpack_into(&packed, &mut place).unwrap() == 1 << 20 && place == bytes);
+        assert!(unpack_into(&packed, &mut place[1..]).unwrap_err().contains("more than 1048575"));
+        assert!(unpack_into(&packed[..packed.len() - 1], &mut place).is_err());
+        assert!(unpack_into(b"no", &mut place).is_err());
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl<'a> Pieces<'a> {
         Ok(Self { fetcher, agent: fetcher.agent(access)? })
     }
 
-    /// A file from the cache or from the network, whole and verified.
+    /// A file from the cache or from the network, whole and verified. Its size must be known to be small.
     ///
     /// # Errors
     /// [`Error`](crate::base::Error); what was downloaded of it until then is kept.
@@ -33,7 +33,7 @@ impl<'a> Pieces<'a> {
         let agent = self.agent.as_ref().ok_or_else(|| self.fetcher.is_offline(file))?;
         let place = cache.place(&file.digest.to_string());
         Origin { agent, progress }.download(file, &place, |download, url| {
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(usize::try_from(file.len).unwrap_or_default());
             read(download, url, file, |new| bytes.extend_from_slice(new))?;
             keep(&place, &cache.file(&file.digest), false)?;
             Ok(bytes)
