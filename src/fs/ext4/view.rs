@@ -1,7 +1,7 @@
 //! A second, read-only reader of ext4: the crate `ext4-view`, which shares no code with the editor.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read};
 
@@ -18,6 +18,9 @@ const PIECE: u64 = 1 << 16;
 pub struct Ext4View {
     fs: Ext4,
     device: Arc<Retimed<Arc<dyn ReadAt>>>,
+    /// What was found at the path that was looked up last: who asks for one thing about a path asks for the next, and
+    /// each time all directories above it would be read and their checksums computed.
+    last: Mutex<Option<(ImagePath, Option<ext4_view::Metadata>)>>,
 }
 
 /// A device as `ext4-view` wants it.
@@ -45,7 +48,7 @@ impl Ext4View {
             e => Error::NotThere { wanted: "ext4", why: e.to_string() },
         };
         let fs = Ext4::load(Box::new(Reader(Arc::clone(&device)))).map_err(absent)?;
-        Ok(Self { fs, device })
+        Ok(Self { fs, device, last: Mutex::default() })
     }
 
     /// When what is at `path`, a link not followed in its last part, was last changed; `None` if nothing is there.
@@ -73,11 +76,17 @@ impl Ext4View {
     }
 
     fn inode(&self, path: &ImagePath) -> Result<Option<ext4_view::Metadata>, Error> {
-        match self.fs.symlink_metadata(path.as_str()) {
-            Ok(found) => Ok(Some(found)),
-            Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => Ok(None),
-            Err(e) => Err(damaged(path, &e)),
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = last.as_ref().filter(|(known, _)| known == path) {
+            return Ok(found.clone());
         }
+        let found = match self.fs.symlink_metadata(path.as_str()) {
+            Ok(found) => Some(found),
+            Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => None,
+            Err(e) => return Err(damaged(path, &e)),
+        };
+        *last = Some((path.clone(), found.clone()));
+        Ok(found)
     }
 }
 
