@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::drives::linux::{Found, Machine, udisks, unmount};
-use crate::drives::{By, Drive, Own, Verdict, judge};
+use crate::drives::{By, Drive, Eligibility, Own};
 use crate::error::{Classified, Doing, Failure};
 use crate::io::shell_word;
 use crate::sink::card::DriveCard;
@@ -80,7 +80,7 @@ impl Readers<'_> {
     pub(super) fn safe(&self, path: &Path) -> Result<Drive, Failure> {
         if self.rules.unmount
             && let Found::Drive(drive, _) = self.find(path)?
-            && let Some(mounts) = judge(&drive, self.needed).only_automounts()
+            && let Some(mounts) = Eligibility::of(&drive, self.needed).only_automounts()
         {
             // nothing is unmounted from what would then be refused all the same
             self.permitted(path, Drive { uses: Vec::new(), ..(*drive).clone() })?;
@@ -139,13 +139,13 @@ impl Readers<'_> {
                 "--yes asks nothing, so {shown} must be named by its link in {BY_ID}, which stays the same{known}"
             )));
         }
-        match judge(&drive, self.needed) {
-            Verdict::Allowed => Ok(drive),
-            Verdict::NeedsAllowFixed(_) if self.rules.allow_fixed => Ok(drive),
-            verdict => {
+        match Eligibility::of(&drive, self.needed) {
+            Eligibility::Allowed => Ok(drive),
+            Eligibility::NeedsAllowFixed(_) if self.rules.allow_fixed => Ok(drive),
+            eligibility => {
                 let real =
                     if drive.path == path { String::new() } else { format!(" ({})", drive.path.display()) };
-                Err(Failure::refused(format!("{shown}{real} is not written: {verdict}")))
+                Err(Failure::refused(format!("{shown}{real} is not written: {eligibility}")))
             }
         }
     }

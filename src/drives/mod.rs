@@ -1,14 +1,14 @@
 //! Which drives this machine has, and which of them may be written.
 //!
 //! What is there is read from the kernel ([`linux`]) or from `diskutil` (`macos`); what may be done
-//! with it is decided in one place, [`judge`], from that alone.
+//! with it is decided in one place, [`Eligibility::of`], from that alone.
 
+mod eligibility;
 pub mod linux;
 #[cfg(any(target_os = "macos", test))]
 pub mod macos;
-mod verdict;
 
-pub use verdict::{Needs, Refusal, Verdict, judge};
+pub use eligibility::{Eligibility, Needs, Refusal};
 
 use std::fmt;
 use std::path::PathBuf;

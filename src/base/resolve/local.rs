@@ -8,7 +8,7 @@ use super::source::{Bytes, LocalFile};
 use super::task::{Task, Work, named};
 use crate::base::cache::{Checked, Found, memo};
 use crate::base::decode::{self, Format, limit, pipeline};
-use crate::base::verify::evidence;
+use crate::base::verify::checksum_files;
 use crate::base::{Base, Digest, Error, Result, Trust};
 use crate::http::space;
 use crate::io::Stamp;
@@ -51,7 +51,7 @@ impl Task<'_, '_> {
         let (expected, trust) = match self.options.sha256 {
             Some(digest) => (Some(digest), Trust::Given),
             None if self.options.insecure => (None, Trust::Own),
-            None => evidence::beside(given, self.options, self.progress)?
+            None => checksum_files::beside(given, self.options, self.progress)?
                 .map_or((None, Trust::Own), |(digest, trust)| (Some(digest), trust)),
         };
         let compare = |actual| match expected {

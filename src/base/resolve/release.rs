@@ -11,7 +11,7 @@ use super::remote::{Place, Seen};
 use super::task::Task;
 use crate::base::cache::entry::Files;
 use crate::base::verify::Sums;
-use crate::base::verify::evidence::{Evidence, Expected, Verifier};
+use crate::base::verify::checksum_files::{ChecksumFiles, Expected, Verifier};
 use crate::base::{Base, Digest, Error, Result, Trust};
 use crate::catalog::{OLD_RELEASES, RELEASES, Release, Series, shown};
 use crate::http::{self, Agent};
@@ -65,9 +65,9 @@ impl Task<'_, '_> {
         let root = Url::parse(RELEASES).ok()?;
         let verifier = Verifier::new(&root, true, self.options, self.progress).ok()?;
         let mut newest: Option<(Release, Expected)> = None;
-        for evidence in Evidence::all(self.cache) {
+        for files in ChecksumFiles::all(self.cache) {
             // Most lists are of other series; a signature costs more to check than a list to read.
-            let Some(sums) = evidence.sums.as_deref().and_then(|bytes| Sums::parse(bytes).ok()) else {
+            let Some(sums) = files.sums.as_deref().and_then(|bytes| Sums::parse(bytes).ok()) else {
                 continue;
             };
             let meant = |(release, digest): &(Release, Digest)| {
@@ -78,7 +78,7 @@ impl Task<'_, '_> {
                 continue;
             }
             // What no longer convinces is fetched again.
-            let Ok(Some(list)) = verifier.read(&evidence) else { continue };
+            let Ok(Some(list)) = verifier.read(&files) else { continue };
             if let Ok(expected) = verifier.expected(&list, &release.file()) {
                 newest = Some((release, expected));
             }
@@ -113,8 +113,8 @@ impl Task<'_, '_> {
     fn newest(&self, series: Release, agent: &Agent<'_>) -> Result<Option<Place>> {
         let folder = self.folder(&series.folder(self.root()))?;
         let verifier = Verifier::new(&folder, true, self.options, self.progress)?;
-        let evidence = verifier.fetch(agent)?;
-        let Some(bytes) = &evidence.sums else { return Ok(None) };
+        let files = verifier.fetch(agent)?;
+        let Some(bytes) = &files.sums else { return Ok(None) };
         let place = |release: Release, expected| {
             let url = join(&folder, &release.file())?;
             Ok(Some(Place { url, release: Some(release), expected, seen: Seen::Listed }))
@@ -129,13 +129,13 @@ impl Task<'_, '_> {
                 None => Err(Error::OtherDigest { series: series.to_string(), list, digest }),
             };
         }
-        let Some(list) = verifier.read(&evidence)? else { return Ok(None) };
+        let Some(list) = verifier.read(&files)? else { return Ok(None) };
         let Some((newest, _)) = list.sums.releases(series).max() else {
             let listed = list.sums.images();
             return Err(Error::NoPiImage { series: series.to_string(), list: verifier.name(), listed });
         };
         let expected = verifier.expected(&list, &newest.file())?;
-        verifier.keep(&self.cache.evidence(), &evidence)?;
+        verifier.keep(&self.cache.evidence(), &files)?;
         place(newest, expected)
     }
 
@@ -167,16 +167,16 @@ impl Task<'_, '_> {
             if !look.is_there {
                 continue;
             }
-            let Look { evidence, is_listed, .. } = look;
+            let Look { files, is_listed, .. } = look;
             let seen = if is_listed { Seen::Listed } else { Seen::Alone };
             let found = |expected| Place { url: url.clone(), release: Some(release), expected, seen };
             if let Some(digest) = self.options.sha256 {
                 return Ok(found(Expected { digest: Some(digest), trust: Trust::Given }));
             }
-            let Some(list) = verifier.read(&evidence)? else { return Ok(found(Expected::NOTHING)) };
+            let Some(list) = verifier.read(&files)? else { return Ok(found(Expected::NOTHING)) };
             match verifier.expected(&list, &file) {
                 Ok(expected) if expected.digest.is_some() || place == 0 => {
-                    verifier.keep(&self.cache.evidence(), &evidence)?;
+                    verifier.keep(&self.cache.evidence(), &files)?;
                     return Ok(found(expected));
                 }
                 // Not known, and accepted as it is: there may still be a folder that does know.
@@ -235,7 +235,7 @@ impl Task<'_, '_> {
 /// What a folder shows of an image that may be in it.
 struct Look {
     /// The list beside it, as it came.
-    evidence: Evidence,
+    files: ChecksumFiles,
     /// What the list says, whoever made it.
     sums: Option<Sums>,
     /// Whether it names the image.
@@ -246,11 +246,11 @@ struct Look {
 
 impl Look {
     fn at(url: &Url, file: &str, verifier: &Verifier<'_>, agent: &Agent<'_>) -> Result<Self> {
-        let evidence = verifier.fetch(agent)?;
-        let sums = evidence.sums.as_deref().and_then(|bytes| Sums::parse(bytes).ok());
+        let files = verifier.fetch(agent)?;
+        let sums = files.sums.as_deref().and_then(|bytes| Sums::parse(bytes).ok());
         let is_listed = sums.as_ref().is_some_and(|sums| sums.get(file).is_some());
         let is_there = is_listed || agent.has(url)?;
-        Ok(Self { evidence, sums, is_listed, is_there })
+        Ok(Self { files, sums, is_listed, is_there })
     }
 }
 

@@ -6,7 +6,7 @@ use super::missing;
 use super::task::{Task, Work, named};
 use super::whole::whole;
 use crate::base::cache::{Found, memo};
-use crate::base::verify::evidence::{Expected, Verifier};
+use crate::base::verify::checksum_files::{Expected, Verifier};
 use crate::base::{Base, Digest, Error, Result, Trust};
 use crate::catalog::{Release, Series, shown};
 use crate::http::{self, Agent, space};
@@ -52,9 +52,9 @@ impl Task<'_, '_> {
             None if self.options.offline => Expected::NOTHING,
             None => {
                 let agent = agent.insert(self.agent()?);
-                let evidence = verifier.fetch(agent)?;
-                let expected = verifier.verify(&evidence)?;
-                verifier.keep(&self.cache.evidence(), &evidence)?;
+                let files = verifier.fetch(agent)?;
+                let expected = verifier.verify(&files)?;
+                verifier.keep(&self.cache.evidence(), &files)?;
                 expected
             }
         };
@@ -110,7 +110,7 @@ impl Task<'_, '_> {
         Error::Offline { name: name.to_owned(), dir: self.cache.dir().to_owned() }
     }
 
-    /// What is known of an address without the network: by the user or, offline, by evidence that an earlier run
+    /// What is known of an address without the network: by the user or, offline, by files that an earlier run
     /// kept.
     fn expected_before(&self, verifier: &Verifier<'_>) -> Option<Expected> {
         if let Some(digest) = self.options.sha256 {

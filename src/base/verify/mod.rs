@@ -1,7 +1,7 @@
 //! What vouches for an image: lists of digests, their signatures, and what follows from these.
 
+pub(crate) mod checksum_files;
 mod error;
-pub(crate) mod evidence;
 mod key;
 mod keyring;
 mod signature;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::drives::{self, Bus, By, Kind, Needs, Refusal, Verdict, judge};
+use crate::drives::{self, Bus, By, Eligibility, Kind, Needs, Refusal};
 
 /// `pibake drives`
 #[derive(Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub(crate) struct Drive {
     backing: Option<String>,
     backing_base64: Option<String>,
     ids: Vec<String>,
-    verdict: String,
+    eligibility: String,
     reasons: Vec<Reason>,
 }
 
@@ -61,12 +61,12 @@ struct Reason {
 impl From<&drives::Drive> for Drive {
     fn from(drive: &drives::Drive) -> Self {
         let (backing, backing_base64) = drive.backing.as_ref().map(text).unzip();
-        let (verdict, reasons) = match judge(drive, None) {
-            Verdict::Allowed => ("allowed", Vec::new()),
-            Verdict::NeedsAllowFixed(needs) => {
+        let (eligibility, reasons) = match Eligibility::of(drive, None) {
+            Eligibility::Allowed => ("allowed", Vec::new()),
+            Eligibility::NeedsAllowFixed(needs) => {
                 ("needs-allow-fixed", needs.iter().map(Reason::from).collect())
             }
-            Verdict::Refused(refusals) => ("refused", refusals.iter().map(Reason::from).collect()),
+            Eligibility::Refused(refusals) => ("refused", refusals.iter().map(Reason::from).collect()),
         };
         let seen = drive.partitions.iter().map(|p| (Some(p.name.clone()), Some(p.size), &p.content));
         // the kernel sees none on a loop device without partition scanning
@@ -90,7 +90,7 @@ impl From<&drives::Drive> for Drive {
             backing,
             backing_base64: backing_base64.flatten(),
             ids: drive.ids.iter().map(|id| id.to_string_lossy().into_owned()).collect(),
-            verdict: verdict.to_owned(),
+            eligibility: eligibility.to_owned(),
             reasons,
         }
     }

@@ -1,7 +1,7 @@
 //! `pibake status`: how the nodes are, asked by SSH of each.
 
 mod ask;
-mod judge;
+mod health;
 
 use std::thread;
 
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let mut first = nodes.iter().zip(&asked).filter(|(node, _)| node.is_control_plane());
     let known = first.find_map(|(_, answer)| part(answer.as_ref().ok()?, "nodes"));
     let known: Option<Value> = known.and_then(|text| serde_json::from_str(text).ok());
-    let status = |(node, answer): (&Node, &Result<String, String>)| judge::of(node, answer, known.as_ref());
+    let status = |(node, answer): (&Node, &Result<String, String>)| health::of(node, answer, known.as_ref());
     let document = Status { nodes: nodes.iter().zip(&asked).map(status).collect() };
     session.result(&document, || shown(&document))?;
     let wrong = document.nodes.iter().filter(|node| !node.advice.is_empty()).count();

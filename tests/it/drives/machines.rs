@@ -10,7 +10,7 @@ macro_rules! machine {
             let mut recorded = Recorded::new();
             let $m = &mut recorded;
             $build;
-            insta::assert_snapshot!(stringify!($name), recorded.verdicts());
+            insta::assert_snapshot!(stringify!($name), recorded.eligibilities());
         }
     };
 }

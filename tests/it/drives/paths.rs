@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pibake::drives::linux::{Found, Off};
-use pibake::drives::{By, DeviceNumber, Refusal, Verdict, judge};
+use pibake::drives::{By, DeviceNumber, Eligibility, Refusal};
 
 use super::recorded::*;
 
@@ -30,10 +30,10 @@ fn links_lead_to_the_drive() {
         let Found::Drive(drive, real) = find(&m, path) else { panic!("{path}") };
         assert_eq!((drive.number.to_string().as_str(), real.to_str()), ("8:16", Some("/dev/sdb")));
         assert_eq!(drive.ids, [PathBuf::from("/dev/disk/by-id/usb-card")]);
-        assert_eq!(judge(&drive, Some(CARD)), Verdict::Allowed);
+        assert_eq!(Eligibility::of(&drive, Some(CARD)), Eligibility::Allowed);
         assert_eq!(
-            judge(&drive, Some(CARD + 1)),
-            Verdict::Refused(vec![Refusal::TooSmall { size: CARD, needed: CARD + 1 }])
+            Eligibility::of(&drive, Some(CARD + 1)),
+            Eligibility::Refused(vec![Refusal::TooSmall { size: CARD, needed: CARD + 1 }])
         );
     }
 }
@@ -65,7 +65,7 @@ fn who_writes_is_a_user_and_who_reads_is_none() {
         let Found::Drive(drive, _) = find(&m, "/dev/sdb") else { panic!() };
         let by = By::Process { pid: 4711, name: "dd".into() };
         assert_eq!(drive.uses.iter().any(|u| u.by == by), used, "{flags} {open}");
-        assert_eq!(judge(&drive, None) == Verdict::Allowed, !used);
+        assert_eq!(Eligibility::of(&drive, None) == Eligibility::Allowed, !used);
     }
 }
 
@@ -84,7 +84,7 @@ fn only_automounts_may_be_unmounted() {
             m.mount("8:17", at, "vfat", "/dev/sdb1");
         }
         let Found::Drive(drive, _) = find(&m, "/dev/sdb") else { panic!() };
-        assert_eq!(judge(&drive, None).only_automounts().is_some(), possible, "{at:?}");
+        assert_eq!(Eligibility::of(&drive, None).only_automounts().is_some(), possible, "{at:?}");
     }
 }
 
@@ -106,7 +106,7 @@ fn this_machine_keeps_its_own_root() {
     let machine = pibake::drives::linux::Machine::this();
     for drive in machine.drives(&[]).unwrap() {
         if drive.uses.iter().any(|u| u.by == By::Mount("/".into())) {
-            assert!(matches!(judge(&drive, None), Verdict::Refused(_)), "{drive:?}");
+            assert!(matches!(Eligibility::of(&drive, None), Eligibility::Refused(_)), "{drive:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use pibake::drives::linux::Machine;
-use pibake::drives::{Drive, Own, judge};
+use pibake::drives::{Drive, Eligibility, Own};
 use pibake::io::sold_size;
 
 /// Where buses put their drives, below /sys/devices.
@@ -206,7 +206,7 @@ impl Recorded {
     }
 
     /// One line for each drive: what it is, and what may be done with it.
-    pub fn verdicts(&self) -> String {
+    pub fn eligibilities(&self) -> String {
         let line = |drive: &Drive| {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
             format!(
@@ -217,7 +217,7 @@ impl Recorded {
                 or_dash(&drive.model),
                 or_dash(&drive.serial),
                 drive.summary(),
-                judge(drive, None)
+                Eligibility::of(drive, None)
             )
         };
         self.drives().iter().map(line).collect()

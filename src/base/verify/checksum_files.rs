@@ -34,12 +34,12 @@ pub(crate) struct Listed {
 
 /// A list of digests and its signature, as they were fetched. What is kept in the cache is these, not
 /// what was concluded from them: they are checked again each time.
-pub(crate) struct Evidence {
+pub(crate) struct ChecksumFiles {
     pub(crate) sums: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
 }
 
-impl Evidence {
+impl ChecksumFiles {
     /// What is kept in `dir` under this key.
     fn read(dir: &Path, key: &str) -> Option<Self> {
         let (sums, signature) = paths(dir, key);
@@ -102,13 +102,13 @@ impl<'a> Verifier<'a> {
         shown(&self.sums)
     }
 
-    pub(crate) fn fetch(&self, agent: &Agent<'_>) -> Result<Evidence> {
+    pub(crate) fn fetch(&self, agent: &Agent<'_>) -> Result<ChecksumFiles> {
         let sums = self.small(agent, &self.sums, LARGEST_SUMS, "a list of digests")?;
         let signature = match &sums {
             Some(_) => self.small(agent, &self.signature, LARGEST_SIGNATURE, "a signature")?,
             None => None,
         };
-        Ok(Evidence { sums, signature })
+        Ok(ChecksumFiles { sums, signature })
     }
 
     /// A file beside the image; a web page is none.
@@ -128,27 +128,27 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// The evidence that an earlier run kept in `dir` of this address.
-    pub(crate) fn kept(&self, dir: &Path) -> Option<Evidence> {
-        Evidence::read(dir, &memo::url_key(&self.sums))
+    /// The files that an earlier run kept in `dir` of this address.
+    pub(crate) fn kept(&self, dir: &Path) -> Option<ChecksumFiles> {
+        ChecksumFiles::read(dir, &memo::url_key(&self.sums))
     }
 
-    pub(crate) fn keep(&self, dir: &Path, evidence: &Evidence) -> Result<()> {
-        let Some(bytes) = &evidence.sums else { return Ok(()) };
+    pub(crate) fn keep(&self, dir: &Path, files: &ChecksumFiles) -> Result<()> {
+        let Some(bytes) = &files.sums else { return Ok(()) };
         // A list of releases is replaced by that of the next ones, and proves what is in the cache for ever.
         let key = if self.known { Digest::of(bytes).to_string() } else { memo::url_key(&self.sums) };
         let (sums, signature) = paths(dir, &key);
         // an old signature never meets a new list for longer than this takes, and then does not fit
-        match &evidence.signature {
+        match &files.signature {
             Some(bytes) => files::write_whole(&signature, bytes)?,
             None => drop(std::fs::remove_file(&signature)),
         }
         files::write_whole(&sums, bytes)
     }
 
-    /// What the evidence proves of the image at this address.
-    pub(crate) fn verify(&self, evidence: &Evidence) -> Result<Expected> {
-        match self.read(evidence)? {
+    /// What the files prove of the image at this address.
+    pub(crate) fn verify(&self, files: &ChecksumFiles) -> Result<Expected> {
+        match self.read(files)? {
             Some(list) => self.expected(&list, &file_name(self.url)),
             None => Ok(Expected::NOTHING),
         }
@@ -172,16 +172,16 @@ impl<'a> Verifier<'a> {
     /// A signature is asked for where the catalog or a keyring promises one. Without one, a list that
     /// came over HTTPS shows at least that the image is what the server's owner put there; over plain
     /// HTTP anybody on the way can change both alike, so it shows nothing.
-    pub(crate) fn read(&self, evidence: &Evidence) -> Result<Option<Listed>> {
+    pub(crate) fn read(&self, files: &ChecksumFiles) -> Result<Option<Listed>> {
         let insecure = self.options.insecure;
-        let Some(sums) = &evidence.sums else {
+        let Some(sums) = &files.sums else {
             return self.unproven("there is no SHA256SUMS beside it");
         };
         let list = shown(&self.sums);
         let keyring = keyring(self.options, &list)?;
         let demanded = (self.known || self.options.keyring.is_some()) && !insecure;
         let https = self.url.scheme() == "https";
-        let signer = match &evidence.signature {
+        let signer = match &files.signature {
             Some(signature) => signer(&keyring, (&list, sums, signature), self.progress, |fault| {
                 insecure || !demanded && https && matches!(fault, SignatureError::UnknownSigner { .. })
             })?,

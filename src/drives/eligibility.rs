@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 
 /// Whether a drive may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Eligibility {
     /// It looks like a card, and nobody uses it.
     Allowed,
     /// Nobody uses it, but it does not look like a card: `--allow-fixed` says that it is meant.
@@ -58,41 +58,42 @@ pub enum Refusal {
     },
 }
 
-/// Decides whether `drive` may get `needed` bytes; `None` where that is not known yet.
-pub fn judge(drive: &Drive, needed: Option<u64>) -> Verdict {
-    let mut refusals: Vec<Refusal> = drive.uses.iter().cloned().map(Refusal::Used).collect();
-    match drive.kind {
-        Kind::Disk | Kind::Loop => {
-            if drive.size == 0 {
-                refusals.push(Refusal::Empty);
-            } else if drive.read_only {
-                refusals.push(Refusal::ReadOnly);
+impl Eligibility {
+    /// Decides whether `drive` may get `needed` bytes; `None` where that is not known yet.
+    #[must_use]
+    pub fn of(drive: &Drive, needed: Option<u64>) -> Self {
+        let mut refusals: Vec<Refusal> = drive.uses.iter().cloned().map(Refusal::Used).collect();
+        match drive.kind {
+            Kind::Disk | Kind::Loop => {
+                if drive.size == 0 {
+                    refusals.push(Refusal::Empty);
+                } else if drive.read_only {
+                    refusals.push(Refusal::ReadOnly);
+                }
             }
+            kind => refusals.push(Refusal::NoDrive(kind)),
         }
-        kind => refusals.push(Refusal::NoDrive(kind)),
+        if let Some(needed) = needed.filter(|needed| drive.size > 0 && drive.size < *needed) {
+            refusals.push(Refusal::TooSmall { size: drive.size, needed });
+        }
+        if !refusals.is_empty() {
+            return Self::Refused(refusals);
+        }
+        let mut needs = Vec::new();
+        let card_like = drive.removable || (drive.hotplug && matches!(drive.bus, Bus::Usb | Bus::Sd));
+        if drive.kind == Kind::Loop {
+            needs.push(Needs::Loop);
+        } else if !card_like {
+            needs.push(Needs::Fixed(drive.bus));
+        }
+        if drive.size < SMALLEST {
+            needs.push(Needs::Small(drive.size));
+        } else if drive.size > LARGEST {
+            needs.push(Needs::Large(drive.size));
+        }
+        if needs.is_empty() { Self::Allowed } else { Self::NeedsAllowFixed(needs) }
     }
-    if let Some(needed) = needed.filter(|needed| drive.size > 0 && drive.size < *needed) {
-        refusals.push(Refusal::TooSmall { size: drive.size, needed });
-    }
-    if !refusals.is_empty() {
-        return Verdict::Refused(refusals);
-    }
-    let mut needs = Vec::new();
-    let card_like = drive.removable || (drive.hotplug && matches!(drive.bus, Bus::Usb | Bus::Sd));
-    if drive.kind == Kind::Loop {
-        needs.push(Needs::Loop);
-    } else if !card_like {
-        needs.push(Needs::Fixed(drive.bus));
-    }
-    if drive.size < SMALLEST {
-        needs.push(Needs::Small(drive.size));
-    } else if drive.size > LARGEST {
-        needs.push(Needs::Large(drive.size));
-    }
-    if needs.is_empty() { Verdict::Allowed } else { Verdict::NeedsAllowFixed(needs) }
-}
 
-impl Verdict {
     /// The file systems that a desktop mounted by itself, where they are all that stands in the way.
     #[must_use]
     pub fn only_automounts(&self) -> Option<Vec<&Use>> {
@@ -151,7 +152,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Eligibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allowed => f.write_str("yes"),
