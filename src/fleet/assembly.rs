@@ -1,24 +1,14 @@
-//! The base of a fleet, as the raw bytes of an image in their order: from chunks that are fetched meanwhile.
-
-use std::collections::VecDeque;
-use std::thread;
-
-use crossbeam_channel::{Receiver, Sender, bounded};
+//! The base of a fleet, put together from chunks that are fetched and unpacked meanwhile.
 
 use super::chunks::{packed_most, unpack_into};
 use super::error::Result;
 use super::format::{CHUNK, Descriptor, Manifest, note};
-use crate::base::{self, Base, DecodeError, Fetcher, ImageObserver, Options, Promised, Source, Stop};
-use crate::io::CancelToken;
-use crate::io::pool::{BufferPool, PooledBuf};
+use super::raw_image::{AT_ONCE, Parts, Piece, Unpacked};
+use crate::base::{self, Base, DecodeError, Fetcher, ImageObserver, Options, Promised};
+use crate::io::pool::BufferPool;
 use crate::oci::{self, Blobs, Repository};
 use crate::progress::{Quiet, Step};
 
-/// So many chunks are fetched and unpacked at once.
-const PARALLEL: usize = 4;
-/// So many of those may be under way, or wait, behind the next one and the one after it: more would only take memory,
-/// a whole chunk each.
-const WAITING: usize = 2;
 /// No chunk has more bytes of an image: those that are under way are all in memory.
 const LARGEST_WINDOW: u64 = 16 << 20;
 
@@ -86,33 +76,21 @@ pub(super) fn assemble(
     // cancelled, too, when nobody wants the rest
     let cancel = fetcher.cancel.child();
     let fetcher = Fetcher { cancel: cancel.clone(), ..fetcher.telling(&quiet) };
-    // as many as there can be at once, and used again: they are the most of what all this takes
-    let pool = BufferPool::new(window as usize, PARALLEL + WAITING);
+    let pool = BufferPool::new(window as usize, AT_ONCE);
     let loader = Loader { name: &image.name, blobs: repository.pieces(&fetcher)?, pool, step: &*step };
-    let (loader, fetcher) = (&loader, &fetcher);
-    let base = thread::scope(|scope| {
-        let (start, begun) = bounded::<()>(1);
-        let (to_image, pieces) = bounded(WAITING);
-        let (to_workers, jobs) = bounded(0);
-        for _ in 0..PARALLEL {
-            let jobs = jobs.clone();
-            scope.spawn(move || loader.work(&jobs));
-        }
-        // where all of them have ended, nobody takes a job any more
-        drop(jobs);
-        let all = &chunks;
-        scope.spawn(move || hand_out(all, window, image.len, &begun, &to_image, &to_workers));
-        let mut source = RawImage {
-            name: &image.name,
-            cancel: &fetcher.cancel,
-            start: Some(start),
-            pieces,
-            left: chunks.iter().map(|chunk| chunk.offset).collect(),
-            current: None,
-            at: 0,
-            len: image.len,
-        };
-        let base = fetcher.cache.assemble(image, &mut source, options, fetcher.progress, observer);
+    let place = |chunk: &Chunk| chunk.offset..image.len.min(chunk.offset.saturating_add(window));
+    let parts = Parts {
+        name: &image.name,
+        len: image.len,
+        places: chunks.iter().map(place).collect(),
+        cancel: &cancel,
+    };
+    let load = |at: usize, len: usize| match chunks.get(at) {
+        Some(chunk) => loader.load(chunk, len),
+        None => Err(parts.lost()),
+    };
+    let base = parts.read_by(&load, |source| {
+        let base = fetcher.cache.assemble(image, source, options, fetcher.progress, observer);
         cancel.cancel();
         base
     })?;
@@ -124,49 +102,6 @@ pub(super) fn assemble(
     Ok(Ok(base))
 }
 
-/// A chunk that is to be fetched, how many bytes of the image it has, and who waits for these.
-struct Job {
-    chunk: Chunk,
-    len: u64,
-    to: Sender<Piece>,
-}
-
-/// The bytes of the image that a chunk has.
-struct Unpacked {
-    buffer: PooledBuf,
-    len: usize,
-}
-
-impl Unpacked {
-    fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
-    }
-}
-
-type Piece = Result<Unpacked, base::Error>;
-
-/// Hands the chunks out in their order, once somebody wants the first. Whoever reads the image gets the places at which
-/// they arrive, in the same order, so that it does not matter which one is there first.
-fn hand_out(
-    chunks: &[Chunk],
-    window: u64,
-    len: u64,
-    begun: &Receiver<()>,
-    to_image: &Sender<Receiver<Piece>>,
-    to_workers: &Sender<Job>,
-) {
-    if begun.recv().is_err() {
-        return;
-    }
-    for chunk in chunks {
-        let (to, piece) = bounded(1);
-        let job = Job { chunk: chunk.clone(), len: window.min(len - chunk.offset), to };
-        if to_image.send(piece).is_err() || to_workers.send(job).is_err() {
-            return;
-        }
-    }
-}
-
 /// Fetches chunks and unpacks them.
 struct Loader<'a> {
     name: &'a str,
@@ -176,18 +111,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn work(&self, jobs: &Receiver<Job>) {
-        for Job { chunk, len, to } in jobs {
-            let piece = self.load(&chunk, len);
-            let is_good = piece.is_ok();
-            // who does not wait any more has met another fault
-            if to.send(piece).is_err() || !is_good {
-                return;
-            }
-        }
-    }
-
-    fn load(&self, chunk: &Chunk, expected: u64) -> Piece {
+    fn load(&self, chunk: &Chunk, expected: usize) -> Piece {
         let blob = chunk.blob.blob();
         let packed = self.blobs.read(&blob).map_err(|fault| match fault {
             oci::Error::Base(fault) => fault,
@@ -198,8 +122,8 @@ impl Loader<'_> {
         })?;
         self.step.advance(blob.len);
         let mut buffer = self.pool.take();
-        let place = buffer.get_mut(..expected as usize).unwrap_or_default();
-        let unpacked = unpack_into(&packed, place).and_then(|len| match len as u64 {
+        let place = buffer.get_mut(..expected).unwrap_or_default();
+        let unpacked = unpack_into(&packed, place).and_then(|len| match len {
             whole if whole == expected => Ok(Unpacked { buffer, len }),
             other => Err(format!("a part of it has {other} bytes instead of {expected}")),
         });
@@ -207,78 +131,6 @@ impl Loader<'_> {
             name: self.name.to_owned(),
             source: DecodeError::Corrupt(fault, chunk.offset),
         })
-    }
-}
-
-/// The raw image, from its first byte to its last.
-struct RawImage<'a> {
-    name: &'a str,
-    cancel: &'a CancelToken,
-    /// Says that the first chunk is wanted.
-    start: Option<Sender<()>>,
-    pieces: Receiver<Receiver<Piece>>,
-    /// Where those begin that were not read yet.
-    left: VecDeque<u64>,
-    /// Where the chunk begins that is read now, and its bytes.
-    current: Option<(u64, Unpacked)>,
-    at: u64,
-    len: u64,
-}
-
-impl RawImage<'_> {
-    /// What the chunk that is read now has from here on.
-    fn here(&self) -> &[u8] {
-        let Some((offset, unpacked)) = &self.current else { return &[] };
-        self.at
-            .checked_sub(*offset)
-            .and_then(|from| unpacked.bytes().get(from as usize..))
-            .unwrap_or_default()
-    }
-
-    /// Waits for the next chunk.
-    fn load(&mut self) -> Result<(), base::Error> {
-        let lost = || base::Error::Worker { name: self.name.to_owned() };
-        self.cancel.check()?;
-        if let Some(start) = self.start.take() {
-            start.send(()).map_err(|_| lost())?;
-        }
-        // nobody needs its buffer any more
-        self.current = None;
-        let piece = self.pieces.recv().map_err(|_| lost())?;
-        let unpacked = piece.recv().map_err(|_| lost())??;
-        self.current = Some((self.left.pop_front().ok_or_else(lost)?, unpacked));
-        Ok(())
-    }
-}
-
-impl Source for RawImage<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
-        if self.at >= self.len || buf.is_empty() {
-            return Ok(0);
-        }
-        // what no chunk has is zero
-        let zeros_until = self.left.front().copied().unwrap_or(self.len);
-        if self.here().is_empty() && zeros_until == self.at {
-            self.load()?;
-        }
-        let count = match self.here() {
-            [] => {
-                let count = (zeros_until - self.at).min(buf.len() as u64) as usize;
-                buf[..count].fill(0);
-                count
-            }
-            here => {
-                let count = here.len().min(buf.len());
-                buf[..count].copy_from_slice(&here[..count]);
-                count
-            }
-        };
-        self.at += count as u64;
-        Ok(count)
-    }
-
-    fn is_cheap(&self) -> bool {
-        false
     }
 }
 
@@ -306,81 +158,6 @@ mod tests {
             assert!(chunks(&manifest(offsets, window), len).is_err(), "{offsets:?} {window} {len}");
         }
         assert!(chunks(&Manifest::new(BASE, Vec::new(), notes([])), 30).is_err());
-    }
-
-    /// Reads the image that chunks at `offsets` have the bytes of, each its offset; `work` is what a worker does.
-    fn read(offsets: &[u64], len: u64, work: impl Fn(Job) + Sync) -> Result<Vec<u8>, String> {
-        let Chunked { chunks, window, .. } = chunks(&manifest(offsets, 10), len).unwrap();
-        let cancel = CancelToken::default();
-        thread::scope(|scope| {
-            let (start, begun) = bounded(1);
-            let (to_image, pieces) = bounded(WAITING);
-            let (to_workers, jobs) = bounded(0);
-            for _ in 0..PARALLEL {
-                let (jobs, work) = (jobs.clone(), &work);
-                scope.spawn(move || jobs.into_iter().for_each(work));
-            }
-            drop(jobs);
-            let all = &chunks;
-            scope.spawn(move || hand_out(all, window, len, &begun, &to_image, &to_workers));
-            let left = offsets.iter().copied().collect();
-            let start = Some(start);
-            let mut image =
-                RawImage { name: "x", cancel: &cancel, start, pieces, left, current: None, at: 0, len };
-            let (mut all, mut buffer) = (Vec::new(), [0xff; 7]);
-            loop {
-                match image.read(&mut buffer) {
-                    Ok(0) => return Ok(all),
-                    Ok(count) => all.extend_from_slice(&buffer[..count]),
-                    Err(stop) => return Err(stop.of_what_stays("x").to_string()),
-                }
-            }
-        })
-    }
-
-    fn unpacked(content: &[u8]) -> Unpacked {
-        let mut buffer = BufferPool::new(content.len(), 0).take();
-        buffer.copy_from_slice(content);
-        Unpacked { buffer, len: content.len() }
-    }
-
-    #[test]
-    fn an_image_is_read_in_order_whichever_chunk_is_there_first() {
-        let offsets: Vec<u64> = [0, 10].into_iter().chain((3..20).map(|n| n * 10)).collect();
-        let content = |at: u64, len: u64| vec![u8::try_from(at).unwrap() + 1; len as usize];
-        let mut expected = vec![0; 205];
-        for at in &offsets {
-            expected[*at as usize..*at as usize + 10].copy_from_slice(&content(*at, 10));
-        }
-        let slower_at_first = |Job { chunk, len, to }: Job| {
-            thread::sleep(std::time::Duration::from_millis(4 - chunk.offset / 10 % 4));
-            to.send(Ok(unpacked(&content(chunk.offset, len)))).unwrap_or_default();
-        };
-        assert_eq!(read(&offsets, 205, slower_at_first).unwrap(), expected);
-        // the last one is shorter
-        let found = read(&[20], 25, |Job { chunk, len, to }| {
-            to.send(Ok(unpacked(&content(chunk.offset, len)))).unwrap_or_default();
-        });
-        assert_eq!(found.unwrap(), [vec![0; 20], content(20, 5)].concat());
-    }
-
-    #[test]
-    fn a_chunk_that_fails_ends_the_image_and_nobody_waits_for_the_others() {
-        let lost = || base::Error::Worker { name: "the third".to_owned() };
-        let third_fails = |Job { chunk, len, to }: Job| {
-            let piece = if chunk.offset == 20 { Err(lost()) } else { Ok(unpacked(&vec![1; len as usize])) };
-            let _ = to.send(piece);
-        };
-        let offsets: Vec<u64> = (0..40).map(|n| n * 10).collect();
-        assert_eq!(read(&offsets, 400, third_fails).unwrap_err(), lost().to_string());
-        // one that ends without a word
-        let third_is_lost = |Job { chunk, len, to }: Job| {
-            if chunk.offset != 20 {
-                let _ = to.send(Ok(unpacked(&vec![1; len as usize])));
-            }
-        };
-        let fault = base::Error::Worker { name: "x".to_owned() }.to_string();
-        assert_eq!(read(&offsets, 400, third_is_lost).unwrap_err(), fault);
     }
 
     proptest! {

@@ -30,6 +30,7 @@ mod opener;
 mod parts;
 mod push;
 mod put;
+mod raw_image;
 mod sealed;
 mod seen;
 mod signature;
