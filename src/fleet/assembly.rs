@@ -1,6 +1,6 @@
 //! The base of a fleet, put together from chunks that are fetched and unpacked meanwhile.
 
-use super::chunks::{packed_most, unpack_into};
+use super::chunks::{WINDOW, packed_most, unpack_into};
 use super::error::Result;
 use super::format::{CHUNK, Descriptor, Manifest, note};
 use super::raw_image::{AT_ONCE, Parts, Piece, Unpacked};
@@ -10,7 +10,7 @@ use crate::oci::{self, Blobs, Repository};
 use crate::progress::{Quiet, Step};
 
 /// No chunk has more bytes of an image: those that are under way are all in memory.
-const LARGEST_WINDOW: u64 = 16 << 20;
+const LARGEST_WINDOW: u64 = WINDOW;
 
 /// Where a chunk begins in the image, and its blob.
 #[derive(Debug, Clone)]

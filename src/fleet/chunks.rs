@@ -24,9 +24,7 @@ pub(super) fn packed_most(len: u64) -> u64 {
 
 /// Unpacks what comes to at most `limit` bytes.
 pub(super) fn unpack(packed: &[u8], limit: u64) -> Result<Vec<u8>, String> {
-    // what it says of itself, believed up to the limit, saves growing step by step
-    let said = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(usize::try_from(said.min(limit)).unwrap_or_default());
+    let mut bytes = Vec::new();
     let reader = zstd::stream::read::Decoder::with_buffer(packed).map_err(|e| e.to_string())?;
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bytes.len() as u64 > limit {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! oci://REGISTRY/NAME:TAG            the index of one cluster: its serial number, its parts, its nodes   (format, listing)
-//!   ├─ a manifest of the base        the raw image, in chunks that begin where they always do            (chunks, base)
+//!   ├─ a manifest of the base        the raw image, in chunks that begin where they always do            (chunks, assembly)
 //!   ├─ one of each role's payload    what changes over the base for all nodes of the role                (changes, payload)
 //!   ├─ claims of stations, which card becomes which node: under tags of their own, and signed by nobody (claims)
 //!   └─ one of each node              what changes over both, encrypted for those who may make cards      (sealed), and its bill

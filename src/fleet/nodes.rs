@@ -11,7 +11,7 @@ use super::format::{BILL, BILL_MAX, Descriptor, Manifest, NODE, NODE_MAX, Notes,
 use super::parts::{PARALLEL, Store};
 use super::sealed::{Recipient, seal};
 use crate::base;
-use crate::io::at_once;
+use crate::io::each_at_once;
 use crate::progress::Step;
 
 /// Puts the nodes of a cluster there.
@@ -34,11 +34,10 @@ impl Nodes<'_> {
     pub(super) fn put(&self, bake: &Bake<'_>, step: &dyn Step) -> Result<Entries> {
         let nodes = &self.contents.nodes;
         let is_over = self.store.cancel.child();
-        let found: Mutex<Vec<Option<(Descriptor, u64)>>> = Mutex::new(vec![None; nodes.len()]);
         let lost = || Error::from(base::Error::Worker { name: "a node".to_owned() });
         let baking = Mutex::new(());
-        at_once(PARALLEL, nodes.len(), &is_over, lost, |at| -> Result<()> {
-            let Some(node) = nodes.get(at) else { return Ok(()) };
+        let entries = each_at_once(PARALLEL, nodes.len(), &is_over, lost, |at| -> Result<_> {
+            let node = nodes.get(at).ok_or_else(lost)?;
             is_over.check().map_err(base::Error::from)?;
             let baked = {
                 let _one = baking.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,16 +47,9 @@ impl Nodes<'_> {
                 baked.map_err(|fault| Error::Bake { node: node.name.clone(), source: fault.into() })?;
             let (entry, size) = self.node(node, &baked)?;
             step.advance(size);
-            if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
-                *place = Some((entry, size));
-            }
-            Ok(())
+            Ok((entry, (node.name.clone(), size)))
         })?;
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let named = |(node, found): (&Node, Option<(Descriptor, u64)>)| {
-            found.map(|(entry, size)| (entry, (node.name.clone(), size)))
-        };
-        Ok(nodes.iter().zip(found).filter_map(named).unzip())
+        Ok(entries.into_iter().unzip())
     }
 
     /// Its entry in the index, and the bytes that it has alone.

@@ -3,7 +3,6 @@
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::chunks::{WINDOW, pack};
 use super::error::{Error, Result};
@@ -11,7 +10,7 @@ use super::format::{Descriptor, EMPTY_CONTENT, Manifest, Notes, note, notes, tex
 use crate::base;
 use crate::catalog::Digest;
 use crate::disk::{Ranges, cut};
-use crate::io::{CancelToken, at_once};
+use crate::io::{CancelToken, each_at_once};
 use crate::oci::{OCI_MANIFEST, Repository};
 use crate::progress::Step;
 
@@ -64,10 +63,9 @@ impl Store<'_> {
         step: &dyn Step,
     ) -> Result<Vec<Descriptor>> {
         let is_over = self.cancel.child();
-        let found: Mutex<Vec<Option<Descriptor>>> = Mutex::new(vec![None; windows.len()]);
         let lost = || Error::from(base::Error::Worker { name: "a part of the image".to_owned() });
-        at_once(PARALLEL, windows.len(), &is_over, lost, |at| -> Result<()> {
-            let Some(window) = windows.get(at) else { return Ok(()) };
+        let found = each_at_once(PARALLEL, windows.len(), &is_over, lost, |at| -> Result<_> {
+            let Some(window) = windows.get(at) else { return Ok(None) };
             is_over.check().map_err(base::Error::from)?;
             let reading = |e| Error::io("packing a part of the image", e);
             let blob = match content(window.clone()).map_err(reading)? {
@@ -79,12 +77,9 @@ impl Store<'_> {
                 None => None,
             };
             step.advance(window.end - window.start);
-            if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
-                *place = blob;
-            }
-            Ok(())
+            Ok(blob)
         })?;
-        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The manifest under `tag` here or in one of the repositories `elsewhere` of the registry, if it is as `fits`

@@ -1,6 +1,5 @@
 //! An image in parts, which several threads get at once, read from its first byte to its last.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::thread;
 
@@ -64,16 +63,7 @@ impl Parts<'_> {
             // where all of them have ended, nobody takes a job any more
             drop(jobs);
             scope.spawn(move || self.hand_out(&begun, &to_image, &to_workers));
-            read(&mut RawImage {
-                name: self.name,
-                cancel: self.cancel,
-                start: Some(start),
-                pieces,
-                left: self.places.iter().map(|place| place.start).collect(),
-                current: None,
-                at: 0,
-                len: self.len,
-            })
+            read(&mut RawImage { parts: self, start: Some(start), pieces, next: 0, current: None, at: 0 })
         })
     }
 
@@ -112,20 +102,23 @@ fn work(jobs: &Receiver<Job>, load: &Load<'_>) {
 
 /// The raw image, from its first byte to its last.
 pub(super) struct RawImage<'a> {
-    name: &'a str,
-    cancel: &'a CancelToken,
+    parts: &'a Parts<'a>,
     /// Says that the first part is wanted.
     start: Option<Sender<()>>,
     pieces: Receiver<Receiver<Piece>>,
-    /// Where those begin that were not read yet.
-    left: VecDeque<u64>,
+    /// The number of the part behind the one that is read now.
+    next: usize,
     /// Where the part begins that is read now, and its bytes.
     current: Option<(u64, Unpacked)>,
     at: u64,
-    len: u64,
 }
 
 impl RawImage<'_> {
+    /// Where the next part begins; behind the last one, where the image ends.
+    fn next_start(&self) -> u64 {
+        self.parts.places.get(self.next).map_or(self.parts.len, |place| place.start)
+    }
+
     /// What the part that is read now has from here on.
     fn here(&self) -> &[u8] {
         let Some((offset, unpacked)) = &self.current else { return &[] };
@@ -137,8 +130,8 @@ impl RawImage<'_> {
 
     /// Waits for the next part.
     fn load(&mut self) -> Result<(), base::Error> {
-        let lost = || base::Error::Worker { name: self.name.to_owned() };
-        self.cancel.check()?;
+        let lost = || self.parts.lost();
+        self.parts.cancel.check()?;
         if let Some(start) = self.start.take() {
             start.send(()).map_err(|_| lost())?;
         }
@@ -146,18 +139,19 @@ impl RawImage<'_> {
         self.current = None;
         let piece = self.pieces.recv().map_err(|_| lost())?;
         let unpacked = piece.recv().map_err(|_| lost())??;
-        self.current = Some((self.left.pop_front().ok_or_else(lost)?, unpacked));
+        self.current = Some((self.next_start(), unpacked));
+        self.next += 1;
         Ok(())
     }
 }
 
 impl Source for RawImage<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Stop> {
-        if self.at >= self.len || buf.is_empty() {
+        if self.at >= self.parts.len || buf.is_empty() {
             return Ok(0);
         }
         // what no part has is zero
-        let zeros_until = self.left.front().copied().unwrap_or(self.len);
+        let zeros_until = self.next_start();
         if self.here().is_empty() && zeros_until == self.at {
             self.load()?;
         }

@@ -122,18 +122,20 @@ impl Folder {
 /// Gives the file at `path` this content: the old or the new one is there, whatever happens. Only its owner may
 /// read it.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut file = AtomicFile::within(parent(path), name)?;
-    file.file.write_all(content)?;
-    file.keep().map(drop)
+    written(path, content)?.keep().map(drop)
 }
 
 /// The same, but that a loss of power may leave the old content, none, or a damaged one: for notes that are made again.
 pub(crate) fn write_note(path: &Path, content: &[u8]) -> io::Result<()> {
+    written(path, content)?.keep_for_now()
+}
+
+/// A file with this content that is to become the one at `path`.
+fn written(path: &Path, content: &[u8]) -> io::Result<AtomicFile> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut file = AtomicFile::within(parent(path), name)?;
     file.file.write_all(content)?;
-    file.keep_for_now()
+    Ok(file)
 }
 
 /// Removes what killed runs left in `folder` of files whose final names are `ours`; what a living process still

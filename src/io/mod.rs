@@ -46,5 +46,5 @@ pub use size::{human_bytes, sold_size};
 pub(crate) use stamp::Stamp;
 pub use surroundings::{Surrounding, surroundings};
 pub use waiting::Waiting;
-pub(crate) use workers::at_once;
+pub(crate) use workers::{at_once, each_at_once};
 pub(crate) use zero::is_zero;

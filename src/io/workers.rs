@@ -1,6 +1,7 @@
 //! Several pieces of work at once, each done by one thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::cancel::CancelToken;
@@ -35,10 +36,27 @@ pub(crate) fn at_once<E: Classified + Send>(
     errors.into_iter().next().map_or(Ok(()), Err)
 }
 
+/// As [`at_once`], with what comes of each number, in their order.
+pub(crate) fn each_at_once<T: Send, E: Classified + Send>(
+    most: usize,
+    count: usize,
+    over: &CancelToken,
+    lost: impl Fn() -> E,
+    work: impl Fn(usize) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    let done = Mutex::new(Vec::with_capacity(count));
+    at_once(most, count, over, lost, |at| {
+        let result = work(at)?;
+        done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+        Ok(())
+    })?;
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -64,6 +82,19 @@ mod tests {
         done.sort_unstable();
         assert_eq!(done, (0..100).collect::<Vec<_>>());
         at_once(4, 0, &CancelToken::default(), lost, |_| Err(Fault(ErrorClass::Failed))).unwrap();
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_numbers() {
+        let lost = || Fault(ErrorClass::Internal);
+        let later_first = |at: usize| {
+            thread::sleep(std::time::Duration::from_millis(3 - at as u64 % 4));
+            Ok(at * 2)
+        };
+        let found = each_at_once(4, 20, &CancelToken::default(), lost, later_first).unwrap();
+        assert_eq!(found, (0..20).map(|at| at * 2).collect::<Vec<_>>());
+        let fails = |at| if at == 7 { Err(Fault(ErrorClass::Network)) } else { Ok(at) };
+        assert!(each_at_once(4, 20, &CancelToken::default(), lost, fails).is_err());
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Fetcher<'_> {
     }
 
     /// What to say where the network may not be used, and `file` is not here.
-    pub(super) fn is_offline(&self, file: &Wanted) -> Error {
+    pub(super) fn offline(&self, file: &Wanted) -> Error {
         Error::Offline { name: file.name(), dir: self.cache.dir().to_owned() }
     }
 
@@ -183,11 +183,11 @@ impl Fetcher<'_> {
             progress.step.advance(file.len);
             return Ok(());
         }
-        let agent = agent.ok_or_else(|| self.is_offline(file))?;
+        let agent = agent.ok_or_else(|| self.offline(file))?;
         let place = self.cache.place(&key);
         Origin { agent, progress }.download(file, &place, |download, url| {
             read(download, url, file, |_| {})?;
-            keep(&place, &path, true)
+            keep(&place, &path, Keeping::Durably)
         })
     }
 }
@@ -257,18 +257,26 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Puts a download that was read to its end into the cache; `durably`: so that a loss of power does not take it away.
-/// Without that it may be damaged afterwards, which is seen when it is read.
-pub(super) fn keep(place: &Place, path: &Path, durably: bool) -> Result<(), Stop> {
+/// How a file stays in the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// A loss of power does not take it away.
+    Durably,
+    /// It is wanted for a while. A loss of power may damage it, which is seen when it is read.
+    ForNow,
+}
+
+/// Puts a download that was read to its end into the cache.
+pub(super) fn keep(place: &Place, path: &Path, keeping: Keeping) -> Result<(), Stop> {
     let keep = || -> io::Result<()> {
         let part = File::open(&place.part)?;
         // nobody writes to it by mistake
         part.set_permissions(Permissions::from_mode(0o444))?;
-        if durably {
+        if keeping == Keeping::Durably {
             part.sync_all()?;
         }
         fs::rename(&place.part, path)?;
-        if durably {
+        if keeping == Keeping::Durably {
             File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Small files whose digests are known, read into memory one by one: parts of something that is put together meanwhile.
 
-use super::files::{Fetcher, Origin, Wanted, keep, read};
+use super::files::{Fetcher, Keeping, Origin, Wanted, keep, read};
 use crate::base::Result;
 use crate::http::{Access, Agent};
 
@@ -30,12 +30,12 @@ impl<'a> Pieces<'a> {
         if let Some(bytes) = cache.content(&file.digest, file.len) {
             return Ok(bytes);
         }
-        let agent = self.agent.as_ref().ok_or_else(|| self.fetcher.is_offline(file))?;
+        let agent = self.agent.as_ref().ok_or_else(|| self.fetcher.offline(file))?;
         let place = cache.place(&file.digest.to_string());
         Origin { agent, progress }.download(file, &place, |download, url| {
             let mut bytes = Vec::with_capacity(usize::try_from(file.len).unwrap_or_default());
             read(download, url, file, |new| bytes.extend_from_slice(new))?;
-            keep(&place, &cache.file(&file.digest), false)?;
+            keep(&place, &cache.file(&file.digest), Keeping::ForNow)?;
             Ok(bytes)
         })
     }

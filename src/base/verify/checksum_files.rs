@@ -133,13 +133,13 @@ impl<'a> Verifier<'a> {
         ChecksumFiles::read(dir, &memo::url_key(&self.sums))
     }
 
-    pub(crate) fn keep(&self, dir: &Path, files: &ChecksumFiles) -> Result<()> {
-        let Some(bytes) = &files.sums else { return Ok(()) };
+    pub(crate) fn keep(&self, dir: &Path, fetched: &ChecksumFiles) -> Result<()> {
+        let Some(bytes) = &fetched.sums else { return Ok(()) };
         // A list of releases is replaced by that of the next ones, and proves what is in the cache for ever.
         let key = if self.known { Digest::of(bytes).to_string() } else { memo::url_key(&self.sums) };
         let (sums, signature) = paths(dir, &key);
         // an old signature never meets a new list for longer than this takes, and then does not fit
-        match &files.signature {
+        match &fetched.signature {
             Some(bytes) => files::write_whole(&signature, bytes)?,
             None => drop(std::fs::remove_file(&signature)),
         }
