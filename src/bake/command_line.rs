@@ -11,7 +11,7 @@ use crate::recipe::KernelArgument;
 const LONGEST: usize = 2047;
 
 /// The byte order mark that some editors put at the beginning.
-const MARK: &str = "\u{feff}";
+pub(super) const MARK: &str = "\u{feff}";
 
 /// The line in `text` with each of `set` there exactly once and none of `unset`; all else stays as
 /// and where it is. Doing it twice changes nothing more.
@@ -33,8 +33,12 @@ pub(super) fn edit(text: &[u8], set: &[KernelArgument], unset: &[KernelArgument]
     let mut words: Vec<&str> = Vec::new();
     for word in own {
         let wanted = set.iter().find(|argument| argument.is_same(word));
-        let is_repeated = wanted.is_some_and(|argument| words.iter().any(|w| argument.is_same(w)));
-        if !is_repeated && !unset.iter().any(|argument| argument.covers(word)) {
+        let stays = match wanted {
+            // also where `unset` has its key: it is the value that is wanted
+            Some(argument) => !words.iter().any(|w| argument.is_same(w)),
+            None => !unset.iter().any(|argument| argument.covers(word)),
+        };
+        if stays {
             words.push(word);
         }
     }
@@ -117,6 +121,16 @@ mod tests {
         assert_eq!(edit(&once, &set, &unset), Ok(once));
         let twice = edit("cgroup_memory=1 a cgroup_memory=1", &set, &[]).unwrap();
         assert_eq!(twice, "cgroup_memory=1 a cgroup_enable=memory");
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing_in_whatever_order_the_arguments_are_asked_for() {
+        let set = words(&["a=1", "b=2", "c"]);
+        for unset in [words(&["a="]), words(&["b="]), words(&["a=", "b=", "d="])] {
+            let once = edit("a=0 b=2 x d=1\n", &set, &unset).unwrap();
+            assert_eq!(edit(&once, &set, &unset), Ok(once.clone()), "{unset:?}");
+            assert!(once.starts_with("b=2 x ") || once.starts_with("a=0 b=2 x "), "{once}");
+        }
     }
 
     #[test]
