@@ -181,6 +181,7 @@ fn recipe() -> Recipe {
         node: "node-1".into(),
         board: None,
         modules: vec![],
+        disk_id: [7; 16],
         changes: vec![
             write(Volume::Boot, "/user-data", NEW),
             Change { volume: Volume::Boot, path: path("/cmdline.txt"), action: line },
@@ -189,6 +190,7 @@ fn recipe() -> Recipe {
             on_root("/var/lib/new", Action::Directory { access: Access::root(0o700) }),
             on_root("/etc/link", Action::Symlink { target: "new/in/folders".into() }),
             on_root("/many", Action::Remove),
+            on_root("/etc/fstab", Action::Fstab),
         ],
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{self, FileDevice, Overlay, Partition, ReadAt, Scheme, TableError};
+use crate::disk::{self, FileDevice, Overlay, Partition, PartitionId, ReadAt, Scheme, TableError};
 use crate::error::{Classified, ErrorClass};
 use crate::fs::ext4::Ext4;
 use crate::fs::fat::FatView;
@@ -104,6 +104,16 @@ impl ImageReader {
     /// [`Error::FileSystem`]
     pub fn layout(&self) -> Result<Layout, Error> {
         Ok(layout::find(&self.device, &self.partitions)?)
+    }
+
+    /// The ids of the boot partition and of the root file system's.
+    ///
+    /// # Errors
+    /// [`Error::FileSystem`], [`Error::Table`]
+    pub fn partition_ids(&self) -> Result<[PartitionId; 2], Error> {
+        let layout = self.layout()?;
+        let id = |partition: &Partition| disk::partition_id(&self.device, partition.number);
+        Ok([id(&layout.boot)?, id(&layout.root)?])
     }
 
     /// The file system of the boot partition.

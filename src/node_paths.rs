@@ -9,6 +9,9 @@ pub const BOOT_MOUNT: &str = "/boot/firmware";
 /// The kernel's command line, on the boot file system.
 pub const COMMAND_LINE: &str = "/cmdline.txt";
 
+/// What is mounted where (fstab(5)).
+pub const FSTAB: &str = "/etc/fstab";
+
 /// The kubeconfig that a worker joins with where its token is not accepted (`65-join`).
 pub const JOIN_CONF: &str = "/etc/pibake/join.conf";
 

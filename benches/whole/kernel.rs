@@ -69,6 +69,11 @@ impl Kernel {
                     let _ = fs::remove_file(&place);
                     None
                 }
+                Action::Fstab => {
+                    let text = fs::read_to_string(&place).expect("fstab");
+                    fs::write(&place, text.replace("LABEL=", "PARTUUID=")).expect("a file");
+                    None
+                }
                 Action::KernelArguments { set, .. } => {
                     let line = fs::read_to_string(&place).expect("the kernel's command line");
                     let set: String = set.iter().map(|argument| format!(" {argument}")).collect();

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::access::access_of;
 use super::error::{Error, Mismatch};
+use super::own_disk::OwnDisk;
 
 use crate::catalog::{Checksums, Digest, Hasher};
 use crate::disk::{self, Partition, ReadAt};
@@ -59,8 +61,14 @@ pub(super) fn check_readable(image: &Arc<dyn ReadAt>, layout: &Layout, recipe: &
     Ok(())
 }
 
-/// Whether `image` has the two partitions, and a root file system of `root_len` bytes.
-pub(super) fn check_size(image: &Arc<dyn ReadAt>, layout: &Layout, root_len: u64) -> Result<(), Mismatch> {
+/// Whether `image` has the two partitions by the ids that its system knows them by, and a root file system of `root_len`
+/// bytes.
+pub(super) fn check_table(
+    image: &Arc<dyn ReadAt>,
+    layout: &Layout,
+    own: &OwnDisk,
+    root_len: u64,
+) -> Result<(), Mismatch> {
     let mismatch = |path: &str, difference: String| Mismatch { path: path.to_owned(), difference };
     let on_table = |difference| mismatch("the partition table", difference);
     let (_, found) = disk::partitions(image).map_err(|e| on_table(e.to_string()))?;
@@ -69,6 +77,9 @@ pub(super) fn check_size(image: &Arc<dyn ReadAt>, layout: &Layout, root_len: u64
             let difference = format!("partition {number} is not the {len} bytes from byte {offset} on");
             return Err(on_table(difference));
         }
+    }
+    if OwnDisk::of(image, layout).map_err(|e| on_table(e.to_string()))? != *own {
+        return Err(on_table("its ids are not those that it was given".to_owned()));
     }
     let on_root = |difference| mismatch("the root file system", difference);
     let root = layout.root.open(image).and_then(|root| Superblock::read(&root));
@@ -221,11 +232,6 @@ fn other_access(found: &Metadata, wanted: Access) -> Option<String> {
     let found = access_of(found)?;
     let shown = |Access { mode, uid, gid }: Access| format!("{mode:04o}, {uid}:{gid}");
     (found != wanted).then(|| format!("its mode and owner are {}, not {}", shown(found), shown(wanted)))
-}
-
-/// Who may do what with a path; FAT keeps nothing of that.
-pub(super) fn access_of(found: &Metadata) -> Option<Access> {
-    found.attributes.map(|a| Access { mode: a.mode, uid: a.uid, gid: a.gid })
 }
 
 /// A file has the time at which it was baked, to the nanosecond.

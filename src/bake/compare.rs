@@ -9,7 +9,8 @@ use std::io;
 
 use super::check::{Expected, GONE, differences};
 use super::kernel_line::{self, small_file};
-use super::{command_line, links};
+use super::links;
+use super::own_disk::OwnDisk;
 use crate::boards::Board;
 use crate::catalog::Digest;
 use crate::fs::{self, FileKind, FsRead};
@@ -54,6 +55,8 @@ pub struct Comparison<'a> {
     boot: &'a dyn FsRead,
     /// ext4.
     root: &'a dyn FsRead,
+    /// What the table calls the two.
+    own: OwnDisk,
     /// Told of the bytes that were read; an error ends it.
     seen: &'a mut dyn FnMut(u64) -> io::Result<()>,
     findings: Vec<Finding>,
@@ -61,14 +64,15 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Of a card with these file systems. `seen` is told how many bytes of known files were read, and ends it with an
-    /// error.
+    /// Of a card with these file systems, which its table calls so. `seen` is told how many bytes of known files were
+    /// read, and ends it with an error.
     pub fn new(
         boot: &'a dyn FsRead,
         root: &'a dyn FsRead,
+        own: OwnDisk,
         seen: &'a mut dyn FnMut(u64) -> io::Result<()>,
     ) -> Self {
-        Self { boot, root, seen, findings: Vec::new(), compared: BTreeSet::new() }
+        Self { boot, root, own, seen, findings: Vec::new(), compared: BTreeSet::new() }
     }
 
     /// Compares all that `recipe` changes but for paths that `is_other` says are somebody else's.
@@ -139,6 +143,7 @@ impl<'a> Comparison<'a> {
             Action::Symlink { target } => Expected::Symlink { target: target.clone() },
             // one that the base had has its owner and mode, which are not known here
             Action::Directory { .. } => return self.directory(path, &place),
+            Action::Fstab => return self.fstab(path, &place),
             Action::Remove | Action::KernelArguments { .. } => Expected::Absent,
         };
         self.place(*volume, path, &place, &expected);
@@ -159,6 +164,16 @@ impl<'a> Comparison<'a> {
         self.found(Volume::Root, path, found);
     }
 
+    /// What the base had in it is not known here.
+    fn fstab(&mut self, path: &ImagePath, place: &ImagePath) {
+        let found = match self.own.edited_fstab(self.root, place) {
+            Ok(Some(_)) => vec![OTHER_DISKS.to_owned()],
+            Ok(None) => Vec::new(),
+            Err(fault) => vec![unreadable(&fault)],
+        };
+        self.found(Volume::Root, path, found);
+    }
+
     /// Every file that the firmware of this board, or of any, may take the kernel's command line from.
     fn arguments(
         &mut self,
@@ -173,7 +188,7 @@ impl<'a> Comparison<'a> {
         };
         for path in lines {
             let found = match small_file(self.boot, &path) {
-                Ok(Some(text)) => command_line::missing(&text, set, unset),
+                Ok(Some(text)) => kernel_line::missing(&text, set, unset, &self.own),
                 Ok(None) => vec![GONE.to_owned()],
                 Err(fault) => vec![unreadable(&fault)],
             };
@@ -188,6 +203,9 @@ impl<'a> Comparison<'a> {
         }
     }
 }
+
+/// What is said of an fstab that does not name the disk's own partitions.
+const OTHER_DISKS: &str = "it names file systems by what other disks may have as well, or another disk's";
 
 fn unreadable(fault: &fs::Error) -> String {
     format!("it cannot be read: {}", crate::error::one_line(fault))

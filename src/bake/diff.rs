@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::check::access_of;
+use super::access::access_of;
 use super::command_line::{apart, arguments};
 use super::editor::catching;
 use super::error::Error;
+use super::own_disk::OwnDisk;
 use super::{kernel_line, links};
 use crate::fs::{self, FileKind, FsRead, Metadata, TARGET_MAX};
 use crate::image_path::ImagePath;
@@ -22,6 +23,8 @@ pub struct Card<'a> {
     pub boot: &'a dyn FsRead,
     /// Its root file system.
     pub root: &'a dyn FsRead,
+    /// What its table calls the two: a new bake's ids are new, and no difference.
+    pub own: OwnDisk,
     /// What it says that was baked; without this, what a recipe does not write any more is not found.
     pub list: Option<&'a BakedList>,
 }
@@ -86,7 +89,7 @@ pub fn diff(card: &Card<'_>, base: Option<&dyn FsRead>, recipe: &Recipe) -> Resu
             if let Action::KernelArguments { line, set, unset } = &change.action {
                 let boot = base.unwrap_or(card.boot);
                 for path in kernel_line::files(boot, change, recipe.board)? {
-                    let wanted = kernel_line::edited(boot, &path, line.as_deref(), set, unset);
+                    let wanted = kernel_line::edited(boot, &path, line.as_deref(), set, unset, &card.own);
                     let wanted = wanted.map_err(on(Volume::Boot))?;
                     found.extend(card.line(&path, &wanted).map_err(on(Volume::Boot))?);
                     written.insert((change.volume, path));
@@ -133,6 +136,16 @@ impl Card<'_> {
         let secret = matches!(action, Action::Write { secrecy, .. } if secrecy.is_secret());
         let difference =
             |differs, secret| Ok(Some(Difference { volume: *volume, path: path.clone(), differs, secret }));
+        if *action == Action::Fstab {
+            return match self.own.edited_fstab(fs, &place)? {
+                Some((wanted, _)) => {
+                    let is = fs.content(&place, SHOWN_MAX)?;
+                    let secret = found.is_some_and(|found| self.may_hold_secret(*volume, path, &found, &is));
+                    difference(shown(&is, &wanted, Secrecy::Public, secret), secret)
+                }
+                None => Ok(None),
+            };
+        }
         let Some(found) = found else {
             return if *action == Action::Remove { Ok(None) } else { difference(Differs::Added, secret) };
         };

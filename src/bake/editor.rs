@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::check::{Expected, SHARED_MODE, access_of};
+use super::access::access_of;
+use super::check::{Expected, SHARED_MODE};
 use super::error::Error;
 use super::large_file::LargeFile;
+use super::own_disk::OwnDisk;
 use super::{kernel_line, links};
 use crate::boards::Board;
 use crate::disk::{Cached, OVERLAY_BLOCK, Overlay, ReadAt};
@@ -79,13 +81,13 @@ impl ImageEditor {
         Attributes { mode: access.mode, uid: access.uid, gid: access.gid, mtime: self.now }
     }
 
-    pub(super) fn apply(&mut self, change: &Change) -> Result<(), Error> {
-        self.change(change).map_err(|source| Error::FileSystem { volume: change.volume, source })
+    pub(super) fn apply(&mut self, change: &Change, own: &OwnDisk) -> Result<(), Error> {
+        self.change(change, own).map_err(|source| Error::FileSystem { volume: change.volume, source })
     }
 
-    fn change(&mut self, Change { volume, path, action }: &Change) -> Result<(), fs::Error> {
+    fn change(&mut self, Change { volume, path, action }: &Change, own: &OwnDisk) -> Result<(), fs::Error> {
         let path = &self.place(*volume, path, action)?;
-        if !matches!(action, Action::Remove) {
+        if !matches!(action, Action::Remove | Action::Fstab) {
             self.make_parents(*volume, path)?;
         }
         let fs = self.on(*volume);
@@ -122,8 +124,15 @@ impl ImageEditor {
                 self.directories.retain(|(v, p)| stays(v, p) && (v, p) != (volume, path));
                 Expected::Absent
             }
+            Action::Fstab => match own.edited_fstab(fs, path)? {
+                Some((content, access)) => {
+                    fs.write(path, &mut content.as_slice(), self.attributes(access))?;
+                    Expected::File { content, access, secret: false }
+                }
+                None => return Ok(()),
+            },
             Action::KernelArguments { line, set, unset } => {
-                let line = kernel_line::edited(fs, path, line.as_deref(), set, unset)?;
+                let line = kernel_line::edited(fs, path, line.as_deref(), set, unset, own)?;
                 let access = Access::root(0o644);
                 fs.write(path, &mut line.as_bytes(), self.attributes(access))?;
                 Expected::File { content: line.into_bytes(), access, secret: false }
@@ -134,11 +143,16 @@ impl ImageEditor {
     }
 
     /// Edits every file that the firmware of this board, or of any, may take the kernel's command line from.
-    pub(super) fn set_arguments(&mut self, change: &Change, board: Option<Board>) -> Result<(), Error> {
+    pub(super) fn set_arguments(
+        &mut self,
+        change: &Change,
+        board: Option<Board>,
+        own: &OwnDisk,
+    ) -> Result<(), Error> {
         let boot = self.boot.as_ref();
         kernel_line::refuse_pending(boot, change, board)?;
         let lines = kernel_line::files(boot, change, board)?;
-        lines.into_iter().try_for_each(|path| self.apply(&Change { path, ..change.clone() }))
+        lines.into_iter().try_for_each(|path| self.apply(&Change { path, ..change.clone() }, own))
     }
 
     /// Where in this image the recipe's `path` lies.

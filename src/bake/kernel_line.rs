@@ -2,6 +2,7 @@
 
 use super::command_line;
 use super::error::Error;
+use super::own_disk::OwnDisk;
 use crate::boards::Board;
 use crate::firmware;
 use crate::fs::{self, FileKind, FsRead};
@@ -86,7 +87,8 @@ pub(super) fn check_board(boot: &dyn FsRead, recipe: &Recipe) -> Result<(), Erro
     firmware::check_device_tree(&file, board).map_err(Error::Board)
 }
 
-/// What the file at `path` becomes: `line`, or else what is there, with `set` in it and `unset` not.
+/// What the file at `path` becomes: `line`, or else what is there, with `set` in it and `unset` not, and `root=` naming the
+/// disk's `own` root file system.
 ///
 /// # Errors
 /// [`fs::Error`]
@@ -96,10 +98,36 @@ pub(super) fn edited(
     line: Option<&str>,
     set: &[KernelArgument],
     unset: &[KernelArgument],
+    own: &OwnDisk,
 ) -> Result<String, fs::Error> {
     let text = match line {
         Some(line) => line.as_bytes().to_vec(),
         None => small_file(fs, path)?.ok_or_else(|| fs::Error::path(path, "no such file or directory"))?,
     };
-    command_line::edit(&text, set, unset).map_err(|why| fs::Error::path(path, why))
+    let (set, unset) = with_own_root(&text, set, unset, own);
+    command_line::edit(&text, &set, &unset).map_err(|why| fs::Error::path(path, why))
+}
+
+/// What [`edited`] would still change in `text`, in words.
+pub(super) fn missing(
+    text: &[u8],
+    set: &[KernelArgument],
+    unset: &[KernelArgument],
+    own: &OwnDisk,
+) -> Vec<String> {
+    let (set, unset) = with_own_root(text, set, unset, own);
+    command_line::missing(text, &set, &unset)
+}
+
+/// `set` and `unset`, and with them what makes `text` name the disk's own root file system.
+fn with_own_root(
+    text: &[u8],
+    set: &[KernelArgument],
+    unset: &[KernelArgument],
+    own: &OwnDisk,
+) -> (Vec<KernelArgument>, Vec<KernelArgument>) {
+    let text = String::from_utf8_lossy(text);
+    let words = command_line::arguments(text.trim_start_matches(command_line::MARK)).unwrap_or_default();
+    let (own, others) = own.arguments(&words, set);
+    (set.iter().cloned().chain(own).collect(), unset.iter().cloned().chain(others).collect())
 }

@@ -1,5 +1,6 @@
 //! A recipe applied to a base: the one place that knows both halves of the house.
 
+mod access;
 mod check;
 mod command_line;
 mod compare;
@@ -10,9 +11,11 @@ mod kernel_line;
 mod kernel_modules;
 mod large_file;
 mod links;
+mod own_disk;
 mod remains;
 mod shared;
 mod size;
+mod text;
 mod written;
 
 pub use check::SHARED_MODE;
@@ -20,6 +23,7 @@ pub use compare::{Comparison, Finding, Known};
 pub use diff::{Card, Difference, Differs, diff};
 pub use error::{Error, Mismatch, Used};
 pub use large_file::LargeFile;
+pub use own_disk::OwnDisk;
 pub use remains::Preparation;
 pub use shared::{Shared, needed};
 pub use size::{Room, Size};
@@ -32,7 +36,7 @@ use check::Expected;
 use editor::{ImageEditor, cached, catching};
 use size::Blank;
 
-use crate::disk::{Patch, Patched, ReadAt};
+use crate::disk::{self, DiskId, Patch, Patched, ReadAt, WriteAt};
 pub use crate::fs::fat::Clock;
 use crate::fs::layout::Layout;
 use crate::image_path::ImagePath;
@@ -57,6 +61,8 @@ pub fn bake(
     catching(|| {
         let base = cached(base);
         let Blank { overlay, layout, root_len, .. } = Blank::new(&shared.over(&base), size)?;
+        disk::identify(&(Arc::clone(&overlay) as Arc<dyn WriteAt>), DiskId::new(recipe.disk_id))?;
+        let own = OwnDisk::of(&overlay, &layout)?;
         let mut editor = ImageEditor::open(&overlay, &layout, 0, clock)?;
         check::check_readable(&(Arc::clone(&overlay) as Arc<dyn ReadAt>), &layout, recipe)?;
         kernel_line::check_board(editor.boot.as_ref(), recipe)?;
@@ -68,18 +74,18 @@ pub fn bake(
         };
         // last: which file the firmware reads is said by another one, which may have been changed as well
         let is_arguments = |change: &&Change| matches!(change.action, Action::KernelArguments { .. });
-        let own = recipe.changes.iter().filter(|change| !shared.has(change));
-        let (arguments, others): (Vec<_>, Vec<_>) = own.partition(is_arguments);
+        let changes = recipe.changes.iter().filter(|change| !shared.has(change));
+        let (arguments, others): (Vec<_>, Vec<_>) = changes.partition(is_arguments);
         for change in before.iter().map(|preparation| &preparation.change).chain(others) {
-            editor.apply(change)?;
+            editor.apply(change, &own)?;
         }
         for change in arguments {
-            editor.set_arguments(change, recipe.board)?;
+            editor.set_arguments(change, recipe.board, &own)?;
         }
         let expected = editor.finish()?;
         let patch = shared.below(&overlay.freeze().map_err(Error::Read)?);
         let now = clock.seconds();
-        let proof = Proof { layout, root_len, shared: shared.expected(), expected, now };
+        let proof = Proof { layout, own, root_len, shared: shared.expected(), expected, now };
         proof.check(&(Arc::new(Patched::new(base, patch.clone())) as Arc<dyn ReadAt>))?;
         Ok((patch, proof))
     })
@@ -123,6 +129,7 @@ pub fn room(base: Arc<dyn ReadAt>, size: Size) -> Result<Room, Error> {
 #[derive(Debug)]
 pub struct Proof {
     layout: Layout,
+    own: OwnDisk,
     root_len: u64,
     /// Files that were read back in full when they were laid into the image.
     shared: Arc<BTreeMap<(Volume, ImagePath), Expected>>,
@@ -144,7 +151,7 @@ impl Proof {
     /// # Errors
     /// The first that is not as it must be.
     pub fn check(&self, image: &Arc<dyn ReadAt>) -> Result<(), Mismatch> {
-        check::check_size(image, &self.layout, self.root_len)?;
+        check::check_table(image, &self.layout, &self.own, self.root_len)?;
         let shared = self.shared.iter().filter(|(place, _)| !self.expected.contains_key(*place));
         check::check(image, &self.layout, shared.chain(&self.expected), self.now)
     }

@@ -28,7 +28,10 @@ pub use qcow2::Qcow2;
 pub use ranges::Ranges;
 pub(crate) use ranges::cut;
 pub use stream::Stream;
-pub use table::{Kind, Partition, SECTOR, Scheme, TableError, enlarge, partitions};
+pub use table::{
+    DiskId, Kind, Partition, PartitionId, SECTOR, Scheme, TableError, enlarge, identify, partition_id,
+    partitions,
+};
 pub use window::Window;
 
 use std::io;

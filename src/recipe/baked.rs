@@ -47,7 +47,7 @@ impl BakedList {
                 Action::Directory { .. } => DIRECTORY.to_owned(),
                 Action::Symlink { .. } => LINK.to_owned(),
                 Action::Remove => ABSENT.to_owned(),
-                Action::KernelArguments { .. } => FILE.to_owned(),
+                Action::KernelArguments { .. } | Action::Fstab => FILE.to_owned(),
             };
             let path = path.as_str().replace('\\', "\\\\").replace('\n', "\\n");
             text += &format!("{what} {} {path}\n", volume.label());

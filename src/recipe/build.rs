@@ -1,7 +1,7 @@
 //! From what is asked and what is secret to all that changes on one card.
 
 use super::inputs::Inputs;
-use super::instance_id::instance_id;
+use super::instance_id::{disk_id, instance_id};
 use super::kernel;
 use super::render::{self, View};
 use super::renderer::{Changes, Renderer, as_list, context_of, with_replaced};
@@ -68,6 +68,7 @@ fn build(
     renderer.add_overlays(&mut changes)?;
     renderer.add_keys(&mut changes)?;
     renderer.add_command_line(&mut changes)?;
+    renderer.add_fstab(&mut changes)?;
     renderer.check_extra(&changes)?;
     renderer.add_list(&mut changes)?;
     // Last: the id hangs on all the rest.
@@ -77,6 +78,7 @@ fn build(
         node: node.name.to_string(),
         board: node.board,
         modules: kernel::modules(&from),
+        disk_id: disk_id(&id),
         changes: as_list(&changes),
     })
 }

@@ -38,3 +38,12 @@ pub(super) fn instance_id(node: &Node, changes: &[Change]) -> String {
     let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("pibake-{}-{short}", node.name)
 }
+/// What the ids of the card's disk are made of: others whenever the instance id is another one.
+pub(super) fn disk_id(instance_id: &str) -> [u8; 16] {
+    let digest = Sha256::new_with_prefix(b"disk ").chain_update(instance_id).finalize();
+    let mut id = [0; 16];
+    for (to, from) in id.iter_mut().zip(digest) {
+        *to = from;
+    }
+    id
+}

@@ -133,6 +133,9 @@ pub struct Recipe {
     pub board: Option<Board>,
     /// The kernel modules that it cannot be without.
     pub modules: Vec<KernelModule>,
+    /// What the ids of its disk and partitions are made of, by which the system knows its own from others that were made
+    /// of the same image.
+    pub disk_id: [u8; 16],
     /// The changes, in the order in which they are to be made.
     pub changes: Vec<Change>,
 }
@@ -192,8 +195,12 @@ pub enum Action {
     /// Nothing is at the path: a file, a link, or a directory with all below it is removed. That
     /// nothing was there is no error.
     Remove,
+    /// The path is fstab(5), if there is one: what it mounts on `/` and as boot files are this disk's own partitions, and
+    /// not any with the same label.
+    Fstab,
     /// The path is the kernel's command line, one line of arguments: those in `set` are there
-    /// exactly once, those in `unset` are not there, all others stay as and where they are.
+    /// exactly once, those in `unset` are not there, all others stay as and where they are. Unless `set` has a `root=`, or
+    /// there is one that names a device, `root=` names this disk's own partition.
     KernelArguments {
         /// The line to start from, if it is not the one that is there.
         line: Option<String>,

@@ -190,10 +190,17 @@ impl Renderer<'_> {
         Ok(())
     }
 
+    /// The image's fstab, unless the user has one of their own.
+    pub(super) fn add_fstab(&self, changes: &mut Changes) -> Result<(), Error> {
+        changes.entry((Volume::Root, ImagePath::new(node_paths::FSTAB)?)).or_insert(Action::Fstab);
+        Ok(())
+    }
+
     /// Refuses settings of the user's with which cloud-init would overwrite what is baked.
     pub(super) fn check_extra(&self, changes: &Changes) -> Result<(), Error> {
         let Some(extra) = &self.extras.user_data else { return Ok(()) };
-        let baked = changes.iter().filter(|(_, action)| !matches!(action, Action::Directory { .. }));
+        let is_whole = |action: &Action| !matches!(action, Action::Directory { .. } | Action::Fstab);
+        let baked = changes.iter().filter(|(_, action)| is_whole(action));
         let baked = baked.map(|((volume, path), _)| match volume {
             Volume::Boot => format!("{}{path}", node_paths::BOOT_MOUNT),
             Volume::Root => path.to_string(),

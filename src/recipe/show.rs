@@ -45,6 +45,7 @@ pub fn line(change: &Change) -> Line {
         Action::Directory { access } => ("directory".to_owned(), Some(access.mode), None, false),
         Action::Symlink { target } => (format!("link to {target}"), None, None, false),
         Action::Remove => ("removed".to_owned(), None, None, false),
+        Action::Fstab => ("edited".to_owned(), None, None, false),
         Action::KernelArguments { .. } => {
             (format!("arguments {}", arguments(&change.action)), None, None, false)
         }
@@ -58,7 +59,10 @@ pub fn line(change: &Change) -> Line {
 fn why(change: &Change) -> Option<&'static str> {
     let path = change.path.as_str();
     match (&change.action, path) {
-        (Action::KernelArguments { .. }, _) => Some("what Kubernetes needs of the kernel"),
+        (Action::KernelArguments { .. }, _) => {
+            Some("what Kubernetes needs of the kernel, and which disk it starts from")
+        }
+        (Action::Fstab, _) => Some("mounts this disk's own partitions, not another's with the same labels"),
         (Action::Symlink { .. }, _) if path.contains("/timers.target.wants/") => {
             Some("the timer runs from the start")
         }
@@ -84,7 +88,9 @@ fn why(change: &Change) -> Option<&'static str> {
 fn arguments(action: &Action) -> String {
     let Action::KernelArguments { line, set, unset } = action else { return String::new() };
     let own = line.iter().map(|line| line.trim_end().to_owned());
-    let set = set.iter().map(|argument| format!("+{argument}"));
+    let is_own = !set.iter().any(|argument| argument.as_str().starts_with("root="));
+    let root = is_own.then(|| "+root=/dev/disk/by-partuuid/…".to_owned());
+    let set = set.iter().map(|argument| format!("+{argument}")).chain(root);
     own.chain(set).chain(unset.iter().map(|argument| format!("-{argument}"))).collect::<Vec<_>>().join(" ")
 }
 
@@ -110,6 +116,9 @@ pub fn text(change: &Change) -> String {
         Action::Write { content, .. } => String::from_utf8_lossy(content).into_owned(),
         Action::Symlink { target } => format!("{target}\n"),
         Action::KernelArguments { .. } => format!("{}\n", arguments(&change.action)),
+        Action::Fstab => {
+            "(what is mounted on / and as boot files, by the id of its partition: PARTUUID=…)\n".to_owned()
+        }
         Action::Directory { .. } | Action::Remove => String::new(),
     }
 }

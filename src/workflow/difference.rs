@@ -1,7 +1,7 @@
 //! What a new bake would change on a card that was baked before. Nothing is written, fetched or made.
 
 use super::{Described, Error, preload};
-use crate::bake::{self, Card, Difference};
+use crate::bake::{self, Card, Difference, OwnDisk};
 use crate::cluster::Node;
 use crate::fs::{FileKind, FsRead};
 use crate::image_path::ImagePath;
@@ -56,7 +56,8 @@ impl Described {
         let (boot, root) = (card.boot().map_err(unread)?, card.root().map_err(unread)?);
         let list = card.text(node_paths::BAKED, LIST_MAX).map_err(unread)?;
         let list = list.and_then(|text| BakedList::read(&text));
-        let compared = Card { boot: boot.as_ref(), root: root.as_ref(), list: list.as_ref() };
+        let own = OwnDisk::new(card.partition_ids().map_err(unread)?);
+        let compared = Card { boot: boot.as_ref(), root: root.as_ref(), own, list: list.as_ref() };
         let mut paths = bake::diff(&compared, base.as_deref(), &recipe)?;
         let payload = self.payload_difference(node, root.as_ref())?;
         // what is preloaded takes the place of a file of the recipe

@@ -124,7 +124,7 @@ pub fn lay_out(recipe: &Recipe, volume: Volume, dir: &Path) {
             }
             Action::Symlink { target } => symlink(target, &place).unwrap(),
             Action::Directory { .. } => std::fs::create_dir_all(&place).unwrap(),
-            Action::Remove | Action::KernelArguments { .. } => {}
+            Action::Remove | Action::KernelArguments { .. } | Action::Fstab => {}
         }
     }
 }

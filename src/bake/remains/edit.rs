@@ -2,28 +2,14 @@
 //!
 //! A line that is not understood stays as it is, whatever bytes it has.
 
+use crate::bake::text::edit_lines;
+
 /// What becomes of the content of a file; nothing where it stays as it is.
 pub(super) type Edit = fn(&[u8]) -> Option<Vec<u8>>;
 
-/// What `edit` makes of each line; nothing where all stay as they are.
-fn lines(text: &[u8], edit: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
-    let mut is_changed = false;
-    let edited = text.split_inclusive(|byte| *byte == b'\n').map(|line| {
-        let (body, end) = match line.strip_suffix(b"\n") {
-            Some(body) => (body, &b"\n"[..]),
-            None => (line, &b""[..]),
-        };
-        let edited = edit(body);
-        is_changed |= edited.is_some();
-        [edited.as_deref().unwrap_or(body), end].concat()
-    });
-    let edited: Vec<u8> = edited.flatten().collect();
-    is_changed.then_some(edited)
-}
-
 /// shadow(5) with no password that anybody could log in with: an encrypted one, and none at all.
 pub(super) fn lock_passwords(text: &[u8]) -> Option<Vec<u8>> {
-    lines(text, |line| {
+    edit_lines(text, |line| {
         let mut fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
         // a name, a password, and the day of its last change at least
         let [name, password, _, ..] = fields.as_slice() else { return None };
@@ -37,7 +23,7 @@ pub(super) fn lock_passwords(text: &[u8]) -> Option<Vec<u8>> {
 
 /// fstab(5) without swap.
 pub(super) fn no_swap(text: &[u8]) -> Option<Vec<u8>> {
-    lines(text, |line| {
+    edit_lines(text, |line| {
         let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
         let is_comment = fields.next()?.starts_with(b"#");
         let is_swap = fields.nth(1)? == b"swap";
@@ -47,7 +33,7 @@ pub(super) fn no_swap(text: &[u8]) -> Option<Vec<u8>> {
 
 /// sysctl.conf(5) without settings.
 pub(super) fn no_settings(text: &[u8]) -> Option<Vec<u8>> {
-    lines(text, |line| match line.trim_ascii_start().first()? {
+    edit_lines(text, |line| match line.trim_ascii_start().first()? {
         b'#' | b';' => None,
         _ => Some(commented(line)),
     })

@@ -13,7 +13,7 @@ use std::fmt;
 use edit::Edit;
 use table::{Fate, RULES, Rule, When};
 
-use super::check::access_of;
+use super::access::access_of;
 use super::error::{Error, Used};
 use super::links;
 use crate::fs::{self, FileKind, FsRead};
@@ -41,7 +41,7 @@ pub struct Preparation {
 }
 
 /// What is to be done to the boot partition and the root file system before the changes of `recipe`; nothing where a
-/// change of the recipe takes the place itself.
+/// change of the recipe takes the place itself, and not only edits what is there.
 ///
 /// # Errors
 /// [`Error::Used`], [`Error::FileSystem`]
@@ -55,7 +55,7 @@ pub(super) fn preparations(
         return Err(Used { node: node(root), found: refused }.into());
     }
     for Change { volume, path, action } in &recipe.changes {
-        if !matches!(action, Action::Directory { .. }) {
+        if !matches!(action, Action::Directory { .. } | Action::Fstab) {
             found.remove(&(*volume, path.clone()));
         }
     }

@@ -2,10 +2,13 @@
 
 mod enlarge;
 mod gpt;
+mod gpt_edit;
+mod identity;
 mod mbr;
 mod read;
 
 pub use enlarge::enlarge;
+pub use identity::{DiskId, PartitionId, identify, partition_id};
 
 use std::io;
 use std::ops::Range;

@@ -7,7 +7,7 @@ use super::ordinary;
 use super::outcome::{Difference, Ordinary, Verified};
 use super::packages;
 use super::promised::Promised;
-use crate::bake::{Comparison, Known};
+use crate::bake::{Comparison, Known, OwnDisk};
 use crate::base;
 use crate::bill::Listed;
 use crate::catalog::Digest;
@@ -24,10 +24,14 @@ use crate::workflow::{Control, Error};
 /// That the run was cancelled; all that is wrong with the image is in what is returned.
 pub fn verify(image: &ImageReader, promised: &Promised, control: &Control) -> Result<Verified, Error> {
     let mut verified = Verified::default();
-    let (boot, root) = match (image.boot(), image.root()) {
-        (Ok(boot), Ok(root)) => (boot, root),
-        (boot, root) => {
-            let faults = [("the boot partition", boot.err()), ("the root file system", root.err())];
+    let (boot, root, ids) = match (image.boot(), image.root(), image.partition_ids()) {
+        (Ok(boot), Ok(root), Ok(ids)) => (boot, root, ids),
+        (boot, root, ids) => {
+            let faults = [
+                ("the boot partition", boot.err()),
+                ("the root file system", root.err()),
+                ("the partition table", ids.err()),
+            ];
             let faults =
                 faults.into_iter().filter_map(|(what, error)| Some(Difference::unreadable(what, &error?)));
             verified.differences.extend(faults);
@@ -47,7 +51,7 @@ pub fn verify(image: &ImageReader, promised: &Promised, control: &Control) -> Re
         step.advance(bytes);
         Ok(())
     };
-    let mut comparison = Comparison::new(boot.as_ref(), root.as_ref(), &mut seen);
+    let mut comparison = Comparison::new(boot.as_ref(), root.as_ref(), OwnDisk::new(ids), &mut seen);
     if let Some(recipe) = &promised.recipe {
         // a preloaded file stays where the recipe has one
         let is_other = |volume: Volume, path: &ImagePath| match bill {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{CLOCK, bake};
 use crate::writable::Memory;
 use pibake::bake::Error;
-use pibake::disk::ReadAt;
+use pibake::disk::{OVERLAY_BLOCK, ReadAt};
 use pibake::image_path::ImagePath;
 use pibake::recipe::{Access, Action, Change, Recipe, Secrecy, Volume};
 use rand::rngs::StdRng;
@@ -54,11 +54,13 @@ fn recipe() -> Recipe {
         node: "node-1".into(),
         board: None,
         modules: vec![],
+        disk_id: [7; 16],
         changes: vec![
             change(Volume::Boot, "/cmdline.txt", arguments),
             change(Volume::Boot, "/overlays/a long name.dtbo", write(vec![1; 20_000])),
             change(Volume::Boot, "/user-data", write(vec![2; 600])),
             change(Volume::Boot, "/meta-data", Action::Remove),
+            change(Volume::Root, "/etc/fstab", Action::Fstab),
             change(Volume::Root, "/etc/hostname", write(b"node-1\n".to_vec())),
             change(Volume::Root, "/etc/many/new", write(vec![3; 40_000])),
             change(Volume::Root, "/etc/old", Action::Remove),
@@ -108,10 +110,11 @@ fn damage(bytes: Vec<u8>, places: Places, region: Range<u64>, cases: Range<u64>)
         match bake(device, &recipe(), CLOCK) {
             Ok(patch) => {
                 for range in patch.ranges().iter() {
-                    // the partitions are neighbours
+                    // the partitions are neighbours; before them, the disk's id is in the block of the table
                     let inside = places.boot.0..places.root.0 + places.root.1;
                     assert!(
-                        range.start >= inside.start && range.end <= inside.end,
+                        (range.start >= inside.start && range.end <= inside.end)
+                            || range == (0..OVERLAY_BLOCK as u64),
                         "case {case} wrote at {range:?}"
                     );
                 }

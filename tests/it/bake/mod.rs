@@ -3,6 +3,7 @@
 mod command_line;
 mod damage;
 mod modules;
+mod own_disk;
 mod remains;
 mod shared;
 mod size;
@@ -57,7 +58,7 @@ fn recipe() -> Recipe {
     changes.extend((0..40).map(|n| {
         write(Volume::Root, &format!("/usr/lib/pibake/file-{n}"), "x".repeat(n * 300).as_bytes(), 0o755)
     }));
-    Recipe { node: "node-1".into(), board: None, modules: vec![], changes }
+    Recipe { node: "node-1".into(), board: None, modules: vec![], disk_id: [7; 16], changes }
 }
 
 fn device(image: &Path) -> Arc<dyn ReadAt> {
@@ -97,7 +98,7 @@ fn what_is_named_is_there_and_both_file_systems_are_clean() {
     let line = run(tool("mtype", "mtools").arg("-i").arg(&fat).arg("::cmdline.txt"));
     assert_eq!(
         line,
-        "net.ifnames=0 console=serial0,115200 root=LABEL=writable rootwait fixrtc cgroup_memory=1\n"
+        "net.ifnames=0 console=serial0,115200 rootwait fixrtc cgroup_memory=1 root=/dev/disk/by-partuuid/07070707-02\n"
     );
 }
 
@@ -138,7 +139,7 @@ fn with_links(dir: &Path) -> std::path::PathBuf {
 }
 
 fn baked(image: &Path, changes: Vec<Change>) -> Result<Arc<dyn ReadAt>, String> {
-    let recipe = Recipe { node: "node-1".into(), board: None, modules: vec![], changes };
+    let recipe = Recipe { node: "node-1".into(), board: None, modules: vec![], disk_id: [7; 16], changes };
     let patch = bake(device(image), &recipe, CLOCK)
         .map_err(|e| format!("{e}: {:?}", std::error::Error::source(&e).map(ToString::to_string)))?;
     Ok(Arc::new(Patched::new(device(image), patch)))
@@ -201,7 +202,7 @@ fn a_command_line_of_ones_own_takes_the_place_of_the_images() {
     pibake::image_reader::ImageReader::of(node).unwrap().read(&path, &mut text).unwrap();
     assert_eq!(
         String::from_utf8(text).unwrap(),
-        "root=LABEL=writable usb-storage.quirks=152d:0578:u cgroup_memory=1\n"
+        "usb-storage.quirks=152d:0578:u cgroup_memory=1 root=/dev/disk/by-partuuid/07070707-02\n"
     );
 }
 
@@ -265,7 +266,13 @@ fn a_change_that_cannot_be_made_says_where() {
     let dir = tempfile::tempdir().unwrap();
     let (image, _) = Spec::default().make(dir.path());
     let bad = |c: Change| {
-        let recipe = Recipe { node: "node-1".into(), board: None, modules: vec![], changes: vec![c] };
+        let recipe = Recipe {
+            node: "node-1".into(),
+            board: None,
+            modules: vec![],
+            disk_id: [7; 16],
+            changes: vec![c],
+        };
         match bake(device(&image), &recipe, CLOCK) {
             Err(Error::FileSystem { source, .. }) => source.to_string(),
             other => panic!("{other:?}"),
@@ -288,9 +295,12 @@ fn a_folder_on_the_boot_partition_is_made_and_reads_back() {
         write(Volume::Boot, "/conf.d/deeper/a file", b"x", 0o644),
         change(Volume::Boot, "/empty", Action::Directory { access: Access::root(0o755) }),
     ];
-    let patch =
-        bake(device(&image), &Recipe { node: "node-1".into(), board: None, modules: vec![], changes }, CLOCK)
-            .unwrap();
+    let patch = bake(
+        device(&image),
+        &Recipe { node: "node-1".into(), board: None, modules: vec![], disk_id: [7; 16], changes },
+        CLOCK,
+    )
+    .unwrap();
     let node = dir.path().join("node-1.img");
     write_out(&image, &patch, &node);
     images::assert_clean(&node, places);

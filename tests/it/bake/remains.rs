@@ -121,7 +121,7 @@ fn what_made_it_one_machine_is_taken_away() {
     // as plan says it, and nothing else: a second bake of what came out finds nothing to prepare
     let again = preparations(
         device(&node),
-        &Recipe { node: "x".into(), board: None, modules: vec![], changes: vec![] },
+        &Recipe { node: "x".into(), board: None, modules: vec![], disk_id: [7; 16], changes: vec![] },
     );
     assert!(matches!(again, Err(Error::Used(_))), "the recipe made it a node: {again:?}");
 }
@@ -187,7 +187,8 @@ fn a_base_without_a_machine_id_gets_an_empty_one() {
 #[test]
 fn what_the_recipe_brings_itself_is_not_taken_away() {
     let own = write(Volume::Root, "/etc/netplan/50-cloud-init.yaml", b"network: {}\n", 0o600);
-    let recipe = Recipe { node: "node-1".into(), board: None, modules: vec![], changes: vec![own] };
+    let recipe =
+        Recipe { node: "node-1".into(), board: None, modules: vec![], disk_id: [7; 16], changes: vec![own] };
     let found = prepared(&[("etc/netplan/50-cloud-init.yaml", "x"), ("etc/netplan/60.yaml", "x")], &recipe);
     let found: Vec<String> = found.unwrap().iter().map(|p| p.change.path.to_string()).collect();
     assert_eq!(found, ["/etc/netplan/60.yaml"]);
@@ -241,6 +242,12 @@ fn a_node_that_was_baked_is_no_base() {
     let error = bake(device(&node), &recipe(), CLOCK).unwrap_err();
     assert!(error.to_string().contains("/etc/pibake"), "{error}");
     let change = Change { volume: Volume::Root, ..recipe().changes[1].clone() };
-    let other = Recipe { node: "node-9".into(), board: None, modules: vec![], changes: vec![change] };
+    let other = Recipe {
+        node: "node-9".into(),
+        board: None,
+        modules: vec![],
+        disk_id: [7; 16],
+        changes: vec![change],
+    };
     assert!(matches!(bake(device(&node), &other, CLOCK), Err(Error::Used(_))));
 }

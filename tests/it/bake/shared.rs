@@ -66,7 +66,7 @@ fn what_is_shared_is_on_every_node_under_its_own_changes() {
     let role = lay(&base, &shared, own).unwrap();
 
     let changes = vec![write(Volume::Root, "/etc/x", b"x", 0o600)];
-    let other = Recipe { node: "node-2".into(), board: None, modules: vec![], changes };
+    let other = Recipe { node: "node-2".into(), board: None, modules: vec![], disk_id: [7; 16], changes };
     let mut first = recipe();
     // it removes /etc/hosts, too, which is shared
     first.changes.push(write(Volume::Root, "/etc/key", b"the recipe's", 0o600));

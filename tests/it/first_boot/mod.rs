@@ -5,6 +5,7 @@ mod keyrings;
 mod manifests;
 mod members;
 pub(crate) mod node;
+mod own_disk;
 mod pki;
 mod preloaded;
 mod reasons;

@@ -203,7 +203,7 @@ impl Node {
         format!("{own}{common}")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
