@@ -4,10 +4,12 @@
 //! Memory and ports are those of the products' pages at raspberrypi.com and of "Raspberry Pi computer hardware" in
 //! Raspberry Pi's documentation.
 
+mod boot_from;
 mod kinds;
 
 use std::fmt;
 
+pub use boot_from::BootFrom;
 pub use kinds::{KINDS, Kind, OTHER_FILTERS, nameless};
 
 /// The Ethernet port of every board by the kernel's own name, which `net.ifnames=0` keeps.

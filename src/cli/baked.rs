@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::json::Baked;
 use super::shortened::{NAME_MAX, shortened};
-use crate::boards::Board;
+use crate::boards::{Board, BootFrom};
 use crate::error::Failure;
 use crate::image_path::ImagePath;
 use crate::image_reader::ImageReader;
@@ -32,6 +32,7 @@ pub(super) fn baked(image: &ImageReader) -> Result<Option<Baked>, Failure> {
         role: value("ROLE"),
         address: value("NODE_ADDRESS"),
         board: value("BAKED_BOARD"),
+        boot_from: value("BAKED_BOOT_FROM"),
         cluster: value("BAKED_CLUSTER"),
         ca_hash: value("BAKED_CA_HASH"),
         kubernetes: value("BAKED_KUBERNETES"),
@@ -54,20 +55,39 @@ fn unquoted(word: &str) -> String {
 /// A node's card in a few lines for people.
 pub(super) fn described(baked: &Baked) -> String {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not recorded".to_owned());
-    let Baked { node, role, address, board, cluster, ca_hash, kubernetes, containerd, pibake, built } = baked;
+    let Baked {
+        node,
+        role,
+        address,
+        board,
+        boot_from,
+        cluster,
+        ca_hash,
+        kubernetes,
+        containerd,
+        pibake,
+        built,
+    } = baked;
     let role = role.as_ref().map_or_else(String::new, |role| format!(", {role}"));
     let address = address.as_ref().map_or_else(String::new, |address| format!(", {address}"));
     let board = board.as_ref().map_or_else(String::new, |board| format!(", for the board {board}"));
+    let from =
+        boot_from.as_ref().map_or_else(String::new, |from| format!(", to start from {}", started_from(from)));
     let cluster =
         cluster.as_ref().map_or_else(|| "a cluster".to_owned(), |name| format!("the cluster {name:?}"));
     format!(
-        "{node} of {cluster}{role}{address}{board}\n  Kubernetes {}, containerd {}\n  CA hash    {}\n  built      {} by pibake {}\n",
+        "{node} of {cluster}{role}{address}{board}{from}\n  Kubernetes {}, containerd {}\n  CA hash    {}\n  built      {} by pibake {}\n",
         or_unknown(kubernetes),
         or_unknown(containerd),
         or_unknown(ca_hash),
         or_unknown(built),
         or_unknown(pibake),
     )
+}
+
+/// What a description calls so, for people; as it is written where it is none that is known.
+fn started_from(word: &str) -> String {
+    BootFrom::named(word).map_or_else(|| word.to_owned(), |from| from.title().to_owned())
 }
 
 #[cfg(test)]

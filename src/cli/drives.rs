@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::json;
 use super::session::Session;
-use crate::drives::{Drive, Eligibility, Kind, Own};
+use crate::drives::{Drive, Eligibility, Kind, Own, Purpose};
 use crate::error::{Doing, Failure};
 use crate::io::sold_size;
 use crate::ui::Table;
@@ -29,7 +29,7 @@ pub(super) fn run(_: &Arguments, session: &Session) -> Result<(), Failure> {
                 or_dash(&drive.model),
                 or_dash(&drive.serial),
                 drive.summary(),
-                Eligibility::of(drive, None).to_string(),
+                Eligibility::of(drive, Purpose::Card, None).to_string(),
             ]);
         }
         if drives.is_empty() { "no drives found\n".to_owned() } else { table.to_string() }

@@ -78,6 +78,7 @@ fn listed(fleet: &Fleet<'_>, session: &Session) -> Result<(), Failure> {
         number: node.number.into(),
         role: node.role.clone(),
         board: node.board.clone(),
+        boot_from: node.boot_from.clone(),
         kubernetes: node.versions.kubernetes.clone(),
         containerd: node.versions.containerd.clone(),
         preloaded: node.payload.is_some(),

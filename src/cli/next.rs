@@ -8,6 +8,7 @@ use crate::cluster::{Cluster, Mode, Node, UplinkAddressing};
 use crate::io::shell_word;
 use crate::project::Project;
 use crate::sink::Format;
+use crate::ui::page_lines;
 
 /// How people reach a cluster.
 pub(super) struct Reach {
@@ -23,6 +24,8 @@ pub(super) struct Reach {
     /// The nodes that cards are not written for now.
     others: Vec<String>,
     has_workers: bool,
+    /// Of nodes that are made now: their names, what they start from, and what must be so for that.
+    disks: Vec<(String, &'static str, &'static str)>,
 }
 
 impl Reach {
@@ -41,6 +44,7 @@ impl Reach {
             outside: outside(cluster),
             others: others.map(|node| node.name.to_string()).collect(),
             has_workers: cluster.nodes.len() > 1,
+            disks: nodes.iter().filter_map(|node| disk(node)).collect(),
         })
     }
 
@@ -52,6 +56,10 @@ impl Reach {
             (None, _) => "all nodes in your router's network; switch on.",
         };
         let _ = writeln!(text, "  {step}. Cards in, {wire}");
+        for (node, from, condition) in &self.disks {
+            let told = format!("{node} starts from {from} if {condition}: docs/disks.md");
+            *text += &page_lines("     ", &told);
+        }
         let _ = writeln!(text, "     The first boot takes about 15 minutes.");
         let step = step + 1;
         let key = self.key.as_ref().map_or_else(String::new, |key| format!("-i {} ", shell_word(key)));
@@ -107,6 +115,12 @@ impl Reach {
         self.first_look(step, &mut text);
         text
     }
+}
+
+/// What a node starts from that is no card, and what must be so for that.
+fn disk(node: &Node) -> Option<(String, &'static str, &'static str)> {
+    let from = node.boot_from?;
+    Some((node.name.to_string(), from.title(), from.condition(node.board)?))
 }
 
 /// What to do with a new description.
@@ -174,11 +188,13 @@ mod tests {
         let own_key = "[access]\nuser = \"jane\"\nssh-keys = [\"ssh-ed25519 \
                        AAAAC3NzaC1lZDI1NTE5AAAAIJ1gnwCFrh3AJUrA1RrXPbmMoQTpuJd2vVdWFT2bKXzt me\"]\n";
         let lan = "nodes = 2\n[network]\nmode = \"lan\"\nsubnet = \"192.168.1.0/24\"\nfirst-address = \"192.168.1.50\"\n";
+        let disks = "nodes = [{ board = \"pi5\", boot-from = \"nvme\" }, { boot-from = \"usb\" }, { boot-from = \"sd\" }]\n";
         let all = [
             reach("", 4).after_build(Path::new("images/node-1.img"), Format::Raw),
             reach(radio, 4).after_build(Path::new("my images/node-1.qcow2"), Format::Qcow2),
             reach(&(fixed + own_key), 2).after_flash(),
             reach(lan, 2).after_flash(),
+            reach(disks, 2).after_flash(),
             after_init(Path::new(".")),
             after_init(Path::new("my lab")),
         ];

@@ -73,6 +73,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
                 number: node.number,
                 role: node.role.to_string(),
                 board: node.board.map_or_else(|| "raspberry-pi".to_owned(), |board| board.to_string()),
+                boot_from: node.boot_from.map(|from| from.to_string()),
                 versions: Versions {
                     kubernetes: software.kubernetes.to_string(),
                     containerd: software.containerd.to_string(),

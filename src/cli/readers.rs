@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::boards::BootFrom;
 use crate::drives::linux::{Found, Machine, udisks, unmount};
-use crate::drives::{By, Drive, Eligibility, Own};
+use crate::drives::{By, Drive, Eligibility, Own, Purpose};
 use crate::error::{Classified, Doing, Failure};
 use crate::io::shell_word;
 use crate::sink::card::DriveCard;
@@ -40,13 +41,23 @@ pub(super) struct Readers<'a> {
     pub control: &'a Control,
 }
 
+/// What a drive is to be that a node starts from; what it is not known to start from is a card.
+pub(super) fn purpose(boot_from: Option<BootFrom>) -> Purpose {
+    if boot_from.is_some_and(BootFrom::is_disk) { Purpose::Disk } else { Purpose::Card }
+}
+
 impl Readers<'_> {
     /// Opens the drive at `path`, which was found safe, for this process alone, and judges it again.
-    pub(super) fn hold(&self, path: &Path, drive: &Drive) -> Result<(Drive, DriveCard), Failure> {
+    pub(super) fn hold(
+        &self,
+        path: &Path,
+        drive: &Drive,
+        purpose: Purpose,
+    ) -> Result<(Drive, DriveCard), Failure> {
         let card = self.open(drive)?;
         // Whoever came between the look and the opening is seen now; nobody can come any more.
         let seen = drive.number;
-        let drive = self.judged(path)?;
+        let drive = self.judged(path, purpose)?;
         if drive.number != seen {
             let path = path.display();
             return Err(Failure::refused(format!("{path} leads to another drive now than a moment ago")));
@@ -77,13 +88,13 @@ impl Readers<'_> {
     }
 
     /// The drive at `path`, after unmounting what may be unmounted.
-    pub(super) fn safe(&self, path: &Path) -> Result<Drive, Failure> {
+    pub(super) fn safe(&self, path: &Path, purpose: Purpose) -> Result<Drive, Failure> {
         if self.rules.unmount
             && let Found::Drive(drive, _) = self.find(path)?
-            && let Some(mounts) = Eligibility::of(&drive, self.needed).only_automounts()
+            && let Some(mounts) = Eligibility::of(&drive, purpose, self.needed).only_automounts()
         {
             // nothing is unmounted from what would then be refused all the same
-            self.permitted(path, Drive { uses: Vec::new(), ..(*drive).clone() })?;
+            self.permitted(path, Drive { uses: Vec::new(), ..(*drive).clone() }, purpose)?;
             for used in mounts {
                 let By::Mount(at) = &used.by else { continue };
                 let device =
@@ -94,14 +105,14 @@ impl Readers<'_> {
                 self.control.progress().note(&format!("unmounted {shown}"));
             }
         }
-        self.judged(path)
+        self.judged(path, purpose)
     }
 
     fn find(&self, path: &Path) -> Result<Found, Failure> {
         self.machine.find(path, self.own).doing(|| format!("looking at {}", path.display()))
     }
 
-    fn judged(&self, path: &Path) -> Result<Drive, Failure> {
+    fn judged(&self, path: &Path, purpose: Purpose) -> Result<Drive, Failure> {
         let mut found = self.find(path)?;
         for _ in 0..PATIENCE {
             // Programs that list drives open them for a moment; one that writes stays.
@@ -117,7 +128,7 @@ impl Readers<'_> {
             return Err(Failure::usage(format!("{shown} does not exist; pibake drives lists the drives")));
         }
         Err(Failure::refused(match found {
-            Found::Drive(drive, _) => return self.permitted(path, *drive),
+            Found::Drive(drive, _) => return self.permitted(path, *drive, purpose),
             Found::Partition { drive } => {
                 format!("{shown} is a partition: a card is written as a whole, {}", drive.display())
             }
@@ -130,7 +141,7 @@ impl Readers<'_> {
     }
 
     /// The drive, if it may be written by what was asked for.
-    fn permitted(&self, path: &Path, drive: Drive) -> Result<Drive, Failure> {
+    fn permitted(&self, path: &Path, drive: Drive, purpose: Purpose) -> Result<Drive, Failure> {
         let shown = path.display();
         // not by a way that only begins there
         if self.rules.yes && path.parent() != Some(Path::new(BY_ID)) {
@@ -139,7 +150,7 @@ impl Readers<'_> {
                 "--yes asks nothing, so {shown} must be named by its link in {BY_ID}, which stays the same{known}"
             )));
         }
-        match Eligibility::of(&drive, self.needed) {
+        match Eligibility::of(&drive, purpose, self.needed) {
             Eligibility::Allowed => Ok(drive),
             Eligibility::NeedsAllowFixed(_) if self.rules.allow_fixed => Ok(drive),
             eligibility => {

@@ -44,6 +44,7 @@ mod support;
 mod toml;
 mod unknown;
 mod upgrade;
+mod usb_quirk;
 mod version;
 mod warning;
 mod wifi;
@@ -81,6 +82,7 @@ pub use sources::{AptSource, ImageLayout, Sources};
 pub(crate) use support::now_for_tests;
 pub use support::{OutOfSupport, WRITTEN};
 pub use upgrade::Upgrade;
+pub use usb_quirk::UsbQuirk;
 pub use warning::Warning;
 pub use wifi::{EapMethod, Enterprise, Inner, Radio, Security, Tunnel, Wifi, WifiKey};
 
@@ -96,6 +98,8 @@ pub struct Cluster {
     pub domain: String,
     /// The machines, by number; exactly one is a control plane.
     pub nodes: Vec<Node>,
+    /// How USB disks of some kinds are to be treated, on every node.
+    pub usb_quirks: Vec<UsbQuirk>,
     /// The network between them and its way out.
     pub network: Network,
     /// Which Kubernetes, and how.

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use super::NodeName;
-use crate::boards::Board;
+use crate::boards::{Board, BootFrom};
 
 /// One machine of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Node {
     pub role: Role,
     /// Its hardware, where the user said; else any that the base image starts.
     pub board: Option<Board>,
+    /// What it starts from, where the user said; else a card.
+    pub boot_from: Option<BootFrom>,
     /// Its address on the cluster's network.
     pub address: Ipv4Addr,
     /// Hardware address of its Ethernet port, where the user gave it.

@@ -14,6 +14,15 @@ const LARGEST: u64 = 256 << 30;
 /// How many uses are named before the rest is counted.
 const NAMED: usize = 3;
 
+/// What a drive is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A card, or nobody said that it is a disk.
+    Card,
+    /// A disk that a node starts from: any size will do.
+    Disk,
+}
+
 /// Whether a drive may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Eligibility {
@@ -59,9 +68,9 @@ pub enum Refusal {
 }
 
 impl Eligibility {
-    /// Decides whether `drive` may get `needed` bytes; `None` where that is not known yet.
+    /// Decides whether `drive` may be written for this `purpose`, and get `needed` bytes; `None` where that is not known yet.
     #[must_use]
-    pub fn of(drive: &Drive, needed: Option<u64>) -> Self {
+    pub fn of(drive: &Drive, purpose: Purpose, needed: Option<u64>) -> Self {
         let mut refusals: Vec<Refusal> = drive.uses.iter().cloned().map(Refusal::Used).collect();
         match drive.kind {
             Kind::Disk | Kind::Loop => {
@@ -88,7 +97,7 @@ impl Eligibility {
         }
         if drive.size < SMALLEST {
             needs.push(Needs::Small(drive.size));
-        } else if drive.size > LARGEST {
+        } else if drive.size > LARGEST && purpose == Purpose::Card {
             needs.push(Needs::Large(drive.size));
         }
         if needs.is_empty() { Self::Allowed } else { Self::NeedsAllowFixed(needs) }
@@ -125,7 +134,13 @@ impl fmt::Display for Needs {
             Self::Fixed(bus) => write!(f, "a built-in drive ({bus})"),
             Self::Loop => f.write_str("a loop device"),
             Self::Small(size) => write!(f, "only {}, less than any card", sold_size(*size)),
-            Self::Large(size) => write!(f, "{}, more than any card for a node", sold_size(*size)),
+            Self::Large(size) => {
+                write!(
+                    f,
+                    "{}, more than any card for a node; boot-from in pibake.toml says that a disk is meant",
+                    sold_size(*size)
+                )
+            }
         }
     }
 }

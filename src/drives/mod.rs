@@ -8,7 +8,7 @@ pub mod linux;
 #[cfg(any(target_os = "macos", test))]
 pub mod macos;
 
-pub use eligibility::{Eligibility, Needs, Refusal};
+pub use eligibility::{Eligibility, Needs, Purpose, Refusal};
 
 use std::fmt;
 use std::path::PathBuf;

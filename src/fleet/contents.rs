@@ -31,6 +31,8 @@ pub struct Node {
     pub role: String,
     /// The hardware that it is for, as [`ListedNode::board`](super::ListedNode::board) has it.
     pub board: String,
+    /// What it starts from, as a description has it, where one said so.
+    pub boot_from: Option<String>,
     /// What runs on it.
     pub versions: Versions,
 }

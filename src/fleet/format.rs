@@ -58,6 +58,7 @@ pub(super) mod note {
     pub(crate) const NODE: &str = "vnd.pibake.node";
     pub(crate) const NUMBER: &str = "vnd.pibake.number";
     pub(crate) const BOARD: &str = "vnd.pibake.board";
+    pub(crate) const BOOT_FROM: &str = "vnd.pibake.boot-from";
     pub(crate) const KUBERNETES: &str = "vnd.pibake.kubernetes";
     pub(crate) const CONTAINERD: &str = "vnd.pibake.containerd";
     /// Of a node: the digests of the manifests that it lies over.

@@ -64,6 +64,8 @@ pub struct ListedNode {
     /// The hardware that it is for: a board by the name that a description has for it, or `raspberry-pi` where none was
     /// named.
     pub board: String,
+    /// What it starts from, as a description has it, where one said so.
+    pub boot_from: Option<String>,
     /// What runs on it.
     pub versions: Versions,
     /// Its manifest.
@@ -150,6 +152,7 @@ impl ListedNode {
             number,
             role: "worker".to_owned(),
             board: "raspberry-pi".to_owned(),
+            boot_from: None,
             versions: Versions { kubernetes, containerd },
             manifest: Blob { media_type: String::new(), digest: Digest::of(name.as_bytes()), len: 0 },
             payload: None,
@@ -169,6 +172,7 @@ impl ListedNode {
             number: parsed(entry, note::NUMBER)?,
             role: text(entry, note::ROLE)?,
             board: text(entry, note::BOARD)?,
+            boot_from: entry.note(note::BOOT_FROM).map(str::to_owned),
             versions: Versions {
                 kubernetes: text(entry, note::KUBERNETES)?,
                 containerd: text(entry, note::CONTAINERD)?,

@@ -84,6 +84,9 @@ impl Nodes<'_> {
             (note::CONTAINERD, node.versions.containerd.clone()),
             (note::ON_BASE, format!("sha256:{}", self.base.digest)),
         ]);
+        if let Some(from) = &node.boot_from {
+            about.insert(note::BOOT_FROM.to_owned(), from.clone());
+        }
         if let Some(payload) = self.payloads.get(node.role.as_str()) {
             about.insert(note::ON_PAYLOAD.to_owned(), format!("sha256:{}", payload.digest));
         }

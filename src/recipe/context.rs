@@ -14,7 +14,7 @@ use super::netplan;
 use super::proxy::{self, ProxySettings};
 use super::registries::{self, Registry};
 use super::secrets::{CardSecrets, reveal, reveal_some};
-use crate::boards::Board;
+use crate::boards::{Board, BootFrom};
 use crate::cluster::{Cluster, Mode, Node, NodeName, Secret, UplinkAddressing};
 
 /// Port of the API server, kubeadm's default.
@@ -58,6 +58,8 @@ struct Peer {
     control_plane: bool,
     /// What the description calls its board; none where it does not say.
     board: Option<&'static str>,
+    /// What the description says that it starts from, likewise.
+    boot_from: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -233,6 +235,7 @@ impl Peer {
             role: node.role.as_str(),
             control_plane: node.is_control_plane(),
             board: node.board.map(Board::as_str),
+            boot_from: node.boot_from.map(BootFrom::as_str),
         }
     }
 }

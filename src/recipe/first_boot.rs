@@ -77,6 +77,9 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
     if let Some(board) = node.board {
         settings.push(("BAKED_BOARD", board.as_str().to_owned()));
     }
+    if let Some(from) = node.boot_from {
+        settings.push(("BAKED_BOOT_FROM", from.as_str().to_owned()));
+    }
     if secrets.password_hash.is_some() {
         settings.push(("SECRETS", node_paths::PASSWORD.to_owned()));
     }

@@ -20,6 +20,9 @@ const UNIFIED: &str = "systemd.unified_cgroup_hierarchy=";
 /// say `end0`.
 const KERNEL_NAMES: &str = "net.ifnames=0";
 
+/// How disks behind some USB bridges are to be treated; usb-storage is there before any file of the root file system.
+const USB_QUIRKS: &str = "usb-storage.quirks=";
+
 /// What is to be true of the command line, which is the image's or the user's own, `line`.
 pub(super) fn arguments(from: &Inputs<'_>, line: Option<String>) -> Action {
     let mut set: Vec<_> = MEMORY_CGROUP.map(KernelArgument::new).into();
@@ -36,6 +39,11 @@ pub(super) fn arguments(from: &Inputs<'_>, line: Option<String>) -> Action {
     if let Some(country) = country.filter(|_| !from.platform.netplan_sets_country) {
         unset.push(KernelArgument::new(COUNTRY));
         set.push(KernelArgument::new(format!("{COUNTRY}{country}")));
+    }
+    let quirks: Vec<_> = from.cluster.usb_quirks.iter().map(ToString::to_string).collect();
+    if !quirks.is_empty() {
+        unset.push(KernelArgument::new(USB_QUIRKS));
+        set.push(KernelArgument::new(format!("{USB_QUIRKS}{}", quirks.join(","))));
     }
     for argument in &from.cluster.base.kernel_arguments {
         if !set.contains(argument) {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::boards::BootFrom;
+use crate::cli::baked::baked;
 use crate::cli::compared::{Files, MARK};
 use crate::disk::Patch;
 use crate::error::{Doing, ErrorClass, Failure};
@@ -20,6 +22,7 @@ pub(super) struct Image {
     raw: Raw,
     len: u64,
     node: String,
+    boot_from: Option<BootFrom>,
     files: Files,
     seen: Stamp,
 }
@@ -39,7 +42,8 @@ pub(super) fn open(path: &Path, control: &Control) -> Result<Image, Failure> {
         )));
     }
     let node = files.text(node_paths::HOSTNAME).unwrap_or_else(|| path.display().to_string());
-    Ok(Image { path: path.to_owned(), raw, len: image.len, node, files, seen })
+    let boot_from = baked(&image)?.and_then(|baked| BootFrom::named(baked.boot_from.as_deref()?));
+    Ok(Image { path: path.to_owned(), raw, len: image.len, node, boot_from, files, seen })
 }
 
 impl Image {
@@ -55,6 +59,11 @@ impl Image {
     /// The node that it is of.
     pub(super) fn name(&self) -> String {
         self.node.clone()
+    }
+
+    /// What the node starts from, where the image says so.
+    pub(super) fn boot_from(&self) -> Option<BootFrom> {
+        self.boot_from
     }
 
     /// Nothing over it; and that a card holds it.

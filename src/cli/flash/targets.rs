@@ -9,7 +9,8 @@ use super::arguments::{Arguments, Asked, selector};
 use super::fleet::Ordered;
 use super::image::Image;
 use super::whose::whose;
-use crate::cli::readers::Readers;
+use crate::boards::BootFrom;
+use crate::cli::readers::{Readers, purpose};
 use crate::cluster::ImageSize;
 use crate::drives::Drive;
 use crate::error::Failure;
@@ -77,19 +78,20 @@ impl Choice<'_> {
             Job::Image(_) | Job::Fleet(_) => None,
         };
         for asked in &self.arguments.devices {
-            let node = self.node(asked)?;
+            let (node, from) = self.node(asked)?;
+            let purpose = purpose(from);
             if let Some(other) = held.iter().find(|h| h.node == node && !matches!(self.job, Job::Image(_))) {
                 let (a, b) = (other.asked.display(), asked.path.display());
                 return Err(Failure::usage(format!(
                     "{a} and {b} are both to become {node}: every node is there once"
                 )));
             }
-            let drive = self.readers.safe(&asked.path)?;
+            let drive = self.readers.safe(&asked.path, purpose)?;
             if let Some(other) = held.iter().find(|h| h.drive.number == drive.number) {
                 let (a, b, drive) = (other.asked.display(), asked.path.display(), drive.path.display());
                 return Err(Failure::usage(format!("{a} and {b} are the same drive, {drive}")));
             }
-            let (drive, card) = self.readers.hold(&asked.path, &drive)?;
+            let (drive, card) = self.readers.hold(&asked.path, &drive, purpose)?;
             let card = Arc::new(card);
             let whose = whose(as_device(&(Arc::clone(&card) as Arc<dyn Card>)), ours.as_ref());
             held.push(Held { asked: asked.path.clone(), drive, node, whose, card });
@@ -97,17 +99,21 @@ impl Choice<'_> {
         Ok(held)
     }
 
-    fn node(&self, asked: &Asked) -> Result<String, Failure> {
+    /// The node that a drive is to become, and what that starts from.
+    fn node(&self, asked: &Asked) -> Result<(String, Option<BootFrom>), Failure> {
         match self.job {
             Job::Nodes(chosen) => {
                 let node = selector(asked, self.arguments)?.find(&chosen.project().cluster)?;
-                Ok(node.name.to_string())
+                Ok((node.name.to_string(), node.boot_from))
             }
-            Job::Fleet(ordered) => Ok(ordered.node(asked, self.arguments)?.name.clone()),
+            Job::Fleet(ordered) => {
+                let node = ordered.node(asked, self.arguments)?;
+                Ok((node.name.clone(), node.boot_from.as_deref().and_then(BootFrom::named)))
+            }
             Job::Image(_) if asked.node.is_some() => {
                 Err(Failure::usage("--image writes one image: leave =N out"))
             }
-            Job::Image(image) => Ok(image.name()),
+            Job::Image(image) => Ok((image.name(), image.boot_from())),
         }
     }
 }

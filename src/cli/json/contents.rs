@@ -18,6 +18,7 @@ pub(crate) struct Baked {
     pub role: Option<String>,
     pub address: Option<String>,
     pub board: Option<String>,
+    pub boot_from: Option<String>,
     pub cluster: Option<String>,
     pub ca_hash: Option<String>,
     pub kubernetes: Option<String>,

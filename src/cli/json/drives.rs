@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::drives::{self, Bus, By, Eligibility, Kind, Needs, Refusal};
+use crate::drives::{self, Bus, By, Eligibility, Kind, Needs, Purpose, Refusal};
 
 /// `pibake drives`
 #[derive(Serialize, Deserialize)]
@@ -61,7 +61,7 @@ struct Reason {
 impl From<&drives::Drive> for Drive {
     fn from(drive: &drives::Drive) -> Self {
         let (backing, backing_base64) = drive.backing.as_ref().map(text).unzip();
-        let (eligibility, reasons) = match Eligibility::of(drive, None) {
+        let (eligibility, reasons) = match Eligibility::of(drive, Purpose::Card, None) {
             Eligibility::Allowed => ("allowed", Vec::new()),
             Eligibility::NeedsAllowFixed(needs) => {
                 ("needs-allow-fixed", needs.iter().map(Reason::from).collect())

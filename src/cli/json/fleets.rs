@@ -97,6 +97,7 @@ pub(crate) struct FleetNode {
     pub number: u64,
     pub role: String,
     pub board: String,
+    pub boot_from: Option<String>,
     pub kubernetes: String,
     pub containerd: String,
     pub preloaded: bool,

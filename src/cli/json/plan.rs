@@ -101,6 +101,7 @@ pub(crate) struct Member {
     pub role: String,
     pub address: String,
     pub board: Option<String>,
+    pub boot_from: Option<String>,
 }
 
 impl From<&Node> for Member {
@@ -110,6 +111,7 @@ impl From<&Node> for Member {
             role: node.role.to_string(),
             address: node.address.to_string(),
             board: node.board.map(|board| board.to_string()),
+            boot_from: node.boot_from.map(|from| from.to_string()),
         }
     }
 }

@@ -162,18 +162,15 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
     })
 }
 
-/// Who is who; with their boards where one is named.
+/// Who is who; with their boards, and what they start from, where that is named of one.
 fn members(nodes: &[Member]) -> String {
-    if nodes.iter().all(|member| member.board.is_none()) {
-        let mut table = Table::new(["NODE", "ROLE", "ADDRESS"]);
-        for Member { node, role, address, .. } in nodes.iter().cloned() {
-            table.row([node, role, address]);
-        }
-        return table.to_string();
-    }
-    let mut table = Table::new(["NODE", "ROLE", "ADDRESS", "BOARD"]);
-    for Member { node, role, address, board } in nodes.iter().cloned() {
-        table.row([node, role, address, board.unwrap_or_else(|| "any".to_owned())]);
+    let boards = nodes.iter().any(|member| member.board.is_some()).then_some("BOARD");
+    let disks = nodes.iter().any(|member| member.boot_from.is_some()).then_some("STARTS FROM");
+    let mut table = Table::new(["NODE", "ROLE", "ADDRESS"].into_iter().chain(boards).chain(disks));
+    for Member { node, role, address, board, boot_from } in nodes.iter().cloned() {
+        let board = boards.map(|_| board.unwrap_or_else(|| "any".to_owned()));
+        let from = disks.map(|_| boot_from.unwrap_or_else(|| "sd".to_owned()));
+        table.row([node, role, address].into_iter().chain(board).chain(from));
     }
     table.to_string()
 }

@@ -17,7 +17,7 @@ use crate::cli::fleets::content;
 use crate::cli::readers::Readers;
 use crate::cli::stranger::stranger;
 use crate::disk::ioctl::reread_partitions;
-use crate::drives::Drive;
+use crate::drives::{Drive, Purpose};
 use crate::error::{ErrorClass, Failure, one_line};
 use crate::fleet::{Claim, Claims, Fleet, ListedNode, Ready, State, Untold};
 use crate::project;
@@ -39,6 +39,8 @@ pub(super) struct Maker<'a> {
     pub base: &'a Base,
     pub readers: &'a Readers<'a>,
     pub nodes: &'a Nodes,
+    /// What the drives are to be that are plugged in: disks where any of the nodes starts from one.
+    pub purpose: Purpose,
     pub untold: &'a Untold,
     /// Whether nodes were named, which are made whoever has them.
     pub is_meant: bool,
@@ -71,7 +73,8 @@ impl Maker<'_> {
     /// Makes a card of the next node. What becomes of a node that was taken goes to `news` in any case.
     pub(super) fn make(&self, drive: &Drive, news: &Sender<News>) -> Result<Came, Failure> {
         let progress = self.control.progress();
-        let held = self.readers.safe(&drive.path).and_then(|safe| self.readers.hold(&drive.path, &safe));
+        let held = self.readers.safe(&drive.path, self.purpose);
+        let held = held.and_then(|safe| self.readers.hold(&drive.path, &safe, self.purpose));
         let (drive, card) = match held {
             Ok(held) => held,
             Err(failure) => {

@@ -19,9 +19,10 @@ use clap::{Args, ValueHint};
 use super::awake::Awake;
 use super::base_flags::NetworkFlags;
 use super::fleets::{Station, TrustFlags, nodes as named};
-use super::readers::{Readers, Rules};
+use super::readers::{self, Readers, Rules};
 use super::session::Session;
 use crate::base::{Fetcher, Patience};
+use crate::boards::BootFrom;
 use crate::drives::linux::Machine;
 use crate::error::Failure;
 use crate::fleet::{self, Claim, Claims, FleetName, Keys, Untold};
@@ -118,6 +119,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     let readers = Readers { machine: &machine, rules, needed: Some(ready.length()), own: &own, control };
     let _awake = Awake::keep();
     let batch = arguments.batch.map_or(usize::MAX, NonZeroUsize::get);
+    let froms = queue.iter().filter_map(|node| BootFrom::named(node.boot_from.as_deref()?));
+    let purpose = readers::purpose(froms.max());
     let nodes = Nodes::new(queue.iter().copied());
     // What cannot be done at once is done later, by those who asked. And after the run was cancelled, too, the others are
     // told which nodes are free.
@@ -131,6 +134,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
             base: &base,
             readers: &readers,
             nodes: &nodes,
+            purpose,
             untold: &untold,
             is_meant,
             again: arguments.again,

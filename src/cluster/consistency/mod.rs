@@ -1,6 +1,7 @@
 //! What the parts of a description must be to each other.
 
 mod connectivity;
+mod disks;
 mod links;
 mod networks;
 
@@ -24,6 +25,8 @@ pub(super) fn problems(cluster: &Cluster) -> Vec<Problem> {
     links::hardware(cluster, &mut report);
     links::shared(cluster, &mut report);
     connectivity::routers(cluster, &mut report);
+    disks::boards(cluster, &mut report);
+    disks::quirks(cluster, &mut report);
     found
 }
 

@@ -8,7 +8,8 @@ use super::values::{existing, path};
 use crate::catalog::{InvalidSpec, Spec};
 use crate::cluster::toml::{Document, Table};
 use crate::cluster::{
-    Access, BaseImage, Image, Password, Platform, Upgrade, authorized_key, check, defaults, login, platform,
+    Access, BaseImage, Image, Password, Platform, Upgrade, UsbQuirk, authorized_key, check, defaults, login,
+    platform, usb_quirk,
 };
 use crate::io::read_small;
 use crate::registry::{self, Reference};
@@ -57,6 +58,20 @@ pub(super) fn access(
         token_ttl: token_ttl.unwrap_or(defaults::TOKEN_TTL),
         admin_ttl: admin_ttl.unwrap_or(defaults::ADMIN_TTL),
     }
+}
+
+pub(super) fn usb_quirks(root: &mut Table<'_, '_>, document: &Document<'_>) -> Vec<UsbQuirk> {
+    const KEY: &str = "usb-quirks";
+    let quirks: Vec<UsbQuirk> = root.read_each(KEY, str::parse);
+    let len = quirks.iter().map(|quirk| quirk.to_string().len() + 1).sum::<usize>();
+    if len > usb_quirk::ROOM {
+        let most = usb_quirk::ROOM - 1;
+        document.report(
+            KEY,
+            format!("has {} bytes with its commas, and the kernel keeps {most}: leave some out", len - 1),
+        );
+    }
+    quirks
 }
 
 /// An authorized_keys of a large team takes some ten kilobytes.

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::problem::{Error, Origin, Problem};
 use super::toml::Document;
-use super::{Cluster, board, check, consistency, defaults};
+use super::{Cluster, check, consistency, defaults};
 use crate::io::read_small;
 pub use overrides::Overrides;
 pub use passwords::{NotUnicode, Passwords};
@@ -79,9 +79,10 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
     let mut root = document.root();
     let name = root.read("name", |t| check::label(t).map(|()| t.to_owned()));
     let domain = root.read("domain", check::domain);
-    let board = root.read("board", board::board);
+    let hardware = nodes::Hardware::read(&mut root);
+    let usb_quirks = machine::usb_quirks(&mut root, document);
     let addresses = network::addresses(&mut root, document);
-    let nodes = nodes::nodes(&mut root, document, overrides, &addresses, board);
+    let nodes = nodes::nodes(&mut root, document, overrides, &addresses, hardware);
     let network = network::network(addresses, document, &nodes, dir, &overrides.passwords);
     let kubernetes = software::kubernetes(&mut root, document, dir, nodes.len());
     let access = machine::access(&mut root, document, dir, &overrides.passwords);
@@ -96,6 +97,7 @@ fn read(document: &Document<'_>, dir: &Path, overrides: &Overrides) -> Cluster {
         name: name.unwrap_or_else(|| defaults::NAME.to_owned()),
         domain: domain.unwrap_or_else(|| defaults::DOMAIN.to_owned()),
         nodes,
+        usb_quirks,
         network,
         kubernetes,
         access,

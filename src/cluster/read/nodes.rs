@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::network::Addresses;
 use super::overrides::Overrides;
-use crate::boards::Board;
+use crate::boards::{Board, BootFrom};
 use crate::cluster::toml::{Document, Table, Value};
 use crate::cluster::{MAX_NODES, MacAddress, Node, NodeName, Role, board, check, defaults, labels, plan};
 
@@ -15,18 +15,34 @@ struct Entry {
     name: Option<NodeName>,
     role: Option<Role>,
     board: Option<Board>,
+    boot_from: Option<BootFrom>,
     address: Option<Ipv4Addr>,
     mac: Option<MacAddress>,
     labels: BTreeMap<String, String>,
 }
 
-/// `board` is what a node has that does not say it itself.
+/// What a node has that does not say it itself.
+#[derive(Clone, Copy)]
+pub(super) struct Hardware {
+    board: Option<Board>,
+    boot_from: Option<BootFrom>,
+}
+
+impl Hardware {
+    /// Of the table at the top, or of a node.
+    pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
+        let froms = BootFrom::ALL.map(|from| (from.as_str(), from));
+        Self { board: table.read("board", board::board), boot_from: table.choose("boot-from", &froms) }
+    }
+}
+
+/// `hardware` is what a node has that does not say it itself.
 pub(super) fn nodes(
     root: &mut Table<'_, '_>,
     document: &Document<'_>,
     overrides: &Overrides,
     addresses: &Addresses<'_, '_>,
-    board: Option<Board>,
+    hardware: Hardware,
 ) -> Vec<Node> {
     let mut count = None;
     let mut entries = Vec::new();
@@ -59,7 +75,8 @@ pub(super) fn nodes(
             number,
             name: entry.name.unwrap_or_else(|| NodeName::numbered(number)),
             role: entry.role.unwrap_or(Role::Worker),
-            board: entry.board.or(board),
+            board: entry.board.or(hardware.board),
+            boot_from: entry.boot_from.or(hardware.boot_from),
             // One past the network's end is told by the check that each lies within it.
             address: address.unwrap_or(Ipv4Addr::BROADCAST),
             mac: entry.mac,
@@ -101,10 +118,12 @@ fn list(value: Value<'_, '_>) -> Vec<Entry> {
 }
 
 fn entry(mut table: Table<'_, '_>) -> Entry {
+    let Hardware { board, boot_from } = Hardware::read(&mut table);
     let entry = Entry {
         name: table.read("name", str::parse),
         role: table.choose("role", &[Role::ControlPlane, Role::Worker].map(|role| (role.as_str(), role))),
-        board: table.read("board", board::board),
+        board,
+        boot_from,
         address: table.read("address", check::address),
         mac: table.read("mac", str::parse),
         labels: labels_of(table.table("labels")),

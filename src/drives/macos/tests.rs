@@ -2,7 +2,7 @@
 //! manual and Apple's own machines give it, and what is made of it.
 
 use super::{drive, whole_disks};
-use crate::drives::{Eligibility, Own};
+use crate::drives::{Eligibility, Own, Purpose};
 use crate::io::sold_size;
 
 const LIST: &str = include_str!("recorded/list.plist");
@@ -30,7 +30,7 @@ fn a_mac_with_readers_and_disks() {
                 sold_size(drive.size),
                 drive.model.clone().unwrap_or_default(),
                 drive.summary(),
-                Eligibility::of(&drive, None)
+                Eligibility::of(&drive, Purpose::Card, None)
             )
         })
         .collect();

@@ -110,3 +110,33 @@ fn a_small_control_plane_is_a_warning_also_where_a_program_reads_it() {
     let kinds: Vec<_> = warned["warnings"].as_array().unwrap().iter().map(|w| w["kind"].clone()).collect();
     assert!(kinds.contains(&Value::from("small-control-plane")), "{kinds:?}");
 }
+
+#[test]
+fn what_nodes_start_from_is_planned_baked_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "usb-quirks = [\"152D:0578:u\", \"174c:55aa:uk\"]\nnodes = [{ board = \"cm4\", boot-from = \"nvme\" }, {}]\n";
+    let page = "NODE    ROLE           ADDRESS   BOARD  STARTS FROM\nnode-1  control-plane  10.0.0.1  cm4    nvme\n\
+                node-2  worker         10.0.0.2  any    sd\n";
+    pibake(dir.path(), text, &["plan"]).success().stdout(predicates::str::starts_with(page));
+    let nodes = json(dir.path(), text, &["plan"])["nodes"].take();
+    assert_eq!((&nodes[0]["boot_from"], &nodes[1]["boot_from"]), (&Value::from("nvme"), &Value::Null));
+    pibake(dir.path(), text, &["plan", "--node", "1", "/cmdline.txt"]).success().stdout(
+        contains("+usb-storage.quirks=152d:0578:u,174c:55aa:uk")
+            .and(contains("+root=/dev/disk/by-partuuid/")),
+    );
+    pibake(dir.path(), text, &["plan", "--node", "1", "/etc/fstab"]).success().stdout(contains("PARTUUID="));
+    pibake(dir.path(), text, &["build", "--base", "sample"]).success();
+    pibake(dir.path(), text, &["inspect", "images/node-1.img"])
+        .success()
+        .stdout(contains("to start from an NVMe disk"));
+    let baked = json(dir.path(), text, &["inspect", "images/node-1.img"])["baked"].take();
+    assert_eq!(baked["boot_from"], "nvme");
+    pibake(dir.path(), text, &["verify", "images/node-1.img"]).success();
+    pibake(dir.path(), text, &["plan", "--base", "sample", "--diff", "images/node-1.img"])
+        .success()
+        .stdout(contains("root=").not().and(contains("fstab").not()));
+    let other = "[base]\nkernel-arguments = [\"root=/dev/sda2\"]\n";
+    pibake(dir.path(), other, &["plan", "--node", "1", "/cmdline.txt"])
+        .success()
+        .stdout(contains("+root=/dev/sda2").and(contains("by-partuuid").not()));
+}

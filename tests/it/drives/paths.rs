@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pibake::drives::linux::{Found, Off};
-use pibake::drives::{By, DeviceNumber, Eligibility, Refusal};
+use pibake::drives::{Bus, By, DeviceNumber, Eligibility, Needs, Purpose, Refusal};
 
 use super::recorded::*;
 
@@ -30,12 +30,33 @@ fn links_lead_to_the_drive() {
         let Found::Drive(drive, real) = find(&m, path) else { panic!("{path}") };
         assert_eq!((drive.number.to_string().as_str(), real.to_str()), ("8:16", Some("/dev/sdb")));
         assert_eq!(drive.ids, [PathBuf::from("/dev/disk/by-id/usb-card")]);
-        assert_eq!(Eligibility::of(&drive, Some(CARD)), Eligibility::Allowed);
+        assert_eq!(Eligibility::of(&drive, Purpose::Card, Some(CARD)), Eligibility::Allowed);
         assert_eq!(
-            Eligibility::of(&drive, Some(CARD + 1)),
+            Eligibility::of(&drive, Purpose::Card, Some(CARD + 1)),
             Eligibility::Refused(vec![Refusal::TooSmall { size: CARD, needed: CARD + 1 }])
         );
     }
+}
+
+#[test]
+fn a_disk_that_a_node_starts_from_may_be_of_any_size_and_is_no_built_in_one_without_a_word() {
+    const LARGE: u64 = 1_000_204_886_016;
+    let mut m = Recorded::new();
+    m.disk("sdb", USB, "8:16", LARGE, &[]);
+    m.disk("sdc", USB, "8:32", GB, &[]);
+    m.disk("nvme0n1", NVME, "259:7", LARGE, &[]);
+    let of = |path: &str, purpose| {
+        let Found::Drive(drive, _) = find(&m, path) else { panic!("{path}") };
+        Eligibility::of(&drive, purpose, None)
+    };
+    assert_eq!(of("/dev/sdb", Purpose::Card), Eligibility::NeedsAllowFixed(vec![Needs::Large(LARGE)]));
+    assert!(of("/dev/sdb", Purpose::Card).to_string().contains("boot-from"));
+    assert_eq!(of("/dev/sdb", Purpose::Disk), Eligibility::Allowed);
+    assert_eq!(of("/dev/sdc", Purpose::Disk), Eligibility::NeedsAllowFixed(vec![Needs::Small(GB)]));
+    assert_eq!(
+        of("/dev/nvme0n1", Purpose::Disk),
+        Eligibility::NeedsAllowFixed(vec![Needs::Fixed(Bus::Nvme)])
+    );
 }
 
 #[test]
@@ -65,7 +86,7 @@ fn who_writes_is_a_user_and_who_reads_is_none() {
         let Found::Drive(drive, _) = find(&m, "/dev/sdb") else { panic!() };
         let by = By::Process { pid: 4711, name: "dd".into() };
         assert_eq!(drive.uses.iter().any(|u| u.by == by), used, "{flags} {open}");
-        assert_eq!(Eligibility::of(&drive, None) == Eligibility::Allowed, !used);
+        assert_eq!(Eligibility::of(&drive, Purpose::Card, None) == Eligibility::Allowed, !used);
     }
 }
 
@@ -84,7 +105,11 @@ fn only_automounts_may_be_unmounted() {
             m.mount("8:17", at, "vfat", "/dev/sdb1");
         }
         let Found::Drive(drive, _) = find(&m, "/dev/sdb") else { panic!() };
-        assert_eq!(Eligibility::of(&drive, None).only_automounts().is_some(), possible, "{at:?}");
+        assert_eq!(
+            Eligibility::of(&drive, Purpose::Card, None).only_automounts().is_some(),
+            possible,
+            "{at:?}"
+        );
     }
 }
 
@@ -106,7 +131,10 @@ fn this_machine_keeps_its_own_root() {
     let machine = pibake::drives::linux::Machine::this();
     for drive in machine.drives(&[]).unwrap() {
         if drive.uses.iter().any(|u| u.by == By::Mount("/".into())) {
-            assert!(matches!(Eligibility::of(&drive, None), Eligibility::Refused(_)), "{drive:?}");
+            assert!(
+                matches!(Eligibility::of(&drive, Purpose::Card, None), Eligibility::Refused(_)),
+                "{drive:?}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use pibake::drives::linux::Machine;
-use pibake::drives::{Drive, Eligibility, Own};
+use pibake::drives::{Drive, Eligibility, Own, Purpose};
 use pibake::io::sold_size;
 
 /// Where buses put their drives, below /sys/devices.
@@ -217,7 +217,7 @@ impl Recorded {
                 or_dash(&drive.model),
                 or_dash(&drive.serial),
                 drive.summary(),
-                Eligibility::of(drive, None)
+                Eligibility::of(drive, Purpose::Card, None)
             )
         };
         self.drives().iter().map(line).collect()

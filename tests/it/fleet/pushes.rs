@@ -27,7 +27,7 @@ fn push(fleet: &Fleet, meanwhile: impl Fn() -> Result<(), Failure> + Sync) -> (R
     let ca = fleet.index()["annotations"]["vnd.pibake.fleet"].as_str().unwrap().to_owned();
     let versions = Versions { kubernetes: "1.31.0".to_owned(), containerd: "1.7.0".to_owned() };
     let (role, board) = ("control-plane".to_owned(), "raspberry-pi".to_owned());
-    let node = Node { name: "node-1".to_owned(), number: 1, role, board, versions };
+    let node = Node { name: "node-1".to_owned(), number: 1, role, board, boot_from: None, versions };
     let contents = Contents {
         cluster: "kubernetes",
         fleet: &ca,
