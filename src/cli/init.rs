@@ -9,7 +9,7 @@ use super::json::{self, Initialized};
 use super::next;
 use super::session::Session;
 use crate::cluster;
-use crate::error::{Doing, Failure};
+use crate::error::{Doing, DoingAs, ErrorClass, Failure};
 use crate::io::folder::{keeps_modes, make_folders};
 use crate::io::{Folder, Owner, surroundings};
 use crate::project::{self, FILE};
@@ -30,7 +30,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     make_folders(dir, 0o777).doing(|| format!("making {}", dir.display()))?;
     let path = dir.join(FILE);
     let folder = Folder::open(dir).doing(|| format!("opening {}", dir.display()))?;
-    let (text, chosen) = cluster::init(&surroundings(), project::clock()?);
+    let mut drawn = [0; 5];
+    getrandom::fill(&mut drawn).doing_as(ErrorClass::Failed, || "asking for a random number".to_owned())?;
+    let (text, chosen) = cluster::init(&surroundings(), project::clock()?, drawn);
     // Never over one that somebody edited; and closed to others, for passwords may come into it.
     match folder.write_new(FILE, text.as_bytes(), 0o600, Owner::of_new_in(dir)) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

@@ -51,7 +51,10 @@ pub(super) fn interface(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn network(text: &str) -> Result<Ipv4Net, String> {
-    let form = || "must be an IPv4 network, such as 10.0.0.0/24".to_owned();
+    let form = || {
+        let hint = if text.contains(':') { "; one of IPv6 stands beside it, in [network.ipv6]" } else { "" };
+        format!("must be an IPv4 network, such as 10.0.0.0/24{hint}")
+    };
     let network: Ipv4Net = text.parse().map_err(|_| form())?;
     if network.trunc() != network {
         return Err(format!("must be a network, not an address in one; perhaps {}", network.trunc()));

@@ -20,11 +20,16 @@ const CHOICES: [(&str, Ipv4Net, &[Ipv4Net]); 3] = [
     ("services", defaults::SERVICES, &[net([10, 201, 0, 0], 16), net([172, 24, 0, 0], 16)]),
 ];
 
+/// What the template has in the place of a prefix that is to be drawn (RFC 4193, 3.2.2).
+const NOT_DRAWN: &str = "fd12:3456:789a";
+
 /// The text, and a sentence for each network in it that is not the default, and for what of it is out of support at
-/// `now` (seconds since 1970).
+/// `now` (seconds since 1970). `drawn` are five random bytes, of which the cluster's IPv6 prefix is made.
 #[must_use]
-pub fn init(outside: &[Surrounding], now: i64) -> (String, Vec<String>) {
-    let (mut text, mut notes) = (INIT.to_owned(), Vec::new());
+pub fn init(outside: &[Surrounding], now: i64, drawn: [u8; 5]) -> (String, Vec<String>) {
+    let [a, b, c, d, e] = drawn.map(u16::from);
+    let prefix = format!("fd{a:02x}:{:x}:{:x}", b << 8 | c, d << 8 | e);
+    let (mut text, mut notes) = (INIT.replace(NOT_DRAWN, &prefix), Vec::new());
     let clash = |network| outside.iter().find(|there| overlaps(network, there));
     for (key, default, others) in CHOICES {
         let Some(there) = clash(default) else { continue };
@@ -86,6 +91,9 @@ mod tests {
     /// A day before anything ended.
     const EARLY: i64 = 0;
 
+    /// What leaves the template as it is.
+    const DRAWN: [u8; 5] = [0x12, 0x34, 0x56, 0x78, 0x9a];
+
     fn there(network: &str, routed: bool) -> Surrounding {
         Surrounding { network: network.parse().unwrap(), interface: "wlan0".to_owned(), routed }
     }
@@ -97,7 +105,7 @@ mod tests {
     #[test]
     fn defaults_are_kept_where_nothing_is_in_their_way() {
         for outside in [vec![], vec![there("192.168.1.0/24", false), there("10.0.0.0/8", true)]] {
-            assert_eq!(init(&outside, EARLY), (INIT.to_owned(), vec![]));
+            assert_eq!(init(&outside, EARLY, DRAWN), (INIT.to_owned(), vec![]));
             assert!(parsed(INIT).overlaps_with(&outside).is_empty());
         }
     }
@@ -111,7 +119,7 @@ mod tests {
             (&["10.0.0.0/8"], ["172.30.77.0/24", "172.20.0.0/16", "172.24.0.0/16"]),
         ] {
             let outside: Vec<_> = outside.iter().map(|net| there(net, false)).collect();
-            let (text, notes) = init(&outside, EARLY);
+            let (text, notes) = init(&outside, EARLY, DRAWN);
             let cluster = parsed(&text);
             let found = [cluster.network.subnet, cluster.kubernetes.pods, cluster.kubernetes.services];
             assert_eq!(found.map(|net| net.to_string()), expected);
@@ -130,9 +138,29 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_of_its_own_is_written() {
+        for (drawn, prefix) in [([0, 0, 7, 0xab, 0xcd], "fd00:7:abcd"), ([0xff; 5], "fdff:ffff:ffff")] {
+            let (text, _) = init(&[], EARLY, drawn);
+            let table = text.split("# [network.ipv6]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+            let spoken: String = table
+                .lines()
+                .filter(|line| !line.contains("router"))
+                .fold("[network.ipv6]\n".to_owned(), |all, line| all + line.trim_start_matches("# ") + "\n");
+            let ipv6 = parsed(&spoken).network.ipv6.unwrap();
+            assert_eq!(ipv6.subnet.to_string(), format!("{prefix}::/64"));
+            // What it says of the others is what they are without a word.
+            assert_eq!(
+                parsed(&format!("[network.ipv6]\nsubnet = \"{prefix}::/64\"\n")).network.ipv6,
+                Some(ipv6)
+            );
+            assert!(!text.contains(NOT_DRAWN));
+        }
+    }
+
+    #[test]
     fn what_the_defaults_lack_is_said_at_once() {
         // 2026-11-26
-        let (_, notes) = init(&[], 1_795_651_200);
+        let (_, notes) = init(&[], 1_795_651_200, DRAWN);
         let [note] = notes.as_slice() else { panic!("{notes:?}") };
         assert!(
             note.contains("Ubuntu 20.04 since 2025-05-31") && note.contains("image = \"24.04\""),

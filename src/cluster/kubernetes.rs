@@ -59,21 +59,32 @@ impl Flannel {
     /// Whether the image has `/opt/bin/install-conf`, which took the place of `cp` (flannel 0.28.6,
     /// images/Dockerfile). An image whose tag is no release is taken to be as new as pibake's own.
     pub(crate) fn installs_its_configuration(&self) -> bool {
-        self.is_since((0, 28, 6))
+        is_since(&self.image, (0, 28, 6))
+    }
+
+    /// Whether the backend host-gw makes routes of IPv6 as well (flannel 0.15.0, backend/hostgw).
+    pub(crate) fn routes_ipv6(&self) -> bool {
+        is_since(&self.image, (0, 15, 0))
+    }
+
+    /// Whether the CNI plugin gives pods addresses of both kinds (flannel's Documentation/configuration.md, "Dual-stack").
+    pub(crate) fn plugin_knows_ipv6(&self) -> bool {
+        is_since(&self.cni_plugin_image, (1, 0, 1))
     }
 
     /// Whether flanneld answers at `/readyz` as well as at `/healthz` (flannel 0.28.9, main.go).
     pub(crate) fn tells_readiness(&self) -> bool {
-        self.is_since((0, 28, 9))
+        is_since(&self.image, (0, 28, 9))
     }
+}
 
-    fn is_since(&self, release: (u16, u16, u16)) -> bool {
-        let name = self.image.split('@').next().unwrap_or_default();
-        let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
-        match numbers(tag.and_then(|tag| tag.strip_prefix('v')).unwrap_or_default()) {
-            Ok((major, minor, Some(patch))) => (major, minor, patch) >= release,
-            _ => true,
-        }
+/// Whether an image's tag is that release or a newer one; one that is no release is taken to be.
+fn is_since(image: &str, release: (u16, u16, u16)) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    match numbers(tag.and_then(|tag| tag.strip_prefix('v')).unwrap_or_default()) {
+        Ok((major, minor, Some(patch))) => (major, minor, patch) >= release,
+        _ => true,
     }
 }
 
@@ -152,6 +163,31 @@ mod tests {
             let flannel = Flannel { image: image.to_owned(), cni_plugin_image: String::new() };
             let said = (flannel.installs_its_configuration(), flannel.tells_readiness());
             assert_eq!(said, (installs, tells), "{image}");
+        }
+    }
+
+    #[test]
+    fn dual_stack_is_known_by_the_images_that_have_it() {
+        for (image, plugin, known) in [
+            (
+                "ghcr.io/flannel-io/flannel:v0.28.9",
+                "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3",
+                (true, true),
+            ),
+            (
+                "quay.io/coreos/flannel:v0.14.0",
+                "rancher/mirrored-flannelcni-flannel-cni-plugin:v1.0.0",
+                (false, false),
+            ),
+            (
+                "quay.io/coreos/flannel:v0.15.0",
+                "rancher/mirrored-flannelcni-flannel-cni-plugin:v1.0.1",
+                (true, true),
+            ),
+            ("registry.lan:5000/flannel:ours", "registry.lan:5000/plugin", (true, true)),
+        ] {
+            let flannel = Flannel { image: image.to_owned(), cni_plugin_image: plugin.to_owned() };
+            assert_eq!((flannel.routes_ipv6(), flannel.plugin_knows_ipv6()), known, "{image}");
         }
     }
 

@@ -53,6 +53,9 @@ pub const NEWEST_KUBERNETES: u16 = MINORS[MINORS.len() - 1].minor;
 /// So many newer ones are taken as they come, three years' worth; beyond that a number is a slip.
 const MOST_AHEAD: u16 = 9;
 
+/// Dual-stack is there for good since this one: the feature gate IPv6DualStack is true and locked (pkg/features). In 1.21 and
+/// 1.22 it is beta, in 1.20 each component must be told; all three have ended.
+pub(super) const FIRST_DUAL_STACK: u16 = 23;
 /// kubelet's `failCgroupV1` is true by default after this one.
 pub(super) const LAST_ON_CGROUP_V1: u16 = 34;
 /// The last that works with containerd 1.x, which cannot tell the kubelet its cgroup driver. The removal was put off

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::Ipv6;
 use super::link::Link;
 use super::wifi::Radio;
 
@@ -12,6 +13,8 @@ use super::wifi::Radio;
 pub struct Network {
     /// The network that the nodes' addresses lie in.
     pub subnet: Ipv4Net,
+    /// The same and more for IPv6, where the cluster is dual-stack.
+    pub ipv6: Option<Ipv6>,
     /// What every node is on that network by.
     pub link: Link,
     /// DNS servers that every node asks.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::NodeName;
@@ -23,6 +23,8 @@ pub struct Node {
     pub boot_from: Option<BootFrom>,
     /// Its address on the cluster's network.
     pub address: Ipv4Addr,
+    /// Its IPv6 address there, where the cluster is dual-stack.
+    pub ipv6: Option<Ipv6Addr>,
     /// Hardware address of its Ethernet port, where the user gave it.
     pub mac: Option<MacAddress>,
     /// Kubernetes labels that its kubelet registers it with.

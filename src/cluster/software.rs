@@ -1,8 +1,8 @@
 //! What exactly runs on a platform: the versions that follow from description and platform.
 
 use super::minors::{
-    FIRST_IN_REPOSITORY, FIRST_WITH_CRI_V1, FIRST_WITH_CRI_V1_ONLY, LAST_ON_CGROUP_V1, LAST_ON_CONTAINERD_1,
-    NEWEST_KUBERNETES, NEWEST_TESTED_ON_CONTAINERD_1,
+    FIRST_DUAL_STACK, FIRST_IN_REPOSITORY, FIRST_WITH_CRI_V1, FIRST_WITH_CRI_V1_ONLY, LAST_ON_CGROUP_V1,
+    LAST_ON_CONTAINERD_1, NEWEST_KUBERNETES, NEWEST_TESTED_ON_CONTAINERD_1,
 };
 use super::platform::Platform;
 use super::problem::Problem;
@@ -73,6 +73,13 @@ impl Cluster {
         let kubernetes = asked.version.unwrap_or(KubernetesVersion::minor(newest));
         if cgroup == Cgroup::V1 && kubernetes.minor > LAST_ON_CGROUP_V1 {
             return fail("kubernetes.version", self.cgroup_v1_refusal(kubernetes, platform));
+        }
+        if self.network.ipv6.is_some() && kubernetes.minor < FIRST_DUAL_STACK {
+            let message = format!(
+                "Kubernetes {kubernetes} does not run clusters of IPv4 and IPv6 without switching on what was not \
+                 finished then: take 1.{FIRST_DUAL_STACK} or newer, or leave [network.ipv6] out"
+            );
+            return fail("kubernetes.version", message);
         }
         if kubernetes.minor < FIRST_IN_REPOSITORY && self.sources.kubernetes.url == defaults::KUBERNETES {
             let message = format!(

@@ -29,10 +29,17 @@ pub struct Made {
     pub pods: String,
     /// The services' network.
     pub services: String,
+    /// The networks of IPv6, those of nodes, pods and services; of the clusters before there were any, none.
+    #[serde(default = "no_ipv6")]
+    pub ipv6: String,
     /// The domain, and with it the API server's name.
     pub domain: String,
     /// The control plane's address.
     pub control_plane: String,
+}
+
+fn no_ipv6() -> String {
+    "none".to_owned()
 }
 
 fn as_text<S: Serializer>(version: &KubernetesVersion, to: S) -> Result<S::Ok, S::Error> {
@@ -66,7 +73,7 @@ impl Made {
     /// What `cluster` would be made with now. `now` is in seconds since 1970.
     #[must_use]
     pub fn of(cluster: &Cluster, platform: &Platform, software: &Software, now: i64) -> Self {
-        let [subnet, control_plane, pods, services, domain] = fixed(cluster);
+        let [subnet, control_plane, pods, services, ipv6, domain] = fixed(cluster);
         Self {
             pibake: env!("CARGO_PKG_VERSION").to_owned(),
             created: now,
@@ -77,6 +84,7 @@ impl Made {
             subnet,
             pods,
             services,
+            ipv6,
             domain,
             control_plane,
         }
@@ -85,7 +93,7 @@ impl Made {
     /// The first setting of `cluster` that is another now and may not be.
     #[must_use]
     pub fn changed(&self, cluster: &Cluster) -> Option<Fixed> {
-        let made = [&self.subnet, &self.control_plane, &self.pods, &self.services, &self.domain];
+        let made = [&self.subnet, &self.control_plane, &self.pods, &self.services, &self.ipv6, &self.domain];
         let mut rows = FIXED.into_iter().zip(made.into_iter().zip(fixed(cluster)));
         let differs = rows.find(|(_, (made, now))| *made != now);
         differs.map(|((key, reason), (made, now))| Fixed { key, made: made.clone(), now, reason })
@@ -93,7 +101,7 @@ impl Made {
 }
 
 /// The settings that a running cluster does not let change, and why.
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 6] = [
     ("network.subnet", "every node has its address in it"),
     (
         "network.first-address",
@@ -101,6 +109,7 @@ const FIXED: [(&str, &str); 5] = [
     ),
     ("kubernetes.pods", "nodes and pods that are there keep their addresses"),
     ("kubernetes.services", "services and the API server's certificate keep their addresses"),
+    ("network.ipv6", "a cluster is of IPv4 or of both kinds from its beginning, and its addresses stay"),
     ("domain", "the API server's name is in its certificate and on every worker's card"),
 ];
 
@@ -111,6 +120,11 @@ fn fixed(cluster: &Cluster) -> [String; FIXED.len()] {
         cluster.control_plane().map_or_else(String::new, |node| node.address.to_string()),
         cluster.kubernetes.pods.trunc().to_string(),
         cluster.kubernetes.services.trunc().to_string(),
+        cluster
+            .network
+            .ipv6
+            .as_ref()
+            .map_or_else(no_ipv6, |ipv6| format!("{}, {}, {}", ipv6.subnet, ipv6.pods, ipv6.services)),
         cluster.domain.clone(),
     ]
 }
@@ -146,6 +160,11 @@ mod tests {
         assert_eq!(key("[network]\nfirst-address = \"10.0.0.2\""), Some("network.first-address"));
         assert_eq!(key("[kubernetes]\npods = \"10.200.0.0/16\""), Some("kubernetes.pods"));
         assert_eq!(key("[kubernetes]\nservices = \"10.50.0.0/16\""), Some("kubernetes.services"));
+        let dual = "[network.ipv6]\nsubnet = \"fd12:3456:789a::/64\"\n";
+        assert_eq!(key(dual), Some("network.ipv6"));
+        let made_dual = Made::of(&cluster(dual), &platform, &first.software(&platform).unwrap(), 7);
+        assert_eq!(made_dual.changed(&cluster(dual)), None);
+        assert_eq!(made_dual.changed(&first).map(|f| f.now), Some("none".to_owned()));
         assert_eq!(made.kubernetes.minor, 37);
     }
 
@@ -156,6 +175,10 @@ mod tests {
         let made = Made::of(&first, &platform, &first.software(&platform).unwrap(), 7);
         let text = toml::to_string(&made).unwrap();
         assert_eq!(toml::from_str::<Made>(&text).unwrap(), made);
+        // One of before there was IPv6.
+        let before = text.replace("ipv6 = \"none\"\n", "");
+        assert_ne!(before, text);
+        assert_eq!(toml::from_str::<Made>(&before).unwrap(), made);
         let of = |version: &str| {
             let lines = text.lines().map(|line| match line.split_once(" = ") {
                 Some(("kubernetes", _)) => format!("kubernetes = {version:?}\n"),

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::cluster::{Cluster, Mode, UplinkAddressing, plan};
+use crate::cluster::{Cluster, Ipv6, Mode, UplinkAddressing, plan};
 
 /// Every name server is handed to all nodes, and CoreDNS passes the pods' questions on to it.
 pub(super) fn name_servers(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
@@ -71,6 +71,23 @@ fn end_of(net: Ipv4Net, address: Ipv4Addr) -> Option<&'static str> {
         a if a == net.network() => Some("network"),
         a if a == net.broadcast() => Some("broadcast"),
         _ => None,
+    }
+}
+
+/// The IPv6 router is on the nodes' link, and another machine than each of them.
+pub(super) fn ipv6_router(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
+    const KEY: &str = "network.ipv6.router";
+    let Some(Ipv6 { subnet, router: Some(router), .. }) = cluster.network.ipv6 else { return };
+    if !router.is_unicast_link_local() && (!subnet.contains(&router) || router == subnet.network()) {
+        report(
+            KEY,
+            format!("{router} must be a link-local address (fe80::…) or lie in network.ipv6.subnet {subnet}"),
+        );
+    } else if let Some(node) = cluster.nodes.iter().find(|node| node.ipv6 == Some(router)) {
+        report(
+            KEY,
+            format!("{router} is the address of {} already, as it follows from {}", node.name, node.address),
+        );
     }
 }
 

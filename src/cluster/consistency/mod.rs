@@ -8,7 +8,7 @@ mod networks;
 use std::collections::BTreeMap;
 
 use super::problem::Problem;
-use super::{Cluster, Node, Role, plan, platform};
+use super::{Cluster, NetworkPlugin, Node, Role, plan, platform};
 use crate::catalog::Spec;
 
 /// Everything that does not go together, in no order that matters.
@@ -27,6 +27,8 @@ pub(super) fn problems(cluster: &Cluster) -> Vec<Problem> {
     connectivity::routers(cluster, &mut report);
     disks::boards(cluster, &mut report);
     disks::quirks(cluster, &mut report);
+    connectivity::ipv6_router(cluster, &mut report);
+    flannel(cluster, &mut report);
     found
 }
 
@@ -41,6 +43,22 @@ fn base(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
             platform::names()
         );
         report("base.image", message);
+    }
+}
+
+/// A flannel that knows no dual-stack would make a network of IPv4 alone, and the pods' IPv6 addresses lead nowhere.
+fn flannel(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
+    let kubernetes = &cluster.kubernetes;
+    if cluster.network.ipv6.is_none() || kubernetes.plugin == NetworkPlugin::None {
+        return;
+    }
+    if !kubernetes.flannel.routes_ipv6() {
+        let message = "knows no IPv6: with [network.ipv6] it must be v0.15.0 or newer";
+        report("kubernetes.flannel.image", message.to_owned());
+    }
+    if !kubernetes.flannel.plugin_knows_ipv6() {
+        let message = "knows no IPv6: with [network.ipv6] it must be v1.0.1 or newer";
+        report("kubernetes.flannel.cni-plugin-image", message.to_owned());
     }
 }
 

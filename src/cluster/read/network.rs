@@ -3,14 +3,14 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::passwords::Passwords;
 use super::wifi::{self, Networks};
 use crate::cluster::toml::{Document, Table, Value};
 use crate::cluster::{
-    Bond, BondMode, Dhcp, Gateway, Lan, LanAddressing, Link, Medium, Mode, Network, Node, Radio, Uplink,
-    UplinkAddressing, check, defaults, plan,
+    Bond, BondMode, Dhcp, Gateway, Ipv6, Lan, LanAddressing, Link, Medium, Mode, Network, Node, Radio,
+    Uplink, UplinkAddressing, check, defaults, ipv6, plan,
 };
 
 /// What the nodes' addresses follow from, and the rest of the table.
@@ -18,6 +18,7 @@ pub(super) struct Addresses<'d, 't> {
     table: Table<'d, 't>,
     pub(super) subnet: Ipv4Net,
     pub(super) first: Option<Ipv4Addr>,
+    pub(super) ipv6: Option<Ipv6>,
     lan: bool,
 }
 
@@ -33,7 +34,45 @@ pub(super) fn addresses<'d, 't>(root: &mut Table<'d, 't>, document: &Document<'_
     let first = table.read("first-address", check::address);
     // In gateway mode the network is the cluster's own, so its first address is free.
     let own = || plan::host_range(subnet).map(|(first, _)| first).filter(|_| !lan);
-    Addresses { table, subnet, first: first.or_else(own), lan }
+    let ipv6 = ipv6_networks(table.table("ipv6"), document);
+    Addresses { table, subnet, first: first.or_else(own), ipv6, lan }
+}
+
+/// `[network.ipv6]`. Of the nodes' network nothing can be a default: a unique local prefix is to be drawn (RFC 4193), and
+/// what a description without one has in common with others, its name, would make the same prefix for all.
+fn ipv6_networks(mut table: Table<'_, '_>, document: &Document<'_>) -> Option<Ipv6> {
+    let [subnet, pods, services] = ["subnet", "pods", "services"].map(|key| table.read(key, ipv6::network));
+    let router = table.read("router", ipv6::router);
+    table.finish();
+    if !document.is_set("network.ipv6") {
+        return None;
+    }
+    let Some(subnet) = subnet else {
+        if !document.is_set("network.ipv6.subnet") {
+            let message = "must be given: the /64 that the nodes are in, such as fd12:3456:789a::/64 with digits of your \
+                           own: fd and ten random hex digits (RFC 4193), as pibake init draws them";
+            document.report("network.ipv6.subnet", message);
+        }
+        return None;
+    };
+    if subnet.prefix_len() != ipv6::LINK_PREFIX {
+        let message = format!("{subnet} must be a /{}: the network of one link", ipv6::LINK_PREFIX);
+        document.report("network.ipv6.subnet", message);
+    }
+    let siblings = ipv6::siblings(subnet).unzip();
+    let other = |key: &str, given: Option<Ipv6Net>, default: Option<Ipv6Net>| {
+        given.or(default).or_else(|| {
+            if !document.is_set(key) {
+                let message = "must be given where the subnet is not a unique local one: what else of its prefix is yours \
+                               cannot be known";
+                document.report(key, message);
+            }
+            None
+        })
+    };
+    let pods = other("network.ipv6.pods", pods, siblings.0);
+    let services = other("network.ipv6.services", services, siblings.1);
+    Some(Ipv6 { subnet, pods: pods?, services: services?, router })
 }
 
 pub(super) fn network(
@@ -43,7 +82,7 @@ pub(super) fn network(
     dir: &Path,
     passwords: &Passwords,
 ) -> Network {
-    let Addresses { mut table, subnet, lan, .. } = addresses;
+    let Addresses { mut table, subnet, lan, ipv6, .. } = addresses;
     let keys = link_keys(&mut table);
     let keys = LinkKeys { bond: bond(&mut table, document), ..keys };
     let dns = table.texts("dns").map(|list| {
@@ -68,12 +107,15 @@ pub(super) fn network(
     let link = keys.link(document, own, defaults::INTERFACE);
     let uplink = uplink(table.table("uplink"), document, outer);
     let dhcp = dhcp(table.table("dhcp"), document, subnet, nodes);
-    ["network.router", "network.addressing"].into_iter().for_each(|key| only(true, key));
+    ["network.router", "network.addressing", "network.ipv6.router"]
+        .into_iter()
+        .for_each(|key| only(true, key));
     ["network.uplink", "network.dhcp"].into_iter().for_each(|key| only(false, key));
     table.finish();
 
     Network {
         subnet,
+        ipv6,
         link,
         dns: dns.unwrap_or_else(|| defaults::DNS.to_vec()),
         mode: if lan {

@@ -71,14 +71,16 @@ pub(super) fn nodes(
         if address.is_none() && addresses.first.is_none() && !document.is_set("network.first-address") {
             return None;
         }
+        // One past the network's end is told by the check that each lies within it.
+        let address = address.unwrap_or(Ipv4Addr::BROADCAST);
         Some(Node {
             number,
             name: entry.name.unwrap_or_else(|| NodeName::numbered(number)),
             role: entry.role.unwrap_or(Role::Worker),
             board: entry.board.or(hardware.board),
             boot_from: entry.boot_from.or(hardware.boot_from),
-            // One past the network's end is told by the check that each lies within it.
-            address: address.unwrap_or(Ipv4Addr::BROADCAST),
+            address,
+            ipv6: addresses.ipv6.as_ref().map(|ipv6| ipv6.address_beside(address, addresses.subnet)),
             mac: entry.mac,
             labels: entry.labels,
         })

@@ -118,6 +118,29 @@ fn networks_that_cannot_be() {
 }
 
 #[test]
+fn ipv6_networks_that_cannot_be() {
+    insta::assert_snapshot!(told(include_str!("descriptions/ipv6.txt")));
+}
+
+#[test]
+fn kubernetes_of_before_dual_stack_is_refused() {
+    let text = |version: &str| {
+        format!(
+            "[network.ipv6]\nsubnet = \"fd12:3456:789a::/64\"\n[kubernetes]\nversion = \"{version}\"\n\
+             [sources.kubernetes]\nurl = \"http://mirror.example/v{{minor}}\"\n"
+        )
+    };
+    let decided = |version: &str| {
+        let cluster =
+            Cluster::parse("pibake.toml", &text(version), Path::new(""), &Overrides::default()).unwrap();
+        let software = cluster.software(&Platform::named("debian-12").unwrap());
+        software.map(|software| software.kubernetes.to_string()).map_err(|problem| problem.to_string())
+    };
+    insta::assert_snapshot!(decided("1.22").unwrap_err(), @"pibake.toml:4:11: kubernetes.version: Kubernetes 1.22 does not run clusters of IPv4 and IPv6 without switching on what was not finished then: take 1.23 or newer, or leave [network.ipv6] out");
+    assert_eq!(decided("1.23"), Ok("1.23".to_owned()));
+}
+
+#[test]
 fn radio_networks_that_cannot_be() {
     insta::assert_snapshot!(told(include_str!("descriptions/radio.txt")));
 }

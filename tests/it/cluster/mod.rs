@@ -70,7 +70,7 @@ fn examples_in_init_are_read() {
     }
     let tables: BTreeSet<&str> =
         INIT.lines().map(|l| l.trim_start_matches("# ")).filter(|l| l.starts_with('[')).collect();
-    assert_eq!(tables.len(), 20, "{tables:?}");
+    assert_eq!(tables.len(), 21, "{tables:?}");
 }
 
 #[test]
