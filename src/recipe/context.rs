@@ -1,6 +1,6 @@
 //! What templates see. docs/overlays.md lists it for those who write their own.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
@@ -54,6 +54,8 @@ struct Peer {
     /// What /etc/hosts calls it, the full name first.
     names: Vec<String>,
     address: Ipv4Addr,
+    /// None where the cluster is of IPv4 alone.
+    ipv6: Option<Ipv6Addr>,
     role: &'static str,
     control_plane: bool,
     /// What the description calls its board; none where it does not say.
@@ -68,6 +70,8 @@ struct NetworkView {
     interface: String,
     /// Address and prefix length.
     cidr: String,
+    /// The same with that of IPv6 behind it, where there is one.
+    cidrs: Vec<String>,
     base: Ipv4Addr,
     netmask: Ipv4Addr,
     broadcast: Ipv4Addr,
@@ -232,6 +236,7 @@ impl Peer {
             fqdn,
             names,
             address: node.address,
+            ipv6: node.ipv6,
             role: node.role.as_str(),
             control_plane: node.is_control_plane(),
             board: node.board.map(Board::as_str),
@@ -251,6 +256,9 @@ impl NetworkView {
             mode,
             interface: network.link.interface().into_owned(),
             cidr: network.subnet.trunc().to_string(),
+            cidrs: std::iter::once(network.subnet.trunc().to_string())
+                .chain(network.ipv6.as_ref().map(|ipv6| ipv6.subnet.to_string()))
+                .collect(),
             base: network.subnet.network(),
             netmask: network.subnet.netmask(),
             broadcast: network.subnet.broadcast(),

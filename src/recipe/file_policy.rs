@@ -38,6 +38,8 @@ pub(super) enum When {
     CertsFolder,
     /// All, where flannel makes the pod network.
     Flannel,
+    /// All, where the cluster has IPv6 beside IPv4.
+    DualStack,
 }
 
 impl When {
@@ -52,6 +54,7 @@ impl When {
             Self::Docker => from.software.containerd_from == ContainerdSource::Docker,
             Self::UnsyncedPulls => !from.software.containerd.syncs_pulls(),
             Self::Flannel => from.cluster.kubernetes.plugin == NetworkPlugin::Flannel,
+            Self::DualStack => from.cluster.network.ipv6.is_some(),
             Self::CertsFolder => from.software.containerd.reads_config_path(),
         }
     }

@@ -74,6 +74,12 @@ pub(super) fn settings(from: &Inputs<'_>, api_port: u16) -> Vec<Setting> {
         settings.push(("GATEWAY", "yes".to_owned()));
         settings.push(("UPLINK_INTERFACE", gateway.uplink.link.interface().into_owned()));
     }
+    if let (Some(ipv6), Some(address)) = (&cluster.network.ipv6, node.ipv6) {
+        settings.push(("IPV6_ADDRESS", address.to_string()));
+        settings.push(("IPV6_NETWORK", ipv6.subnet.to_string()));
+        settings.push(("IPV6_PODS", ipv6.pods.to_string()));
+        settings.push(("IPV6_SERVICES", ipv6.services.to_string()));
+    }
     if let Some(board) = node.board {
         settings.push(("BAKED_BOARD", board.as_str().to_owned()));
     }

@@ -1,5 +1,7 @@
 //! What kubeadm is told, in the form that its version reads.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 
 use super::inputs::Inputs;
@@ -43,6 +45,11 @@ pub(super) struct Kubeadm {
     discovery_timeout: &'static str,
     pods: String,
     services: String,
+    /// The pods' IPv6 network, where there is one.
+    ipv6_pods: Option<String>,
+    /// The networks of both kinds, the first of which is the one that is preferred.
+    pod_subnet: String,
+    service_subnet: String,
     schedule_on_control_plane: bool,
     kubelet_arguments: Vec<Argument>,
     single_leader: Vec<Argument>,
@@ -54,7 +61,10 @@ pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
     let version = from.software.kubernetes;
     let api = version.kubeadm_api();
     let newest_form = api == "v1beta4";
-    let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node.address.to_string() }];
+    let ipv6 = cluster.network.ipv6.as_ref();
+    let (pods, services) = (cluster.kubernetes.pods, cluster.kubernetes.services);
+    let node_ip = both(node.address, node.ipv6);
+    let mut kubelet_arguments = vec![Argument { name: "node-ip", value: node_ip }];
     if !node.labels.is_empty() {
         let labels = node.labels.iter().map(|(key, value)| format!("{key}={value}"));
         let value = labels.collect::<Vec<_>>().join(",");
@@ -69,12 +79,21 @@ pub(super) fn kubeadm(from: &Inputs<'_>) -> Kubeadm {
         cri_socket: CRI_SOCKET,
         control_plane_timeout: CONTROL_PLANE_TIMEOUT,
         discovery_timeout: DISCOVERY_TIMEOUT,
-        pods: cluster.kubernetes.pods.to_string(),
-        services: cluster.kubernetes.services.to_string(),
+        pods: pods.to_string(),
+        services: services.to_string(),
+        ipv6_pods: ipv6.map(|ipv6| ipv6.pods.to_string()),
+        pod_subnet: both(pods, ipv6.map(|ipv6| ipv6.pods)),
+        service_subnet: both(services, ipv6.map(|ipv6| ipv6.services)),
         schedule_on_control_plane: cluster.kubernetes.schedule_on_control_plane,
         kubelet_arguments,
         single_leader: vec![Argument { name: "leader-elect", value: "false".to_owned() }],
     }
+}
+
+/// What there is of IPv4 and IPv6, as kubeadm and kubelet take both: IPv4 is before, and so the kind that the API server
+/// and the cluster's own services are of.
+fn both(ipv4: impl Display, ipv6: Option<impl Display>) -> String {
+    ipv6.map_or_else(|| ipv4.to_string(), |ipv6| format!("{ipv4},{ipv6}"))
 }
 
 /// A whole version, or kubeadm's name for the newest patch release of a minor one. First boot puts

@@ -1,13 +1,15 @@
 //! One node's network ports, as netplan is told them.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use super::inputs::Inputs;
 use super::radio::{self, AccessPoint};
-use crate::cluster::{Gateway, LanAddressing, Link, Medium, Mode, Network, Node, Uplink, UplinkAddressing};
+use crate::cluster::{
+    Gateway, Ipv6, Lan, LanAddressing, Link, Medium, Mode, Network, Node, Uplink, UplinkAddressing,
+};
 
 /// The routing table `default` (rt_tables), in which the kernel looks after `main`, and so only
 /// where that has no way at all (ip-rule(8)). In `main` even the last of metrics would win over a
@@ -16,6 +18,9 @@ const LAST_RESORT: u32 = 253;
 
 /// netplan's destination of a default route; its word `default` is newer than Ubuntu 20.04's.
 const EVERYWHERE: &str = "0.0.0.0/0";
+
+/// The same of IPv6.
+const EVERYWHERE_6: &str = "::/0";
 
 /// The ports of one kind; netplan keeps the kinds apart.
 #[derive(Debug, Serialize)]
@@ -37,6 +42,8 @@ pub(super) struct Port {
     ignore_carrier: bool,
     /// It has no addresses itself, and takes none that are offered.
     is_carrier: bool,
+    /// Whether it takes the addresses and routes that routers announce; `None`: as networkd does by itself.
+    takes_announcements: Option<bool>,
     mac: Option<String>,
     addresses: Vec<String>,
     dns: Vec<Ipv4Addr>,
@@ -51,7 +58,7 @@ pub(super) struct Port {
 struct Route {
     to: String,
     /// `None`: whatever is there is on the link itself.
-    via: Option<Ipv4Addr>,
+    via: Option<IpAddr>,
     table: Option<u32>,
 }
 
@@ -83,24 +90,23 @@ pub(super) fn groups(from: &Inputs<'_>) -> Vec<Group> {
     let Inputs { cluster, node, .. } = *from;
     let network = &cluster.network;
     let mut all = Definitions::default();
-    match &network.mode {
-        Mode::Gateway(gateway) if node.is_control_plane() => {
-            all.add(&network.link, gateway_port(network, cluster.kubernetes.services, node), from);
-            all.add(&gateway.uplink.link, uplink_port(network, gateway), from);
+    let port = match &network.mode {
+        Mode::Gateway(_) if node.is_control_plane() => {
+            gateway_port(network, cluster.kubernetes.services, node)
         }
-        Mode::Gateway(_) => all.add(&network.link, leased_port(&network.link), from),
-        Mode::Lan(lan) => {
-            let port = match lan.addressing {
-                LanAddressing::Dhcp => leased_port(&network.link),
-                LanAddressing::Static => Port {
-                    addresses: vec![with_prefix(node.address, network.subnet)],
-                    dns: network.dns.clone(),
-                    routes: vec![default_route(lan.router)],
-                    ..Port::new(&network.link.interface())
-                },
-            };
-            all.add(&network.link, port, from);
+        Mode::Gateway(_) | Mode::Lan(Lan { addressing: LanAddressing::Dhcp, .. }) => {
+            leased_port(&network.link)
         }
+        Mode::Lan(lan) => Port {
+            addresses: vec![with_prefix(node.address, network.subnet)],
+            dns: network.dns.clone(),
+            routes: vec![default_route(lan.router)],
+            ..Port::new(&network.link.interface())
+        },
+    };
+    all.add(&network.link, with_ipv6(port, from), from);
+    if let Some(gateway) = network.gateway().filter(|_| node.is_control_plane()) {
+        all.add(&gateway.uplink.link, uplink_port(network, gateway), from);
     }
     let Definitions { ethernets, wifis, bonds, vlans } = all;
     let groups = [("ethernets", ethernets), ("wifis", wifis), ("bonds", bonds), ("vlans", vlans)];
@@ -153,6 +159,7 @@ impl Port {
             keep_lease: false,
             ignore_carrier: false,
             is_carrier: false,
+            takes_announcements: None,
             mac: None,
             addresses: Vec::new(),
             dns: Vec::new(),
@@ -166,7 +173,7 @@ impl Port {
 
     /// A port that has no address of its own: others are on top of it. Boot waits for those.
     fn carrier(name: &str) -> Self {
-        Self { optional: true, is_carrier: true, ..Self::new(name) }
+        Self { optional: true, is_carrier: true, takes_announcements: Some(false), ..Self::new(name) }
     }
 }
 
@@ -192,6 +199,9 @@ fn gateway_port(network: &Network, services: Ipv4Net, node: &Node) -> Port {
 fn uplink_port(network: &Network, gateway: &Gateway) -> Port {
     let Uplink { link, addressing, .. } = &gateway.uplink;
     let mut port = Port { dns: network.dns.clone(), ..Port::new(&link.interface()) };
+    // Said, and not left to networkd: what that does by itself hangs on whether it takes the machine for one that
+    // forwards, and announcements are how the node gets its way out.
+    port.takes_announcements = network.ipv6.is_some().then_some(true);
     match addressing {
         UplinkAddressing::Dhcp => port.dhcp = true,
         UplinkAddressing::Static { address, router } => {
@@ -202,8 +212,29 @@ fn uplink_port(network: &Network, gateway: &Gateway) -> Port {
     port
 }
 
+/// A port of the nodes' network, with its IPv6 side where there is one. Announcements are not taken there: the node is known
+/// by the one address that its card says, and flannel, which makes routes to what it finds on the port, finds no other.
+fn with_ipv6(mut port: Port, from: &Inputs<'_>) -> Port {
+    let network = &from.cluster.network;
+    let (Some(Ipv6 { subnet, services, router, .. }), Some(address)) = (&network.ipv6, from.node.ipv6) else {
+        return port;
+    };
+    port.takes_announcements = Some(false);
+    port.addresses.push(format!("{address}/{}", subnet.prefix_len()));
+    let leader = match network.mode {
+        Mode::Gateway(_) => from.control_plane.ipv6.filter(|_| !from.node.is_control_plane()),
+        Mode::Lan(_) => *router,
+    };
+    port.routes.push(match leader {
+        Some(leader) => Route { to: EVERYWHERE_6.to_owned(), via: Some(leader.into()), table: None },
+        // As gateway_port's, and in `main`: the kernel has no other table for it.
+        None => Route { to: services.to_string(), via: None, table: None },
+    });
+    port
+}
+
 fn default_route(via: Ipv4Addr) -> Route {
-    Route { to: EVERYWHERE.to_owned(), via: Some(via), table: None }
+    Route { to: EVERYWHERE.to_owned(), via: Some(via.into()), table: None }
 }
 
 fn with_prefix(address: Ipv4Addr, subnet: Ipv4Net) -> String {

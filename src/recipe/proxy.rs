@@ -37,6 +37,9 @@ pub(super) fn settings(cluster: &Cluster, secrets: &CardSecrets) -> Option<Proxy
         ".svc".to_owned(),
         ".cluster.local".to_owned(),
     ];
+    if let Some(ipv6) = &cluster.network.ipv6 {
+        direct.extend([ipv6.subnet, ipv6.pods, ipv6.services].map(|net| net.to_string()));
+    }
     for host in &proxy.bypass {
         if !direct.contains(host) {
             direct.push(host.clone());

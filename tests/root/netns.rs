@@ -1,6 +1,7 @@
 //! The cluster's own network on machines that are not there: network namespaces joined by veth
 //! pairs, in which the real DHCP server and the real iptables run what is baked.
 
+mod dual;
 mod firewall;
 mod lease;
 mod others;
@@ -33,7 +34,10 @@ pub fn trials() -> Vec<Trial> {
         trial("netns::many_nodes_in_another_subnet_are_served", many_nodes_in_another_subnet_are_served),
         trial("netns::nat_lets_the_nodes_out_and_is_taken_back", nat_lets_the_nodes_out_and_is_taken_back),
     ];
-    [own, firewall::trials(), lease::trials(), others::trials()].into_iter().flatten().collect()
+    [own, dual::trials(), firewall::trials(), lease::trials(), others::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn trial(name: &str, test: fn()) -> Trial {

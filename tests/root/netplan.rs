@@ -53,6 +53,24 @@ fn clusters() -> Vec<(&'static str, Cluster, &'static [&'static str])> {
             ],
         ),
         ("vlans", read(vlans), &["VLAN=vlan10", "VLAN=vlan20", "Id=10", "Id=20", "Address=10.0.0.1/24"]),
+        (
+            "dual-stack",
+            read("nodes = 2\n[network.ipv6]\nsubnet = \"fd12:3456:789a::/64\"\n"),
+            &[
+                "Address=10.0.0.1/24",
+                "Address=fd12:3456:789a::1/64",
+                "Destination=fd12:3456:789a:fffe::/108",
+                "IPv6AcceptRA=no",
+                "IPv6AcceptRA=yes",
+            ],
+        ),
+        (
+            "dual-stack, lan",
+            read(&format!(
+                "{by_wifi}{wifi}[network.ipv6]\nsubnet = \"fd12:3456:789a::/64\"\nrouter = \"fe80::1\"\n"
+            )),
+            &["Address=fd12:3456:789a::21/64", "Destination=::/0", "Gateway=fe80::1", "IPv6AcceptRA=no"],
+        ),
         ("bond", read(bond), &["Bond=bond0", "Mode=802.3ad", "Address=10.0.0.1/24"]),
     ]
 }

@@ -70,6 +70,16 @@ fn what_a_stage_waits_for_is_said() {
     case(ControlPlane, "network", "waiting", &|n| {
         n.put("run/systemd/resolve/resolv.conf", "# x\nnameserver 8.8.8.8\nnameserver 10.96.0.53\n")
     });
+    // with IPv6
+    let dual = |n: &Node, addresses: &str| {
+        let env = n.read("etc/pibake/node.env");
+        n.put("etc/pibake/node.env", &format!("{env}IPV6_ADDRESS='fd12:3456:789a::2'\n"));
+        n.state("address6", addresses);
+    };
+    let line = "2: eth0    inet6 fd12:3456:789a::2/64 scope global";
+    case(Worker, "network", "waiting", &|n| dual(n, "2: eth0    inet6 fe80::1/64 scope link\n"));
+    case(Worker, "network", "waiting", &|n| dual(n, &format!("{line} dadfailed tentative\n")));
+    case(Worker, "kernel", "retrying", &|n| dual(n, &format!("{line}\n")));
     case(ControlPlane, "dhcp", "waiting", &|n| {
         n.state("other-dhcp", "192.168.1.1 (66:66:66:66:66:66), which offers 192.168.1.101\n")
     });

@@ -542,6 +542,7 @@ sysctl)
 	;;
 ip)
 	case $* in
+	"-6 -o addr show "*) cat "$STATE/address6" 2>/dev/null || : ;;
 	*"route show default"*) echo "default via 10.0.0.1 dev eth0" ;;
 	*"route show"*) cat "$STATE/routes" 2>/dev/null || echo "default via 10.0.0.1 dev eth0" ;;
 	*"dev wlan0"*)

@@ -25,7 +25,7 @@ fn baked(recipe: &Recipe) -> String {
 }
 
 /// That the real netplan makes files of it with these lines, each below the name of its file.
-fn makes(recipe: &Recipe, expected: &[(&str, &[&str])]) {
+pub(super) fn makes(recipe: &Recipe, expected: &[(&str, &[&str])]) {
     let made = netplan(recipe);
     for (file, lines) in expected {
         let text =

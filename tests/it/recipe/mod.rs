@@ -2,6 +2,7 @@
 
 mod api;
 mod documents;
+mod dual;
 mod golden;
 mod links;
 mod odd;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use pibake::cluster::Cluster;
 use pibake::recipe::Volume;
 
 use super::{Daemon, Machine, fixture, ip, serve_dhcp, trial};
@@ -18,8 +19,8 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// systemd-networkd in `machine`, with what netplan makes of the network of node `number`.
-fn networkd(machine: &Machine, number: u16, dir: &Path) -> Daemon {
-    let recipe = fixture::of(&fixture::book(), number);
+pub(super) fn networkd(machine: &Machine, cluster: &Cluster, number: u16, dir: &Path) -> Daemon {
+    let recipe = fixture::of(cluster, number);
     fixture::lay_out(&recipe, Volume::Root, dir);
     run(tool("netplan", "netplan.io").args(["generate", "--root-dir"]).arg(dir));
     // A /run of its own, and the host name that it sends. Where /sys is read-only, networkd does
@@ -34,11 +35,11 @@ fn networkd(machine: &Machine, number: u16, dir: &Path) -> Daemon {
     Daemon(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
-fn shown(machine: &Machine, what: &str) -> String {
+pub(super) fn shown(machine: &Machine, what: &str) -> String {
     run(ip().args(["-n", &machine.name]).args(what.split(' ')))
 }
 
-fn until(what: &str, patience: u64, holds: impl Fn() -> bool) {
+pub(super) fn until(what: &str, patience: u64, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < Duration::from_secs(patience), "not within {patience} s: {what}");
@@ -57,7 +58,7 @@ fn a_worker_keeps_its_address() {
     let config = config.replace("default-lease-time 600", "default-lease-time 12");
     let config = config.replace("max-lease-time 7200", "max-lease-time 12");
     let dhcpd = serve_dhcp(&server, dir.path(), &config);
-    let _networkd = networkd(&worker, 2, root.path());
+    let _networkd = networkd(&worker, &fixture::book(), 2, root.path());
     let has_address = || shown(&worker, "-4 -o addr show dev eth0").contains("inet 10.0.0.2/24");
     until("a lease", 60, has_address);
     drop(dhcpd);
@@ -78,7 +79,7 @@ fn the_way_to_the_services_wins_over_none() {
     let (node, switch, wifi) = (Machine::new("node"), Machine::new("switch"), Machine::new("wifi"));
     node.join("eth0", &switch, "eth0");
     let root = tempfile::tempdir().unwrap();
-    let _networkd = networkd(&node, 1, root.path());
+    let _networkd = networkd(&node, &fixture::book(), 1, root.path());
     let way = |to: &str| {
         let out = ip().args(["-n", &node.name, "route", "get", to]).output().unwrap();
         String::from_utf8(out.stdout).unwrap()
