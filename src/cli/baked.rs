@@ -31,6 +31,7 @@ pub(super) fn baked(image: &ImageReader) -> Result<Option<Baked>, Failure> {
         node,
         role: value("ROLE"),
         address: value("NODE_ADDRESS"),
+        ipv6: value("IPV6_ADDRESS"),
         board: value("BAKED_BOARD"),
         boot_from: value("BAKED_BOOT_FROM"),
         cluster: value("BAKED_CLUSTER"),
@@ -59,6 +60,7 @@ pub(super) fn described(baked: &Baked) -> String {
         node,
         role,
         address,
+        ipv6,
         board,
         boot_from,
         cluster,
@@ -70,13 +72,14 @@ pub(super) fn described(baked: &Baked) -> String {
     } = baked;
     let role = role.as_ref().map_or_else(String::new, |role| format!(", {role}"));
     let address = address.as_ref().map_or_else(String::new, |address| format!(", {address}"));
+    let ipv6 = ipv6.as_ref().map_or_else(String::new, |address| format!(" and {address}"));
     let board = board.as_ref().map_or_else(String::new, |board| format!(", for the board {board}"));
     let from =
         boot_from.as_ref().map_or_else(String::new, |from| format!(", to start from {}", started_from(from)));
     let cluster =
         cluster.as_ref().map_or_else(|| "a cluster".to_owned(), |name| format!("the cluster {name:?}"));
     format!(
-        "{node} of {cluster}{role}{address}{board}{from}\n  Kubernetes {}, containerd {}\n  CA hash    {}\n  built      {} by pibake {}\n",
+        "{node} of {cluster}{role}{address}{ipv6}{board}{from}\n  Kubernetes {}, containerd {}\n  CA hash    {}\n  built      {} by pibake {}\n",
         or_unknown(kubernetes),
         or_unknown(containerd),
         or_unknown(ca_hash),

@@ -11,7 +11,7 @@ pub struct Table(comfy_table::Table);
 impl Table {
     /// A table with these column heads and no rows yet.
     #[must_use]
-    pub fn new<'h>(head: impl IntoIterator<Item = &'h str>) -> Self {
+    pub fn new<'a>(head: impl IntoIterator<Item = &'a str>) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(head.into_iter().collect::<Vec<_>>());
@@ -20,8 +20,7 @@ impl Table {
 
     /// Adds a row. What a terminal would obey in a cell is shown instead: much of it comes off cards.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let shown = cells.into_iter().map(|cell| visible_line(&cell).into_owned());
-        self.0.add_row(shown.collect::<Vec<_>>());
+        self.0.add_row(cells.into_iter().map(|cell| visible_line(&cell).into_owned()));
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Baked {
     pub node: String,
     pub role: Option<String>,
     pub address: Option<String>,
+    pub ipv6: Option<String>,
     pub board: Option<String>,
     pub boot_from: Option<String>,
     pub cluster: Option<String>,

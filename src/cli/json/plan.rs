@@ -100,6 +100,7 @@ pub(crate) struct Member {
     pub node: String,
     pub role: String,
     pub address: String,
+    pub ipv6: Option<String>,
     pub board: Option<String>,
     pub boot_from: Option<String>,
 }
@@ -110,6 +111,7 @@ impl From<&Node> for Member {
             node: node.name.to_string(),
             role: node.role.to_string(),
             address: node.address.to_string(),
+            ipv6: node.ipv6.map(|address| address.to_string()),
             board: node.board.map(|board| board.to_string()),
             boot_from: node.boot_from.map(|from| from.to_string()),
         }

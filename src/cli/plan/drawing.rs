@@ -8,7 +8,10 @@ use crate::ui::visible_line;
 
 /// In units of the picture, which are pixels where it is shown at its own size.
 const MARGIN: usize = 24;
-const BOX: (usize, usize) = (190, 76);
+const WIDTH: usize = 190;
+/// How high a box is for up to two lines below the name, and how much more a third one takes.
+const HEIGHT: usize = 76;
+const LINE: usize = 17;
 const GAP: (usize, usize) = (26, 34);
 /// Nodes beside each other.
 const COLUMNS: usize = 4;
@@ -28,18 +31,23 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
     let (at_the_top, below): (Vec<&Node>, Vec<&Node>) =
         cluster.nodes.iter().partition(|node| is_gateway && node.is_control_plane());
     let columns = below.len().clamp(1, COLUMNS);
+    let box_height = if network.ipv6.is_some() { HEIGHT + LINE } else { HEIGHT };
     // the two boxes at the top, and room for what is written between them
-    let width = (columns * BOX.0 + (columns - 1) * GAP.0).max(3 * BOX.0) + 2 * MARGIN + 20;
+    let width = (columns * WIDTH + (columns - 1) * GAP.0).max(3 * WIDTH) + 2 * MARGIN + 20;
     let rows = below.len().div_ceil(COLUMNS);
-    let bus = MARGIN + BOX.1 + GAP.1 + 20;
+    let bus = MARGIN + box_height + GAP.1 + 20;
     let first_row = bus + GAP.1;
-    let height = bus + rows * (BOX.1 + GAP.1) + MARGIN;
+    let height = bus + rows * (box_height + GAP.1) + MARGIN;
 
-    let mut picture = Picture { text: String::new() };
+    let mut picture = Picture { text: String::new(), height: box_height };
     // the way out
-    let outside = MARGIN + BOX.0 + (width - 2 * MARGIN - 2 * BOX.0);
+    let outside = MARGIN + WIDTH + (width - 2 * MARGIN - 2 * WIDTH);
     match at_the_top.as_slice() {
-        [] => picture.cell("box", (MARGIN, MARGIN), ["your router", &internet.by, ""]),
+        [] => {
+            let ipv6 = network.ipv6.as_ref().and_then(|ipv6| ipv6.router);
+            let ipv6 = ipv6.map_or_else(String::new, |router| router.to_string());
+            picture.cell("box", (MARGIN, MARGIN), "your router", &[&internet.by, &ipv6]);
+        }
         [node, ..] => picture.node(node, (MARGIN, MARGIN)),
     }
     let ssid = internet.ssid.as_ref().map(|ssid| format!("WiFi \u{201c}{}\u{201d}", visible_line(ssid)));
@@ -49,12 +57,12 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
         (None, Some(gateway)) if gateway.uplink.link.vlan.is_some() => "by a VLAN".to_owned(),
         (None, Some(_)) => "second Ethernet adapter".to_owned(),
     };
-    picture.cell("box", (outside, MARGIN), ["internet", &inner, ""]);
-    let y = MARGIN + BOX.1 / 2;
+    picture.cell("box", (outside, MARGIN), "internet", &[&inner]);
+    let y = MARGIN + box_height / 2;
     let kind = |is_radio| if is_radio { "radio" } else { "line" };
-    picture.line(kind(ssid.is_some() && is_gateway), &format!("M{} {y}H{outside}", MARGIN + BOX.0));
+    picture.line(kind(ssid.is_some() && is_gateway), &format!("M{} {y}H{outside}", MARGIN + WIDTH));
     if is_gateway {
-        let middle = (MARGIN + BOX.0 + outside) / 2;
+        let middle = (MARGIN + WIDTH + outside) / 2;
         let address = internet.address.as_deref().unwrap_or("by DHCP");
         picture.label("small", (middle, y - 8), &format!("{}, {address}", internet.interface));
         picture.label("small", (middle, y + 18), &format!("open: {}", internet.open.join(", ")));
@@ -63,18 +71,21 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
     // the network of the nodes: one line above each row, joined at the left
     let spine = MARGIN + 6;
     let wire = kind(network.link.radio().is_some());
-    picture.line(wire, &format!("M{} {}V{bus}", MARGIN + BOX.0 / 2, MARGIN + BOX.1));
+    picture.line(wire, &format!("M{} {}V{bus}", MARGIN + WIDTH / 2, MARGIN + box_height));
     let by = ssid.filter(|_| !is_gateway).unwrap_or_else(|| network.link.title());
-    let name = format!("{} on {by}", network.subnet);
-    picture.label("small beside", (MARGIN + BOX.0 / 2 + 10, bus - 8), &name);
-    let left = |column: usize| MARGIN + 20 + column * (BOX.0 + GAP.0);
+    let beside = MARGIN + WIDTH / 2 + 10;
+    picture.label("small beside", (beside, bus - 8), &format!("{} on {by}", network.subnet));
+    if let Some(ipv6) = &network.ipv6 {
+        picture.label("small beside", (beside, bus + LINE), &ipv6.subnet.to_string());
+    }
+    let left = |column: usize| MARGIN + 20 + column * (WIDTH + GAP.0);
     for (row, nodes) in below.chunks(COLUMNS).enumerate() {
-        let top = first_row + row * (BOX.1 + GAP.1);
+        let top = first_row + row * (box_height + GAP.1);
         let line = if row == 0 { bus } else { top - GAP.1 / 2 };
-        let end = left(nodes.len() - 1) + BOX.0 / 2;
+        let end = left(nodes.len() - 1) + WIDTH / 2;
         picture.line(wire, &format!("M{spine} {bus}V{line}H{end}"));
         for (column, node) in nodes.iter().enumerate() {
-            picture.line(wire, &format!("M{} {line}V{top}", left(column) + BOX.0 / 2));
+            picture.line(wire, &format!("M{} {line}V{top}", left(column) + WIDTH / 2));
             picture.node(node, (left(column), top));
         }
     }
@@ -89,29 +100,31 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
 
 struct Picture {
     text: String,
+    /// Of each box.
+    height: usize,
 }
 
 impl Picture {
     fn node(&mut self, node: &Node, at: (usize, usize)) {
-        let Member { node: name, role, address, .. } = Member::from(node);
+        let Member { node: name, role, address, ipv6, .. } = Member::from(node);
         let (class, role) = match node.role {
             Role::ControlPlane => ("main", "control plane, API server"),
             Role::Worker => ("box", role.as_str()),
         };
-        self.cell(class, at, [&name, role, &address]);
+        self.cell(class, at, &name, &[role, &address, &ipv6.unwrap_or_default()]);
     }
 
-    /// A box with a name in it and up to two lines below that.
-    fn cell(&mut self, class: &str, (x, y): (usize, usize), [name, lines @ ..]: [&str; 3]) {
-        let (width, height) = BOX;
+    /// A box with a name in it and lines below that, empty ones left out.
+    fn cell(&mut self, class: &str, (x, y): (usize, usize), name: &str, lines: &[&str]) {
+        let (width, height) = (WIDTH, self.height);
         let _ = writeln!(
             self.text,
             "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>"
         );
         let middle = x + width / 2;
         self.label("name", (middle, y + 26), name);
-        for (line, y) in lines.into_iter().zip([y + 46, y + 63]).filter(|(line, _)| !line.is_empty()) {
-            self.label("small", (middle, y), line);
+        for (n, line) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
+            self.label("small", (middle, y + 46 + n * LINE), line);
         }
     }
 

@@ -162,15 +162,24 @@ fn page(described: &Described, preload: Option<&Preload>, session: &Session) -> 
     })
 }
 
-/// Who is who; with their boards, and what they start from, where that is named of one.
+/// Who is who; with their IPv6 addresses where they have some, and with their boards and what they start from where that
+/// is named of one.
 fn members(nodes: &[Member]) -> String {
-    let boards = nodes.iter().any(|member| member.board.is_some()).then_some("BOARD");
-    let disks = nodes.iter().any(|member| member.boot_from.is_some()).then_some("STARTS FROM");
-    let mut table = Table::new(["NODE", "ROLE", "ADDRESS"].into_iter().chain(boards).chain(disks));
-    for Member { node, role, address, board, boot_from } in nodes.iter().cloned() {
-        let board = boards.map(|_| board.unwrap_or_else(|| "any".to_owned()));
-        let from = disks.map(|_| boot_from.unwrap_or_else(|| "sd".to_owned()));
-        table.row([node, role, address].into_iter().chain(board).chain(from));
+    let any = |has: fn(&Member) -> bool| nodes.iter().any(has);
+    let columns = [
+        ("NODE", true),
+        ("ROLE", true),
+        ("ADDRESS", true),
+        ("IPV6", any(|member| member.ipv6.is_some())),
+        ("BOARD", any(|member| member.board.is_some())),
+        ("STARTS FROM", any(|member| member.boot_from.is_some())),
+    ];
+    let mut table = Table::new(columns.iter().filter(|(_, shown)| *shown).map(|(name, _)| *name));
+    for Member { node, role, address, ipv6, board, boot_from } in nodes.iter().cloned() {
+        let (board, from) =
+            (board.unwrap_or_else(|| "any".to_owned()), boot_from.unwrap_or_else(|| "sd".to_owned()));
+        let cells = [node, role, address, ipv6.unwrap_or_default(), board, from];
+        table.row(cells.into_iter().zip(columns).filter(|(_, (_, shown))| *shown).map(|(cell, _)| cell));
     }
     table.to_string()
 }
@@ -224,6 +233,10 @@ fn internet(cluster: &Cluster) -> Internet {
 fn network(cluster: &Cluster) -> String {
     let network = &cluster.network;
     let (subnet, link) = (network.subnet, by(&network.link));
+    let subnet = match &network.ipv6 {
+        Some(ipv6) => format!("{subnet} and {}", ipv6.subnet),
+        None => subnet.to_string(),
+    };
     match &network.mode {
         Mode::Gateway(_) => {
             let by = cluster.control_plane().map_or("the control plane", |node| node.name.as_str());
@@ -248,14 +261,23 @@ fn by(link: &Link) -> String {
 
 fn way_out(cluster: &Cluster, internet: &Internet) -> String {
     let Internet { by: leader, address, .. } = internet;
-    let Some(gateway) = cluster.network.gateway() else { return format!("through your router, {leader}") };
+    let ipv6 = cluster.network.ipv6.as_ref();
+    let Some(gateway) = cluster.network.gateway() else {
+        let over_ipv6 = match ipv6.map(|ipv6| ipv6.router) {
+            Some(Some(router)) => format!(" and {router}"),
+            Some(None) => "; over IPv6 not at all (network.ipv6.router)".to_owned(),
+            None => String::new(),
+        };
+        return format!("through your router, {leader}{over_ipv6}");
+    };
     let link = &gateway.uplink.link;
     let port = match (&link.medium, link.vlan) {
         (cluster::Medium::Ethernet(_), None) => format!("its second Ethernet adapter {}", by(link)),
         _ => format!("its {}", by(link)),
     };
     let address = address.as_ref().map_or_else(|| "by DHCP".to_owned(), Clone::clone);
-    format!("through {leader}, by {port}; its address there: {address}")
+    let over_ipv6 = if ipv6.is_some() { ", over IPv6 as the router announces" } else { "" };
+    format!("through {leader}, by {port}; its address there: {address}{over_ipv6}")
 }
 
 fn open(cluster: &Cluster, internet: &Internet) -> String {

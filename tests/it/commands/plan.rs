@@ -140,10 +140,19 @@ fn a_plan_is_a_page() {
             "nodes = 2\n[network]\nmode = \"lan\"\nsubnet = \"192.168.1.0/24\"\nfirst-address = \"192.168.1.50\"\n",
         ),
     ];
+    let dual = "[network.ipv6]\nsubnet = \"fd12:3456:789a::/64\"\n";
+    let lan = "[network]\nmode = \"lan\"\nsubnet = \"192.168.1.0/24\"\nfirst-address = \"192.168.1.50\"\n";
+    let dual_pages = [
+        page(&format!("nodes = [{{ board = \"pi5\" }}, {{}}]\n{dual}[base]\nimage = \"24.04\"\n")),
+        page(&format!("nodes = 2\n{lan}{dual}")),
+        page(&format!("nodes = 2\n{lan}{dual}router = \"fe80::1\"\n")),
+    ];
     // which networks this machine is in decides some warnings
     let pages = pages
+        .into_iter()
+        .chain(dual_pages)
         .map(|page| page.lines().filter(|line| !line.starts_with("warnings")).collect::<Vec<_>>().join("\n"));
-    insta::assert_snapshot!(pages.join("\n\n"));
+    insta::assert_snapshot!(pages.collect::<Vec<_>>().join("\n\n"));
 }
 
 /// The template names everything and decides nothing: what is worth a warning without it is worth one with it.
@@ -231,6 +240,13 @@ fn the_picture_has_every_node_and_the_way_out() {
     assert_eq!(boxes, 3 + 3, "{words:?}");
     for word in
         ["your router", "192.168.7.1", "192.168.7.10", "192.168.7.0/24 on eth0", "control plane, API server"]
+    {
+        assert!(words.iter().any(|other| other == word), "{word}: {words:?}");
+    }
+    let dual = format!("{lan}[network.ipv6]\nsubnet = \"fd12:3456:789a::/64\"\nrouter = \"fe80::1\"\n");
+    let (words, _) = drawn(&dual, &["--nodes", "3"]);
+    for word in
+        ["fe80::1", "192.168.7.12", "fd12:3456:789a::12", "fd12:3456:789a::/64", "control plane, API server"]
     {
         assert!(words.iter().any(|other| other == word), "{word}: {words:?}");
     }
