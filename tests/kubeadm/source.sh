@@ -3,6 +3,7 @@
 # release; and apt with lists of its own, for packages of any architecture. Sourced.
 . "$(dirname "${BASH_SOURCE[0]}")/../standin/lib.sh"
 
+SUITE=bookworm
 go=/usr/lib/go-1.19/bin/go
 
 # What changes a program that is made from here, besides the script that makes it.

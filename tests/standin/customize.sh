@@ -38,7 +38,8 @@ sed -i \
     -e 's/^\( *name\): debian$/\1: ubuntu/' \
     -e 's/^\( *gecos\): Debian$/\1: Ubuntu/' \
     -e 's/^\( *groups\): \[adm,.*/\1: [adm, sudo]/' \
-    -e 's/^\( *preserve_sources_list\): true$/\1: false/' "$config"
+    -e 's/^\( *preserve_sources_list\): true$/\1: false/' \
+    -e '/^apt_preserve_sources_list: true$/d' "$config" # older ones have no other
 # Differences that only make emulated boots work or shorter: locales are stripped, so setting one
 # fails; one kind of host key costs seconds, three cost a minute.
 cat >>"$config" <<'EOF'
@@ -46,12 +47,16 @@ cat >>"$config" <<'EOF'
 locale: "false"
 ssh_genkeytypes: [ed25519]
 EOF
-for line in 'name: ubuntu' 'gecos: Ubuntu' 'groups: [adm, sudo]' 'preserve_sources_list: false'; do
+for line in 'name: ubuntu' 'gecos: Ubuntu' 'groups: [adm, sudo]'; do
     grep -qF " $line" "$config" || {
         echo "cloud.cfg is not as it was: there is no place for $line" >&2
         exit 1
     }
 done
+if grep -n 'preserve_sources_list: true' "$config"; then
+    echo 'cloud.cfg is not as it was: it leaves the package sources alone' >&2
+    exit 1
+fi
 # Where every link is optional or missing, wait-online sits out its two minutes.
 mkdir -p "$root/etc/systemd/system/systemd-networkd-wait-online.service.d"
 cat >"$root/etc/systemd/system/systemd-networkd-wait-online.service.d/standin.conf" <<'EOF'

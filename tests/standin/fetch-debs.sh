@@ -11,7 +11,8 @@ APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -q -y --no-install-recommends --downlo
     install "${wanted[@]}"
 mv "$root"/var/cache/apt/archives/*.deb "$PIBAKE_DEBS/"
 for name in "${wanted[@]}"; do
-    compgen -G "$PIBAKE_DEBS/${name}_*.deb" >/dev/null || {
+    # some of it is in newer images already
+    compgen -G "$PIBAKE_DEBS/${name}_*.deb" >/dev/null || dpkg-query --admindir="$root/var/lib/dpkg" -W "$name" >/dev/null || {
         echo "${0##*/}: $name was not downloaded" >&2
         exit 1
     }

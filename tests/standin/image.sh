@@ -1,19 +1,29 @@
 #!/bin/bash
-# Makes the disk image $2 of the root file system in the directory $1: Ubuntu 20.04's partitions,
-# labels, boot files and seed. Mounts nothing.
+# Makes the disk image $3 of the stand-in of age $1, whose root file system is in the directory $2:
+# partitions, labels, boot files and seed as the age's layout has them. Mounts nothing.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/lib.sh"
-root=$1 image=$(realpath -m "$2")
+age=$1 root=$2 image=$(realpath -m "$3")
+# shellcheck source=ages/12/age.sh
+. "$here/ages/$age/age.sh"
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C TZ=UTC MTOOLSRC=/dev/null
 
 work=$(mktemp -d "$image.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# Sectors of 512 bytes. About half of the root file system stays free: a first
-# boot has room for its packages even where the card is not grown.
-boot_start=2048 boot_sectors=524288 root_start=526336
+# Where on the boot partition the kernel and what belongs to it lies, and the size of that partition in
+# sectors of 512 bytes: it is twice as large since October 2022.
+case $layout in
+20.04) slot=. boot_sectors=524288 ;;
+26.04) slot=current boot_sectors=1048576 ;;
+*) die "there is no layout $layout" ;;
+esac
+boot_start=2048
+root_start=$((boot_start + boot_sectors))
+# About half of the root file system stays free: a first boot has room for its packages even where the
+# card is not grown.
 used=$(du -sm --apparent-size "$root" | cut -f 1)
 root_mib=$(((used * 2 + 511) / 256 * 256))
 
@@ -35,14 +45,17 @@ if [ ${#kernels[@]} != 1 ] || [ ! -e "${kernels[0]}" ]; then
 fi
 release=${kernels[0]##*/vmlinuz-}
 boot=$work/boot
-cp -r "$here/boot" "$boot"
-mkdir "$boot/overlays"
-gzip -9n <"${kernels[0]}" >"$boot/vmlinuz"
-cp "$root/boot/initrd.img-$release" "$boot/initrd.img"
-cp "$root/usr/lib/linux-image-$release"/broadcom/bcm2[78]*-rpi-*.dtb "$boot/"
+cp -r "$here/layouts/$layout" "$boot"
+mkdir "$boot/$slot/overlays"
+[ -z "$arguments" ] || sed -i "s/\$/ $arguments/" "$boot/$slot/cmdline.txt"
+gzip -9n <"${kernels[0]}" >"$boot/$slot/vmlinuz"
+cp "$root/boot/initrd.img-$release" "$boot/$slot/initrd.img"
+cp "$root/usr/lib/linux-image-$release"/broadcom/bcm2[78]*-rpi-*.dtb "$boot/$slot/"
 # The firmware is not free software and no emulator runs it: its names alone.
-for name in boot.scr bootcode.bin fixup4.dat start4.elf uboot_rpi_3.bin uboot_rpi_4.bin overlays/README; do
-    echo "a placeholder for $name" >"$boot/$name"
+placeholders=(bootcode.bin fixup4.dat start4.elf "$slot/overlays/README")
+[ "$layout" != 20.04 ] || placeholders+=(boot.scr uboot_rpi_3.bin uboot_rpi_4.bin)
+for name in "${placeholders[@]}"; do
+    echo "a placeholder for ${name##*/}" >"$boot/$name"
 done
 fat=$work/boot.fat
 truncate -s $((boot_sectors * 512)) "$fat"

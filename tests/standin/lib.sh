@@ -1,10 +1,6 @@
 # shellcheck shell=bash
 # What the stand-in's scripts share. Sourced.
 
-# Debian's release that the root file system is made of.
-# shellcheck disable=SC2034  # used by the scripts that source this
-SUITE=bookworm
-
 # shellcheck source=../support/kept.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/kept.sh"
 
