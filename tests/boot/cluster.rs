@@ -12,13 +12,14 @@ use crate::ssh::Ssh;
 use support::images::put;
 use support::nginx::Nginx;
 use support::run;
-use support::standin;
+use support::standin::{self, Age};
 
 /// How a guest behind QEMU's user-mode network reaches this machine's loopback.
 pub const HOST: &str = "10.0.2.2";
 
 /// Two nodes, and the servers that their description names.
 pub struct Cluster {
+    pub age: &'static Age,
     dir: tempfile::TempDir,
     /// Sockets: their paths must be short.
     segment: tempfile::TempDir,
@@ -31,6 +32,8 @@ pub struct Cluster {
 
 /// What the nodes of a test's cluster run, and where they get it.
 pub struct Software<'a> {
+    /// The system that they are.
+    pub age: &'static Age,
     pub repositories: Repositories,
     /// Where whoever fetches from them finds them: [`HOST`] for a machine.
     pub host: &'a str,
@@ -40,15 +43,28 @@ pub struct Software<'a> {
     pub more: &'a str,
 }
 
-impl Cluster {
-    /// With recorders in the place of Kubernetes' programs.
-    pub fn new() -> Self {
-        Self::of(Software {
-            repositories: Repositories::make(repository::CONTAINERD, repository::recorders),
+impl Software<'_> {
+    /// Recorders in the place of Kubernetes' programs. Whatever is asked for, containerd is the age's own.
+    pub fn recorders(age: &'static Age) -> Self {
+        Self {
+            age,
+            repositories: Repositories::make(age, repository::CONTAINERD, repository::recorders),
             host: HOST,
             kubernetes: "version = \"1.34\"\ncontainerd = \"1.7\"\n",
             more: "",
-        })
+        }
+    }
+}
+
+impl Cluster {
+    /// With recorders in the place of Kubernetes' programs.
+    pub fn new() -> Self {
+        Self::of_age(&standin::USUAL)
+    }
+
+    /// The same of nodes of that age.
+    pub fn of_age(age: &'static Age) -> Self {
+        Self::of(Software::recorders(age))
     }
 
     pub fn of(software: Software<'_>) -> Self {
@@ -61,10 +77,11 @@ impl Cluster {
     pub fn described(software: Software<'_>) -> Self {
         // not in /tmp, which may be small and in memory: cards grow
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let Software { repositories, host, kubernetes, more } = software;
+        let Software { age, repositories, host, kubernetes, more } = software;
         let server = Nginx::serve(repositories.root());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let cluster = Self {
+            age,
             dir,
             segment: tempfile::tempdir().unwrap(),
             host: host.to_owned(),
@@ -83,28 +100,44 @@ impl Cluster {
     }
 
     fn describe(&self, kubernetes: &str, more: &str) {
-        let base = standin::dir().join("standin.img.xz");
+        let base = self.age.dir().join("standin.img.xz");
         let (url, fingerprint) = (self.url(), self.repositories.fingerprint());
         let dir = self.dir.path();
         std::fs::write(dir.join("key.gpg"), self.repositories.key()).unwrap();
         // of the mirror of the distribution: its key is in the distribution's own images
-        let trusted = dir.join("overlays/common/etc/apt/trusted.gpg.d");
-        std::fs::create_dir_all(&trusted).unwrap();
-        std::fs::write(trusted.join("mirror.gpg"), self.repositories.key()).unwrap();
+        for keyring in ["etc/apt/trusted.gpg.d/mirror.gpg"].into_iter().chain(self.age.keyring) {
+            let path = dir.join("overlays/common").join(keyring);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, self.repositories.key()).unwrap();
+        }
+        if !self.age.knows_ignore_carrier {
+            self.leave_out_ignore_carrier();
+        }
         put(
             &dir.join("pibake.toml"),
             &format!(
                 "nodes = 2\n\
-                 [base]\nimage = \"{base}\"\nplatform = \"debian-12\"\n\
+                 [base]\nimage = \"{base}\"\nplatform = \"{platform}\"\n\
                  [kubernetes]\n{kubernetes}\
                  [overlays]\ndir = \"overlays\"\n\
                  [sources]\nubuntu = \"{url}/mirror\"\nntp = [\"{host}\"]\n\
                  [sources.docker]\nurl = \"{url}/docker\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n\
                  [sources.kubernetes]\nurl = \"{url}/kubernetes\"\nkey-file = \"key.gpg\"\nfingerprint = \"{fingerprint}\"\n{more}",
                 base = base.display(),
+                platform = self.age.platform,
                 host = self.host
             ),
         );
+    }
+
+    /// The network as pibake has it but for this key, with which a netplan that does not know it reads nothing at all.
+    fn leave_out_ignore_carrier(&self) {
+        let template = "etc/netplan/50-cloud-init.yaml.j2";
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays/common").join(template);
+        let own = std::fs::read_to_string(own).unwrap();
+        let lines = "{% if port.ignore_carrier %}\n      ignore-carrier: true\n{% endif %}\n";
+        assert_eq!(own.matches(lines).count(), 1, "{own}");
+        self.add_file(template, &own.replace(lines, ""));
     }
 
     /// Has the file on every card that is made from now on.

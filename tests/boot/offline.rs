@@ -1,16 +1,14 @@
 //! A machine that has no network at all, when its owner most wants to log in.
 
-use crate::cluster::{Cluster, HOST, Software};
-use crate::repository::{CONTAINERD, Repositories, recorders};
+use crate::cluster::{Cluster, Software};
+use support::standin;
 
 const PASSWORD: &str = "correct horse battery staple";
 
 pub fn a_node_without_a_network_lets_its_owner_in() {
     let cluster = Cluster::of(Software {
-        repositories: Repositories::make(CONTAINERD, recorders),
-        host: HOST,
-        kubernetes: "version = \"1.34\"\ncontainerd = \"1.7\"\n",
         more: &format!("[access]\npassword = \"{PASSWORD}\"\n"),
+        ..Software::recorders(&standin::USUAL)
     });
     // as Ubuntu's images wait, not as the stand-in does
     cluster.add_file(

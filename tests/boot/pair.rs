@@ -54,7 +54,7 @@ pub fn wait(machine: &mut Machine, other: &mut Machine, text: &str) {
 
 /// node-2 has the address that is reserved for it, from node-1, and knows the others.
 pub fn assert_in_the_network(cluster: &Cluster, second: &Machine, ssh: &Ssh) {
-    let beyond = format!("{}/mirror/dists/bookworm/InRelease", cluster.url());
+    let beyond = format!("{}/mirror/dists/{}/InRelease", cluster.url(), cluster.age.codename);
     let asked = cluster.server.requests().len();
     let answers = ssh.ask(&[
         ("lease", "networkctl status eth0 --no-pager"),

@@ -89,7 +89,7 @@ const STARTS: usize = 3;
 /// A Pi whose kernel has its network adapter, and the name of the cards that it was started with.
 /// It has happened that QEMU's USB brought the Pi to no adapter for 25 minutes, and to one at the next start.
 /// Nothing of pibake runs that early.
-fn switch_on(cluster: &Cluster, port: u16) -> (Machine, String) {
+pub fn switch_on(cluster: &Cluster, port: u16) -> (Machine, String) {
     for start in 1..=STARTS {
         let cards = format!("pi-{start}");
         let mut pi = cluster.boot("node-1", &cards, &["--machine", "raspi4b", "--ssh", &port.to_string()]);

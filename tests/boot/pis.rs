@@ -1,8 +1,11 @@
-//! Two Raspberry Pi 4s on one segment, as far as the worker's address, and a Pi 3. Left out of `make test`: they
-//! take longer than a cluster of faster machines, and what differs is the Pi's own USB, card and kernel.
+//! Two Raspberry Pi 4s on one segment, as far as the worker's address, a Pi 3, and a Pi 4 with Ubuntu 26.04's boot
+//! partition. Left out of `make test`: they take longer than a cluster of faster machines, and what differs is the
+//! Pi's own USB, card and kernel.
 
+use crate::ages;
 use crate::cluster::{Cluster, free_port};
-use crate::pair;
+use crate::{pair, pi};
+use support::standin;
 
 pub fn two_pis_find_each_other() {
     let cluster = Cluster::new();
@@ -30,4 +33,21 @@ pub fn a_pi_3_starts_by_its_board() {
     pi.wait_for("register 'cdc_ether'");
     pi.wait_for("] network: waiting: no address on eth0");
     pi.note("a Pi 3 waits for an address");
+}
+
+/// What the firmware loads lies in a folder that config.txt names, and the card is the newest system's.
+pub fn a_pi_starts_from_the_current_slot() {
+    let cluster = Cluster::of_age(&standin::NEWEST);
+    let port = free_port();
+    let (mut pi, _) = pi::switch_on(&cluster, port);
+    pi.wait_for("Machine model: Raspberry Pi 4 Model B");
+    pi.wait_for("EXT4-fs (mmcblk0p2): mounted filesystem");
+    pi.wait_for("Cloud-init v. ");
+    pi.wait_for("] network: waiting: there is no interface eth1, the uplink");
+    let ssh = cluster.ssh(port);
+    ages::assert_slot(&pi, &ssh);
+    ages::assert_network(&cluster, &pi, &ssh);
+    // it may take the connection with it
+    let _ = ssh.run("poweroff");
+    pi.wait_until_off();
 }

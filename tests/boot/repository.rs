@@ -9,11 +9,8 @@ use std::path::{Path, PathBuf};
 use support::debian::{pack, packages, release};
 use support::gpg::{Gpg, pipe};
 use support::images::put;
-use support::standin;
+use support::standin::Age;
 use support::{run, tool};
-
-/// What cloud-init writes for a Debian mirror; the first is the release itself.
-const SUITES: [&str; 4] = ["bookworm", "bookworm-updates", "bookworm-security", "bookworm-backports"];
 
 /// The versions that the description's lines of versions choose.
 pub const KUBERNETES: &str = "1.34.2-1.1";
@@ -27,8 +24,8 @@ pub struct Repositories {
 
 impl Repositories {
     /// Three: the distribution's (`mirror`), Docker's (`docker`) with this version of containerd.io,
-    /// and Kubernetes' (`kubernetes`), whose pool is filled as told.
-    pub fn make(containerd_version: &str, fill_kubernetes: impl FnOnce(&Path)) -> Self {
+    /// and Kubernetes' (`kubernetes`), whose pool is filled as told. For nodes of that age.
+    pub fn make(age: &Age, containerd_version: &str, fill_kubernetes: impl FnOnce(&Path)) -> Self {
         let gpg = Gpg::new();
         let fingerprint = gpg.key("packages", "rsa3072", "sign", "never", None);
         let made = Self { root: tempfile::tempdir().unwrap(), gpg, fingerprint };
@@ -36,15 +33,16 @@ impl Repositories {
         for repository in ["mirror", "docker", "kubernetes"] {
             fs::create_dir_all(of(repository).join("pool")).unwrap();
         }
-        distribution(&of("mirror/pool"));
-        containerd(&of("docker/pool"), containerd_version);
+        let debs = debs(age);
+        distribution(&debs, &of("mirror/pool"));
+        containerd(&debs, &of("docker/pool"), containerd_version);
         fill_kubernetes(&of("kubernetes/pool"));
-        for suite in SUITES {
+        for suite in age.suites {
             // the package lists of updates and the like are empty
-            let pool = if suite == SUITES[0] { "pool" } else { "none" };
+            let pool = if suite == age.codename { "pool" } else { "none" };
             made.suite(&of("mirror"), suite, "main", pool);
         }
-        made.suite(&of("docker"), "bookworm", "stable", "pool");
+        made.suite(&of("docker"), age.docker_suite, "stable", "pool");
         made.flat(&of("kubernetes"));
         made
     }
@@ -88,24 +86,24 @@ impl Repositories {
 }
 
 /// Debian's own packages, all but containerd.
-fn distribution(pool: &Path) {
-    for deb in debs() {
+fn distribution(debs: &[PathBuf], pool: &Path) {
+    for deb in debs {
         let name = deb.file_name().unwrap().to_str().unwrap();
         if !name.starts_with("containerd_") {
             // apt's downloads have the epoch's colon escaped, and a URL would need that twice
-            fs::copy(&deb, pool.join(name.replace("%3a", "_"))).unwrap();
+            fs::copy(deb, pool.join(name.replace("%3a", "_"))).unwrap();
         }
     }
 }
 
-fn debs() -> Vec<PathBuf> {
-    let dir = standin::dir().join("debs");
+fn debs(age: &Age) -> Vec<PathBuf> {
+    let dir = age.dir().join("debs");
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Debian's containerd under the name that Docker's has, packed so that it is quickly unpacked.
-fn containerd(pool: &Path, version: &str) {
-    let deb = debs().into_iter().find(|deb| deb.to_str().unwrap().contains("/containerd_")).unwrap();
+fn containerd(debs: &[PathBuf], pool: &Path, version: &str) {
+    let deb = debs.iter().find(|deb| deb.to_str().unwrap().contains("/containerd_")).unwrap();
     let work = tempfile::tempdir().unwrap();
     let tree = work.path().join("tree");
     run(tool("dpkg-deb", "dpkg").arg("--raw-extract").arg(deb).arg(&tree));

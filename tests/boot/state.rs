@@ -48,7 +48,7 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
         ("result", "cat /run/cloud-init/result.json"),
         ("status", "cat /var/log/pibake/status"),
         ("unit", "systemctl is-enabled pibake-first-boot"),
-        ("mirror", "grep '^deb ' /etc/apt/sources.list"),
+        ("mirror", "apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages'"),
         ("packages", "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n' containerd.io kubeadm kubectl kubelet"),
         ("damage", "dpkg --audit; dpkg --verify containerd.io kubeadm kubectl kubelet runc; true"),
         ("held", "apt-mark showhold"),
@@ -82,7 +82,8 @@ pub fn assert_complete(cluster: &Cluster, machine: &Machine, ssh: &Ssh, node: &s
     }
     assert!(answers["unit"].starts_with("disabled"), "{}", &answers["unit"]);
 
-    assert!(answers["mirror"].contains(&format!("deb {}/mirror bookworm main", cluster.url())));
+    let mirror = format!("{}/mirror/ {}", cluster.url(), cluster.age.codename);
+    assert!(answers["mirror"].lines().any(|line| line == mirror), "{}", &answers["mirror"]);
     let versions = format!(
         "containerd.io {CONTAINERD} ii \nkubeadm {KUBERNETES} hi \nkubectl {KUBERNETES} hi \nkubelet {KUBERNETES} hi"
     );

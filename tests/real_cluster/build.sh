@@ -3,7 +3,9 @@
 # is not there.
 #
 #     packages/      Debian packages as Kubernetes' own repository has them: kubelet, kubeadm, kubectl,
-#                    kubernetes-cni, cri-tools
+#                    cri-tools
+#     cni/           kubernetes-cni of that repository
+#     cni-11/        the same for nodes of Debian 11, whose C library is older
 #     images/        an OCI layout for each image, tagged `latest`
 #     version        Kubernetes' version, as in v1.20.2
 #
@@ -22,7 +24,7 @@ require_sources
 command -v umoci >/dev/null || die "umoci is missing: install the package umoci (\`make test-cluster\` does)"
 begin "the packages and images of a cluster, a minute"
 
-mkdir "$part/work" "$part/packages" "$part/images" "$part/programs"
+mkdir "$part/work" "$part/packages" "$part/cni" "$part/cni-11" "$part/images" "$part/programs"
 cd "$part/work"
 version=$(cat "$kubernetes/version")
 cp "$kubernetes/version" "$part/version"
@@ -42,6 +44,9 @@ mkdir debs debian
 (cd debs && apt-get download -q "${apt[@]}" kubernetes-client containernetworking-plugins etcd-server \
     busybox busybox-static iptables libxtables12 libip4tc2 libip6tc2 libnftnl11 libmnl0 libnfnetlink0 \
     libnetfilter-conntrack3 conntrack libc6 libgcc-s1)
+mkdir older
+(cd older && SUITE=bullseye && own_apt arm64 && apt-get download -q "${apt[@]}" containernetworking-plugins &&
+    dpkg-deb -x containernetworking-plugins_*.deb debian)
 unpack() { # DIRECTORY PACKAGE...
     local dir=$1 name
     shift
@@ -125,8 +130,8 @@ head -c 24M /dev/urandom >images/late/data
 add late images/late --config.cmd sh
 
 # --- packages: what Kubernetes' own of today say of themselves, and have beside the program
-package() { # NAME VERSION DEPENDS
-    local tree=packages/$1
+package() { # NAME VERSION DEPENDS [FOLDER]
+    local tree=${4:-packages}/$1
     [ ! -d "$here/$tree" ] || cp -r "$here/$tree/." "$tree/"
     mkdir -p "$tree/DEBIAN"
     {
@@ -137,7 +142,7 @@ package() { # NAME VERSION DEPENDS
     # with the sums that dpkg --verify compares
     (cd "$tree" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z |
         xargs -0 md5sum >DEBIAN/md5sums)
-    dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$part/packages"
+    dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$part/${4:-packages}"
 }
 release=${version#v}-1.1
 install -D "$kubernetes/kubelet" packages/kubelet/usr/bin/kubelet
@@ -148,10 +153,17 @@ install -D "$kubernetes/kubeadm" packages/kubeadm/usr/bin/kubeadm
 package kubeadm "$release" ''
 install -D -t packages/kubectl/usr/bin debian/kubernetes-client/usr/bin/kubectl
 package kubectl "$release" ''
-install -D -t packages/kubernetes-cni/opt/cni/bin debian/containernetworking-plugins/usr/lib/cni/*
-mkdir -p packages/kubernetes-cni/etc/cni/net.d
-touch packages/kubernetes-cni/etc/cni/net.d/.kubernetes-cni-keep
-package kubernetes-cni 1.1.1-1.1 ''
+# Kubernetes' own are static and run anywhere; Debian's want the C library of their release, or a newer one.
+cni() { # VERSION FOLDER PLUGIN...
+    local version=$1 folder=$2
+    shift 2
+    install -D -t "$folder/kubernetes-cni/opt/cni/bin" "$@"
+    mkdir -p "$folder/kubernetes-cni/etc/cni/net.d"
+    touch "$folder/kubernetes-cni/etc/cni/net.d/.kubernetes-cni-keep"
+    package kubernetes-cni "$version" '' "$folder"
+}
+cni 1.1.1-1.1 cni debian/containernetworking-plugins/usr/lib/cni/*
+cni 0.9.0-1.1 cni-11 older/debian/usr/lib/cni/*
 install -D "$part/programs/crictl" packages/cri-tools/usr/bin/crictl
 package cri-tools 1.20.0-1.1 ''
 

@@ -13,12 +13,10 @@ use crate::outside::{Node, Outside};
 use crate::registry::Registry;
 use crate::repository::Repositories;
 use crate::ssh::Ssh;
+use support::standin::{self, Age};
 
 /// How long anything may take: on a machine with nothing else to do all of a cluster takes ten minutes.
 pub const PATIENCE: Duration = Duration::from_secs(3000);
-
-/// As the newest package of the line that kubelet 1.20 can speak with.
-const CONTAINERD: &str = "1.6.33-1";
 
 /// How long a lease lasts here, in seconds: so that a test can wait for the end of one.
 pub const LEASE: u64 = 180;
@@ -85,10 +83,14 @@ impl Real {
         // what is preloaded is fetched here, and not by a machine
         let host = if way == Way::Closed { "127.0.0.1" } else { HOST };
         let mirror = format!("http://{host}:{}", registry.port());
-        let repositories = Repositories::make(CONTAINERD, |pool| {
-            for package in std::fs::read_dir(parts.join("packages")).unwrap() {
-                let package = package.unwrap();
-                std::fs::copy(package.path(), pool.join(package.file_name())).unwrap();
+        let age = Age::chosen();
+        let (containerd, containerd_version) = age.containerd;
+        let repositories = Repositories::make(age, containerd_version, |pool| {
+            for folder in ["packages", if *age == standin::OLDEST { "cni-11" } else { "cni" }] {
+                for package in std::fs::read_dir(parts.join(folder)).unwrap() {
+                    let package = package.unwrap();
+                    std::fs::copy(package.path(), pool.join(package.file_name())).unwrap();
+                }
             }
         });
         let preload = match way {
@@ -96,9 +98,10 @@ impl Real {
             Way::Uplink => "",
         };
         let cluster = Cluster::described(Software {
+            age,
             repositories,
             host,
-            kubernetes: "version = \"1.20\"\ncontainerd = \"1.6\"\n",
+            kubernetes: &format!("version = \"1.20\"\ncontainerd = \"{containerd}\"\n"),
             more: &format!(
                 "[sources.registry-mirrors]\n\
                  \"registry.k8s.io\" = [\"{mirror}\"]\n\
@@ -110,7 +113,7 @@ impl Real {
         offer(&registry, &parts, &cluster);
         if way == Way::Closed {
             // what an image of Ubuntu's has itself, and the stand-in's is empty
-            let list = format!("deb {}/mirror bookworm main\n", cluster.url());
+            let list = format!("deb {}/mirror {} main\n", cluster.url(), age.codename);
             cluster.add_file("etc/apt/sources.list", &list);
         }
         cluster.make_ready();
