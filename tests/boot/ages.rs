@@ -6,6 +6,18 @@ use crate::ssh::Ssh;
 use crate::state;
 use support::standin::{self, Age};
 
+pub fn oldest_system() {
+    first_boot_of(&standin::OLDEST, |node, ssh| {
+        let system = system(ssh);
+        assert!(system["systemd"].starts_with("systemd 247 "), "{}", &system["systemd"]);
+        assert!(system["cloud-init"].contains(" 20.4"), "{}", &system["cloud-init"]);
+        // as Ubuntu 20.04 has them: systemd's own hierarchy beside those of the controllers
+        assert_eq!(&system["cgroups"], "tmpfs");
+        assert!(system["memory"].contains(" - cgroup "), "{}", &system["memory"]);
+        node.note("cgroup v1, systemd 247, cloud-init 20.4");
+    });
+}
+
 pub fn newest_system() {
     first_boot_of(&standin::NEWEST, |node, ssh| {
         let system = system(ssh);

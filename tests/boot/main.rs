@@ -37,6 +37,7 @@ fn main() {
             offline::a_node_without_a_network_lets_its_owner_in,
         ),
         trial("two_machines_become_a_cluster", pair::two_machines_become_a_cluster),
+        of_age(&standin::OLDEST, "oldest_system", ages::oldest_system),
         of_age(&standin::NEWEST, "newest_system", ages::newest_system),
         // by `make test-boot-pair` alone
         trial("pis::two_pis_find_each_other", pis::two_pis_find_each_other).with_ignored_flag(true),
