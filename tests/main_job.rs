@@ -101,7 +101,7 @@ fn a_signed_base_becomes_four_nodes() {
         assert_eq!(all, 1, "{name} was fetched {all} times: {asked:?}");
     }
 
-    let mut ids = BTreeSet::new();
+    let (mut ids, mut roots) = (BTreeSet::new(), BTreeSet::new());
     for n in 1..=4 {
         let node = format!("node-{n}");
         let parts = Parts::of(&dir.join(format!("images/{node}.img")));
@@ -129,7 +129,12 @@ fn a_signed_base_becomes_four_nodes() {
         assert!(parts.debugfs("stat /etc/netplan/50-cloud-init.yaml").contains("Mode:  0600"));
         let line = parts.boot_file("cmdline.txt");
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-        assert!(line.contains(" root=LABEL=writable ") && line.contains("cgroup_enable=memory"), "{line}");
+        assert!(line.contains("cgroup_enable=memory"), "{line}");
+        // each its own
+        let root = line.split_whitespace().find_map(|word| word.strip_prefix("root=PARTUUID="));
+        let root = root.unwrap_or_else(|| panic!("{line}"));
+        assert!(roots.insert(root.to_owned()), "{roots:?}");
+        assert!(parts.root_file("/etc/fstab").contains(&format!("PARTUUID={root}")), "{root}");
         assert!(!parts.boot_file("user-data").contains("ubuntu:ubuntu"));
         let secret = |name: &str| std::fs::read_to_string(dir.join(".pibake").join(name)).unwrap();
         let tokens = secret("token");

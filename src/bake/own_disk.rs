@@ -11,9 +11,9 @@ use crate::fs::{self, FileKind, FsRead};
 use crate::image_path::ImagePath;
 use crate::recipe::{Access, KernelArgument};
 
-/// Where udev has a link to each partition by its id. Every initrd understands a path, those of initramfs-tools and of
-/// dracut alike, and waits for it; a `PARTUUID=` they hand to their own blkid, which not always knows it.
-const LINKS: &str = "/dev/disk/by-partuuid/";
+/// How both name a partition by its id: fstab(5), and the kernel, with an initrd or without. Of a path below /dev/disk an
+/// initrd would make that path the source of the mount, which programs take for the name of a device.
+const BY_ID: &str = "PARTUUID=";
 
 /// How fstab and the kernel's command line name a file system by what copies of it have as well.
 const COPIED: [&[u8]; 8] = [
@@ -68,7 +68,7 @@ impl OwnDisk {
         if is_set || named.iter().any(|name| !is_copied(name.as_bytes())) {
             return (None, Vec::new());
         }
-        let own = format!("{LINKS}{}", self.root);
+        let own = format!("{BY_ID}{}", self.root);
         let others = named.into_iter().filter(|name| *name != own);
         let others = others.map(|name| KernelArgument::new(format!("{ROOT}{name}"))).collect();
         (Some(KernelArgument::new(format!("{ROOT}{own}"))), others)
@@ -102,7 +102,7 @@ impl OwnDisk {
                 (b"/boot/firmware", _) | (b"/boot", b"vfat" | b"msdos") => &self.boot,
                 _ => return None,
             };
-            let own = format!("PARTUUID={own}");
+            let own = format!("{BY_ID}{own}");
             let named = &line[start..end];
             (is_copied(named) && named != own.as_bytes())
                 .then(|| [&line[..start], own.as_bytes(), &line[end..]].concat())
@@ -145,12 +145,13 @@ mod tests {
 
     #[test]
     fn the_kernel_is_told_the_id_where_it_was_told_what_copies_share() {
-        let own = "root=/dev/disk/by-partuuid/4a3b2c1d-02";
+        let own = "root=PARTUUID=4a3b2c1d-02";
         for copied in [
             "root=LABEL=writable",
             "root=UUID=7f1a9c52-6a0e-4c43-9f0b-0d2f5b1e2004",
             "root=PARTUUID=00000000-02",
             "root=/dev/disk/by-label/writable",
+            "root=/dev/disk/by-partuuid/4a3b2c1d-02",
             "root=LABEL=a root=LABEL=b",
         ] {
             assert_eq!(arguments(&format!("{copied} quiet"), &[]), format!("quiet {own}"));

@@ -89,7 +89,7 @@ fn arguments(action: &Action) -> String {
     let Action::KernelArguments { line, set, unset } = action else { return String::new() };
     let own = line.iter().map(|line| line.trim_end().to_owned());
     let is_own = !set.iter().any(|argument| argument.as_str().starts_with("root="));
-    let root = is_own.then(|| "+root=/dev/disk/by-partuuid/…".to_owned());
+    let root = is_own.then(|| "+root=PARTUUID=…".to_owned());
     let set = set.iter().map(|argument| format!("+{argument}")).chain(root);
     own.chain(set).chain(unset.iter().map(|argument| format!("-{argument}"))).collect::<Vec<_>>().join(" ")
 }

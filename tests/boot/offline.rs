@@ -34,7 +34,8 @@ pub fn a_node_without_a_network_lets_its_owner_in() {
     let line = node.wait_for("size_1= ");
     let size: u64 = line.trim().trim_start_matches("size_1=").trim().trim_end_matches('M').parse().unwrap();
     assert!(size > 7400, "the file system has {size} MiB");
-    node.answer("$ ", "echo disks_$((1))= $(findmnt -n -o SOURCE / /boot/firmware) $(ls /dev/vd?)");
+    let order = "for at in / /boot/firmware; do findmnt -n -o SOURCE $at; done; ls /dev/vd?";
+    node.answer("$ ", &format!("echo disks_$((1))= $({order})"));
     let line = node.wait_for("disks_1= ");
     assert!(line.contains("/dev/vda2 /dev/vda1 /dev/vda /dev/vdb"), "{line}");
     node.answer("$ ", "echo instance_$((1))= $(cat /run/cloud-init/.instance-id) $(hostname)");

@@ -5,7 +5,7 @@ use crate::cli::json::{PlannedChange, PlannedChanges, PlannedFile};
 use crate::cli::session::Session;
 use crate::error::Failure;
 use crate::image_path::ImagePath;
-use crate::node_paths::{BOOT_MOUNT, PAYLOAD};
+use crate::node_paths::{BOOT_MOUNT, FSTAB, PAYLOAD};
 use crate::payload::PayloadFile;
 use crate::recipe::{Recipe, Volume, show};
 use crate::ui::{page_lines, visible, visible_line, visible_there};
@@ -23,7 +23,10 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ),
     ("Packages", &["/etc/apt/", "/usr/share/keyrings/"]),
     ("Containers and Kubernetes", &["/etc/containerd/", "/etc/crictl", "/etc/kubernetes/", "/etc/pibake/"]),
-    ("System", &["/etc/cloud/", "/etc/sysctl.d/", "/etc/modules-load.d/", "/etc/systemd/journald.conf.d/"]),
+    (
+        "System",
+        &["/etc/cloud/", FSTAB, "/etc/sysctl.d/", "/etc/modules-load.d/", "/etc/systemd/journald.conf.d/"],
+    ),
     ("Units", &["/etc/systemd/"]),
     ("Preloaded", &[PAYLOAD]),
     ("First boot and upkeep", &["/usr/lib/pibake/", "/var/lib/pibake/"]),

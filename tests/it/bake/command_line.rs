@@ -51,7 +51,7 @@ fn baked_for(
 
 /// A line as it becomes where it had no `root=`: an MBR's id is four bytes, little-endian.
 fn with_root(line: &str) -> String {
-    format!("{line} root=/dev/disk/by-partuuid/07070707-02\n")
+    format!("{line} root=PARTUUID=07070707-02\n")
 }
 
 fn put(fat: &Path, name: &str, content: &[u8], dir: &Path) {

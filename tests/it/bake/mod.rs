@@ -98,7 +98,7 @@ fn what_is_named_is_there_and_both_file_systems_are_clean() {
     let line = run(tool("mtype", "mtools").arg("-i").arg(&fat).arg("::cmdline.txt"));
     assert_eq!(
         line,
-        "net.ifnames=0 console=serial0,115200 rootwait fixrtc cgroup_memory=1 root=/dev/disk/by-partuuid/07070707-02\n"
+        "net.ifnames=0 console=serial0,115200 rootwait fixrtc cgroup_memory=1 root=PARTUUID=07070707-02\n"
     );
 }
 
@@ -202,7 +202,7 @@ fn a_command_line_of_ones_own_takes_the_place_of_the_images() {
     pibake::image_reader::ImageReader::of(node).unwrap().read(&path, &mut text).unwrap();
     assert_eq!(
         String::from_utf8(text).unwrap(),
-        "usb-storage.quirks=152d:0578:u cgroup_memory=1 root=/dev/disk/by-partuuid/07070707-02\n"
+        "usb-storage.quirks=152d:0578:u cgroup_memory=1 root=PARTUUID=07070707-02\n"
     );
 }
 

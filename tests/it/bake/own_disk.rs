@@ -55,7 +55,7 @@ fn its_partitions_are_named_by_ids_of_their_own_in_either_table() {
             let own = ids(&image, label);
             let (line, fstab) = read(&image, places);
             let [boot, root] = &own;
-            assert!(line.ends_with(&format!(" root=/dev/disk/by-partuuid/{root}\n")), "{line}");
+            assert!(line.ends_with(&format!(" root=PARTUUID={root}\n")), "{line}");
             assert!(!line.contains("LABEL="), "{line}");
             assert_eq!(
                 fstab,

@@ -1,6 +1,7 @@
 //! The card: options that spare it, and what is noticed of one that is about to die.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use support::put_program;
 
@@ -33,6 +34,13 @@ fn node(control_plane: bool) -> Machine {
         "case \" $* \" in *\" --since -7days _TRANSPORT=kernel \"*) cat \"$STATE/journal\" ;; *) exit 1 ;; esac",
     );
     program("curl", "[ \"${7}\" = http://127.0.0.1:2381/metrics ] && cat \"$STATE/metrics\"");
+    // the disks that the tests speak of, as the kernel lists them
+    for (disk, partition) in [("mmcblk0", "mmcblk0p2"), ("sda", "sda2")] {
+        machine.put(&format!("sys/devices/{disk}/{partition}/partition"), "2\n");
+        let blocks = machine.path("root/sys/class/block");
+        fs::create_dir_all(&blocks).unwrap();
+        symlink(format!("../../devices/{disk}/{partition}"), blocks.join(partition)).unwrap();
+    }
     for (name, text) in [
         ("type", "ext4"),
         ("options", OPTIONS),
