@@ -1,7 +1,7 @@
 //! What nodes start from.
 
 use crate::boards::{Board, BootFrom};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, KernelArgument};
 
 /// A board must have what its disk is plugged into.
 pub(super) fn boards(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
@@ -27,8 +27,8 @@ pub(super) fn boards(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
 
 /// The kernel takes the last of two settings, and leaves out the other one.
 pub(super) fn quirks(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
-    let argument = |word: &str| word.replace('-', "_").starts_with("usb_storage.quirks=");
-    let is_given = cluster.base.kernel_arguments.iter().any(|given| argument(given.as_str()));
+    let parameter = KernelArgument::new("usb-storage.quirks=");
+    let is_given = cluster.base.kernel_arguments.iter().any(|given| parameter.covers(given.as_str()));
     if is_given && !cluster.usb_quirks.is_empty() {
         let message = "is the kernel's usb-storage.quirks, which base.kernel-arguments sets, too: write all of them here";
         report("usb-quirks", message.to_owned());
