@@ -9,7 +9,7 @@ use crate::ui::visible_line;
 /// In units of the picture, which are pixels where it is shown at its own size.
 const MARGIN: usize = 24;
 const WIDTH: usize = 190;
-/// How high a box is for up to two lines below the name, and how much more a third one takes.
+/// How high a box is for up to two lines below the name, and how much more each further one takes.
 const HEIGHT: usize = 76;
 const LINE: usize = 17;
 const GAP: (usize, usize) = (26, 34);
@@ -31,7 +31,8 @@ pub(super) fn svg(cluster: &Cluster, internet: &Internet) -> String {
     let (at_the_top, below): (Vec<&Node>, Vec<&Node>) =
         cluster.nodes.iter().partition(|node| is_gateway && node.is_control_plane());
     let columns = below.len().clamp(1, COLUMNS);
-    let box_height = if network.ipv6.is_some() { HEIGHT + LINE } else { HEIGHT };
+    let lines = cluster.nodes.iter().map(|node| described(node).len()).max().unwrap_or(0);
+    let box_height = HEIGHT + lines.saturating_sub(2) * LINE;
     // the two boxes at the top, and room for what is written between them
     let width = (columns * WIDTH + (columns - 1) * GAP.0).max(3 * WIDTH) + 2 * MARGIN + 20;
     let rows = below.len().div_ceil(COLUMNS);
@@ -106,12 +107,12 @@ struct Picture {
 
 impl Picture {
     fn node(&mut self, node: &Node, at: (usize, usize)) {
-        let Member { node: name, role, address, ipv6, .. } = Member::from(node);
-        let (class, role) = match node.role {
-            Role::ControlPlane => ("main", "control plane, API server"),
-            Role::Worker => ("box", role.as_str()),
+        let class = match node.role {
+            Role::ControlPlane => "main",
+            Role::Worker => "box",
         };
-        self.cell(class, at, &name, &[role, &address, &ipv6.unwrap_or_default()]);
+        let lines = described(node);
+        self.cell(class, at, node.name.as_str(), &lines.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     /// A box with a name in it and lines below that, empty ones left out.
@@ -136,6 +137,18 @@ impl Picture {
     fn line(&mut self, class: &str, path: &str) {
         let _ = writeln!(self.text, "<path class=\"{class}\" d=\"{path}\"/>");
     }
+}
+
+/// What is said of a node below its name: what it does, on what where that is named, and at which addresses.
+fn described(node: &Node) -> Vec<String> {
+    let Member { role, address, ipv6, .. } = Member::from(node);
+    let role = match node.role {
+        Role::ControlPlane => "control plane, API server".to_owned(),
+        Role::Worker => role,
+    };
+    let board = node.board.map(|board| board.name().to_owned());
+    let disk = node.boot_from.map(|from| format!("starts from {}", from.title()));
+    [Some(role), board, disk, Some(address), ipv6].into_iter().flatten().collect()
 }
 
 fn fitting(text: &str) -> String {
