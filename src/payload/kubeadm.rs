@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use memchr::memmem;
+
 use super::error::{Error, Result};
 use crate::apt;
 use crate::registry::{Reference, Version};
@@ -35,7 +37,7 @@ pub(super) fn check(path: &Path, version: &str, images: &[&Reference]) -> Result
         let kept = window.len().min(longest);
         window.drain(..window.len() - kept);
         let read = (&mut tree).take(PIECE as u64).read_to_end(&mut window).map_err(failed)?;
-        missing.retain(|(_, tag)| !contains(&window, tag.as_bytes()));
+        missing.retain(|(_, tag)| memmem::find(&window, tag.as_bytes()).is_none());
         if read == 0 {
             break;
         }
@@ -44,8 +46,4 @@ pub(super) fn check(path: &Path, version: &str, images: &[&Reference]) -> Result
         Some((image, _)) => Err(Error::Unknown { version: version.to_owned(), image: image.to_string() }),
         None => Ok(()),
     }
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }

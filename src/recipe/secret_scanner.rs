@@ -3,23 +3,24 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use memchr::memmem::Finder;
 
 /// Shorter texts stand in files by chance.
 const SHORTEST: usize = 8;
 
 /// What is looked for: each secret as it is, in base64 at any offset, and in hexadecimal digits.
 #[derive(Debug, Default)]
-pub(super) struct SecretScanner(Vec<Vec<u8>>);
+pub(super) struct SecretScanner(Vec<Finder<'static>>);
 
 impl SecretScanner {
     pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a str>) -> Self {
         let long = secrets.filter(|secret| secret.len() >= SHORTEST);
-        Self(long.flat_map(encodings).collect())
+        Self(long.flat_map(encodings).map(|text| Finder::new(&text).into_owned()).collect())
     }
 
     /// Whether one of the secrets stands in `content`.
     pub(super) fn finds_secret(&self, content: &[u8]) -> bool {
-        self.0.iter().any(|needle| contains(content, needle))
+        self.0.iter().any(|text| text.find(content).is_some())
     }
 }
 
@@ -35,19 +36,6 @@ fn encodings(secret: &str) -> Vec<Vec<u8>> {
         encodings.extend(text.get(first..last).map(|part| part.as_bytes().to_vec()));
     }
     encodings
-}
-
-fn contains(content: &[u8], needle: &[u8]) -> bool {
-    let Some(&first) = needle.first() else { return false };
-    let mut rest = content;
-    while let Some(at) = rest.iter().position(|&byte| byte == first) {
-        rest = &rest[at..];
-        if rest.starts_with(needle) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
 }
 
 #[cfg(test)]

@@ -250,7 +250,8 @@ fn the_picture_has_every_node_and_the_way_out() {
     {
         assert!(words.iter().any(|other| other == word), "{word}: {words:?}");
     }
-    let boards = "board = \"cm4\"\nnodes = [{}, { boot-from = \"nvme\" }, { board = \"pi4\", boot-from = \"usb\" }]\n";
+    let boards =
+        "board = \"cm4\"\nnodes = [{}, { boot-from = \"nvme\" }, { board = \"pi4\", boot-from = \"usb\" }]\n";
     let (words, _) = drawn(boards, &[]);
     let count = |text: &str| words.iter().filter(|word| *word == text).count();
     let said = ["Compute Module 4", "Pi 4", "starts from an NVMe disk", "starts from a USB disk"];

@@ -6,7 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{run, tool, tool_path, with_clock};
+use support::{NO_TRUSTED_CAS, run, tool, tool_path, with_clock};
 
 /// What `certificates` finds in PATH before anything of this machine's.
 const COMMANDS: [&str; 13] = [
@@ -119,7 +119,7 @@ kubelet_of() {{
             dir = self.dir.path().display(),
             user = user()
         );
-        run(tool("bash", "bash").arg("-c").arg(text));
+        run(tool("bash", "bash").envs([NO_TRUSTED_CAS]).arg("-c").arg(text));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -165,7 +165,12 @@ kubelet_of() {{
         };
         command.env_clear().env("PATH", path).env("STATE", self.path("state"));
         command.env("TRACE", self.path("trace")).env("PIBAKE_ROOT", self.path("root"));
-        command.envs([("PIBAKE_SLEEP", "0.02"), ("PIBAKE_PATIENCE", "15"), ("HOME", "/root")]);
+        command.envs([
+            ("PIBAKE_SLEEP", "0.02"),
+            ("PIBAKE_PATIENCE", "15"),
+            ("HOME", "/root"),
+            NO_TRUSTED_CAS,
+        ]);
         command.stdin(Stdio::null()).process_group(0);
         command
     }
@@ -279,7 +284,8 @@ kubelet_of() {{
         };
         let file = self.path("asked.pem");
         fs::write(&file, pem).unwrap();
-        let end = run(tool("openssl", "openssl").args(["x509", "-noout", "-enddate", "-in"]).arg(file));
+        let mut openssl = tool("openssl", "openssl");
+        let end = run(openssl.envs([NO_TRUSTED_CAS]).args(["x509", "-noout", "-enddate", "-in"]).arg(file));
         let seconds = run(tool("date", "coreutils")
             .arg("-d")
             .arg(end.trim().trim_start_matches("notAfter="))
