@@ -9,6 +9,7 @@ mod logins;
 mod names;
 mod pushes;
 pub(crate) mod secrets;
+mod sites;
 mod stations;
 mod whole;
 

@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("flash::nodes_that_are_in_a_registry", fleet::from_a_registry),
         Trial::test("station::cards_are_made_one_after_the_other", station::one_after_the_other),
         Trial::test("station::cards_are_made_in_batches", station::in_batches),
+        Trial::test("station::five_readers_make_five_cards_at_a_time", station::with_five_readers),
         Trial::test(
             "station::a_node_comes_back_when_its_reader_is_pulled_out",
             station::a_reader_is_pulled_out,

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -87,7 +88,7 @@ enum Stream {
     Err,
 }
 
-/// A station at work: its reader is a link, which leads to the card that is in it.
+/// A station at work: its readers are links, which lead to the cards that are in them.
 struct AtWork<'a> {
     station: &'a Station,
     child: Child,
@@ -99,10 +100,16 @@ struct AtWork<'a> {
 
 impl<'a> AtWork<'a> {
     fn begin(station: &'a Station, words: &[&str]) -> Self {
-        let slot = station.path().join("slot");
+        Self::with_readers(station, 1, words)
+    }
+
+    fn with_readers(station: &'a Station, count: usize, words: &[&str]) -> Self {
+        let slots: Vec<_> = (0..count).map(|reader| slot(station, reader)).collect();
         // a device of the run before may be one of this run's by now, and would count as there from the beginning
-        let _ = std::fs::remove_file(&slot);
-        let words = [&["station", "--allow-fixed", "--reader", slot.to_str().unwrap()], words].concat();
+        slots.iter().for_each(|slot| _ = std::fs::remove_file(slot));
+        let readers = slots.iter().flat_map(|slot| ["--reader", slot.to_str().unwrap()]);
+        let words: Vec<_> =
+            ["station", "--allow-fixed"].into_iter().chain(readers).chain(words.iter().copied()).collect();
         let program = station.command(&words);
         // whoever runs the tests may ignore it
         let mut command = tool("env", "coreutils");
@@ -164,7 +171,11 @@ impl<'a> AtWork<'a> {
 
     /// Puts a card into its reader, in the place of the one before.
     fn put_in(&self, card: &dyn Drive) {
-        let slot = self.station.path().join("slot");
+        self.put_into(0, card);
+    }
+
+    fn put_into(&self, reader: usize, card: &dyn Drive) {
+        let slot = slot(self.station, reader);
         let _ = std::fs::remove_file(&slot);
         symlink(card.device(), slot).unwrap();
     }
@@ -199,6 +210,10 @@ impl Drop for AtWork<'_> {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn slot(station: &Station, reader: usize) -> PathBuf {
+    station.path().join(format!("slot-{reader}"))
 }
 
 fn follow(stream: Stream, mut from: impl Read + Send + 'static, to: Sender<(Stream, Vec<u8>)>) {
@@ -290,6 +305,40 @@ pub fn in_batches() -> Result<(), Failed> {
         assert_eq!(json!([said["drive"], said["done"], said["head"], said["error"]]), wanted, "{done}");
     }
     assert_eq!((&done["left"], &done["taken"], &done["error"]), (&json!([]), &json!([]), &Value::Null));
+    Ok(())
+}
+
+/// As docs/fleets.md has it: five cards at a time, and the rest the next morning.
+pub fn with_five_readers() -> Result<(), Failed> {
+    let shop = Shop::new("7", 1);
+    let words = ["--batch", "5", &shop.name];
+    let mut work = AtWork::with_readers(&shop.stations[0], 5, &words);
+    work.answer(5);
+    let cards: Vec<_> = (0..5).map(|n| shop.card(&n.to_string())).collect();
+    cards.iter().enumerate().for_each(|(reader, card)| work.put_into(reader, card));
+    work.until_said("The next 2 cards of");
+    for card in &cards {
+        let node = work.node_of(card);
+        shop.assert_is(card, &node);
+    }
+    let (_, out, err) = work.end();
+    for node in 1..=5 {
+        let label = format!("node-{node} of kubernetes");
+        assert_eq!(out.matches(&label).count(), 1, "{label}: {out}\n{err}");
+    }
+    assert_eq!(shop.found(0)["left"], json!(["node-6", "node-7"]));
+
+    let mut work = AtWork::with_readers(&shop.stations[0], 5, &words);
+    work.answer(2);
+    let cards = ["5", "6"].map(|name| shop.card(name));
+    cards.iter().enumerate().for_each(|(reader, card)| work.put_into(reader + 3, card));
+    cards.iter().for_each(|_| work.until_shown(" of kubernetes"));
+    for card in &cards {
+        let node = work.node_of(card);
+        shop.assert_is(card, &node);
+    }
+    assert_eq!(work.end().0, Some(0));
+    assert_eq!(shop.found(0)["left"], json!([]));
     Ok(())
 }
 
