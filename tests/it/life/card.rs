@@ -33,6 +33,7 @@ fn node(control_plane: bool) -> Machine {
         "journalctl",
         "case \" $* \" in *\" --since -7days _TRANSPORT=kernel \"*) cat \"$STATE/journal\" ;; *) exit 1 ;; esac",
     );
+    program("blkid", "[ \"$1 $2 $4 $5\" = '-p -s -o value' ] && cat \"$STATE/$3-${6##*/}\"");
     program("curl", "[ \"${7}\" = http://127.0.0.1:2381/metrics ] && cat \"$STATE/metrics\"");
     // the disks that the tests speak of, as the kernel lists them
     for (disk, partition) in [("mmcblk0", "mmcblk0p2"), ("sda", "sda2")] {
@@ -157,4 +158,22 @@ fn a_card_that_etcd_waits_for_is_slow() {
     // No etcd.
     machine.state("metrics", "");
     assert!(look(&machine).1.contains("state=ok"));
+}
+
+#[test]
+fn a_disk_that_is_a_copy_of_the_card_is_noticed() {
+    let machine = node(false);
+    machine.state("PART_ENTRY_UUID-mmcblk0p2", "1b2c3d4e-02\n");
+    for (other, copied) in [("5f60718a-02\n", false), ("", false), ("1b2c3d4e-02\n", true)] {
+        machine.state("PART_ENTRY_UUID-sda2", other);
+        let (_, told) = look(&machine);
+        let found = told.contains(
+            "state=copied\nerrors=0\nmessage=another disk (sda) is a copy of this one (mmcblk0), and the next start may",
+        );
+        assert_eq!(found, copied, "{told}");
+        assert_eq!(told.contains("state=ok"), !copied, "{told}");
+    }
+    // Errors of the card itself come first.
+    machine.state("journal", "I/O error, dev mmcblk0, sector 2048 op 0x0:(READ)\n");
+    assert!(look(&machine).1.contains("state=failing"));
 }
