@@ -60,13 +60,7 @@ impl Cluster {
              give --base {oldest}; all other boards start with it as well",
             platform.title()
         );
-        Err(self.origins.problem(&self.board_key(node), message))
-    }
-
-    /// Where the board of a node is written: beside it, or at the top for all.
-    fn board_key(&self, node: &Node) -> String {
-        let own = format!("nodes[{}].board", node.number);
-        if self.origins.is_set(&own) { own } else { "board".to_owned() }
+        Err(self.origins.problem(&self.origins.of_node(node.number, "board"), message))
     }
 
     /// What is said where kubeadm would refuse the board of the control plane for its memory, whichever of its kind it is.

@@ -134,6 +134,12 @@ impl Origins {
         self.flags.contains_key(key) || self.positions.contains_key(key)
     }
 
+    /// Where `key` of the node with this number is written: beside it, or at the top for all.
+    pub(super) fn of_node(&self, number: u16, key: &str) -> String {
+        let own = format!("nodes[{number}].{key}");
+        if self.is_set(&own) { own } else { key.to_owned() }
+    }
+
     /// Where `key`, or the nearest table around it, was written.
     pub(super) fn of(&self, key: &str) -> Origin {
         let mut around = key;

@@ -12,8 +12,6 @@ pub(super) fn boards(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
         }
         let able = Board::ALL.into_iter().filter(|board| board.starts_from(from));
         let able: Vec<_> = able.map(|board| format!("{:?}", board.as_str())).collect();
-        let own = format!("nodes[{}].boot-from", node.number);
-        let key = if cluster.origins.is_set(&own) { own } else { "boot-from".to_owned() };
         let (name, title) = (board.name(), from.title());
         let message = format!(
             "{} is a {name}, which does not start from {title}: take {:?}, or one of the boards {}",
@@ -21,7 +19,7 @@ pub(super) fn boards(cluster: &Cluster, report: &mut impl FnMut(&str, String)) {
             BootFrom::Usb.as_str(),
             able.join(", ")
         );
-        report(&key, message);
+        report(&cluster.origins.of_node(node.number, "boot-from"), message);
     }
 }
 

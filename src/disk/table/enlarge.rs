@@ -1,6 +1,7 @@
 //! Making the last partition as large as its disk, in either kind of table.
 
-use super::gpt_edit::{BACKUP, GptEdit, LAST_USABLE, damaged, read_sector, write_sector};
+use super::gpt::damaged;
+use super::gpt_edit::{BACKUP, GptEdit, LAST_USABLE, read_sector, write_sector};
 use super::{Partition, SECTOR, Scheme, TableError, mbr, partitions};
 use crate::disk::WriteAt;
 
@@ -60,7 +61,7 @@ fn enlarge_gpt(device: &dyn WriteAt, number: u32) -> Result<u64, TableError> {
     if table.number(LAST_USABLE) > last {
         return Err(damaged("partitions may cover its backup"));
     }
-    let entry = table.entry(number).ok_or_else(|| damaged("it has fewer entries than partitions"))?;
+    let entry = table.entry(number)?;
     entry[LAST_SECTOR..LAST_SECTOR + 8].copy_from_slice(&last.to_le_bytes());
     table.set(LAST_USABLE, &last.to_le_bytes());
     table.write(device, backup, backup_entries)?;

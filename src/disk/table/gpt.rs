@@ -47,7 +47,7 @@ pub(super) fn read(device: &dyn ReadAt) -> Result<Vec<Partition>, TableError> {
     Ok(partitions)
 }
 
-fn damaged(why: impl Into<String>) -> TableError {
+pub(super) fn damaged(why: impl Into<String>) -> TableError {
     TableError::Damaged { scheme: Scheme::Gpt, why: why.into() }
 }
 

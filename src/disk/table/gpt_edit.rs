@@ -1,6 +1,7 @@
 //! A GPT under way: its header and entries, changed, and written back with all their checksums.
 
-use super::{SECTOR, Scheme, TableError};
+use super::gpt::damaged;
+use super::{SECTOR, TableError};
 use crate::disk::{ReadAt, WriteAt};
 use crate::io::le;
 
@@ -74,10 +75,14 @@ impl GptEdit {
         self.header[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// The entry of partition `number`, where the table has so many.
-    pub(super) fn entry(&mut self, number: u32) -> Option<&mut [u8]> {
-        let at = (number as usize).checked_sub(1)? * ENTRY_LEN;
-        self.entries.get_mut(at..at + ENTRY_LEN)
+    /// The entry of partition `number`.
+    ///
+    /// # Errors
+    /// [`TableError::Damaged`] where the table has fewer entries.
+    pub(super) fn entry(&mut self, number: u32) -> Result<&mut [u8; ENTRY_LEN], TableError> {
+        let (entries, _) = self.entries.as_chunks_mut();
+        let entry = (number as usize).checked_sub(1).and_then(|at| entries.get_mut(at));
+        entry.ok_or_else(|| damaged("it has fewer entries than partitions"))
     }
 
     /// Writes the table, and its backup with the header in sector `backup` and the entries from `backup_entries` on.
@@ -113,10 +118,6 @@ impl GptEdit {
         }
         self.write(device, backup, at)
     }
-}
-
-pub(super) fn damaged(why: &str) -> TableError {
-    TableError::Damaged { scheme: Scheme::Gpt, why: why.to_owned() }
 }
 
 fn crc32(bytes: &[u8]) -> [u8; 4] {

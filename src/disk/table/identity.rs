@@ -69,9 +69,7 @@ pub fn identify(device: &dyn WriteAt, id: DiskId) -> Result<(), TableError> {
             let mut table = GptEdit::read(device)?;
             table.set(DISK_GUID, &id.guid(0));
             for partition in found {
-                if let Some(entry) = table.entry(partition.number) {
-                    entry[UNIQUE_GUID].copy_from_slice(&id.guid(partition.number));
-                }
+                table.entry(partition.number)?[UNIQUE_GUID].copy_from_slice(&id.guid(partition.number));
             }
             table.write_back(device)
         }
@@ -89,13 +87,11 @@ pub fn partition_id(device: &dyn ReadAt, number: u32) -> Result<PartitionId, Tab
         return Ok(PartitionId(format!("{id:08x}-{number:02x}")));
     }
     let mut table = GptEdit::read(device)?;
-    let missing = || super::gpt_edit::damaged("it has fewer entries than partitions");
-    let entry = table.entry(number).ok_or_else(missing)?;
-    let [a, b, c, d, e, f, g, h, rest @ ..] = &entry[UNIQUE_GUID] else { return Err(missing()) };
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let first = hex(&[*d, *c, *b, *a]);
-    let (clock, node) = rest.split_at(2);
-    Ok(PartitionId(format!("{first}-{}-{}-{}-{}", hex(&[*f, *e]), hex(&[*h, *g]), hex(clock), hex(node))))
+    let guid = &table.entry(number)?[UNIQUE_GUID];
+    let first = le::u32(guid, 0).unwrap_or(0);
+    let [second, third] = [4, 6].map(|at| le::u16(guid, at).unwrap_or(0));
+    let [clock, node] = [8..10, 10..16].map(|bytes| hex::encode(&guid[bytes]));
+    Ok(PartitionId(format!("{first:08x}-{second:04x}-{third:04x}-{clock}-{node}")))
 }
 
 #[cfg(test)]
