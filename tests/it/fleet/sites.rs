@@ -65,5 +65,5 @@ fn forty_sites_are_kept_by_the_lines_of_the_page() {
     assert_eq!(motd["text"], "Changes are made by operations: +49 30 123456.\n");
     assert_eq!(office.good(&["inspect", &node, "/etc/motd"]), motd, "the office makes any card");
     let said = other.refused(2, &["inspect", &node, "/etc/motd"]);
-    assert!(said.contains("key"), "{said}");
+    assert!(said.contains("is not encrypted for this machine"), "{said}");
 }

@@ -43,8 +43,8 @@ pub fn tool_path(program: &str, package: &str) -> PathBuf {
         })
 }
 
-/// For what runs `openssl`: some systems have one file with all CAs that they trust, which `openssl x509` reads at each start
-/// before it does anything, and takes eight times as long. Debian's, and so a node, has none there.
+/// For what runs `openssl`: some systems have all CAs that they trust in one file, and `openssl x509`, which reads it before all
+/// else, takes eight times as long there. Debian, and so a node, has no such file.
 pub const NO_TRUSTED_CAS: (&str, &str) = ("SSL_CERT_FILE", "/dev/null");
 
 /// A command that runs the program in its arguments with another clock, `+8d` or `@2020-01-01 00:00:00`.
