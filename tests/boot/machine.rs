@@ -1,6 +1,7 @@
 //! One machine that `pibake boot` runs, and what its console says.
 #![allow(dead_code)] // each test binary uses its own part
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -33,8 +34,19 @@ const MILESTONES: [(&str, &str); 9] = [
 /// Lines of the console that a failing test shows.
 const LAST_WORDS: usize = 100;
 
+thread_local! {
+    /// The test that this thread runs.
+    static TEST: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Has the machines that this thread starts from now on say which test they are of.
+pub fn name_test(test: &'static str) {
+    TEST.set(Some(test));
+}
+
 /// A running machine. Killed when dropped; after a failure its last words are shown.
 pub struct Machine {
+    /// The test and the node.
     name: String,
     child: Child,
     keyboard: ChildStdin,
@@ -59,6 +71,7 @@ impl Machine {
     /// Starts what `command`, a `pibake boot`, runs. Its logs go to the folder `logs`.
     pub fn start(name: &str, command: &mut Command, logs: &Path) -> Self {
         let begun = Instant::now();
+        let label = TEST.get().map_or_else(|| name.to_owned(), |test| format!("{test}.{name}"));
         let (log, complaints) = (logs.join(format!("{name}.console")), logs.join(format!("{name}.errors")));
         File::create(&log).unwrap();
         // Whatever happens to this program, no machine stays behind.
@@ -69,7 +82,7 @@ impl Machine {
         guarded.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = guarded.stderr(File::create(&complaints).unwrap()).spawn().unwrap();
         let console = Arc::new(Console {
-            name: name.to_owned(),
+            name: label.clone(),
             log,
             lines: Mutex::default(),
             begun,
@@ -77,13 +90,9 @@ impl Machine {
         });
         let following = Arc::clone(&console);
         let reader = Some(std::thread::spawn(move || following.follow()));
-        println!("[{name}] switched on");
+        println!("[{label}] switched on");
         let keyboard = child.stdin.take().unwrap();
-        Self { name: name.to_owned(), child, keyboard, answered: 0, console, reader, complaints, begun }
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
+        Self { name: label, child, keyboard, answered: 0, console, reader, complaints, begun }
     }
 
     /// Waits until the console says `text`, and returns the line. Fails where the machine ends first.
