@@ -88,6 +88,12 @@ impl ContainerdVersion {
         self.since(1, 7, 26)
     }
 
+    /// Whether the folders of CNI plugins are a list, `cni.bin_dirs` (internal/cri/config/config.go, from 2.1.0 on, where
+    /// `bin_dir` is deprecated).
+    pub(crate) fn lists_cni_folders(self) -> bool {
+        self.since(2, 1, 0)
+    }
+
     /// Whether it is this release or a later one. A line stands for its newest release, and the
     /// newest of 1.7 has all that was brought back to that line.
     fn since(self, major: u16, minor: u16, patch: u16) -> bool {
@@ -101,23 +107,25 @@ mod tests {
 
     #[test]
     fn each_release_is_told_what_it_knows() {
-        for (version, config_path, pulls, diffs) in [
-            ("1.4", false, false, false),
-            ("1.4.13", false, false, false),
-            ("1.5", true, false, false),
-            ("1.6", true, false, false),
-            ("1.6.39", true, false, false),
-            ("1.7.13", true, false, false),
-            ("1.7.14", true, true, false),
-            ("1.7.25", true, true, false),
-            ("1.7.26", true, true, true),
-            ("1.7", true, true, true),
-            ("2.0.0", true, true, true),
-            ("2.3", true, true, true),
+        for (version, config_path, pulls, diffs, folders) in [
+            ("1.4", false, false, false, false),
+            ("1.4.13", false, false, false, false),
+            ("1.5", true, false, false, false),
+            ("1.6", true, false, false, false),
+            ("1.6.39", true, false, false, false),
+            ("1.7.13", true, false, false, false),
+            ("1.7.14", true, true, false, false),
+            ("1.7.25", true, true, false, false),
+            ("1.7.26", true, true, true, false),
+            ("1.7", true, true, true, false),
+            ("2.0.0", true, true, true, false),
+            ("2.0", true, true, true, false),
+            ("2.1.0", true, true, true, true),
+            ("2.3", true, true, true, true),
         ] {
             let v: ContainerdVersion = version.parse().unwrap();
-            let knows = (v.reads_config_path(), v.syncs_pulls(), v.syncs_diffs());
-            assert_eq!(knows, (config_path, pulls, diffs), "{version}");
+            let knows = (v.reads_config_path(), v.syncs_pulls(), v.syncs_diffs(), v.lists_cni_folders());
+            assert_eq!(knows, (config_path, pulls, diffs, folders), "{version}");
         }
     }
 }

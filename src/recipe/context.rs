@@ -117,6 +117,8 @@ struct Containerd {
     /// Which of its options keep images whole over a power cut it knows.
     syncs_pulls: bool,
     syncs_diffs: bool,
+    /// Whether the folders of CNI plugins are a list.
+    lists_cni_folders: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,6 +193,7 @@ impl Context {
                 registries: registries::registries(&cluster.sources),
                 syncs_pulls: software.containerd.syncs_pulls(),
                 syncs_diffs: software.containerd.syncs_diffs(),
+                lists_cni_folders: software.containerd.lists_cni_folders(),
             },
             images: Images {
                 repository: cluster.sources.image_registry.clone(),

@@ -241,6 +241,7 @@ fn containerd_1_takes_its_configuration() {
     let dump = run(tool("containerd", "containerd").args(["--config", arg(&file), "config", "dump"]));
     let dump: toml::Table = dump.parse().unwrap();
     let cri = &dump["plugins"]["io.containerd.grpc.v1.cri"];
+    assert_eq!(cri["cni"]["bin_dir"].as_str(), Some("/opt/cni/bin"));
     let runc = &cri["containerd"]["runtimes"]["runc"];
     assert_eq!(runc["options"]["SystemdCgroup"].as_bool(), Some(true));
     assert_eq!(runc["runtime_type"].as_str(), Some("io.containerd.runc.v2"));

@@ -548,6 +548,28 @@ fn containerd_2_has_its_configuration_in_its_own_form() {
     assert_eq!(runc["options"]["SystemdCgroup"].as_bool(), Some(true));
 }
 
+/// Debian builds its own containerd with another folder of CNI plugins than that which kubernetes-cni fills, and other
+/// distributions may: nothing is left to what a containerd takes where it is told nothing.
+#[test]
+fn each_containerd_is_told_where_cni_plugins_are() {
+    for (version, is_list) in
+        [("1.4", false), ("1.6", false), ("1.7", false), ("2.0", false), ("2.1", true), ("2.2", true)]
+    {
+        let mut cluster = book();
+        cluster.kubernetes.version = Some(KubernetesVersion::minor(25));
+        let version: ContainerdVersion = version.parse().unwrap();
+        cluster.kubernetes.containerd = Some(version);
+        let recipe = on(&cluster, "24.04", 2);
+        let config: toml::Table = root_file(&recipe, "/etc/containerd/config.toml").parse().unwrap();
+        let plugin =
+            if version.major == 1 { "io.containerd.grpc.v1.cri" } else { "io.containerd.cri.v1.runtime" };
+        let cni = config["plugins"][plugin]["cni"].as_table().unwrap();
+        let folders = if is_list { "bin_dirs = [\"/opt/cni/bin\"]" } else { "bin_dir = \"/opt/cni/bin\"" };
+        let told = format!("{folders}\nconf_dir = \"/etc/cni/net.d\"\n");
+        assert_eq!(toml::to_string(cni).unwrap(), told, "{version}");
+    }
+}
+
 /// The kubelet's images, of a containerd of each kind of configuration.
 #[test]
 fn images_are_on_the_disk_before_they_count_as_there() {
