@@ -10,8 +10,7 @@ const CONSOLE: &str = "console=ttyAMA0,115200";
 ///   needs no such thing. Each system call then changes the address space twice, and a translated machine
 ///   forgets its TLB both times: it spends most of its time on that.
 /// - `psi=0`: at each change of tasks the kernel accounts for pressure in every group above both of them
-///   (`psi_task_switch` in kernel/sched/psi.c), and pods are five groups deep. Starting a program took half the time
-///   without it.
+///   (`psi_task_switch` in kernel/sched/psi.c), and pods are five groups deep.
 /// - `init_on_alloc=0` and `randomize_kstack_offset=off` leave out what hardens a kernel: memory is not cleared
 ///   before it is used, nor a random number drawn at each system call.
 const CHEAP: [&str; 4] = ["kpti=off", "psi=0", "init_on_alloc=0", "randomize_kstack_offset=off"];

@@ -51,18 +51,18 @@ fn main() {
 
 /// A test of one machine.
 fn trial(name: &'static str, test: fn()) -> Trial {
-    Trial::test(name, move || -> Result<(), Failed> {
-        machine::name_test(name);
-        side_by_side::beside_others(test);
-        Ok(())
-    })
+    trial_in(name, side_by_side::beside_others, test)
 }
 
 /// A test of two machines.
 fn pair(name: &'static str, test: fn()) -> Trial {
+    trial_in(name, side_by_side::alone, test)
+}
+
+fn trial_in(name: &'static str, company: fn(fn()), test: fn()) -> Trial {
     Trial::test(name, move || -> Result<(), Failed> {
         machine::name_test(name);
-        side_by_side::alone(test);
+        company(test);
         Ok(())
     })
 }

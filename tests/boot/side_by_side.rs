@@ -1,10 +1,10 @@
 //! Several tests at once, each in a network namespace of its own: what one serves on a port that it must
 //! have, the others serve, too.
 
-use std::process::Command;
 use std::sync::{PoisonError, RwLock};
 
 use nix::sched::{CloneFlags, unshare};
+use support::{run, tool};
 
 /// A machine has 2 GiB of memory, and more than one processor helps it little.
 const AT_ONCE: usize = 2;
@@ -35,9 +35,5 @@ pub fn alone(test: fn()) {
 /// Moves this thread, and with it all that it starts, into a new network with nothing but loopback.
 fn enter_own_network() {
     unshare(CloneFlags::CLONE_NEWNET).expect("root of this namespace may make another");
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut ip = Command::new("ip");
-    ip.args(["link", "set", "lo", "up"]).env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    let status = ip.status().expect("the boot tests need `ip`: install the Debian package iproute2");
-    assert!(status.success(), "ip: {status}");
+    run(tool("ip", "iproute2").args(["link", "set", "lo", "up"]));
 }
